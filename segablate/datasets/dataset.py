@@ -1,0 +1,90 @@
+"""A split of a dataset: names, image files, label files, and the label set that decodes them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from segablate.errors import DatasetError, at, did_you_mean, shorten
+from segablate.files import checked_bytes, decode_label_map, read_image, read_label_map
+from segablate.labels import LabelSet
+from segablate.samples import Sample
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image and its label file. `name` is unique in the split: the path of the image without suffixes."""
+
+    name: str
+    image: Path
+    labels: Path
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A split that can be read by index. It is picklable, so that worker processes can read it.
+
+    - `spec`: what the user wrote; `layout`, `split`: what was opened.
+    - `notes`: what a reader of the numbers should know (a subset, files that were left out).
+    """
+
+    spec: str
+    layout: str
+    split: str
+    labels: LabelSet
+    items: tuple[Item, ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the images, in order."""
+        return tuple(item.name for item in self.items)
+
+    def read(self, index: int, *, image: bool = True) -> Sample:
+        """Decode one item. Raises a SegablateError that names the file."""
+        item = self.items[index]
+        data, raw = _read_labels(item.labels)
+        with at(item.labels):
+            indices = self.labels.decode(raw)
+        pixels = read_image(item.image) if image else None
+        if pixels is not None and pixels.shape[:2] != indices.shape:
+            raise DatasetError(
+                f"{item.labels}: the label map is {_size(indices)} but its image {item.image.name} is {_size(pixels)}; "
+                f"they must have one size"
+            )
+        return Sample(index, item.name, pixels, indices, hashlib.sha256(data).hexdigest()[:16])
+
+    def evenly(self, limit: int) -> "Dataset":
+        """`limit` items, evenly spaced over the split, the first among them."""
+        if limit >= len(self):
+            return self
+        chosen = [index * len(self) // limit for index in range(limit)]
+        note = f"--limit: {limit} of {len(self)} images, evenly spaced"
+        return replace(self, items=tuple(self.items[index] for index in chosen), notes=(*self.notes, note))
+
+    def only(self, names: Sequence[str], source: str) -> "Dataset":
+        """The items of these names, in the split's order. DatasetError when a name is not in the split."""
+        known = set(self.names)
+        missing = [name for name in names if name not in known]
+        if missing:
+            near = did_you_mean(missing[0], known) if len(missing) == 1 else ""
+            raise DatasetError(f"{source} names {shorten(missing)}, not in split {self.split!r} of {self.spec}{near}")
+        wanted = set(names)
+        note = f"--images: {len(wanted)} of {len(self)} images"
+        items = tuple(item for item in self.items if item.name in wanted)
+        return replace(self, items=items, notes=(*self.notes, note))
+
+
+def _read_labels(path: Path) -> tuple[bytes, np.ndarray]:
+    """The bytes of a label file, for its hash, and its values."""
+    data = checked_bytes(path)
+    return data.tobytes(), read_label_map(path) if path.suffix == ".npy" else decode_label_map(data, path)
+
+
+def _size(array: np.ndarray) -> str:
+    return f"{array.shape[1]}x{array.shape[0]}"

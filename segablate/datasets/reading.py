@@ -1,0 +1,99 @@
+"""Reading ahead: worker processes decode the next samples while the present ones are measured."""
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from segablate.errors import DatasetError, SegablateError
+
+Result = TypeVar("Result")
+
+_AHEAD = 4  # finished or running jobs per worker: enough to smooth large and small images, few enough to bound memory
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What could not be read or measured, and why."""
+
+    index: int
+    error: SegablateError
+
+
+def default_workers() -> int:
+    """One process per core this process may use, at most eight."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+@contextmanager
+def ahead(
+    job: Callable[[int], Result], indices: Sequence[int], workers: int
+) -> Iterator[Iterator[Result | Failure]]:
+    """Results of ``job(index)``, in the order of `indices`, worked on by `workers` processes (0: in this one).
+
+    A SegablateError becomes a :class:`Failure` in its place. `job` must be picklable. Leaving the block, also by an
+    error or Ctrl-C, ends the processes.
+    """
+    if workers == 0 or len(indices) < 2:
+        yield (_attempt(job, index) for index in indices)
+        return
+    pool = ProcessPoolExecutor(min(workers, len(indices)), _context(), initializer=_begin, initargs=(job,))
+    try:
+        yield _results(pool, indices, _AHEAD * workers)
+    except BrokenProcessPool:
+        raise DatasetError(
+            "a process that reads images was killed (out of memory?); try fewer --workers, or --workers 0"
+        ) from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _results(pool: ProcessPoolExecutor, indices: Sequence[int], depth: int) -> Iterator[Result | Failure]:
+    pending: deque[Future] = deque()
+    rest = iter(indices)
+    for index in rest:
+        pending.append(pool.submit(_work, index))
+        if len(pending) >= depth:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Processes that start clean: a fork would copy the threads' locks of torch and OpenCV in whatever state they are."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["segablate.datasets.dataset", "cv2"])
+    return context
+
+
+_job: Callable[[int], object] | None = None
+
+
+def _begin(job: Callable[[int], object]) -> None:
+    """In a new worker: keep the job, leave Ctrl-C to the parent, and one thread a process."""
+    global _job
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+    _job = job
+
+
+def _work(index: int) -> object:
+    assert _job is not None
+    return _attempt(_job, index)
+
+
+def _attempt(job: Callable[[int], Result], index: int) -> Result | Failure:
+    try:
+        return job(index)
+    except SegablateError as error:
+        return Failure(index, error)

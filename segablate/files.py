@@ -1,0 +1,187 @@
+"""Reading images and label maps, hashing files, and writing that leaves nothing half-done.
+
+Decoders are lenient: a truncated PNG comes back with its missing rows as zeros, which are a class. So files are checked
+before they are decoded: every chunk of a PNG against its checksum, the end marker of a JPEG.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from segablate.errors import SegablateError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".webp")
+LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".npy")
+
+
+class Unreadable(SegablateError):
+    """A file that is damaged, or not what its name says. The caller adds which."""
+
+
+def read_image(path: Path) -> np.ndarray:
+    """An image as H, W, 3 uint8 in RGB order, as stored: an EXIF orientation is not applied, label maps have none.
+
+    Raises Unreadable for a missing, damaged or unknown file.
+    """
+    import cv2
+
+    data = checked_bytes(path)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+    if image is None:
+        raise Unreadable(f"{path}: not an image that can be decoded; replace it, or pass --on-error skip")
+    return image
+
+
+def read_label_map(path: Path) -> np.ndarray:
+    """The values of a label file as stored: H, W for grey and palette files and arrays, H, W, 3 RGB for colours.
+
+    Palette files give their indices, not their colours. Raises Unreadable for a missing, damaged or unknown file.
+    """
+    if path.suffix == ".npy":
+        return _read_array(path)
+    return decode_label_map(checked_bytes(path), path)
+
+
+def decode_label_map(data: np.ndarray, path: Path) -> np.ndarray:
+    """As :func:`read_label_map`, for bytes already read and checked; `path` is for the message only."""
+    import cv2
+
+    if _has_palette(data):
+        return _read_palette(data, path)
+    values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+    if values is None:
+        raise Unreadable(f"{path}: not a label map that can be decoded; replace it, or pass --on-error skip")
+    if values.ndim == 3:
+        return np.ascontiguousarray(values[..., 2::-1])
+    return values
+
+
+def checked_bytes(path: Path) -> np.ndarray:
+    """The bytes of a file (uint8), checked for being whole as far as its format lets one check.
+
+    Raises Unreadable when the file is missing, empty, truncated or damaged.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise Unreadable(f"{path}: {(error.strerror or str(error)).lower()}; is the path right?") from None
+    if not len(data):
+        raise Unreadable(f"{path}: the file is empty; replace it, or pass --on-error skip")
+    start = data[:8].tobytes()
+    if start == b"\x89PNG\r\n\x1a\n":
+        _check_png(data, path)
+    elif start[:3] == b"\xff\xd8\xff" and b"\xff\xd9" not in data[-1024:].tobytes():
+        raise Unreadable(f"{path}: the JPEG ends before its end marker; replace it, or pass --on-error skip")
+    return data
+
+
+def _check_png(data: np.ndarray, path: Path) -> None:
+    """Walk the chunks of a PNG; each must be whole and agree with its checksum, and IEND must be the last."""
+    view, place = memoryview(data), 8
+    while place + 12 <= len(view):
+        length = int.from_bytes(view[place : place + 4], "big")
+        end = place + 12 + length
+        if end > len(view):
+            break
+        kind = bytes(view[place + 4 : place + 8])
+        if zlib.crc32(view[place + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+            raise Unreadable(f"{path}: PNG chunk {kind!r} at byte {place} is damaged; replace the file")
+        if kind == b"IEND":
+            return
+        place = end
+    raise Unreadable(f"{path}: the PNG is cut off at byte {len(view)}; replace it, or pass --on-error skip")
+
+
+def _has_palette(data: np.ndarray) -> bool:
+    """Files whose values OpenCV would change: palettes become colours, grey of 1, 2 or 4 bits is stretched to 0..255."""
+    start = data[:26].tobytes()
+    if start[:4] == b"\x89PNG":
+        return start[25] == 3 or start[24] < 8
+    return start[:4] in (b"GIF8", b"II*\x00", b"MM\x00*")
+
+
+def _read_palette(data: np.ndarray, path: Path) -> np.ndarray:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(BytesIO(data)) as image:
+            if image.mode in ("RGBA", "LA", "PA"):
+                image = image.convert("RGB")
+            values = np.array(image)
+            stretched = {2: 85, 4: 17}.get(int(data[24]), 1) if image.mode == "L" and data[1] == ord("P") else 1
+            return values.astype(np.uint8) if values.dtype == bool else values // np.array(stretched, values.dtype)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise Unreadable(f"{path}: not a label map that can be decoded ({error}); replace it") from None
+
+
+def _read_array(path: Path) -> np.ndarray:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise Unreadable(f"{path}: not an array that can be read ({error}); save it with numpy.save") from None
+    if values.ndim != 2 or values.dtype.kind not in "iub":
+        shape = "x".join(map(str, values.shape))
+        raise Unreadable(f"{path}: holds {values.dtype} of shape {shape}; a label map is an H x W array of integers")
+    return values
+
+
+def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files below `folder` with one of the suffixes, sorted by path; hidden files (.DS_Store, ._x) are left out."""
+    found = []
+    for directory, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            Path(directory, name)
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
+        ]
+    return sorted(found)
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write a file so that it is there whole or not at all, also after a crash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A new folder to write into, which takes the name `path` only when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o777 & ~_umask())
+        os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,173 @@
+"""Confusion counts and the scores that follow from them: count, merge, score.
+
+Counts are integers per image; every score is a pure function of counts, for one image or for their sum. An undefined
+score is nan, never 0 or 1. Pixels labelled void are counted in a row of their own and take no part unless asked for;
+predictions outside the label set are counted in a column of their own, and are misses for the true class.
+
+Long, Shelhamer and Darrell, CVPR 2015, for pixel accuracy, mean accuracy (here: mean recall), mean IoU and
+frequency-weighted IoU.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segablate.labels import IGNORE
+
+
+def count_confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Pixels by label and prediction, (C+1, C+1) int64; row C is void, column C is outside the label set.
+
+    `labels` and `predicted` are uint8 arrays of one shape; labels are 0..C-1 or 255, a prediction that is not in
+    0..C-1 lies outside.
+    """
+    codes = labels.astype(np.uint16) << 8 | predicted
+    table = np.bincount(codes.reshape(-1), minlength=1 << 16).reshape(256, 256)
+    rows = np.vstack([table[:classes], table[IGNORE]])
+    return np.hstack([rows[:, :classes], rows[:, classes:].sum(axis=1, keepdims=True)])
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Pixels of each image by label and prediction, sparse: only the pairs that occur.
+
+    - `classes`: C; `images`: N.
+    - `image`, `label`, `predicted`: (K,) int32; label C is void, predicted C is outside the label set.
+    - `pixels`: (K,) int64.
+    """
+
+    classes: int
+    images: int
+    image: np.ndarray
+    label: np.ndarray
+    predicted: np.ndarray
+    pixels: np.ndarray
+
+    @classmethod
+    def from_dense(cls, tables: Sequence[np.ndarray], classes: int) -> "Confusion":
+        """From one (C+1, C+1) table for each image."""
+        kept = [np.nonzero(table) for table in tables]
+        image = np.repeat(np.arange(len(tables)), [len(rows) for rows, _ in kept])
+        empty = np.zeros(0, np.int64)
+        return cls(
+            classes,
+            len(tables),
+            image.astype(np.int32),
+            np.concatenate([empty, *(rows for rows, _ in kept)]).astype(np.int32),
+            np.concatenate([empty, *(columns for _, columns in kept)]).astype(np.int32),
+            np.concatenate([empty, *(table[at] for table, at in zip(tables, kept, strict=True))]),
+        )
+
+    def total(self) -> np.ndarray:
+        """The whole set's (C+1, C+1) int64 table."""
+        table = np.zeros((self.classes + 1, self.classes + 1), np.int64)
+        np.add.at(table, (self.label, self.predicted), self.pixels)
+        return table
+
+    def dense(self, image: int) -> np.ndarray:
+        """One image's (C+1, C+1) int64 table."""
+        chosen = self.image == image
+        table = np.zeros((self.classes + 1, self.classes + 1), np.int64)
+        table[self.label[chosen], self.predicted[chosen]] = self.pixels[chosen]
+        return table
+
+    def subset(self, images: Sequence[int]) -> "Confusion":
+        """The named images, in that order."""
+        return Confusion.from_dense([self.dense(image) for image in images], self.classes)
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """Pixels per class, of each image or of a set: arrays (..., C) int64.
+
+    - `hits`: labelled and predicted as the class.
+    - `labelled`: labelled as the class.
+    - `predicted`: predicted as the class, where the convention looks.
+    """
+
+    hits: np.ndarray
+    labelled: np.ndarray
+    predicted: np.ndarray
+
+    def total(self) -> "ClassCounts":
+        """Sums over images: (N, C) to (C,)."""
+        return ClassCounts(*(counts.sum(axis=0) for counts in (self.hits, self.labelled, self.predicted)))
+
+
+def class_counts(confusion: Confusion, *, void_as_error: bool = False) -> ClassCounts:
+    """Per-image counts (N, C). With `void_as_error`, predictions on void pixels count as false positives."""
+    shape = (confusion.images, confusion.classes + 1)
+    valid = confusion.label < confusion.classes
+    seen = valid | void_as_error
+    right = valid & (confusion.label == confusion.predicted)
+
+    def summed(columns: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        counts = np.zeros(shape, np.int64)
+        np.add.at(counts, (confusion.image[chosen], columns[chosen]), confusion.pixels[chosen])
+        return counts[:, : confusion.classes]
+
+    return ClassCounts(
+        summed(confusion.label, right), summed(confusion.label, valid), summed(confusion.predicted, seen)
+    )
+
+
+def recall(counts: ClassCounts) -> np.ndarray:
+    """Found over labelled pixels, (..., C); nan for a class that is not labelled."""
+    return _ratio(counts.hits, counts.labelled)
+
+
+def precision(counts: ClassCounts) -> np.ndarray:
+    """Right over predicted pixels, (..., C); nan for a class that is not predicted."""
+    return _ratio(counts.hits, counts.predicted)
+
+
+def iou(counts: ClassCounts) -> np.ndarray:
+    """Intersection over union, (..., C); nan for a class neither labelled nor predicted."""
+    return _ratio(counts.hits, counts.labelled + counts.predicted - counts.hits)
+
+
+def f1(counts: ClassCounts) -> np.ndarray:
+    """Dice, the harmonic mean of precision and recall, (..., C); nan for a class neither labelled nor predicted."""
+    return _ratio(2 * counts.hits, counts.labelled + counts.predicted)
+
+
+def mean_iou(counts: ClassCounts) -> np.ndarray:
+    """Mean IoU over the classes labelled or predicted, (...); nan where there is none."""
+    return nanmean(iou(counts))
+
+
+def mean_recall(counts: ClassCounts) -> np.ndarray:
+    """Mean recall ("mean accuracy", "class average") over the labelled classes, (...)."""
+    return nanmean(recall(counts))
+
+
+def pixel_accuracy(counts: ClassCounts) -> np.ndarray:
+    """Right over labelled pixels, (...); nan where nothing is labelled."""
+    return _ratio(counts.hits.sum(axis=-1), counts.labelled.sum(axis=-1))
+
+
+def frequency_weighted_iou(counts: ClassCounts) -> np.ndarray:
+    """IoU averaged with the labelled pixels of each class as weights, (...)."""
+    weighted = np.where(counts.labelled > 0, counts.labelled * np.nan_to_num(iou(counts)), 0.0)
+    return _ratio(weighted.sum(axis=-1), counts.labelled.sum(axis=-1))
+
+
+def kappa(table: np.ndarray) -> float:
+    """Cohen's kappa of a (C+1, C+1) table without its void row: agreement beyond that of shuffled predictions."""
+    valid = table[:-1].astype(np.float64)
+    total = valid.sum()
+    by_chance = (valid.sum(axis=1) * valid[:, :-1].sum(axis=0)).sum() / max(total, 1) ** 2
+    agreed = np.trace(valid[:, :-1]) / max(total, 1)
+    return float((agreed - by_chance) / (1 - by_chance)) if total and by_chance < 1 else float("nan")
+
+
+def nanmean(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis of what is not nan; nan where all is."""
+    defined = ~np.isnan(values)
+    return _ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    below = np.asarray(below, np.float64)
+    return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)

@@ -1,0 +1,70 @@
+"""What flows through an evaluation: a :class:`Sample` from the disk, a :class:`Batch` to the network, its :class:`Output`.
+
+Arrays on the host are numpy, so that label maps can be evaluated without torch.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Kind = Literal["softmax", "sigmoid", "probabilities"]
+"""What the scores of a checkpoint are: logits for a softmax, logits for a sigmoid each, or probabilities."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled image.
+
+    - `image`: H, W, 3 uint8 RGB, or None where only labels are needed.
+    - `labels`: H, W uint8 class indices, 255 void.
+    - `label_hash`: 16 hexadecimal digits of the SHA-256 of the label file.
+    """
+
+    index: int
+    name: str
+    image: np.ndarray | None
+    labels: np.ndarray
+    label_hash: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.labels.shape[0], self.labels.shape[1]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one size."""
+
+    samples: tuple[Sample, ...]
+
+    @property
+    def images(self) -> np.ndarray:
+        """N, H, W, 3 uint8 RGB."""
+        return np.stack([sample.image for sample in self.samples if sample.image is not None])
+
+    @property
+    def labels(self) -> np.ndarray:
+        """N, H, W uint8, 255 void."""
+        return np.stack([sample.labels for sample in self.samples])
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a checkpoint gives for a batch.
+
+    - `scores`: N, K, H, W float tensor at label resolution, on the device, or None where only labels are known.
+    - `kind`: what the scores are.
+    - `predicted`: N, H, W uint8 class indices of the dataset on the host, where there are no scores; a value that is
+      no class lies outside the label set.
+    - `features`: N, D, h, w input of the network's last convolution, where there is one.
+    """
+
+    kind: Kind | Literal["labels"]
+    scores: "Tensor | None" = None
+    predicted: np.ndarray | None = None
+    features: "Tensor | None" = None
