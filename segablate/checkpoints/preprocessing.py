@@ -1,0 +1,141 @@
+"""What happens to pixels before the network sees them, stated in full."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal
+
+from segablate.errors import CheckpointError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """``x = ((pixels · scale) − mean) / std / divisor``, channel by channel, in float32.
+
+    - `channels`: order in which the network expects the colours; `mean` and `std` are in this order.
+    - `scale`: factor for pixels of 0..255, a number or a fraction such as "1/255".
+    - `divisor`: a last division, for networks trained so.
+    - `resize`: height and width to which the image is resized (bilinear, without antialiasing) before the network;
+      logits are resized back to the label map, never labels to the logits.
+    - `pad_to_multiple`: both sides are padded on the right and below, with the mean colour, to a multiple of this; the
+      padding is cut off the logits.
+    """
+
+    channels: Literal["rgb", "bgr"] = "rgb"
+    scale: str = "1/255"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    divisor: float = 1.0
+    resize: tuple[int, int] | None = None
+    pad_to_multiple: int | None = None
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], start: "Preprocessing | None" = None) -> "Preprocessing":
+        """From plain values, as in a card or on the command line; what is not named keeps the value of `start`.
+
+        Raises CheckpointError for an unknown name or a value of the wrong form.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise CheckpointError(f"preprocessing has no {name!r}{did_you_mean(str(name), known)}")
+        checked = {name: _CHECKS[name](name, value) for name, value in values.items()}
+        return replace(start or cls(), **checked)
+
+    @property
+    def factor(self) -> float:
+        """`scale` as a number."""
+        return float(Fraction(self.scale))
+
+    def plain(self) -> dict[str, Any]:
+        """For YAML and JSON."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def __str__(self) -> str:
+        parts = [self.channels.upper(), f"× {self.scale}", f"− {_row(self.mean)}", f"/ {_row(self.std)}"]
+        parts += [f"/ {self.divisor:g}"] if self.divisor != 1 else []
+        parts += [f"resized to {self.resize[1]}x{self.resize[0]}" if self.resize else "native size"]
+        parts += [f"padded to a multiple of {self.pad_to_multiple}"] if self.pad_to_multiple else []
+        return " · ".join(parts)
+
+    def __call__(self, images: "Tensor") -> "Tensor":
+        """N, H, W, 3 uint8 RGB to the network's N, 3, h, w float32 on the same device."""
+        import torch
+        from torch.nn import functional
+
+        pixels = images.permute(0, 3, 1, 2).float()
+        if self.channels == "bgr":
+            pixels = pixels.flip(1)
+        mean, std = (torch.tensor(row, device=images.device).view(3, 1, 1) for row in (self.mean, self.std))
+        pixels = (pixels * self.factor - mean) / std / self.divisor
+        if self.resize:
+            pixels = functional.interpolate(pixels, self.resize, mode="bilinear", align_corners=False)
+        if self.pad_to_multiple:
+            height, width = pixels.shape[-2:]
+            pixels = functional.pad(pixels, (0, -width % self.pad_to_multiple, 0, -height % self.pad_to_multiple))
+        return pixels
+
+    def unpadded(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the network's input without padding, for an image of `size`."""
+        return self.resize or size
+
+
+def _row(values: tuple[float, ...]) -> str:
+    return f"{values[0]:.4g}" if len(set(values)) == 1 else "(" + ", ".join(f"{value:.4g}" for value in values) + ")"
+
+
+def _channels(name: str, value: Any) -> str:
+    if str(value).lower() not in ("rgb", "bgr"):
+        raise CheckpointError(f"{name} is {value!r}, but must be rgb or bgr")
+    return str(value).lower()
+
+
+def _fraction(name: str, value: Any) -> str:
+    try:
+        if Fraction(str(value)) > 0:
+            return str(value)
+    except (ValueError, ZeroDivisionError):
+        pass
+    raise CheckpointError(f"{name} is {value!r}, but must be a positive number or fraction, such as 1/255")
+
+
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf"):
+        return float(value)
+    raise CheckpointError(f"{name} is {value!r}, but must be a positive number")
+
+
+def _triple(name: str, value: Any) -> tuple[float, ...]:
+    values = [value] * 3 if isinstance(value, int | float) else value
+    numbers = isinstance(values, list | tuple) and all(isinstance(v, int | float) for v in values)
+    if not numbers or len(values) != 3 or (name == "std" and not all(v > 0 for v in values)):
+        raise CheckpointError(f"{name} is {value!r}, but must be three {'positive ' * (name == 'std')}numbers")
+    return tuple(float(v) for v in values)
+
+
+def _size(name: str, value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(v, int) and v > 0 for v in value):
+        return value[0], value[1]
+    raise CheckpointError(f"{name} is {value!r}, but must be height and width, such as [512, 1024]")
+
+
+def _multiple(name: str, value: Any) -> int | None:
+    if value is None or (isinstance(value, int) and 1 <= value <= 4096):
+        return value
+    raise CheckpointError(f"{name} is {value!r}, but must be an integer in 1..4096")
+
+
+_CHECKS = {
+    "channels": _channels,
+    "scale": _fraction,
+    "mean": _triple,
+    "std": _triple,
+    "divisor": _positive,
+    "resize": _size,
+    "pad_to_multiple": _multiple,
+}

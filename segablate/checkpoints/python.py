@@ -1,0 +1,146 @@
+"""Anybody's network: ``python:package.module:factory(num_classes=12)@weights.pth``.
+
+The module is a dotted name, found from the working directory too, or the path of a ``.py`` file. The factory is called
+with literal arguments and returns a ``torch.nn.Module``. The weights are a state dict, see :mod:`segablate.weights`.
+"""
+
+import ast
+import importlib
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from segablate.checkpoints.preprocessing import Preprocessing
+from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.errors import CheckpointError, did_you_mean
+
+_FORM = re.compile(r"(?P<module>.+?):(?P<factory>[A-Za-z_]\w*)(?P<arguments>\(.*\))?(@(?P<weights>.+))?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class PythonSpec:
+    """The parts of a specification."""
+
+    module: str
+    factory: str
+    arguments: str
+    weights: str | None
+
+    def __str__(self) -> str:
+        return f"python:{self.module}:{self.factory}{self.arguments}"
+
+
+def parse_spec(text: str) -> PythonSpec:
+    """Take ``module:factory(arguments)@weights`` apart; CheckpointError when it has another form."""
+    found = _FORM.fullmatch(text.strip())
+    if not found:
+        raise CheckpointError(f"'python:{text}' is malformed; write python:package.module:factory(num_classes=11)@FILE")
+    return PythonSpec(found["module"], found["factory"], found["arguments"] or "()", found["weights"])
+
+
+def open_source(text: str, loading: Loading) -> Segmenter:
+    """Build the network and load its weights strictly, with the default preprocessing and what `loading` overrides."""
+    return open_python(parse_spec(text), loading)
+
+
+def open_python(
+    spec: PythonSpec,
+    loading: Loading,
+    preprocessing: Preprocessing = Preprocessing(),  # noqa: B008, a frozen value
+    output: str = "softmax",
+    **names: Any,
+) -> Segmenter:
+    """As :func:`open_source`, with what a card says besides; `names`: classes and class_map."""
+    from segablate.checkpoints.network import prepared
+    from segablate.weights import load_strictly, read_weights, state_dict
+
+    if spec.weights is None:
+        raise CheckpointError(f"{spec} names no weights; add @FILE, as in {spec}@weights.pth")
+    path = Path(spec.weights).expanduser()
+    weights = read_weights(path)
+    module = build(spec)
+    tensors = state_dict(weights, key=loading.key, strip_prefix=loading.strip_prefix, expected=module.state_dict().keys())
+    notes = load_strictly(module, tensors, str(path))
+    files = (path, *([Path(spec.module)] if spec.module.endswith(".py") else []))
+    source = Source(f"{spec}@{spec.weights}", files, {}, (*weights.notes, *(notes or ())))
+    return prepared(module, source, preprocessing, output, loading, **names)
+
+
+def build(spec: PythonSpec) -> Any:
+    """Call the factory; CheckpointError when the code is not there, fails, or returns no module."""
+    from torch import nn
+
+    factory = find_function(spec.module, spec.factory)
+    arguments, named = _literal_arguments(spec)
+    try:
+        module = factory(*arguments, **named)
+    except Exception as error:
+        raise CheckpointError(f"{spec} raises {_innermost(error)}") from error
+    if not isinstance(module, nn.Module):
+        raise CheckpointError(f"{spec} returns {type(module).__name__}; expected a torch.nn.Module")
+    return module
+
+
+def find_function(module: str, name: str) -> Callable[..., Any]:
+    """A function of a dotted module or of a ``.py`` file; CheckpointError when it is not there."""
+    code = _load_file(Path(module).expanduser()) if module.endswith(".py") else _load_module(module)
+    if not callable(getattr(code, name, None)):
+        public = [known for known, value in vars(code).items() if callable(value) and not known.startswith("_")]
+        raise CheckpointError(f"python:{module} has no function {name!r}{did_you_mean(name, public)}")
+    return getattr(code, name)
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such Python file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise CheckpointError(f"{path}: not a Python file")
+    code = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))  # for its neighbours
+    try:
+        spec.loader.exec_module(code)
+    except Exception as error:
+        raise CheckpointError(f"{path} raises {_innermost(error)} when imported") from error
+    finally:
+        sys.path.pop(0)
+    return code
+
+
+def _load_module(name: str) -> ModuleType:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = "it" if error.name and name.startswith(error.name) else f"the module {error.name!r} it needs"
+        raise CheckpointError(
+            f"python:{name} cannot be imported: {missing} is not installed, nor in the working directory"
+        ) from error
+    except Exception as error:
+        raise CheckpointError(f"python:{name} raises {_innermost(error)} when imported") from error
+    finally:
+        sys.path.pop(0)
+
+
+def _literal_arguments(spec: PythonSpec) -> tuple[list[Any], dict[str, Any]]:
+    try:
+        call = ast.parse(f"f{spec.arguments}", mode="eval").body
+        if isinstance(call, ast.Call) and all(keyword.arg for keyword in call.keywords):
+            arguments = [ast.literal_eval(argument) for argument in call.args]
+            return arguments, {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+    except (SyntaxError, ValueError):
+        pass
+    raise CheckpointError(f"{spec}: arguments must be plain values, as in {spec.factory}(num_classes=11, name='a')")
+
+
+def _innermost(error: Exception) -> str:
+    """``TypeError: ... (net.py, line 12)``."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
