@@ -175,8 +175,8 @@ class Alignment:
 
     @cached_property
     def table(self) -> np.ndarray:
-        """(256,) uint8: output index to class index; outputs outside the label set become 255."""
-        table = np.full(256, IGNORE, np.uint8)
+        """(K,) uint8: output index to class index; outputs outside the label set become 255."""
+        table = np.full(len(self.outputs), IGNORE, np.uint8)
         for output, index in enumerate(self.outputs):
             table[output] = IGNORE if index is None else index
         return table

@@ -1,0 +1,45 @@
+"""The command line. One file per command; nothing heavy is imported before a command runs.
+
+A :class:`SegablateError` is one red line on standard error and exit code 1 (2 for usage); everything else is a bug and
+shows its traceback.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from segablate.cli import application
+from segablate.errors import SegablateError
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1 (an error), 2 (usage) or 130 (interrupted)."""
+    try:
+        code = application.app(arguments, prog_name="segablate", standalone_mode=False)
+    except typer.TyperException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except SegablateError as error:
+        return _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    if code == 130:
+        _say("interrupted; nothing was written")
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())
+
+
+def _fail(message: str, code: int) -> int:
+    _say("error: " + " ".join(message.split()))
+    return code
+
+
+def _say(line: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, soft_wrap=True).print(Text(line, style="bold red"))

@@ -1,0 +1,38 @@
+"""The commands, put together."""
+
+from typing import Annotated
+
+import typer
+
+from segablate import __version__
+from segablate.cli import checkpoints, evaluate
+from segablate.cli.options import expanded
+
+app = typer.Typer(
+    name="segablate",
+    help="Evaluate, compare and ablate semantic-segmentation checkpoints and losses.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"segablate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Evaluate, compare and ablate semantic-segmentation checkpoints and losses."""
+
+
+app.command("evaluate")(expanded(evaluate.evaluate))
+app.add_typer(checkpoints.app, name="checkpoints")

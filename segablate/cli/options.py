@@ -1,0 +1,185 @@
+"""Options that several commands share, as frozen dataclasses: a command asks for a group, the command line shows its fields."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from segablate.errors import UsageError
+
+if TYPE_CHECKING:
+    from segablate.checkpoints import Loading
+    from segablate.datasets import Dataset
+
+
+def _option(help: str, panel: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=more.pop("show_default", True), **more)
+
+
+_IMAGES, _CHECKPOINT, _RUNNING, _OUTPUT = "Images", "Checkpoint", "Running", "Output"
+
+
+@dataclass(frozen=True)
+class DatasetOptions:
+    """Which images."""
+
+    split: Annotated[str | None, _option("Split of the dataset; by default the layout's, usually val.", _IMAGES)] = None
+    limit: Annotated[int | None, _option("Only so many images, evenly spaced.", _IMAGES, min=1)] = None
+    images: Annotated[Path | None, _option("Only the images that a text file names, one a line.", _IMAGES)] = None
+
+    def open(self, spec: str) -> "Dataset":
+        """The dataset, at its split and subset."""
+        from segablate.datasets import open_dataset
+        from segablate.datasets.pairing import read_list
+
+        dataset = open_dataset(spec, self.split)
+        if self.images is not None:
+            dataset = dataset.only(read_list(self.images), str(self.images))
+        return dataset.evenly(self.limit) if self.limit is not None else dataset
+
+
+@dataclass(frozen=True)
+class RunningOptions:
+    """How the work is done; none of these changes a number."""
+
+    device: Annotated[str, _option("auto, cpu, cuda or cuda:N.", _RUNNING)] = "auto"
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"], _option("Precision of the network; losses and counts stay exact.", _RUNNING)
+    ] = "fp32"
+    batch_size: Annotated[int, _option("Images of one size in a batch.", _RUNNING, min=1)] = 4
+    workers: Annotated[
+        int | None, _option("Processes that read images; by default one per core.", _RUNNING, min=0)
+    ] = None
+    on_error: Annotated[
+        Literal["stop", "skip"], _option("What a broken image does: stop the run, or be skipped and named.", _RUNNING)
+    ] = "stop"
+
+    @property
+    def processes(self) -> int:
+        """Number of reading processes."""
+        from segablate.datasets.reading import default_workers
+
+        return default_workers() if self.workers is None else self.workers
+
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """How a checkpoint is loaded; overrides what a card or the checkpoint says."""
+
+    channels: Annotated[str | None, _option("Channel order: rgb or bgr.", _CHECKPOINT)] = None
+    scale: Annotated[str | None, _option("Factor for pixels of 0..255, such as 1/255.", _CHECKPOINT)] = None
+    mean: Annotated[str | None, _option("Three numbers to subtract, with commas.", _CHECKPOINT)] = None
+    std: Annotated[str | None, _option("Three numbers to divide by, with commas.", _CHECKPOINT)] = None
+    divisor: Annotated[float | None, _option("A last division.", _CHECKPOINT)] = None
+    resize: Annotated[str | None, _option("Size of the network's input, as HEIGHTxWIDTH.", _CHECKPOINT)] = None
+    pad_to_multiple: Annotated[int | None, _option("Pad both sides to a multiple of this.", _CHECKPOINT)] = None
+    output: Annotated[
+        Literal["softmax", "sigmoid", "probabilities"] | None, _option("What the network gives.", _CHECKPOINT)
+    ] = None
+    class_map: Annotated[
+        Path | None, _option("YAML file that maps checkpoint classes to dataset classes.", _CHECKPOINT)
+    ] = None
+    key: Annotated[str | None, _option("Where the weights are in the file, as a.b.", _CHECKPOINT)] = None
+    strip_prefix: Annotated[str | None, _option("What to cut off the names of the weights.", _CHECKPOINT)] = None
+
+    def loading(self, running: RunningOptions) -> "Loading":
+        """What the checkpoint layer asks for."""
+        from segablate.checkpoints import Loading
+
+        given = {
+            "channels": self.channels,
+            "scale": self.scale,
+            "mean": _numbers("--mean", self.mean, 3),
+            "std": _numbers("--std", self.std, 3),
+            "divisor": self.divisor,
+            "resize": _size("--resize", self.resize),
+            "pad_to_multiple": self.pad_to_multiple,
+        }
+        return Loading(
+            device=running.device,
+            precision=running.precision,
+            preprocessing={name: value for name, value in given.items() if value is not None},
+            key=self.key,
+            strip_prefix=self.strip_prefix,
+            output=self.output,
+            class_map=_read_class_map(self.class_map),
+        )
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """How results are shown."""
+
+    format: Annotated[
+        Literal["rich", "markdown", "csv", "json", "latex"], _option("How the tables are written.", _OUTPUT)
+    ] = "rich"
+    wide: Annotated[bool, _option("All columns, however wide.", _OUTPUT, "--wide")] = False
+
+
+def expanded(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters that are groups of options are replaced by the fields of the groups."""
+    signature = inspect.signature(command)
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if isinstance(kind, type) and is_dataclass(kind)}
+
+    @functools.wraps(command)
+    def wrapper(**given: Any) -> None:
+        built = {
+            name: group(**{field.name: given.pop(field.name) for field in fields(group)}) for name, group in groups.items()
+        }
+        command(**given, **built)
+
+    plain = [
+        parameter.replace(annotation=hints[name])
+        for name, parameter in signature.parameters.items()
+        if name not in groups
+    ]
+    parts = [_parameter(group, field) for group in groups.values() for field in fields(group)]
+    wrapper.__signature__ = inspect.Signature([*plain, *parts])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in (*plain, *parts)}
+    return wrapper
+
+
+def _parameter(group: type, field: Field) -> inspect.Parameter:
+    hint = get_type_hints(group, include_extras=True)[field.name]
+    default = inspect.Parameter.empty if field.default is MISSING else field.default
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+
+
+def _numbers(option: str, text: str | None, count: int) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != count:
+        raise UsageError(f"{option} is {text!r}, but must be {count} numbers with commas, as in 0.485,0.456,0.406")
+    return values
+
+
+def _size(option: str, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
+        raise UsageError(f"{option} is {text!r}, but must be HEIGHTxWIDTH, as in 512x1024")
+    return [int(side) for side in sides]
+
+
+def _read_class_map(path: Path | None) -> dict[str, str | None] | None:
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"--class-map {path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(mapping, dict):
+        raise UsageError(f"--class-map {path} must map checkpoint classes to dataset classes, as in road: road")
+    return {str(name): None if target is None else str(target) for name, target in mapping.items()}
