@@ -1,0 +1,61 @@
+"""A :class:`~segablate.tables.Report` as text: for the terminal, Markdown, CSV, JSON and LaTeX."""
+
+from typing import Literal, get_args
+
+from rich.console import Console
+
+from segablate.render.data import to_csv, to_json
+from segablate.render.latex import to_latex
+from segablate.render.markdown import to_markdown
+from segablate.render.progress import progress
+from segablate.render.terminal import to_rich, to_text
+from segablate.tables import Report
+
+__all__ = ["FORMATS", "Format", "print_report", "progress", "render"]
+
+Format = Literal["rich", "markdown", "csv", "json", "latex"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+FILE_WIDTH = 100
+
+_ASCII = str.maketrans(
+    {"–": "-", "…": "~", "▾": "v", "▴": "^", "▸": ">", "×": "x", "─": "-", "━": "=", "╸": "-", "·": "-"}
+)
+
+
+def render(report: Report, format: Format, *, wide: bool = False, width: int = FILE_WIDTH, colour: bool = False) -> str:
+    """The report as a string that ends in a line feed.
+
+    :param wide: with ``"rich"``, show the columns that are hidden otherwise; the other formats always have them.
+    :param width: with ``"rich"``, no line is longer, if it is at least 40.
+    :param colour: with ``"rich"``, colours as ANSI codes; without them a triangle points at marked cells.
+    """
+    match format:
+        case "rich":
+            return to_text(report, wide=wide, width=width, colour=colour)
+        case "markdown":
+            return to_markdown(report)
+        case "csv":
+            return to_csv(report)
+        case "json":
+            return to_json(report)
+        case "latex":
+            return to_latex(report)
+
+
+def print_report(
+    report: Report, format: Format = "rich", *, wide: bool = False, console: Console | None = None
+) -> None:
+    """Print the report to the console, standard output by default.
+
+    A terminal decides on width and colours itself (``NO_COLOR`` is heeded); a pipe gets 100 columns without colours.
+    """
+    console = console or Console()
+    speaks_unicode = console.encoding.startswith("utf")
+    if format == "rich" and console.is_terminal and speaks_unicode:
+        colour = console.color_system is not None and not console.no_color
+        console.print(to_rich(report, wide=wide, width=console.width, colour=colour))
+        return
+    text = render(report, format, wide=wide, width=console.width if console.is_terminal else FILE_WIDTH)
+    if not speaks_unicode:
+        text = text.translate(_ASCII).encode(console.encoding, "replace").decode(console.encoding)
+    console.file.write(text)

@@ -1,0 +1,111 @@
+"""Which columns of a table stand side by side in a given width, and how wide each is.
+
+Numbers are never shortened. When a table is too wide, first the headers are broken at their spaces, then texts are
+shortened in the middle, and at last the table is set in several blocks that repeat the columns naming the rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rich.cells import cell_len
+
+from segablate.tables import Column
+
+GAP = 2  # blanks between columns
+LEAST_TEXT = 16
+LEAST_PROSE = 28
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A column ready to be set: its header, its cells as texts, and the columns of the terminal it takes."""
+
+    column: Column | None  # None: the marker of the baseline
+    title: str
+    unit: str
+    cells: tuple[str, ...]
+    width: int = 0
+
+    @property
+    def flexible(self) -> bool:
+        return self.column is not None and self.column.kind in ("text", "prose")
+
+    def natural(self) -> int:
+        """Width at which nothing is broken or shortened."""
+        return max(cell_len(self.title), self._below())
+
+    def compact(self) -> int:
+        """Width at which only the header is broken."""
+        return max(max(map(cell_len, self.title.split()), default=0), self._below())
+
+    def least(self) -> int:
+        """Width under which the column must not get."""
+        if not self.flexible or self.column is None:
+            return self.compact()
+        return min(self.compact(), LEAST_PROSE if self.column.kind == "prose" else LEAST_TEXT)
+
+    def _below(self) -> int:
+        return max(map(cell_len, (self.unit, *self.cells)))
+
+
+def total(strips: Sequence[Strip]) -> int:
+    """Width of a row of strips."""
+    return sum(strip.width for strip in strips) + GAP * (len(strips) - 1)
+
+
+def fit(strips: Sequence[Strip], width: int) -> list[list[Strip]]:
+    """Give every strip its width; several blocks if they cannot stand side by side."""
+    natural = [replace(strip, width=strip.natural()) for strip in strips]
+    if total(natural) <= width:
+        return [natural]
+    least = [replace(strip, width=strip.least()) for strip in strips]
+    return [_widen(block, width) for block in _blocks(least, width)]
+
+
+def shorten_middle(text: str, width: int) -> str:
+    """Both ends of a text with ``…`` between; paths and numbered names differ at either."""
+    if cell_len(text) <= width:
+        return text
+    head = _start(text, width // 2)
+    return f"{head}…{_start(text[::-1], width - 1 - cell_len(head))[::-1]}"
+
+
+def _start(text: str, width: int) -> str:
+    taken = ""
+    for character in text:
+        if cell_len(taken + character) > width:
+            break
+        taken += character
+    return taken
+
+
+def _blocks(strips: Sequence[Strip], width: int) -> list[list[Strip]]:
+    """Fill blocks from the left, each begun by the columns that name the rows."""
+    names = _names_the_rows(strips)
+    blocks = [list(strips[:names])]
+    for strip in strips[names:]:
+        if len(blocks[-1]) > names and total([*blocks[-1], strip]) > width:
+            blocks.append(list(strips[:names]))
+        blocks[-1].append(strip)
+    return blocks
+
+
+def _names_the_rows(strips: Sequence[Strip]) -> int:
+    """How many columns there are up to the first one that says what a row is about, after markers and colours."""
+    for index, strip in enumerate(strips):
+        if strip.column is not None and strip.column.kind != "swatch":
+            return index + 1
+    return len(strips)
+
+
+def _widen(block: list[Strip], width: int) -> list[Strip]:
+    """Hand out what is left, a blank at a time, to the text that is shortened most."""
+    spare = width - total(block)
+    while spare > 0:
+        wanting = [i for i, strip in enumerate(block) if strip.width < (strip.compact() if strip.flexible else 0)]
+        if not wanting:
+            break
+        neediest = max(wanting, key=lambda i: block[i].compact() - block[i].width)
+        block[neediest] = replace(block[neediest], width=block[neediest].width + 1)
+        spare -= 1
+    return block

@@ -1,0 +1,39 @@
+"""A progress bar on standard error, so that standard output holds nothing but the result."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+
+@contextmanager
+def progress(total: int | None, description: str, *, console: Console | None = None) -> Iterator[Callable[[int], None]]:
+    """Yield ``advance(images)``; the bar shows images a second and the time left, and is gone afterwards.
+
+    Silent when standard error is not a terminal. Warnings printed meanwhile appear above the bar.
+
+    :param total: images to come; ``None`` when unknown.
+    """
+    console = console or Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None, complete_style="cyan", finished_style="cyan"),
+        MofNCompleteColumn(),
+        _ImagesPerSecond(),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        redirect_stdout=False,  # what is printed to standard output belongs there
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(description, total=total)
+        yield lambda images: bar.advance(task, images)
+
+
+class _ImagesPerSecond(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.3g} images/s", "dim")

@@ -1,0 +1,171 @@
+"""A report for the terminal, and the same without colours for a file."""
+
+from collections.abc import Iterator, Sequence
+from io import StringIO
+from math import isnan
+
+from rich.box import Box
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.style import Style
+from rich.table import Table as Grid
+from rich.text import Text
+
+from segablate.render.cells import BASELINE, MISSING, aligned_cells, hex_colour, is_numeric, one_line, unit
+from segablate.render.layout import GAP, Strip, fit, shorten_middle, total
+from segablate.tables import Column, Report, Table, as_number
+
+LEAST_WIDTH = 40
+NOTE_WIDTH = 100  # longer lines are hard to read, however wide the terminal
+BAR_WIDTH = 10
+
+_WORST = {"low": "▾", "high": "▴"}
+_RULES = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")
+
+
+def to_text(report: Report, *, wide: bool, width: int, colour: bool) -> str:
+    """The report as a string whose lines are at most ``width`` long; ANSI codes only with ``colour``."""
+    file = StringIO()
+    console = Console(
+        file=file,
+        width=max(width, LEAST_WIDTH),
+        force_terminal=colour,
+        color_system="truecolor" if colour else None,
+        legacy_windows=False,
+        _environ={},
+    )
+    console.print(to_rich(report, wide=wide, width=console.width, colour=colour))
+    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+
+
+def to_rich(report: Report, *, wide: bool, width: int, colour: bool) -> Group:
+    """The report for a console of this width; without ``colour`` small triangles stand for it."""
+    parts: list[RenderableType] = [Text(one_line(report.title), "bold")]
+    if report.facts:
+        parts.append(_facts(report.facts))
+    for table in report.tables:
+        parts += ["", *_table(table, wide=wide, width=width, colour=colour)]
+    notes = [*report.notes, *([] if wide else _hidden(report.tables))]
+    if notes:
+        parts += ["", _notes(notes, width)]
+    return Group(*parts)
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> Grid:
+    grid = Grid.grid(padding=(0, GAP, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in facts:
+        grid.add_row(Text(one_line(name)), Text(one_line(value)))
+    return grid
+
+
+def _notes(notes: Sequence[str], width: int) -> Grid:
+    grid = Grid.grid(padding=(0, 1, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(style="dim", overflow="fold", max_width=min(width, NOTE_WIDTH) - 2)
+    for note in notes:
+        grid.add_row("·", Text(one_line(note)))
+    return grid
+
+
+def _hidden(tables: Sequence[Table]) -> list[str]:
+    titles = dict.fromkeys(column.title for table in tables for column in table.columns if column.wide)
+    return [f"--wide shows {', '.join(titles)} too"] if titles else []
+
+
+def _table(table: Table, *, wide: bool, width: int, colour: bool) -> Iterator[RenderableType]:
+    yield Text(one_line(table.title), "bold")
+    blocks = fit(list(_strips(table, wide=wide, colour=colour)), width)
+    bars = len(blocks) == 1
+    for number, block in enumerate(blocks):
+        if number:
+            yield ""
+        yield _grid(table, block, spare=width - total(block) if bars else 0)
+    if not table.rows:
+        yield Text("no rows", "dim")
+    if table.notes:
+        yield _notes(table.notes, width)
+    if table.baseline is not None:
+        yield Text(f"{BASELINE} baseline", "dim")
+
+
+def _strips(table: Table, *, wide: bool, colour: bool) -> Iterator[Strip]:
+    if table.baseline is not None:
+        yield Strip(None, "", "", tuple(BASELINE if i == table.baseline else "" for i in range(len(table.rows))))
+    for column in table.columns:
+        if column.wide and not wide:
+            continue
+        if column.kind == "swatch":
+            if colour:
+                yield Strip(column, "", "", ("██",) * len(table.rows))
+            continue
+        yield Strip(column, one_line(column.title), unit(column), tuple(_cells(table, column, colour=colour)))
+
+
+def _cells(table: Table, column: Column, *, colour: bool) -> list[str]:
+    """The column's cells; without colours a triangle points at the marked ones, and blanks keep the rest in line."""
+    cells = aligned_cells(column, table.values(column))
+    marked = table.marked(column)
+    if colour or not marked:
+        return cells
+    sign = _WORST[column.mark or column.best]
+    return [text + (sign if i in marked else " ") for i, text in enumerate(cells)]
+
+
+def _grid(table: Table, block: Sequence[Strip], *, spare: int) -> Grid:
+    grid = Grid(box=_RULES, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="", border_style="dim")
+    units = any(strip.unit for strip in block)
+    columns: list[list[Text]] = []
+    for strip in block:
+        grid.add_column(_heading(strip, units=units), width=strip.width)
+        columns.append(_styled(table, strip))
+        if strip.column is not None and strip.column.bar and spare >= BAR_WIDTH + GAP:
+            grid.add_column("", width=BAR_WIDTH, no_wrap=True)
+            columns.append([_bar(value) for value in table.values(strip.column)])
+            spare -= BAR_WIDTH + GAP
+    for index, row in enumerate(zip(*columns, strict=True)):
+        if index in table.sections:
+            grid.add_section()
+        grid.add_row(*row)
+    return grid
+
+
+def _heading(strip: Strip, *, units: bool) -> Text:
+    """The title, and the unit on a line of its own if any column of the block has one."""
+    heading = Text(strip.title, "bold", justify="right" if _numeric(strip) else "left")
+    return heading.append(f"\n{strip.unit}", "not bold dim") if units else heading
+
+
+def _styled(table: Table, strip: Strip) -> list[Text]:
+    column = strip.column
+    if column is None:
+        return [Text(text) for text in strip.cells]
+    if column.kind == "swatch":
+        return [Text(text, _colour(value)) for text, value in zip(strip.cells, table.values(column), strict=True)]
+    marked = table.marked(column)
+    accent = "bold red" if column.mark else "bold green"
+    styles = (accent if i in marked else "dim" if text.strip() == MISSING else "" for i, text in enumerate(strip.cells))
+    return [Text(_set(strip, text), style) for text, style in zip(strip.cells, styles, strict=True)]
+
+
+def _numeric(strip: Strip) -> bool:
+    return strip.column is not None and is_numeric(strip.column)
+
+
+def _set(strip: Strip, text: str) -> str:
+    """The cell as long as it may be. Numbers are set flush right here: Rich would cut the blanks at their end."""
+    if _numeric(strip):
+        return " " * (strip.width - cell_len(text)) + text
+    return text if strip.column is not None and strip.column.kind == "prose" else shorten_middle(text, strip.width)
+
+
+def _colour(value: object) -> Style:
+    return Style() if value is None else Style(color=hex_colour(value))
+
+
+def _bar(value: object) -> Text:
+    """A share as a line, in steps of half a character."""
+    share = as_number(value)
+    halves = 0 if isnan(share) else round(2 * BAR_WIDTH * min(max(share, 0.0), 1.0))
+    return Text("━" * (halves // 2) + "╸" * (halves % 2), "dim")

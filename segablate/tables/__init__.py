@@ -1,0 +1,157 @@
+"""What every command prints: a :class:`Report` of :class:`Table` s, before anyone decides how it looks.
+
+Values stay raw here: shares lie in 0..1, times are seconds, sizes bytes, and what is undefined is ``nan`` or ``None``.
+A column says by its ``kind`` what its values are; :mod:`segablate.render` alone decides how a kind is written.
+
+=========================  ==================================================  ====================
+kind                       value                                               a person reads
+=========================  ==================================================  ====================
+``text``                   a name or path (shortened in the middle if need be)  ``bicyclist``
+``prose``                  a sentence (wrapped, never shortened)               ``Mean over pixels.``
+``swatch``                 (red, green, blue), each 0..255                     ``██``
+``count``                  an integer                                          ``1 204``
+``share``                  0..1                                                ``74.3`` under ``%``
+``signed_share``           a difference of shares                              ``+1.2`` under ``points``
+``number``                 any number, four significant digits                 ``0.4132``
+``signed_number``          a difference of numbers                             ``+0.4132``
+``ratio``                  a factor                                            ``1.20×``
+``seconds``                a time                                              ``3.21 ms``
+``bytes``                  a size                                              ``97.8 MiB``
+``p``                      a p-value                                           ``0.013``, ``<0.001``
+``interval``               (low, high), shares                                 ``[73.1, 75.2]``
+``signed_interval``        (low, high), differences of shares                  ``[+0.3, +2.1]``
+``number_interval``        (low, high), numbers                                ``[0.41, 0.44]``
+``signed_number_interval`` (low, high), differences of numbers                 ``[-0.02, +0.01]``
+=========================  ==================================================  ====================
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan, nan
+from typing import Literal, SupportsFloat, cast, get_args
+
+Scalar = Literal["count", "share", "signed_share", "number", "signed_number", "ratio", "seconds", "bytes", "p"]
+Interval = Literal["interval", "signed_interval", "number_interval", "signed_number_interval"]
+Kind = Literal["text", "prose", "swatch", Scalar, Interval]
+End = Literal["", "low", "high"]
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    :param key: its name in JSON and CSV, in snake_case.
+    :param title: its header as people read it, without the unit: the kind brings that along.
+    :param digits: decimals of what is shown; ``None``: what suits the kind.
+    :param wide: shown in the terminal only when asked for; the other formats always have it.
+    :param mark: the end at which the worst value lies; that cell stands out.
+    :param best: the end at which the best value lies; that cell stands out. Not together with ``mark``.
+    :param bar: a terminal with room to spare draws a bar beside the share.
+    """
+
+    key: str
+    title: str
+    kind: Kind
+    digits: int | None = None
+    wide: bool = False
+    mark: End = ""
+    best: End = ""
+    bar: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mark and self.best:
+            raise ValueError(f"column {self.key!r} marks both its worst and its best cell; choose one")
+        if (self.mark or self.best) and self.kind not in get_args(Scalar):
+            raise ValueError(f"column {self.key!r} is of kind {self.kind!r}, in which no cell is worst or best")
+        if self.bar and self.kind != "share":
+            raise ValueError(f"column {self.key!r} is of kind {self.kind!r}, but only a share has a bar")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns; a row without some key shows that cell as undefined.
+
+    :param name: its name in JSON, CSV and as LaTeX label, in snake_case.
+    :param notes: what has to be known to read it, a sentence each; printed under it.
+    :param sections: numbers of the rows that begin a new section. A rule is drawn above them, and the worst or best
+        cell is sought within each section, so that a row of means is not held against the rows it averages.
+    :param baseline: number of the row with which the others are compared, if any.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    sections: tuple[int, ...] = ()
+    baseline: int | None = None
+
+    def __post_init__(self) -> None:
+        keys = [column.key for column in self.columns]
+        _must_differ(keys, f"columns of table {self.name!r}")
+        if not keys:
+            raise ValueError(f"table {self.name!r} has no columns")
+        if unknown := {key for row in self.rows for key in row} - set(keys):
+            raise ValueError(f"rows of table {self.name!r} have keys without a column: {sorted(unknown)}")
+        marks = (*self.sections, *(() if self.baseline is None else (self.baseline,)))
+        if not all(0 <= index < len(self.rows) for index in marks):
+            raise ValueError(f"table {self.name!r} has {len(self.rows)} rows but marks {marks}")
+
+    def values(self, column: Column) -> list[object]:
+        """The raw values of a column, ``None`` where a row has none."""
+        return [row.get(column.key) for row in self.rows]
+
+    def spans(self) -> Iterator[range]:
+        """Row numbers section by section."""
+        starts = sorted({0, *self.sections})
+        for start, stop in zip(starts, [*starts[1:], len(self.rows)], strict=True):
+            yield range(start, stop)
+
+    def marked(self, column: Column) -> frozenset[int]:
+        """Numbers of the rows whose cell is the worst (or best) of its section; none where all values are equal."""
+        end = column.mark or column.best
+        if not end:
+            return frozenset()
+        numbers = [as_number(value) for value in self.values(column)]
+        found = set[int]()
+        for span in self.spans():
+            defined = [numbers[i] for i in span if not isnan(numbers[i])]
+            if len(set(defined)) > 1:
+                extreme = min(defined) if end == "low" else max(defined)
+                found.update(i for i in span if numbers[i] == extreme)
+        return frozenset(found)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything one command has to say.
+
+    :param facts: (name, value) of what was run: checkpoint, dataset, preprocessing, device; printed above the tables.
+    :param notes: sentences that hold for all tables; printed last.
+    """
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    tables: tuple[Table, ...]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _must_differ([name for name, _ in self.facts], "facts")
+        _must_differ([table.name for table in self.tables], "tables")
+
+
+def as_number(value: object) -> float:
+    """A cell of a scalar kind as float; ``nan`` for ``None``."""
+    return nan if value is None else float(cast(SupportsFloat, value))
+
+
+def as_interval(value: object) -> tuple[float, float]:
+    """A cell of an interval kind as two floats; two ``nan`` for ``None``."""
+    low, high = (nan, nan) if value is None else cast(Sequence[object], value)
+    return as_number(low), as_number(high)
+
+
+def _must_differ(names: list[str], what: str) -> None:
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{what} share a name: {sorted(repeated)}")
