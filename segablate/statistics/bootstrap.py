@@ -1,0 +1,127 @@
+"""The bootstrap over images (or clusters of images): one pass of the weights for many scores of many systems.
+
+A replicate draws n images with replacement; all it needs is how often each image was drawn. So a :data:`Statistic` is
+a function of weights, and everything else is that function under other weights: ones give the score itself, multinomial
+counts its bootstrap replicates (Efron, The Annals of Statistics 7, 1979), ones with a single zero its jackknife.
+Statistics that are resampled together see the same draws, which is what makes a comparison paired.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+Statistic = Callable[[Floats], dict[str, Floats]]
+"""Weights of images, (B, N), to named scores under each row of weights, (B,) or (B, C); nan where undefined."""
+
+CELLS = 1 << 17
+"""Weights in a chunk, 1 MB of float64: small enough to be drawn, counted and multiplied within the cache."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is drawn: ``replicates`` times as many clusters of images as there are, with replacement, from ``seed``.
+
+    ``groups`` (N,) holds the number, 0..G-1, of the cluster of each of N images.
+    """
+
+    groups: NDArray[np.int64]
+    replicates: int = 10_000
+    seed: int = 0
+
+    @cached_property
+    def clusters(self) -> int:
+        """How many clusters there are, G."""
+        return int(self.groups.max(initial=-1)) + 1
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether every image is its own cluster, in order."""
+        return np.array_equal(self.groups, np.arange(self.groups.size))
+
+
+def by_image(images: int, replicates: int = 10_000, seed: int = 0) -> Plan:
+    """The plan that draws single images."""
+    return Plan(np.arange(images), replicates, seed)
+
+
+def by_cluster(clusters: ArrayLike, replicates: int = 10_000, seed: int = 0) -> Plan:
+    """The plan that draws whole clusters, named or numbered by ``clusters`` (N,).
+
+    For images that are not independent, such as the frames of one video: drawn one by one they would promise an
+    interval that is too narrow.
+    """
+    return Plan(np.unique(np.asarray(clusters), return_inverse=True)[1].reshape(-1), replicates, seed)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One score, or one per class, and how it moves when the images are drawn anew.
+
+    ``value`` has the shape S of the score, () or (C,); ``replicates`` is (B, *S); ``jackknife`` (G, *S) leaves out one
+    cluster at a time. ``support`` S counts the clusters on which alone the score is defined: for the IoU of a class,
+    those that contain it.
+    """
+
+    value: Floats
+    replicates: Floats
+    jackknife: Floats
+    support: NDArray[np.int64]
+
+
+def resample(statistics: Sequence[Statistic], plan: Plan) -> list[dict[str, Distribution]]:
+    """Resample several statistics of the same images together: for each, its scores by name.
+
+    Replicate b of one statistic and replicate b of another are of the same draw, so that scores of two systems can be
+    subtracted. Integer sums up to 2**53 are exact, whatever the chunks.
+    """
+    images = plan.groups.size
+    values = _apply(statistics, iter([np.ones((1, images))]), 1)
+    alone = _apply(statistics, (1.0 - rest for rest in _left_out(plan)), plan.clusters)
+    jackknife = _apply(statistics, _left_out(plan), plan.clusters)
+    replicates = _apply(statistics, drawn(plan), plan.replicates)
+    return [
+        {name: Distribution(value[name][0], b[name], j[name], np.sum(~np.isnan(one[name]), axis=0)) for name in value}
+        for value, b, j, one in zip(values, replicates, jackknife, alone, strict=True)
+    ]
+
+
+def drawn(plan: Plan) -> Iterator[Floats]:
+    """Weights of the images in chunks (b, N): how often the cluster of each was drawn.
+
+    Multinomial counts are taken from uniform integers, several times faster than drawing multinomials; the stream of
+    integers is the same wherever it is cut into chunks.
+    """
+    generator, n = np.random.default_rng(plan.seed), plan.clusters
+    for start, stop in _chunks(plan.replicates, plan):
+        rows = np.arange(stop - start)[:, None]
+        picks = generator.integers(0, n, size=(stop - start, n)) + n * rows
+        counts = np.bincount(picks.reshape(-1), minlength=picks.size).reshape(picks.shape).astype(np.float64)
+        yield counts if plan.single else counts[:, plan.groups]
+
+
+def _left_out(plan: Plan) -> Iterator[Floats]:
+    """Weights in chunks (b, N) that are 0 for one cluster and 1 for the others."""
+    for start, stop in _chunks(plan.clusters, plan):
+        yield (plan.groups != np.arange(start, stop)[:, None]).astype(np.float64)
+
+
+def _chunks(rows: int, plan: Plan) -> Iterator[tuple[int, int]]:
+    step = max(1, CELLS // max(1, plan.groups.size))
+    return ((start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def _apply(statistics: Sequence[Statistic], weights: Iterator[Floats], rows: int) -> list[dict[str, Floats]]:
+    """Every statistic on every chunk of weights, its scores gathered to (rows, *S)."""
+    gathered: list[dict[str, Floats]] = [{} for _ in statistics]
+    start = 0
+    for chunk in weights:
+        for scores, statistic in zip(gathered, statistics, strict=True):
+            for name, score in statistic(chunk).items():
+                scores.setdefault(name, np.empty((rows, *score.shape[1:])))[start : start + len(chunk)] = score
+        start += len(chunk)
+    return gathered

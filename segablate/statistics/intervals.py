@@ -1,0 +1,158 @@
+"""Intervals, standard errors and p-values of resampled scores, all corrected for few images.
+
+The plain percentile interval is too narrow where few images carry a score, as they do for a rare class: it takes the
+normal quantile where Student's belongs. Both intervals here are expanded (Hesterberg, The American Statistician 69,
+2015): their normal quantile z becomes Student's t with degrees of freedom from the jackknife influences u of the
+images (or clusters),
+
+    nu = 3 (sum u^2)^2 / sum u^4 = 3 n / kurtosis,
+
+which is n for normal influences, m where only m of n images contain a class, and less where a few images dominate. BCa
+estimates two more numbers, the bias and the acceleration, from the same images, and is expanded with nu / 3; with nu
+itself it covers too little. ``benchmarks/calibration.py`` measures both.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
+
+from segablate.statistics.bootstrap import Distribution, Floats
+
+FEWEST = 5
+"""Clusters below which nothing is said about uncertainty: intervals, standard error and p are nan."""
+
+RESOLVED = 10
+"""Replicates beyond zero that a bootstrap p must rest on; with fewer, it is taken from the studentised statistic."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The ends of an interval, each of the shape of the score."""
+
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score, or one per class, and its uncertainty; fields have the shape of the score.
+
+    ``standard_error`` is the jackknife's, ``freedom`` the degrees of freedom that go with it; ``support`` counts the
+    images (or clusters) that the score rests on. With fewer than ``FEWEST`` of them the uncertainty is nan.
+    """
+
+    value: Floats
+    standard_error: Floats
+    freedom: Floats
+    percentile: Interval
+    bca: Interval
+    support: NDArray[np.int64]
+
+
+def estimate(distribution: Distribution, level: float = 0.95) -> Estimate:
+    """Value, jackknife standard error, and percentile and BCa intervals at ``level``; see the module for the expansion.
+
+    A replicate or a jackknife value in which the score is undefined takes no part.
+    """
+    enough = distribution.support >= FEWEST
+    u = _influence(distribution)
+    freedom = np.where(enough, degrees_of_freedom(u), np.nan)
+    ordered = np.sort(distribution.replicates.reshape(len(distribution.replicates), -1).T, axis=1)
+    z = stdtrit(freedom, (1 + level) / 2)
+    z_bca = stdtrit(np.maximum(freedom / 3, 1.0), (1 + level) / 2)
+    return Estimate(
+        distribution.value,
+        np.where(enough, standard_error(u), np.nan),
+        freedom,
+        percentile_interval(ordered, z),
+        bca_interval(ordered, z_bca, bias_correction(distribution), acceleration(u)),
+        distribution.support,
+    )
+
+
+def percentile_interval(ordered: Floats, z: Floats) -> Interval:
+    """The quantiles Phi(-z) and Phi(z) of the replicates ``ordered`` (Q, B), in the shape of ``z`` with Q elements."""
+    return Interval(_quantile(ordered, ndtr(-z)), _quantile(ordered, ndtr(z)))
+
+
+def bca_interval(ordered: Floats, z: Floats, bias: Floats, acceleration: Floats) -> Interval:
+    """Bias-corrected and accelerated: the quantiles Phi(z0 + (z0 ± z) / (1 - a (z0 ± z))).
+
+    Efron, Journal of the American Statistical Association 82, 1987; DiCiccio and Efron, Statistical Science 11, 1996.
+    """
+
+    def end(side: Floats) -> Floats:
+        shifted = bias + side
+        # beyond 1 / a the formula turns round: the quantile it tends to is the last one
+        room = np.maximum(1 - acceleration * shifted, 1e-9)
+        return _quantile(ordered, ndtr(bias + shifted / room))
+
+    return Interval(end(-z), end(z))
+
+
+def bias_correction(distribution: Distribution) -> Floats:
+    """z0 = Phi^-1(share of replicates below the value), ties counting half; kept finite by half a replicate."""
+    replicates, value = distribution.replicates, distribution.value
+    defined = np.sum(~np.isnan(replicates), axis=0)
+    below = np.sum(replicates < value, axis=0) + 0.5 * np.sum(replicates == value, axis=0)
+    share = np.clip(below, 0.5, np.maximum(defined - 0.5, 0.5)) / np.maximum(defined, 1)
+    return ndtri(share)
+
+
+def acceleration(influence: Floats) -> Floats:
+    """a = sum u^3 / (6 (sum u^2)^(3/2)) from the jackknife; 0 where nothing has influence."""
+    square = np.sum(influence**2, axis=0)
+    return np.sum(influence**3, axis=0) / np.where(square > 0, 6 * square**1.5, 1.0)
+
+
+def standard_error(influence: Floats) -> Floats:
+    """Jackknife: sqrt((n - 1) / n sum u^2)."""
+    n = len(influence)
+    return np.sqrt((n - 1) / n * np.sum(influence**2, axis=0))
+
+
+def degrees_of_freedom(influence: Floats) -> Floats:
+    """nu = 3 (sum u^2)^2 / sum u^4, n for normal influences; n too where nothing has influence."""
+    relative = influence / np.maximum(np.abs(influence).max(axis=0, initial=0.0), np.finfo(float).tiny)
+    fourth = np.sum(relative**4, axis=0)
+    none = fourth == 0
+    return np.where(none, len(influence), 3 * np.sum(relative**2, axis=0) ** 2 / np.where(none, 1.0, fourth))
+
+
+def p_value(distribution: Distribution, estimate: Estimate) -> tuple[Floats, NDArray[np.bool_]]:
+    """Two-sided p that the score (a difference) is 0, and whether it had to be taken from the studentised statistic.
+
+    The p of the percentile interval: the largest p at which the interval of level 1 - p holds 0. With
+    q = min(#{r <= 0}, #{r >= 0}) of B replicates, p = 2 T(Phi^-1((q + 1) / (B + 1))), T being Student's distribution
+    function. Where q is below ``RESOLVED``, p = 2 T(-|value| / standard error). Never 0.
+    """
+    replicates, error, value = distribution.replicates, estimate.standard_error, distribution.value
+    defined = np.sum(~np.isnan(replicates), axis=0)
+    q = np.minimum(np.sum(replicates <= 0, axis=0), np.sum(replicates >= 0, axis=0))
+    resampled = 2 * stdtr(estimate.freedom, ndtri(np.minimum((q + 1) / (defined + 1), 0.5)))
+    studentised = (q < RESOLVED) & (error > 1e-12 * np.abs(value))  # else every image says the same, up to rounding
+    t = -np.abs(value) / np.where(studentised, error, 1.0)
+    p = np.where(studentised, 2 * stdtr(estimate.freedom, t), resampled)
+    return np.maximum(p, np.finfo(float).tiny), studentised
+
+
+def _influence(distribution: Distribution) -> Floats:
+    """u_i = mean of the jackknife values - the value without i, (G, *S); 0 where undefined."""
+    jackknife = distribution.jackknife
+    defined = ~np.isnan(jackknife)
+    mean = np.sum(np.where(defined, jackknife, 0.0), axis=0) / np.maximum(np.sum(defined, axis=0), 1)
+    return np.where(defined, mean - jackknife, 0.0)
+
+
+def _quantile(ordered: Floats, share: Floats) -> Floats:
+    """Quantiles of each row of ``ordered`` (Q, B; nan last) at its own ``share``, linear between neighbours."""
+    flat = np.reshape(share, -1)
+    last = np.sum(~np.isnan(ordered), axis=1) - 1
+    known = ~np.isnan(flat) & (last >= 0)
+    place = np.where(known, flat * np.maximum(last, 0), 0.0)
+    low = np.floor(place).astype(np.int64)
+    rows = np.arange(len(ordered))
+    below, above = ordered[rows, low], ordered[rows, np.minimum(low + 1, np.maximum(last, 0))]
+    return np.where(known, below + (above - below) * (place - low), np.nan).reshape(np.shape(share))
