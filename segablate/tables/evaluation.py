@@ -1,0 +1,217 @@
+"""An evaluation as tables: overall scores with intervals, losses, and the classes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from segablate.errors import shorten, thousands
+from segablate.metrics.boundary import boundary_f, boundary_sums
+from segablate.metrics.confusion import (
+    ClassCounts,
+    class_counts,
+    f1,
+    iou,
+    kappa,
+    mean_iou,
+    precision,
+    recall,
+)
+from segablate.metrics.tolerance import Tolerance
+from segablate.results import Evaluation
+from segablate.statistics.bootstrap import Distribution, by_image, resample
+from segablate.statistics.intervals import estimate
+from segablate.statistics.scores import boundary_scores, means, region_scores
+from segablate.tables import Column, Report, Table
+
+REPLICATES = 2_000
+
+
+@dataclass(frozen=True)
+class View:
+    """How counts are read: the void convention, and the boundary tolerances to show."""
+
+    void_as_error: bool = False
+    tolerances: tuple[Tolerance, ...] = ()
+
+
+def evaluation_report(run: Evaluation, view: View) -> Report:
+    """The whole page of ``segablate evaluate``."""
+    tables = [overall_table(run, view)]
+    tables += [losses_table(run)] if run.values else []
+    tables += [classes_table(run, view)]
+    return Report(f"{run.title} on {run.facts['dataset']['name']}", head(run, view), tuple(tables), notes(run, view))
+
+
+def head(run: Evaluation, view: View) -> tuple[tuple[str, str], ...]:
+    """What was run, for the top of the page."""
+    checkpoint = {key: str(value) for key, value in run.facts["checkpoint"].items() if key not in ("name", "files")}
+    dataset = run.facts["dataset"]
+    void = "count as false positives" if view.void_as_error else "take no part"
+    facts = {
+        "checkpoint": run.title,
+        **checkpoint,
+        "dataset": f"{dataset['name']}, split {dataset['split']}, {run.images} images",
+        "convention": f"counts over the whole set; void pixels {void}; classes in neither map left out of means",
+    }
+    return tuple(facts.items())
+
+
+def overall_table(run: Evaluation, view: View) -> Table:
+    """mIoU, mean recall, pixel accuracy, frequency-weighted IoU and boundary F, each with its interval."""
+    counts = class_counts(run.confusion, void_as_error=view.void_as_error)
+    statistics = [region_scores(counts)] + [
+        boundary_scores(boundary_sums(run.boundary, tolerance)) for tolerance in view.tolerances if run.boundary
+    ]
+    regions, *boundaries = resample(statistics, by_image(run.images, REPLICATES))
+    rows = [
+        _overall_row("mIoU", regions["miou"], f"{_defined(regions['iou'])} classes labelled or predicted"),
+        _overall_row("mean recall", regions["mean_recall"], f"{_defined(regions['recall'])} classes labelled"),
+        _overall_row("pixel accuracy", regions["pixel_accuracy"], f"{thousands(int(counts.labelled.sum()))} pixels"),
+        _overall_row("frequency-weighted IoU", regions["frequency_weighted_iou"], "classes by labelled pixels"),
+    ]
+    for tolerance, scores in zip(view.tolerances, boundaries, strict=False):
+        over = f"{_defined(scores['boundary_f'])} classes with a boundary"
+        rows.append(_overall_row(f"boundary F {_within(tolerance)}", scores["mean_boundary_f"], over))
+    columns = (
+        Column("measure", "measure", "text"),
+        Column("value", "value", "share", digits=2),
+        Column("interval", "95 % interval", "interval", digits=1),
+        Column("over", "over", "text"),
+    )
+    note = f"Intervals: BCa bootstrap of the dataset score over {run.images} images, {REPLICATES} replicates."
+    return Table("overall", "Overall", columns, tuple(rows), (note,))
+
+
+def losses_table(run: Evaluation) -> Table:
+    """Each loss: the mean over the images where it is defined."""
+    plan = by_image(run.images, REPLICATES)
+    rows = []
+    for name, values in run.values.items():
+        scores = estimate(resample([means(values)], plan)[0]["mean"])
+        interval = (float(scores.bca.low), float(scores.bca.high))
+        defined = int(np.isfinite(values).sum())
+        rows.append({"loss": name, "mean": float(scores.value), "interval": interval, "images": defined})
+    columns = (
+        Column("loss", "loss", "text"),
+        Column("mean", "mean over images", "number"),
+        Column("interval", "95 % interval", "number_interval"),
+        Column("images", "images defined", "count"),
+    )
+    return Table("losses", "Losses, image by image", columns, tuple(rows))
+
+
+def classes_table(run: Evaluation, view: View) -> Table:
+    """Every class: IoU, recall, precision, F1, boundary F and support."""
+    per_image = class_counts(run.confusion, void_as_error=view.void_as_error)
+    counts = per_image.total()
+    boundaries = [boundary_f(boundary_sums(run.boundary, t).total()) for t in view.tolerances if run.boundary]
+    scores = {"iou": iou(counts), "recall": recall(counts), "precision": precision(counts), "f1": f1(counts)}
+    scores |= {_boundary_key(t): f for t, f in zip(view.tolerances, boundaries, strict=False)}
+    share = counts.labelled / max(int(counts.labelled.sum()), 1)
+    rows = tuple(
+        {
+            **({"colour": run.labels.colours[index]} if run.labels.colours else {}),
+            "class": name,
+            **{key: float(values[index]) for key, values in scores.items()},
+            "share": float(share[index]),
+            "pixels": int(counts.labelled[index]),
+            "images": int((per_image.labelled[:, index] > 0).sum()),
+        }
+        for index, name in enumerate(run.labels.names)
+    )
+    columns = (
+        *((Column("colour", "", "swatch"),) if run.labels.colours else ()),
+        Column("class", "class", "text"),
+        Column("iou", "IoU", "share", mark="low", bar=True),
+        Column("recall", "recall", "share", mark="low"),
+        Column("precision", "precision", "share", mark="low"),
+        Column("f1", "F1", "share", mark="low", wide=True),
+        *(
+            Column(_boundary_key(t), f"bF {_within(t)}", "share", mark="low")
+            for t, _ in zip(view.tolerances, boundaries, strict=False)
+        ),
+        Column("share", "of pixels", "share"),
+        Column("pixels", "pixels", "count", wide=True),
+        Column("images", "images", "count"),
+    )
+    return Table("classes", "Classes", columns, rows)
+
+
+def notes(run: Evaluation, view: View) -> tuple[str, ...]:
+    """What has to be known to read the numbers."""
+    table = run.confusion.total()
+    counts = class_counts(run.confusion, void_as_error=view.void_as_error).total()
+    return (
+        *_about_absent(run, counts),
+        *_about_outside(table),
+        *_about_void(table, view),
+        *_about_chance(table, counts),
+        *run.notes,
+        *_about_skipped(run),
+    )
+
+
+def _about_absent(run: Evaluation, counts: ClassCounts) -> list[str]:
+    classes, absent = len(run.labels), [n for n, c in zip(run.labels.names, counts.labelled, strict=True) if c == 0]
+    if not absent:
+        return []
+    over = int(np.isfinite(iou(counts)).sum())
+    return [
+        f"{len(absent)} of {classes} classes are never labelled here ({shorten(absent)}): recall is undefined for them, "
+        f"and mIoU is over {over} classes"
+    ]
+
+
+def _about_outside(table: np.ndarray) -> list[str]:
+    outside, labelled = int(table[:-1, -1].sum()), int(table[:-1].sum())
+    if not outside:
+        return []
+    share = outside / max(labelled, 1)
+    return [f"{thousands(outside)} labelled pixels ({share:.2%}) are predicted outside the label set: misses"]
+
+
+def _about_void(table: np.ndarray, view: View) -> list[str]:
+    void = table[-1].sum() / max(int(table.sum()), 1)
+    if not void:
+        return []
+    role = "predictions on them count as false positives" if view.void_as_error else "they take no part"
+    return [f"{void:.2%} of the pixels are void: {role}"]
+
+
+def _about_chance(table: np.ndarray, counts: ClassCounts) -> list[str]:
+    """A score that a constant or shuffled prediction would nearly reach points at the preprocessing, not the network."""
+    score, agreement = float(mean_iou(counts)), kappa(table)
+    constant = counts.labelled.max() / max(int(counts.labelled.sum()), 1) / max(int((counts.labelled > 0).sum()), 1)
+    if not (agreement < 0.2 or score < 1.5 * constant):
+        return []
+    return [
+        f"mIoU is near chance (always predicting the commonest class gives {constant:.1%}): check channel order, scale, "
+        f"mean and std, the order of the classes, and that the weights belong to this network"
+    ]
+
+
+def _about_skipped(run: Evaluation) -> list[str]:
+    if not run.skipped:
+        return []
+    names = shorten([skipped.name for skipped in run.skipped], 5)
+    return [f"{len(run.skipped)} images were skipped ({names}); first: {run.skipped[0].reason}"]
+
+
+def _overall_row(measure: str, distribution: Distribution, over: str) -> dict[str, object]:
+    found = estimate(distribution)
+    interval = (float(found.bca.low), float(found.bca.high))
+    return {"measure": measure, "value": float(found.value), "interval": interval, "over": over}
+
+
+def _defined(distribution: Distribution) -> int:
+    return int(np.isfinite(distribution.value).sum())
+
+
+def _within(tolerance: Tolerance) -> str:
+    return f"@{tolerance}" + ("" if tolerance.of_diagonal else "px")
+
+
+def _boundary_key(tolerance: Tolerance) -> str:
+    return f"boundary_f_{tolerance}".replace(".", "_")
+
+
