@@ -1,0 +1,145 @@
+"""Label sets decode what they know and refuse what they do not; outputs find their classes."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from segablate.errors import LabelError
+from segablate.labels import IGNORE, LabelSet, align, pack_colour
+
+STREET = LabelSet("street", ("road", "car", "person"), ((0,), (1, 7), (2,)), void=(255, 9))
+RED, GREEN, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 0)
+COLOURED = LabelSet(
+    "coloured",
+    ("a", "b"),
+    ((pack_colour(RED),), (pack_colour(GREEN),)),
+    void=(pack_colour(BLACK),),
+    colours=(RED, GREEN),
+    encoding="colours",
+)
+
+
+def test_codes_become_indices() -> None:
+    raw = np.array([[0, 1, 7], [2, 255, 9]], np.uint8)
+    assert STREET.decode(raw).tolist() == [[0, 1, 1], [2, IGNORE, IGNORE]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64])
+def test_any_integer_dtype_decodes(dtype: type) -> None:
+    decoded = STREET.decode(np.array([[7, 2]], dtype))
+    assert decoded.dtype == np.uint8
+    assert decoded.tolist() == [[1, 2]]
+
+
+def test_unknown_code_is_refused_with_its_count() -> None:
+    raw = np.zeros((40, 40), np.uint8)
+    raw[:35, :35] = 34
+    raw[39, 39] = 35
+    with pytest.raises(LabelError, match=r"code 34 at 1 225 pixels \(and 1 other codes\) is not in label set 'street'"):
+        STREET.decode(raw)
+
+
+@pytest.mark.parametrize("code", [-1, 256, 70000])
+def test_codes_beyond_the_table_are_refused(code: int) -> None:
+    with pytest.raises(LabelError, match=f"code {code} at 1 pixels is not in label set"):
+        STREET.decode(np.array([[0, code]], np.int64))
+
+
+def test_sixteen_bit_codes() -> None:
+    labels = LabelSet("wide", ("a", "b"), ((1000,), (65535,)), void=(0,))
+    assert labels.decode(np.array([[1000, 65535, 0]], np.uint16)).tolist() == [[0, 1, IGNORE]]
+    assert labels.encode(np.array([[0, 1, IGNORE]], np.uint8)).tolist() == [[1000, 65535, 0]]
+    with pytest.raises(LabelError, match="code 7 at 1 pixels"):
+        labels.decode(np.array([[7]], np.uint8))
+
+
+def test_void_may_be_the_rest() -> None:
+    labels = LabelSet("rest", ("a",), ((3,),), void=None)
+    assert labels.decode(np.array([[3, 4, 200]], np.uint8)).tolist() == [[0, IGNORE, IGNORE]]
+
+
+def test_colours_decode_and_encode_back() -> None:
+    raw = np.array([[RED, GREEN, BLACK]], np.uint8)
+    indices = COLOURED.decode(raw)
+    assert indices.tolist() == [[0, 1, IGNORE]]
+    assert COLOURED.encode(indices).tolist() == raw.tolist()
+    with pytest.raises(LabelError, match=r"code \(1, 2, 3\) at 1 pixels"):
+        COLOURED.decode(np.array([[(1, 2, 3)]], np.uint8))
+
+
+def test_the_form_of_the_array_must_fit_the_encoding() -> None:
+    with pytest.raises(LabelError, match="has 3 channels"):
+        STREET.decode(np.zeros((2, 2, 3), np.uint8))
+    with pytest.raises(LabelError, match="expects RGB colours"):
+        COLOURED.decode(np.zeros((2, 2), np.uint8))
+
+
+def test_pickle_leaves_the_tables_behind() -> None:
+    COLOURED.decode(np.array([[RED]], np.uint8))
+    copy = pickle.loads(pickle.dumps(COLOURED))
+    assert copy == COLOURED
+    assert len(pickle.dumps(COLOURED)) < 2000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"names": (), "codes": ()}, "has 0 classes"),
+        ({"names": ("a", "a"), "codes": ((0,), (1,))}, "names a twice"),
+        ({"names": ("a", "b"), "codes": ((0,),)}, "2 classes but 1 codes"),
+        ({"names": ("a", "b"), "codes": ((0,), (0,))}, "code 0 means both 'a' and 'b'"),
+        ({"names": ("a",), "codes": ((255,),)}, "code 255 means both 'void' and 'a'"),
+        ({"names": ("a",), "codes": ((-1,),)}, "code -1 of 'a'"),
+    ],
+)
+def test_label_sets_must_be_consistent(arguments: dict, message: str) -> None:
+    with pytest.raises(LabelError, match=message):
+        LabelSet("bad", **arguments)
+
+
+def test_outputs_match_by_place_and_the_surplus_lies_outside() -> None:
+    plain = align(3, None, STREET)
+    assert plain.plain
+    assert plain.note == ""
+    more = align(5, None, STREET)
+    assert more.outputs == (0, 1, 2, None, None)
+    assert more.leading
+    assert not more.plain
+    assert "the last 2 lie outside" in more.note
+    assert more.table.tolist() == [0, 1, 2, IGNORE, IGNORE]
+
+
+def test_outputs_match_by_name_in_any_order() -> None:
+    found = align(4, ("person", "void", "road", "car"), STREET)
+    assert found.outputs == (2, None, 0, 1)
+    assert not found.leading
+    assert "by name" in found.note
+    assert "void lies outside" in found.note
+
+
+def test_outputs_match_by_map() -> None:
+    class_map = {"truck": "car", "sedan": "car", "street": "road", "sky": None}
+    found = align(5, ("street", "truck", "sedan", "sky", "person"), STREET, class_map)
+    assert found.outputs == (0, 1, 1, None, 2)
+    numbered = align(3, None, STREET, {"0": "car", "1": "road", "2": "person"})
+    assert numbered.outputs == (1, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "names", "class_map", "message"),
+    [
+        (2, None, None, "gives 2 classes but 'street' has 3"),
+        (2, ("a", "b", "c"), None, "gives 2 classes but 3 class names are stated"),
+        (3, ("a", "b", "c"), None, "none of which is in 'street'"),
+        (3, ("road", "car", "bike"), None, "has no class named person"),
+        (3, None, {"7": "road"}, "the class map names '7'"),
+        (3, None, {"0": "raod", "1": "car", "2": "person"}, "has no class 'raod'; did you mean 'road'"),
+        (3, None, {"0": "road", "1": "car"}, "gives no output for person"),
+    ],
+)
+def test_outputs_that_do_not_fit_are_refused(
+    outputs: int, names: tuple[str, ...] | None, class_map: dict | None, message: str
+) -> None:
+    with pytest.raises(LabelError, match=message):
+        align(outputs, names, STREET, class_map)

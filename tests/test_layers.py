@@ -1,0 +1,101 @@
+"""A file imports only from lower layers; inside a sub-package also from its siblings. The order is that of this table."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import segablate
+
+PACKAGE = Path(segablate.__file__).parent
+
+LAYERS = {
+    "errors": 0,
+    "knobs": 1,
+    "labels": 2,
+    "files": 3,
+    "sample_files": 3,
+    "samples": 3,
+    "weights": 3,
+    "kernels": 4,
+    "networks": 4,
+    "runtime": 4,
+    "losses": 5,
+    "metrics": 5,
+    "datasets": 5,
+    "profiling": 5,
+    "checkpoints": 6,
+    "objective": 6,
+    "results": 6,
+    "statistics": 6,
+    "evaluation": 7,
+    "ablation": 10,
+    "comparison": 10,
+    "tables": 11,
+    "render": 12,
+    "plots": 12,
+    "cli": 13,
+}
+
+ALONE = {"torch.distributed": {"runtime"}, "ray": {"engines"}, "typer": {"cli"}, "rich": {"render", "cli"}, "click": set()}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if "sample_data" not in path.parts)
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file names in an import, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_come_from_lower_layers(path: Path) -> None:
+    part = part_of(path)
+    if part in ("__init__", "__main__"):
+        return
+    assert part in LAYERS, f"{part} has no layer"
+    for name in imported(path):
+        words = name.split(".")
+        if words[0] != "segablate" or len(words) < 2 or words[1] in ("__version__", part):
+            continue
+        assert LAYERS[words[1]] < LAYERS[part], f"{path.name} ({part}) imports {name} from a layer that is not lower"
+
+
+@pytest.mark.parametrize(("library", "parts"), ALONE.items(), ids=ALONE)
+def test_a_library_stays_in_its_place(library: str, parts: set[str]) -> None:
+    users = {part_of(path) for path in modules() for name in imported(path) if (name + ".").startswith(library + ".")}
+    assert users <= parts
+
+
+def test_layers_name_what_there_is() -> None:
+    present = {part_of(path) for path in modules()} - {"__init__", "__main__"}
+    assert present <= set(LAYERS)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from segablate.cli import application",
+        "from segablate import evaluation, results",
+        "from segablate.tables import evaluation",
+        "from segablate import render",
+        "from segablate.datasets import open_dataset",
+        "from segablate.checkpoints import open_checkpoint",
+    ],
+)
+def test_torch_is_not_imported_for(statement: str) -> None:
+    code = f"import sys; {statement}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
