@@ -31,8 +31,9 @@ def to_text(report: Report, *, wide: bool, width: int, colour: bool) -> str:
         width=max(width, LEAST_WIDTH),
         force_terminal=colour,
         color_system="truecolor" if colour else None,
+        no_color=not colour,
+        force_jupyter=False,
         legacy_windows=False,
-        _environ={},
     )
     console.print(to_rich(report, wide=wide, width=console.width, colour=colour))
     return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
