@@ -148,6 +148,33 @@ def test_prose_is_wrapped_and_never_shortened():
     assert text.split().count("logarithm") == 2
 
 
+def test_a_triangle_stands_right_behind_its_number():
+    table = Table("t", "T", (Column("ce", "CE", "number", mark="high"),), ({"ce": 1.2}, {"ce": 0.6}, {"ce": None}))
+    assert render(Report("R", (), (table,)), "rich").endswith("───────\n1.200▴\n0.6000\n     –\n")
+
+
+def test_a_table_of_which_nothing_shows_in_the_terminal_keeps_its_title_and_notes():
+    table = Table("t", "T", (Column("f1", "F1", "share", wide=True),), ({"f1": 0.5},), ("a note",))
+    assert render(Report("R", (), (table,)), "rich").split() == [
+        "R",
+        "T",
+        "·",
+        "a",
+        "note",
+        "·",
+        "--wide",
+        "shows",
+        "F1",
+        "too",
+    ]
+
+
+def test_a_missing_colour_is_blank():
+    columns = (Column("colour", "Colour", "swatch"), Column("class", "Class", "text"))
+    table = Table("t", "T", columns, ({"class": "void"}, {"class": "road", "colour": (128, 64, 128)}))
+    assert ANSI.sub("", render(Report("R", (), (table,)), "rich", colour=True)).endswith("    void\n██  road\n")
+
+
 def test_an_empty_table_says_so():
     table = Table("runs", "Runs", (Column("run", "Run", "text"),), ())
     assert render(Report("Nothing yet", (), (table,)), "rich") == "Nothing yet\n\nRuns\nRun\n───\nno rows\n"

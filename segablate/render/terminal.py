@@ -19,7 +19,7 @@ LEAST_WIDTH = 40
 NOTE_WIDTH = 100  # longer lines are hard to read, however wide the terminal
 BAR_WIDTH = 10
 
-_WORST = {"low": "▾", "high": "▴"}
+_ENDS = {"low": "▾", "high": "▴"}
 _RULES = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")
 
 
@@ -99,7 +99,7 @@ def _strips(table: Table, *, wide: bool, colour: bool) -> Iterator[Strip]:
             continue
         if column.kind == "swatch":
             if colour:
-                yield Strip(column, "", "", ("██",) * len(table.rows))
+                yield Strip(column, "", "", tuple("" if v is None else "██" for v in table.values(column)))
             continue
         yield Strip(column, one_line(column.title), unit(column), tuple(_cells(table, column, colour=colour)))
 
@@ -110,8 +110,8 @@ def _cells(table: Table, column: Column, *, colour: bool) -> list[str]:
     marked = table.marked(column)
     if colour or not marked:
         return cells
-    sign = _WORST[column.mark or column.best]
-    return [text + (sign if i in marked else " ") for i, text in enumerate(cells)]
+    sign = _ENDS[column.mark or column.best]
+    return [f"{text.rstrip()}{sign if i in marked else ''}".ljust(len(text) + 1) for i, text in enumerate(cells)]
 
 
 def _grid(table: Table, block: Sequence[Strip], *, spare: int) -> Grid:
