@@ -17,9 +17,7 @@ Format = Literal["rich", "markdown", "csv", "json", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 FILE_WIDTH = 100
 
-_ASCII = str.maketrans(
-    {"–": "-", "…": "~", "▾": "v", "▴": "^", "▸": ">", "×": "x", "─": "-", "━": "=", "╸": "-", "·": "-"}
-)
+_ASCII = str.maketrans("–…▾▴▸×─━╸·", "-~v^>x-=--")
 
 
 def render(report: Report, format: Format, *, wide: bool = False, width: int = FILE_WIDTH, colour: bool = False) -> str:

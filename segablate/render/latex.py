@@ -14,9 +14,9 @@ _TEXT = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': "''", "–": "--", "—": "---", "…": r"\dots{}", "’": "'", "‘": "`",
-    "“": "``", "”": "''", "°": r"\textdegree{}", BASELINE: r"$\triangleright$", "·": r"$\cdot$", "×": r"$\times$",
-    "±": r"$\pm$", "−": "$-$", "≤": r"$\le$", "≥": r"$\ge$", "≠": r"$\ne$", "≈": r"$\approx$", "∞": r"$\infty$",
-    "√": r"$\surd$", "→": r"$\to$", "∅": r"$\emptyset$", "²": "$^2$", "³": "$^3$", "µ": r"$\mu$",
+    "\u200b": "{}", "“": "``", "”": "''", "°": r"\textdegree{}", BASELINE: r"$\triangleright$", "·": r"$\cdot$",
+    "×": r"$\times$", "±": r"$\pm$", "−": "$-$", "≤": r"$\le$", "≥": r"$\ge$", "≠": r"$\ne$", "≈": r"$\approx$",
+    "∞": r"$\infty$", "√": r"$\surd$", "→": r"$\to$", "∅": r"$\emptyset$", "²": "$^2$", "³": "$^3$", "µ": r"$\mu$",
     "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "ε": r"$\varepsilon$", "θ": r"$\theta$",
     "κ": r"$\kappa$", "λ": r"$\lambda$", "μ": r"$\mu$", "ρ": r"$\rho$", "σ": r"$\sigma$", "τ": r"$\tau$",
     "φ": r"$\varphi$", "χ": r"$\chi$", "ω": r"$\omega$", "Δ": r"$\Delta$", "Σ": r"$\Sigma$",
@@ -46,7 +46,7 @@ def _table(table: Table, closing: tuple[str, ...]) -> Iterator[str]:
     yield rf"  \label{{tab:{re.sub('[^A-Za-z0-9-]+', '-', table.name)}}}"
     yield rf"  \begin{{tabular}}{{{'l' * len(marker)}{''.join(map(_alignment, shown))}}}"
     yield r"    \toprule"
-    yield f"    {' & '.join(header)} \\\\"
+    yield f"    {_guarded(' & '.join(header))} \\\\"
     yield r"    \midrule"
     for index, cells in enumerate(rows):
         if index in table.sections:
@@ -61,11 +61,11 @@ def _table(table: Table, closing: tuple[str, ...]) -> Iterator[str]:
 
 def escape(text: str) -> str:
     """Text with the signs that LaTeX gives a meaning, and those that its usual fonts lack, spelt out."""
-    return one_line(text).translate(_ESCAPES)
+    return one_line(text).replace("--", "-\u200b-").translate(_ESCAPES)
 
 
 def _guarded(row: str) -> str:
-    """A bracket or star at the start of a row would be read as an argument of the line break before it."""
+    """A bracket or star at the start of a row would be read as an argument of the rule or line break before it."""
     return f"{{}}{row}" if row.startswith(("[", "*")) else row
 
 

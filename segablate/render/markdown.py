@@ -8,8 +8,9 @@ from rich.cells import cell_len
 from segablate.render.cells import BASELINE, MISSING, cell, is_numeric, one_line, unit
 from segablate.tables import Column, Report, Table
 
-# Only where they mean something: a bracket before a parenthesis, an angle before a tag, an underscore outside words.
-_SPECIAL = re.compile(r"[\\`*|~$]|\](?=\()|<(?=[A-Za-z/!?])|(?<![^\W_])_|_(?![^\W_])")
+# Only where they mean something: a bracket before a parenthesis, an angle before a tag, an underscore outside words,
+# a # at the end.
+_SPECIAL = re.compile(r"[\\`*|~$]|\](?=\()|<(?=[A-Za-z/!?])|(?<![^\W_])_|_(?![^\W_])|#$")
 _BLOCK = re.compile(r"^(\d*)(?=[.)#+>\[-])")  # what opens a heading, a list, a quotation or a definition
 
 

@@ -19,7 +19,7 @@ LEAST_WIDTH = 40
 NOTE_WIDTH = 100  # longer lines are hard to read, however wide the terminal
 BAR_WIDTH = 10
 
-_WORST = {"low": "▾", "high": "▴"}
+_ENDS = {"low": "▾", "high": "▴"}
 _RULES = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")
 
 
@@ -31,8 +31,9 @@ def to_text(report: Report, *, wide: bool, width: int, colour: bool) -> str:
         width=max(width, LEAST_WIDTH),
         force_terminal=colour,
         color_system="truecolor" if colour else None,
+        no_color=not colour,
+        force_jupyter=False,
         legacy_windows=False,
-        _environ={},
     )
     console.print(to_rich(report, wide=wide, width=console.width, colour=colour))
     return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
@@ -98,7 +99,7 @@ def _strips(table: Table, *, wide: bool, colour: bool) -> Iterator[Strip]:
             continue
         if column.kind == "swatch":
             if colour:
-                yield Strip(column, "", "", ("██",) * len(table.rows))
+                yield Strip(column, "", "", tuple("" if v is None else "██" for v in table.values(column)))
             continue
         yield Strip(column, one_line(column.title), unit(column), tuple(_cells(table, column, colour=colour)))
 
@@ -109,8 +110,8 @@ def _cells(table: Table, column: Column, *, colour: bool) -> list[str]:
     marked = table.marked(column)
     if colour or not marked:
         return cells
-    sign = _WORST[column.mark or column.best]
-    return [text + (sign if i in marked else " ") for i, text in enumerate(cells)]
+    sign = _ENDS[column.mark or column.best]
+    return [f"{text.rstrip()}{sign if i in marked else ''}".ljust(len(text) + 1) for i, text in enumerate(cells)]
 
 
 def _grid(table: Table, block: Sequence[Strip], *, spare: int) -> Grid:
