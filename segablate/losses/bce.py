@@ -1,0 +1,40 @@
+"""Binary cross entropy, one logistic a class."""
+
+from typing import Annotated
+
+import torch.nn.functional as F
+
+from segablate.losses.shapes import IGNORE, Labels, Logits
+from segablate.losses.term import Parts, loss
+from segablate.ranges import Choice, Range
+
+
+@loss(paper="Zhao et al., Region Mutual Information Loss for Semantic Segmentation, NeurIPS 2019, arXiv:1910.12037")
+def bce(
+    logits: Logits,
+    labels: Labels,
+    *,
+    classes: Annotated[str, Choice("sum", "mean", help="how the classes of a pixel are put together")] = "sum",
+    extra: Annotated[
+        float, Range(0, 1e6, grid=(0, 1), help="added to the number of pixels that is divided by, in pixels")
+    ] = 0,
+) -> Parts:
+    """Binary cross entropy of the logistic, each class against the rest, mean over labelled pixels.
+
+    Formula:
+        L = (1/(|V| + extra)) Σ_{i∈V} Σ_c [softplus(z_ic) - z_ic y_ic]
+
+        V are the pixels that are not void, z_ic the logit of class c at pixel i, y_ic 1 where its label is c and 0
+        elsewhere. In nats. With classes=mean the sum over c is a mean.
+
+    Differs from the authors' code:
+        Nothing with extra=1: the authors of RMI divide by the number of pixels plus one.
+    """
+    valid = (labels != IGNORE).unsqueeze(1)  # N 1 H W
+    label = labels.long().where(valid[:, 0], 0).unsqueeze(1)
+    # softplus(z) - z y is softplus of z with its sign turned at the label: nothing cancels where z is large
+    signed = logits.scatter(1, label, -logits.gather(1, label))
+    per_class = F.softplus(signed).where(valid, 0).sum((0, 2, 3)) / (valid.sum() + extra).clamp(min=1)
+    if classes == "mean":
+        per_class = per_class / logits.shape[1]
+    return Parts(per_class.sum(), valid.any(), per_class=per_class.detach())

@@ -1,0 +1,42 @@
+"""Soft Dice loss."""
+
+from typing import Annotated
+
+import torch
+
+from segablate.losses.shapes import IGNORE, Labels, Logits
+from segablate.losses.term import Parts, loss
+from segablate.ranges import Range
+
+
+@loss(paper="Milletari, Navab and Ahmadi, V-Net, 3DV 2016, arXiv:1606.04797")
+def dice(
+    logits: Logits,
+    labels: Labels,
+    *,
+    smooth: Annotated[
+        float, Range(0, 1e6, grid=(0, 1, 100), help="added above and below the fraction line, in pixels")
+    ] = 1,
+) -> Parts:
+    """One minus the Dice coefficient of the softmax, mean over the classes that are labelled.
+
+    Formula:
+        L = mean over c of 1 - (2 Σ_i p_ic y_ic + s) / (Σ_i p_ic + Σ_i y_ic + s)
+
+        The sums run over the labelled pixels of the batch, p is the softmax, y the one-hot label, s is smooth. 0 is
+        perfect. A class without a labelled pixel is left out.
+
+    Differs from the authors' code:
+        Theirs is for one foreground class and has the squares of p in the denominator.
+    """
+    valid = (labels != IGNORE).unsqueeze(1)  # N 1 H W
+    label = labels.long().where(valid[:, 0], 0).unsqueeze(1)
+    probabilities = logits.softmax(1).where(valid, 0)
+    found = probabilities.gather(1, label).flatten().double()  # each pixel's probability of its label, 0 where void
+    zeros = found.new_zeros(logits.shape[1])  # sums of so many small numbers want float64
+    overlap = zeros.index_add(0, label.flatten(), found)
+    pixels = zeros.index_add(0, label.flatten(), valid.flatten().double())
+    each = 1 - (2 * overlap + smooth) / (probabilities.sum((0, 2, 3)) + pixels + smooth).clamp(min=1e-12)
+    present = pixels > 0
+    value = each.where(present, 0).sum() / present.sum().clamp(min=1)
+    return Parts(value.to(logits.dtype), present.any(), per_class=each.detach().where(present, torch.nan))

@@ -1,0 +1,135 @@
+"""Recall loss: cross entropy weighted by how much of each class is missed."""
+
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segablate.losses.shapes import IGNORE, Labels, Logits, Weights
+from segablate.losses.term import Parts, loss
+from segablate.ranges import Choice, Range
+
+
+@loss(
+    paper="Tian et al., Striking the Right Balance: Recall Loss for Semantic Segmentation, ICRA 2022, arXiv:2106.14917"
+)
+def recall(
+    logits: Logits,
+    labels: Labels,
+    *,
+    weights: Weights | None = None,
+    floor: Annotated[
+        float, Range(0, 1e9, grid=(0, 1, 10, 100, 1000), help="least number of misses, and of pixels, that is counted")
+    ] = 1,
+    prior_hits: Annotated[
+        float, Range(0, 1e12, grid=(0, 1, 10, 100, 1000, 10000), help="pixels added to the hits of each class")
+    ] = 0,
+    prior_misses: Annotated[
+        float, Range(0, 1e12, grid=(0, 1, 10, 100, 1000, 10000), help="pixels added to the misses of each class")
+    ] = 0,
+    scope: Annotated[str, Choice("batch", "image", help="whose pixels recall is counted over")] = "batch",
+    reduction: Annotated[
+        str, Choice("valid", "all", "weights", help="divided by labelled pixels, all pixels or the sum of the weights")
+    ] = "valid",
+) -> Parts:
+    """Cross entropy in which each class weighs as much as it is missed.
+
+    Formula:
+        L = -(1/D) Σ_{i∈V} w_{t_i} ln softmax(z_i)[t_i],    w_c = max(FN_c + b, f) / max(N_c + a + b, f)
+
+        V are the labelled pixels, N_c those of class c and FN_c those of them predicted (argmax) as another class; a
+        is prior_hits, b prior_misses and f floor, in pixels. D is |V|, with reduction=all the number of all pixels,
+        with reduction=weights Σ_{i∈V} w_{t_i}. With scope=image each image has its own counts and D, and the images
+        with a labelled pixel are averaged. In nats. No gradient flows through the weights.
+
+    Weights carried over batches (see recall_weights) can be passed in as weights; floor and the priors are then
+    unused.
+
+    Differs from the authors' code:
+        Void pixels are left out of counts, loss and divisor (the authors' training code divides by all pixels, which
+        is reduction=all, and fails on void). Their variant with running weights divides by the sum of the weights. The
+        paper's weight is 1 - recall: floor=0.
+    """
+    images = labels.shape[0] if scope == "image" else 1
+    misses, pixels = _counts(logits, labels)  # N C each
+    misses, pixels = (counts.reshape(images, -1, counts.shape[1]).sum(1) for counts in (misses, pixels))
+    if weights is None:
+        by_group = _weights(misses, pixels, floor, prior_hits, prior_misses)
+    else:
+        by_group = weights.detach().double().expand_as(misses)
+    entropy = F.cross_entropy(logits, labels.long(), ignore_index=IGNORE, reduction="none")  # N H W, 0 where void
+    summed = _sum_by_class(entropy, labels, misses.shape)  # groups C
+    divisor = {
+        "valid": pixels.sum(1).clamp(min=1),
+        "all": labels.numel() // images,
+        "weights": _positive((by_group * pixels).sum(1)),
+    }[reduction]
+    defined = pixels.sum(1) > 0
+    per_class = (by_group * summed).T / divisor / defined.sum().clamp(min=1)  # C groups
+    seen = pixels.sum(0)
+    return Parts(
+        per_class.sum().to(logits.dtype),
+        defined.any(),
+        per_class=per_class.detach().sum(1).where(seen > 0, torch.nan),
+        sums={"misses": misses.sum(0), "pixels": seen},
+    )
+
+
+def recall_weights(
+    logits: Logits,
+    labels: Labels,
+    previous: Weights | None = None,
+    momentum: float = 0.0,
+    *,
+    floor: float = 1,
+    prior_hits: float = 0,
+    prior_misses: float = 0,
+) -> Weights:
+    """The weights of this batch, C, smoothed with those of earlier batches.
+
+    w̄_c ← (1 - m) w_c + m w̄_c for the classes labelled here; the others keep theirs. The first batch, without
+    previous, gives its own weights. Detached, at least float32; pass the result to :data:`recall` and to the next call.
+    """
+    misses, pixels = (counts.sum(0) for counts in _counts(logits.detach(), labels))
+    fresh = _weights(misses, pixels, floor, prior_hits, prior_misses).to(
+        torch.promote_types(logits.dtype, torch.float32)
+    )
+    if previous is None:
+        return fresh
+    return torch.where(pixels > 0, (1 - momentum) * fresh + momentum * previous, previous.to(fresh.dtype))
+
+
+def _counts(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Misses and labelled pixels of each image and class, N C, from one count of (image, label, predicted)."""
+    images, classes = logits.shape[:2]
+    valid = labels != IGNORE
+    image = torch.arange(images, device=labels.device).view(-1, 1, 1)
+    pair = (image * classes + labels.long()) * classes + logits.argmax(1)
+    cells = images * classes * classes
+    # void pixels fall into one more cell, which is cut off: a selection would have to wait for the device
+    counts = torch.bincount(pair.where(valid, cells).flatten(), minlength=cells + 1)[:cells]
+    counts = counts.view(images, classes, classes)
+    pixels = counts.sum(2)
+    return pixels - counts.diagonal(dim1=1, dim2=2), pixels
+
+
+def _weights(misses: Tensor, pixels: Tensor, floor: float, hits: float, missed: float) -> Tensor:
+    """w = max(FN + b, f) / max(N + a + b, f) in float64; 1, which is unused, where both are 0."""
+    above = (misses.double() + missed).clamp(min=floor)
+    below = (pixels.double() + hits + missed).clamp(min=floor)
+    return torch.where(below > 0, above / _positive(below), 1)
+
+
+def _sum_by_class(entropy: Tensor, labels: Tensor, shape: torch.Size) -> Tensor:
+    """The sum of a map N H W over the pixels of each group of images and class, groups C, in float64."""
+    groups, classes = shape
+    group = torch.arange(groups, device=labels.device).repeat_interleave(labels.numel() // groups)
+    cell = group * classes + labels.long().where(labels != IGNORE, 0).flatten()
+    zeros = torch.zeros(groups * classes, dtype=torch.float64, device=entropy.device)
+    return zeros.index_add(0, cell, entropy.flatten().double()).view(groups, classes)
+
+
+def _positive(divisor: Tensor) -> Tensor:
+    """The divisor, 1 where it is 0, so that nothing over nothing is 0."""
+    return divisor.where(divisor > 0, 1)
