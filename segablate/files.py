@@ -76,7 +76,7 @@ def checked_bytes(path: Path) -> np.ndarray:
     if not len(data):
         raise Unreadable(f"{path}: the file is empty; replace it, or pass --on-error skip")
     start = data[:8].tobytes()
-    if start == b"\x89PNG\r\n\x1a\n":
+    if start[:4] == b"\x89PNG":
         _check_png(data, path)
     elif start[:3] == b"\xff\xd8\xff" and b"\xff\xd9" not in data[-1024:].tobytes():
         raise Unreadable(f"{path}: the JPEG ends before its end marker; replace it, or pass --on-error skip")
