@@ -6,6 +6,7 @@ counted is counted on their device, image by image, so that a result never depen
 
 import platform
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -39,7 +40,7 @@ class Measures:
     """What is measured on every image beside confusion counts.
 
     - `losses`: terms by the name under which their values are kept.
-    - `tolerances`: boundary distances are counted so that these, and all smaller ones, can be read off; none where empty.
+    - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off; may be empty.
     """
 
     losses: "dict[str, Term]" = field(default_factory=dict)
@@ -64,10 +65,8 @@ def evaluate(
     records: list[ImageRecord] = []
     failures: list[Failure] = []
     notes: list[str] = []
-    job = partial(_measured_sample, dataset, segmenter, measures) if segmenter.on_host else dataset.read
-    with ahead(job, range(len(dataset)), workers) as results:
-        measured = results if segmenter.on_host else _measured(results, segmenter, dataset, measures, batch_size, notes)
-        for result in measured:
+    with _records(segmenter, dataset, measures, batch_size, workers, notes) as results:
+        for result in results:
             if isinstance(result, Failure):
                 if on_error == "stop":
                     raise result.error
@@ -86,6 +85,19 @@ def evaluate(
         notes=(*segmenter.source.notes, *notes, *dataset.notes),
         skipped=skipped,
     )
+
+
+@contextmanager
+def _records(
+    segmenter: Segmenter, dataset: Dataset, measures: Measures, batch_size: int, workers: int, notes: list[str]
+) -> Iterator[Iterator[ImageRecord | Failure]]:
+    """What was measured on each image: by the processes that read, or here, by the network."""
+    if segmenter.on_host:
+        with ahead(partial(_measured_sample, dataset, segmenter, measures), range(len(dataset)), workers) as records:
+            yield records
+    else:
+        with ahead(dataset.read, range(len(dataset)), workers) as samples:
+            yield _measured(samples, segmenter, dataset, measures, batch_size, notes)
 
 
 def _measured_sample(dataset: Dataset, segmenter: Segmenter, measures: Measures, index: int) -> ImageRecord:
@@ -229,7 +241,12 @@ def _facts(segmenter: Segmenter, dataset: Dataset, measures: Measures) -> dict[s
             "files": {path.name: fingerprint(path) for path in source.files},
             **source.facts,
         },
-        "dataset": {"name": dataset.spec, "split": dataset.split, "images": len(dataset), "label set": dataset.labels.name},
+        "dataset": {
+            "name": dataset.spec,
+            "split": dataset.split,
+            "images": len(dataset),
+            "label set": dataset.labels.name,
+        },
         "measures": {
             "losses": {name: term.summary for name, term in measures.losses.items()},
             "tolerances": [str(tolerance) for tolerance in measures.tolerances],
@@ -240,4 +257,3 @@ def _facts(segmenter: Segmenter, dataset: Dataset, measures: Measures) -> dict[s
             **{package: version(package) for package in ("numpy", "torch", "opencv-python-headless")},
         },
     }
-

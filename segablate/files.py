@@ -85,7 +85,7 @@ def checked_bytes(path: Path) -> np.ndarray:
 
 def _check_png(data: np.ndarray, path: Path) -> None:
     """Walk the chunks of a PNG; each must be whole and agree with its checksum, and IEND must be the last."""
-    view, place = memoryview(data), 8
+    view, place = data.data, 8
     while place + 12 <= len(view):
         length = int.from_bytes(view[place : place + 4], "big")
         end = place + 12 + length
@@ -101,7 +101,7 @@ def _check_png(data: np.ndarray, path: Path) -> None:
 
 
 def _has_palette(data: np.ndarray) -> bool:
-    """Files whose values OpenCV would change: palettes become colours, grey of 1, 2 or 4 bits is stretched to 0..255."""
+    """Files whose values OpenCV would change: palettes become colours, grey below 8 bits is stretched to 0..255."""
     start = data[:26].tobytes()
     if start[:4] == b"\x89PNG":
         return start[25] == 3 or start[24] < 8
@@ -112,7 +112,7 @@ def _read_palette(data: np.ndarray, path: Path) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(BytesIO(data)) as image:
+        with Image.open(BytesIO(data.tobytes())) as image:
             if image.mode in ("RGBA", "LA", "PA"):
                 image = image.convert("RGB")
             values = np.array(image)

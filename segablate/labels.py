@@ -204,7 +204,9 @@ def align(
     when classes of the dataset have no output.
     """
     if names is not None and len(names) != outputs:
-        raise LabelError(f"gives {outputs} classes but {len(names)} class names are stated; correct the list of classes")
+        raise LabelError(
+            f"gives {outputs} classes but {len(names)} class names are stated; correct the list of classes"
+        )
     if class_map:
         return _aligned_by_map(outputs, names, labels, class_map)
     if names is not None and set(labels.names) <= set(names):

@@ -2,7 +2,7 @@
 
 A saved run is a folder, format 1::
 
-    run.json       facts: what was run, versions, hashes, the label set, notes, skipped images, hashes of the other files
+    run.json       what was run, versions, hashes, the label set, notes, skipped images, hashes of the other files
     counts.npz     per image: names, sizes, label hashes, confusion counts, boundary counts, values of losses
     summary.json   the scores, for people and scripts; derived, never read back
 

@@ -1,4 +1,4 @@
-"""What flows through an evaluation: a :class:`Sample` from the disk, a :class:`Batch` to the network, its :class:`Output`.
+"""What flows through an evaluation: a :class:`Sample` from disk, a :class:`Batch` for the network, its :class:`Output`.
 
 Arrays on the host are numpy, so that label maps can be evaluated without torch.
 """

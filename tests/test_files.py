@@ -136,9 +136,14 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_failing_block_leaves_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "run") as folder:
-        (folder / "a").write_text("half")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with atomic_folder(tmp_path / "run") as folder:
+            (folder / "a").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert list(tmp_path.iterdir()) == []
     with atomic_folder(tmp_path / "run") as folder:
         (folder / "a").write_text("whole")

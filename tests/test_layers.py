@@ -1,4 +1,4 @@
-"""A file imports only from lower layers; inside a sub-package also from its siblings. The order is that of this table."""
+"""A file imports only from lower layers; inside a sub-package also from its siblings."""
 
 import ast
 import subprocess
@@ -40,7 +40,13 @@ LAYERS = {
     "cli": 13,
 }
 
-ALONE = {"torch.distributed": {"runtime"}, "ray": {"engines"}, "typer": {"cli"}, "rich": {"render", "cli"}, "click": set()}
+ALONE = {
+    "torch.distributed": {"runtime"},
+    "ray": {"engines"},
+    "typer": {"cli"},
+    "rich": {"render", "cli"},
+    "click": set(),
+}
 
 
 def modules() -> list[Path]:

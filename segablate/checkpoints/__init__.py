@@ -44,7 +44,8 @@ def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
         raise CheckpointError(f"{spec} is a folder; if it holds predicted label maps, write predictions:{spec}")
     if path.is_file():
         raise CheckpointError(
-            f"{spec} holds weights, but not the network; name it, as in python:package.module:factory(num_classes=11)@{spec}"
+            f"{spec} holds weights, but not the network; name it, as in "
+            f"python:package.module:factory(num_classes=11)@{spec}"
         )
     if ":" in spec:
         near = did_you_mean(source, checkpoint_sources())

@@ -46,7 +46,12 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         classes=classes,
         class_map=card.get("class_map"),
     )
-    source = replace(network.source, spec=place, files=(path, *network.source.files), facts={"card of": str(spec), **network.source.facts})
+    source = replace(
+        network.source,
+        spec=place,
+        files=(path, *network.source.files),
+        facts={"card of": str(spec), **network.source.facts},
+    )
     return replace(network, source=source)  # type: ignore[type-var]
 
 
@@ -62,7 +67,9 @@ def read_card(path: Path) -> dict[str, Any]:
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise CheckpointError(f"is not valid YAML: {' '.join(str(error).split())}") from None
         if not isinstance(card, dict) or not isinstance(card.get("source"), str):
-            raise CheckpointError("is not a checkpoint card: it must name its source, as in source: python:net.py:make()")
+            raise CheckpointError(
+                "is not a checkpoint card: it must name its source, as in source: python:net.py:make()"
+            )
         _check(card)
     return card
 

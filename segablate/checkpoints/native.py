@@ -34,7 +34,9 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         try:
             module = get_network(described["architecture"])(**described["arguments"])
         except TypeError as error:
-            raise CheckpointError(f"its arguments do not fit architecture {described['architecture']!r}: {error}") from None
+            raise CheckpointError(
+                f"its arguments do not fit architecture {described['architecture']!r}: {error}"
+            ) from None
     notes = load_strictly(module, read_weights(path).tensors, str(path))
     facts = {"architecture": _call(described["architecture"], described["arguments"])}
     if objective := described.get("training", {}).get("objective"):
@@ -67,7 +69,9 @@ def read_description(path: Path) -> dict[str, Any]:
         )
     described = json.loads(metadata["segablate"])
     if described.get("format", 0) > FORMAT:
-        raise CheckpointError(f"{path}: is of format {described['format']}, newer than this program's {FORMAT}; upgrade")
+        raise CheckpointError(
+            f"{path}: is of format {described['format']}, newer than this program's {FORMAT}; upgrade"
+        )
     return described
 
 

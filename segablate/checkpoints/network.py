@@ -1,7 +1,7 @@
 """A torch network as a segmenter: preprocessing, forward pass, and logits at the size of the labels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ class Network:
     kind: Kind = "softmax"
     classes: tuple[str, ...] | None = None
     class_map: Mapping[str, str | None] | None = None
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: Precision = "fp32"
     keep_features: bool = False
     on_host: bool = False
@@ -108,7 +108,9 @@ def choose_scores(output: Any) -> Tensor:
     if isinstance(chosen, Mapping):
         named = [chosen[key] for key in ("out", "logits") if key in chosen]
         if not named:
-            raise CheckpointError(f"the network returns a dictionary with {', '.join(map(str, chosen))}, not out or logits")
+            raise CheckpointError(
+                f"the network returns a dictionary with {', '.join(map(str, chosen))}, not out or logits"
+            )
         chosen = named[0]
     elif isinstance(chosen, list | tuple):
         chosen = chosen[0] if len(chosen) else None
@@ -133,7 +135,9 @@ def _cut(scores: Tensor, padded: tuple[int, ...], unpadded: tuple[int, int]) -> 
     """Cut what belongs to padding off scores at any resolution."""
     if tuple(padded) == unpadded:
         return scores
-    height, width = (round(side * inner / outer) for side, inner, outer in zip(scores.shape[-2:], unpadded, padded, strict=True))
+    height, width = (
+        round(side * inner / outer) for side, inner, outer in zip(scores.shape[-2:], unpadded, padded, strict=True)
+    )
     return scores[..., : max(height, 1), : max(width, 1)]
 
 

@@ -65,7 +65,9 @@ def open_python(
     path = Path(spec.weights).expanduser()
     weights = read_weights(path)
     module = build(spec)
-    tensors = state_dict(weights, key=loading.key, strip_prefix=loading.strip_prefix, expected=module.state_dict().keys())
+    tensors = state_dict(
+        weights, key=loading.key, strip_prefix=loading.strip_prefix, expected=module.state_dict().keys()
+    )
     notes = load_strictly(module, tensors, str(path))
     files = (path, *([Path(spec.module)] if spec.module.endswith(".py") else []))
     source = Source(f"{spec}@{spec.weights}", files, {}, (*weights.notes, *(notes or ())))

@@ -18,12 +18,13 @@ def evaluate(
     ] = None,
     *,
     losses: Annotated[
-        str, typer.Option(help="Losses to compute, with commas, or all; none computes no loss.", rich_help_panel="Measures")
+        str,
+        typer.Option(help="Losses to compute, with commas, or all; none computes no loss.", rich_help_panel="Measures"),
     ] = "ce",
     tolerance: Annotated[
         str,
         typer.Option(
-            help="Boundary tolerances with commas: pixels (3) or a share of the diagonal (0.0075d); none for no boundary.",
+            help="Boundary tolerances with commas: pixels (3) or a share of the diagonal (0.0075d); or none.",
             rich_help_panel="Measures",
         ),
     ] = "3",
@@ -79,7 +80,9 @@ def evaluate(
 def _default_dataset(checkpoint: str) -> str:
     if checkpoint.startswith("sample:"):
         return "sample"
-    raise UsageError(f"which dataset is {checkpoint} to be evaluated on? as in: segablate evaluate {checkpoint} folder:DIR")
+    raise UsageError(
+        f"which dataset is {checkpoint} to be evaluated on? as in: segablate evaluate {checkpoint} folder:DIR"
+    )
 
 
 def chosen_losses(text: str) -> dict:

@@ -1,4 +1,4 @@
-"""Options that several commands share, as frozen dataclasses: a command asks for a group, the command line shows its fields."""
+"""Options that several commands share: a command asks for a group, the command line shows the fields of the group."""
 
 import functools
 import inspect
@@ -51,9 +51,9 @@ class RunningOptions:
         Literal["fp32", "bf16", "fp16"], _option("Precision of the network; losses and counts stay exact.", _RUNNING)
     ] = "fp32"
     batch_size: Annotated[int, _option("Images of one size in a batch.", _RUNNING, min=1)] = 4
-    workers: Annotated[
-        int | None, _option("Processes that read images; by default one per core.", _RUNNING, min=0)
-    ] = None
+    workers: Annotated[int | None, _option("Processes that read images; by default one per core.", _RUNNING, min=0)] = (
+        None
+    )
     on_error: Annotated[
         Literal["stop", "skip"], _option("What a broken image does: stop the run, or be skipped and named.", _RUNNING)
     ] = "stop"
@@ -129,7 +129,8 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapper(**given: Any) -> None:
         built = {
-            name: group(**{field.name: given.pop(field.name) for field in fields(group)}) for name, group in groups.items()
+            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
         }
         command(**given, **built)
 

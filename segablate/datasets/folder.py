@@ -164,5 +164,3 @@ def _listed(items: tuple[Item, ...], path: Path, image_suffix: str) -> tuple[Ite
     if absent:
         raise DatasetError(f"{path} names {len(absent)} images that are not there (first: {shorten(absent)})")
     return tuple(found)
-
-

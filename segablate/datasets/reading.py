@@ -9,7 +9,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from multiprocessing.context import BaseContext
+from typing import Any, TypeVar
 
 from segablate.errors import DatasetError, SegablateError
 
@@ -32,9 +33,7 @@ def default_workers() -> int:
 
 
 @contextmanager
-def ahead(
-    job: Callable[[int], Result], indices: Sequence[int], workers: int
-) -> Iterator[Iterator[Result | Failure]]:
+def ahead(job: Callable[[int], Result], indices: Sequence[int], workers: int) -> Iterator[Iterator[Result | Failure]]:
     """Results of ``job(index)``, in the order of `indices`, worked on by `workers` processes (0: in this one).
 
     A SegablateError becomes a :class:`Failure` in its place. `job` must be picklable. Leaving the block, also by an
@@ -54,7 +53,7 @@ def ahead(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _results(pool: ProcessPoolExecutor, indices: Sequence[int], depth: int) -> Iterator[Result | Failure]:
+def _results(pool: ProcessPoolExecutor, indices: Sequence[int], depth: int) -> Iterator[Any]:
     pending: deque[Future] = deque()
     rest = iter(indices)
     for index in rest:
@@ -65,8 +64,8 @@ def _results(pool: ProcessPoolExecutor, indices: Sequence[int], depth: int) -> I
         yield pending.popleft().result()
 
 
-def _context() -> multiprocessing.context.BaseContext:
-    """Processes that start clean: a fork would copy the threads' locks of torch and OpenCV in whatever state they are."""
+def _context() -> BaseContext:
+    """Processes that start clean: a fork would copy the locks of torch's and OpenCV's threads in whatever state."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

@@ -45,7 +45,7 @@ def region_scores(counts: ClassCounts) -> Statistic:
 
 
 def boundary_scores(counts: BoundarySums) -> Statistic:
-    """``boundary_f`` per class and ``mean_boundary_f``, from hits pooled over images; `counts` are per image, (N, C)."""
+    """``boundary_f`` per class and ``mean_boundary_f``, pooled over images; `counts` are per image, (N, C)."""
 
     def score(*sums: Floats) -> dict[str, Floats]:
         f = boundary_f(BoundarySums(*sums))  # type: ignore[arg-type]

@@ -157,8 +157,8 @@ def _about_absent(run: Evaluation, counts: ClassCounts) -> list[str]:
         return []
     over = int(np.isfinite(iou(counts)).sum())
     return [
-        f"{len(absent)} of {classes} classes are never labelled here ({shorten(absent)}): recall is undefined for them, "
-        f"and mIoU is over {over} classes"
+        f"{len(absent)} of {classes} classes are never labelled here ({shorten(absent)}): recall is undefined for "
+        f"them, and mIoU is over {over} classes"
     ]
 
 
@@ -179,14 +179,14 @@ def _about_void(table: np.ndarray, view: View) -> list[str]:
 
 
 def _about_chance(table: np.ndarray, counts: ClassCounts) -> list[str]:
-    """A score that a constant or shuffled prediction would nearly reach points at the preprocessing, not the network."""
+    """A score that a constant or shuffled prediction nearly reaches points at preprocessing, not at the network."""
     score, agreement = float(mean_iou(counts)), kappa(table)
     constant = counts.labelled.max() / max(int(counts.labelled.sum()), 1) / max(int((counts.labelled > 0).sum()), 1)
     if not (agreement < 0.2 or score < 1.5 * constant):
         return []
     return [
-        f"mIoU is near chance (always predicting the commonest class gives {constant:.1%}): check channel order, scale, "
-        f"mean and std, the order of the classes, and that the weights belong to this network"
+        f"mIoU is near chance (always predicting the commonest class gives {constant:.1%}): check channel order, "
+        f"scale, mean and std, the order of the classes, and that the weights belong to this network"
     ]
 
 
@@ -213,5 +213,3 @@ def _within(tolerance: Tolerance) -> str:
 
 def _boundary_key(tolerance: Tolerance) -> str:
     return f"boundary_f_{tolerance}".replace(".", "_")
-
-
