@@ -1,0 +1,74 @@
+"""What kind of file weights lie in, told by its first bytes."""
+
+from enum import Enum
+from pathlib import Path
+
+from segablate.errors import CheckpointError
+
+HEAD = 1024
+"""Bytes that are looked at."""
+
+MISTAKEN = (
+    (b"version https://git-lfs.github.com/spec/", "this is a git-lfs pointer, not the weights; run git lfs pull"),
+    (b"\x1f\x8b", "this is compressed with gzip; unpack it first"),
+    (b"\x89HDF\r\n\x1a\n", "this is an HDF5 file, as Keras writes them; convert it to a PyTorch state_dict"),
+)
+"""How files begin that are often given by mistake."""
+
+
+class Format(Enum):
+    """The formats that weights are read from."""
+
+    SAFETENSORS = "safetensors"
+    TORCH = "torch"
+    TORCH_LEGACY = "torch before 1.6"
+
+
+def format_of(path: Path) -> Format:
+    """The format of the file at ``path``. Raises :class:`CheckpointError` for what holds no weights."""
+    head = _head(path)
+    for beginning, fact in MISTAKEN:
+        if head.startswith(beginning):
+            raise CheckpointError(fact)
+    if head.startswith(b"PK"):
+        return Format.TORCH
+    if _is_safetensors(head):
+        return Format.SAFETENSORS
+    if head[257:262] == b"ustar":
+        raise CheckpointError(
+            "this is in the tar format of the first torch; load it and save its state_dict with torch 1.x"
+        )
+    if head[:1] == b"\x80":
+        return Format.TORCH_LEGACY
+    raise CheckpointError(_not_weights(head))
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of the file; at least one."""
+    if path.is_dir():
+        raise CheckpointError("this is a directory; give the file with the weights in it")
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except FileNotFoundError:
+        raise CheckpointError("no such file; check the path") from None
+    except OSError as error:
+        raise CheckpointError(f"this cannot be read ({error.strerror}); check its permissions") from None
+    if not head:
+        raise CheckpointError("this is empty; download or copy it again")
+    return head
+
+
+def _is_safetensors(head: bytes) -> bool:
+    """Such a file begins with the 64-bit length of a JSON object, and the object."""
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32
+
+
+def _not_weights(head: bytes) -> str:
+    start = head.lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "this is a web page, not the weights; download the file itself"
+    printable = set(range(32, 256)) | set(b"\t\n\r\f")
+    if printable.issuperset(head):
+        return "this is a text file, not the weights; give a file of torch.save or a .safetensors file"
+    return "this is neither a file of torch.save nor a safetensors file; give one of these"
