@@ -18,8 +18,8 @@ Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], dict[str, Floats]]
 """Weights of images, (B, N), to named scores under each row of weights, (B,) or (B, C); nan where undefined."""
 
-CELLS = 1 << 17
-"""Weights in a chunk, 1 MB of float64: small enough to be drawn, counted and multiplied within the cache."""
+CELLS = 1 << 20
+"""Weights in a chunk, 8 MB of float64: memory stays bounded, and products are large enough for BLAS to share out."""
 
 
 @dataclass(frozen=True)
