@@ -63,11 +63,9 @@ def open_python(
     if spec.weights is None:
         raise CheckpointError(f"{spec} names no weights; add @FILE, as in {spec}@weights.pth")
     path = Path(spec.weights).expanduser()
-    weights = read_weights(path)
+    weights = read_weights(path, key=loading.key)
     module = build(spec)
-    tensors = state_dict(
-        weights, key=loading.key, strip_prefix=loading.strip_prefix, expected=module.state_dict().keys()
-    )
+    tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
     notes = load_strictly(module, tensors, str(path))
     files = (path, *([Path(spec.module)] if spec.module.endswith(".py") else []))
     source = Source(f"{spec}@{spec.weights}", files, {}, (*weights.notes, *(notes or ())))
