@@ -1,0 +1,130 @@
+"""What several tests use: a small dataset on disk, a small network in a file, and the real data where it is."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from segablate.labels import IGNORE
+
+CLASSES = ("road", "car", "tree", "sky")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU or the real data where there is none, and say so."""
+    for item in items:
+        if item.get_closest_marker("data") and not os.environ.get("SEGABLATE_DATA"):
+            item.add_marker(pytest.mark.skip(reason="SEGABLATE_DATA does not point to the real data"))
+        if item.get_closest_marker("gpu") and not _cuda():
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def _cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real datasets and checkpoints."""
+    return Path(os.environ["SEGABLATE_DATA"])
+
+
+def scene(seed: int, size: tuple[int, int] = (24, 32)) -> tuple[np.ndarray, np.ndarray]:
+    """An image (H, W, 3 uint8 RGB) and its labels (H, W uint8), with void; the colour tells most of the class."""
+    rng = np.random.default_rng(seed)
+    labels = cv2.resize(rng.integers(0, len(CLASSES), (4, 5), dtype=np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
+    image = np.stack([labels * 60, 200 - labels * 40, labels % 2 * 90], axis=-1) + rng.integers(0, 40, (*size, 3))
+    labels[rng.random(size) < 0.05] = IGNORE
+    return image.astype(np.uint8), labels
+
+
+def write_dataset(root: Path, count: int = 6, sizes: tuple[tuple[int, int], ...] = ((24, 32),)) -> Path:
+    """A folder dataset of four classes with a val split; sizes take turns."""
+    for folder in ("images/val", "labels/val"):
+        (root / folder).mkdir(parents=True)
+    for index in range(count):
+        image, labels = scene(index, sizes[index % len(sizes)])
+        cv2.imwrite(str(root / f"images/val/s{index}.png"), image[..., ::-1])
+        cv2.imwrite(str(root / f"labels/val/s{index}.png"), labels)
+    described = {
+        "name": "toy",
+        "classes": [{"name": name, "code": code} for code, name in enumerate(CLASSES)],
+        "void": [255],
+        "splits": {"val": {"images": "images/val", "labels": "labels/val"}},
+    }
+    (root / "dataset.yaml").write_text(yaml.safe_dump(described))
+    return root
+
+
+NETWORK = '''\
+"""A network for tests: one convolution, a batch norm and a classifier."""
+
+import torch
+from torch import nn
+
+
+class Small(nn.Module):
+    def __init__(self, num_classes, form="tensor"):
+        super().__init__()
+        self.body = nn.Conv2d(3, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.head = nn.Conv2d(8, num_classes, 1)
+        self.form = form
+
+    def forward(self, x):
+        y = self.head(torch.relu(self.norm(self.body(x))))
+        return {"tensor": y, "out": {"out": y, "aux": y * 0}, "logits": {"logits": y}, "list": [y, y * 0]}[self.form]
+
+
+class Strict(Small):
+    """Takes only sides that divide by 16."""
+
+    def forward(self, x):
+        return super().forward(x.view(x.shape[0], 3, x.shape[2] // 16, 16, -1).flatten(2, 3).view_as(x))
+
+
+def small(num_classes=4, form="tensor"):
+    return Small(num_classes, form)
+
+
+def strict(num_classes=4):
+    return Strict(num_classes)
+
+
+def not_a_network():
+    return 3
+
+
+def broken():
+    raise ValueError("no such layer")
+'''
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """A folder dataset of six images."""
+    return write_dataset(tmp_path / "toy")
+
+
+@pytest.fixture
+def network_file(tmp_path: Path) -> Path:
+    """``net.py`` and its weights ``net.pth`` for four classes."""
+    import torch
+
+    (tmp_path / "net.py").write_text(NETWORK)
+    spec: dict = {}
+    exec(NETWORK, spec)
+    torch.manual_seed(0)
+    torch.save(spec["small"](4).state_dict(), tmp_path / "net.pth")
+    return tmp_path / "net.py"
+
+
+@pytest.fixture
+def network_spec(network_file: Path) -> str:
+    """The specification of that network."""
+    return f"python:{network_file}:small(num_classes=4)@{network_file.with_suffix('.pth')}"
