@@ -68,7 +68,8 @@ def signed_rank(a: Floats, b: Floats) -> SignedRank:
 
 def detectable(change: Estimate, power: float = 0.8, level: float = 0.95) -> Floats:
     """The smallest true difference found with ``power`` on a set like this one: (t_(1+level)/2 + t_power) x SE."""
-    return _reach(change, power, level) * change.standard_error
+    t = stdtrit(change.freedom, (1 + level) / 2) + stdtrit(change.freedom, power)
+    return t * change.standard_error
 
 
 def images_to_settle(change: Estimate, images: int, power: float = 0.8, level: float = 0.95) -> Floats:
@@ -79,7 +80,3 @@ def images_to_settle(change: Estimate, images: int, power: float = 0.8, level: f
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.ceil(images * (detectable(change, power, level) / np.abs(change.value)) ** 2)
-
-
-def _reach(change: Estimate, power: float, level: float) -> Floats:
-    return stdtrit(change.freedom, (1 + level) / 2) + stdtrit(change.freedom, power)
