@@ -18,15 +18,17 @@ import time
 import numpy as np
 from simulated import draw_dataset, draw_world
 
+from segablate.metrics.boundary import BoundarySums
+from segablate.metrics.confusion import ClassCounts
 from segablate.statistics.bootstrap import by_image, resample
 from segablate.statistics.multiplicity import holm
 from segablate.statistics.paired import compare
-from segablate.statistics.scores import Boundaries, Regions, boundary_scores, region_scores
+from segablate.statistics.scores import boundary_scores, region_scores
 
 SIZES = (500, 19), (2000, 171)
 
 
-def compare_systems(systems: list[tuple[Regions, Boundaries]], images: int) -> None:
+def compare_systems(systems: list[tuple[ClassCounts, BoundarySums]], images: int) -> None:
     statistics = [statistic for r, b in systems for statistic in (region_scores(r), boundary_scores(b))]
     a, a_boundary, b, b_boundary = resample(statistics, by_image(images))
     for first, second in ((a, b), (a_boundary, b_boundary)):
@@ -35,10 +37,10 @@ def compare_systems(systems: list[tuple[Regions, Boundaries]], images: int) -> N
             holm(np.atleast_1d(difference.p))
 
 
-def boundaries(regions: Regions) -> Boundaries:
+def boundaries(regions: ClassCounts) -> BoundarySums:
     """Boundary counts of about the right size: they take as long as any others."""
     labelled, predicted = (np.sqrt(8 * x).astype(np.int64) for x in (regions.labelled, regions.predicted))
-    return Boundaries(np.minimum(labelled, predicted) // 2, predicted, np.minimum(labelled, predicted) // 3, labelled)
+    return BoundarySums(np.minimum(labelled, predicted) // 2, predicted, np.minimum(labelled, predicted) // 3, labelled)
 
 
 def measure(images: int, classes: int) -> None:

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from segablate.statistics.scores import Regions
+from segablate.metrics.confusion import ClassCounts
+
+
 
 PIXELS = 1 << 17
 """Pixels of an image."""
@@ -39,7 +41,7 @@ def draw_world(classes: int, shift: float, seed: int) -> World:
     return World(presence, log_area, np.stack([skill, skill + shift * generator.normal(0.2, 1.0, classes)]))
 
 
-def draw_dataset(world: World, images: int, generator: Generator) -> tuple[Regions, Regions]:
+def draw_dataset(world: World, images: int, generator: Generator) -> tuple[ClassCounts, ClassCounts]:
     """The counts of both systems on ``images`` new images."""
     size = images, world.presence.size
     area = (generator.random(size) < world.presence) * np.exp(world.log_area + generator.normal(0, 1.0, size))
@@ -52,14 +54,14 @@ def draw_dataset(world: World, images: int, generator: Generator) -> tuple[Regio
     return first, second
 
 
-def _system(odds: NDArray, labelled: NDArray, lure: NDArray, generator: Generator) -> Regions:
+def _system(odds: NDArray, labelled: NDArray, lure: NDArray, generator: Generator) -> ClassCounts:
     hits = np.floor(labelled / (1.0 + np.exp(-odds - generator.normal(0, 0.5, odds.shape))))
     lure = lure * generator.gamma(2.0, size=lure.shape) + 1e-12
     false = np.floor((labelled - hits).sum(axis=1, keepdims=True) * lure / lure.sum(axis=1, keepdims=True))
-    return Regions(hits.astype(np.int64), labelled.astype(np.int64), (hits + false).astype(np.int64))
+    return ClassCounts(hits.astype(np.int64), labelled.astype(np.int64), (hits + false).astype(np.int64))
 
 
-def draw_population(world: World, images: int = 400_000, seed: int = 1) -> tuple[Regions, Regions]:
+def draw_population(world: World, images: int = 400_000, seed: int = 1) -> tuple[ClassCounts, ClassCounts]:
     """The counts of both systems summed over ``images``, each (1, C): what the datasets are samples of."""
     generator = np.random.default_rng(seed)
     parts = [[_total(s) for s in draw_dataset(world, STEP, generator)] for _ in range(images // STEP)]
@@ -67,9 +69,9 @@ def draw_population(world: World, images: int = 400_000, seed: int = 1) -> tuple
     return first, second
 
 
-def _total(counts: Regions) -> Regions:
-    return Regions(*(x.sum(axis=0, keepdims=True) for x in (counts.hits, counts.labelled, counts.predicted)))
+def _total(counts: ClassCounts) -> ClassCounts:
+    return ClassCounts(*(x.sum(axis=0, keepdims=True) for x in (counts.hits, counts.labelled, counts.predicted)))
 
 
-def _stack(parts: list[Regions]) -> Regions:
-    return Regions(*(np.concatenate([getattr(p, x) for p in parts]) for x in ("hits", "labelled", "predicted")))
+def _stack(parts: list[ClassCounts]) -> ClassCounts:
+    return ClassCounts(*(np.concatenate([getattr(p, x) for p in parts]) for x in ("hits", "labelled", "predicted")))

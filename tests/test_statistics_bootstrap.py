@@ -3,19 +3,21 @@
 import numpy as np
 import pytest
 
+from segablate.metrics.boundary import BoundarySums
+from segablate.metrics.confusion import ClassCounts
 from segablate.statistics import bootstrap
 from segablate.statistics.bootstrap import by_cluster, by_image, drawn, resample
-from segablate.statistics.scores import Boundaries, Regions, boundary_scores, means, region_scores
+from segablate.statistics.scores import boundary_scores, means, region_scores
 
 
-def regions(images: int, classes: int, seed: int) -> Regions:
+def regions(images: int, classes: int, seed: int) -> ClassCounts:
     generator = np.random.default_rng(seed)
     labelled = generator.integers(0, 100_000, (images, classes)) * (generator.random((images, classes)) < 0.5)
     hits = (labelled * generator.random((images, classes))).astype(np.int64)
-    return Regions(hits, labelled, hits + generator.integers(0, 9_000, (images, classes)))
+    return ClassCounts(hits, labelled, hits + generator.integers(0, 9_000, (images, classes)))
 
 
-def slow_region_scores(counts: Regions, images: np.ndarray) -> dict[str, np.ndarray]:
+def slow_region_scores(counts: ClassCounts, images: np.ndarray) -> dict[str, np.ndarray]:
     """One replicate in plain Python: the images one by one, with repetition."""
     iou, recall = [], []
     for c in range(counts.hits.shape[1]):
@@ -89,7 +91,7 @@ def test_statistics_resampled_together_see_the_same_draws_as_alone():
 def test_clusters_are_drawn_whole_and_equal_images_summed_beforehand():
     counts, drives = regions(10, 3, 5), np.array(list("bbaaaccbca"))
     clustered = resample([region_scores(counts)], by_cluster(drives, 80, 6))[0]
-    summed = Regions(
+    summed = ClassCounts(
         *(np.stack([x[drives == d].sum(0) for d in "abc"]) for x in (counts.hits, counts.labelled, counts.predicted))
     )
     beforehand = resample([region_scores(summed)], by_image(3, 80, 6))[0]
@@ -108,7 +110,7 @@ def test_clusters_of_one_image_in_another_order_are_images():
 
 def test_sums_stay_exact_beyond_float32():
     huge = np.array([[2**40 + 1], [2**40 + 3]])
-    counts = Regions(huge, huge, huge)
+    counts = ClassCounts(huge, huge, huge)
     column = np.array([1.0, 2.0]) @ huge.astype(np.float64)
     assert column[0] == 3 * 2**40 + 7
     assert resample([region_scores(counts)], by_image(2, 5))[0]["iou"].value[0] == 1.0
@@ -137,7 +139,7 @@ def test_a_class_in_one_image_is_undefined_where_that_is_not_drawn():
 
 
 def test_boundary_f_is_the_harmonic_mean_of_pooled_shares():
-    counts = Boundaries(
+    counts = BoundarySums(
         *(np.array(x) for x in ([[3, 0], [1, 0]], [[6, 0], [4, 2]], [[2, 0], [2, 0]], [[5, 0], [3, 0]]))
     )
     score = boundary_scores(counts)(np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 2.0]]))
@@ -150,7 +152,7 @@ def test_boundary_f_is_the_harmonic_mean_of_pooled_shares():
 
 
 def test_boundary_f_without_any_match_is_0():
-    counts = Boundaries(*(np.array([[x]]) for x in (0, 4, 0, 3)))
+    counts = BoundarySums(*(np.array([[x]]) for x in (0, 4, 0, 3)))
     assert boundary_scores(counts)(np.ones((1, 1)))["boundary_f"][0, 0] == 0
 
 

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from scipy.special import ndtr, ndtri, stdtrit
 
+from segablate.metrics.confusion import ClassCounts
 from segablate.statistics.bootstrap import Distribution, by_cluster, by_image, resample
 from segablate.statistics.intervals import (
     FEWEST,
@@ -17,7 +18,7 @@ from segablate.statistics.intervals import (
     percentile_interval,
 )
 from segablate.statistics.paired import compare, detectable, images_to_settle, signed_rank, subtract
-from segablate.statistics.scores import Regions, means, region_scores
+from segablate.statistics.scores import means, region_scores
 
 
 def skewed(images: int = 40) -> np.ndarray:
@@ -119,11 +120,11 @@ def test_p_beyond_the_replicates_is_studentised_and_never_0():
     assert p[1] > 0.01
 
 
-def counts(images: int, seed: int, hits: float) -> Regions:
+def counts(images: int, seed: int, hits: float) -> ClassCounts:
     generator = np.random.default_rng(seed)
     labelled = generator.integers(1, 1000, (images, 3))
     found = (labelled * generator.beta(hits, 2, (images, 3))).astype(np.int64)
-    return Regions(found, labelled, found + generator.integers(0, 50, (images, 3)))
+    return ClassCounts(found, labelled, found + generator.integers(0, 50, (images, 3)))
 
 
 def test_equal_systems_differ_by_nothing_with_p_1():
@@ -150,7 +151,7 @@ def test_pairing_makes_the_interval_narrower_than_either_score():
     labelled = np.random.default_rng(0).integers(500, 1000, (200, 1))
     share = np.random.default_rng(1).beta(2, 2, (200, 1))
     first, second = ((labelled * np.clip(share + d, 0, 1)).astype(np.int64) for d in (0.0, 0.02))
-    a, b = resample([region_scores(Regions(h, labelled, h)) for h in (first, second)], by_image(200, 1000))
+    a, b = resample([region_scores(ClassCounts(h, labelled, h)) for h in (first, second)], by_image(200, 1000))
     difference = compare(a["miou"], b["miou"])
     assert difference.change.standard_error < estimate(a["miou"]).standard_error / 3
     assert difference.p < 1e-3
