@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segablate.errors import CheckpointError, thousands
-from segablate.unpickling import Content, Known, mapping, unpickle
+from segablate.weights.unpickling import Content, Known, mapping, unpickle
 
 if TYPE_CHECKING:
     from torch import Tensor, dtype
@@ -73,7 +73,7 @@ def read_zip(path: Path) -> Content:
     """The value in a zip archive of ``torch.save``; tensors are plain, on the CPU and without gradient.
 
     Raises :class:`CheckpointError`, and for damage what :mod:`zipfile` and
-    :func:`~segablate.unpickling.unpickle` raise.
+    :func:`~segablate.weights.unpickling.unpickle` raise.
     """
     with zipfile.ZipFile(path) as archive:
         folder = _folder(archive, path.stat().st_size)

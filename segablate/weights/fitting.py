@@ -79,6 +79,7 @@ def _check_finite(tensors: Mapping[str, "Tensor"], parameters: Collection[str], 
     for key, value in tensors.items():
         if not (value.is_floating_point() or value.is_complex()):
             continue
+        value = value.float() if value.dtype.itemsize == 1 else value  # 8-bit floats have no isfinite
         wrong = ~value.isfinite() if key in parameters else value.isnan()
         if count := int(wrong.sum()):
             values = f"{thousands(count)} of {thousands(value.numel())} values"

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from segablate.errors import CheckpointError, did_you_mean, shorten, thousands
-from segablate.unpickling import Content, Foreign, ForeignType
+from segablate.weights.unpickling import Content, Foreign, ForeignType
 
 if TYPE_CHECKING:
     from torch import Tensor

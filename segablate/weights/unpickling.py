@@ -254,6 +254,5 @@ _OPERATIONS: dict[str, Callable[[_Machine, Any], object]] = {
     "OBJ": _new_above_mark,
     "NEWOBJ_EX": _new_with_keywords,
     "BUILD": lambda machine, _: machine.pop(),  # an object's state: attributes are never set
-    "PERSID": lambda machine, pid: machine.push(machine.persistent(pid)),
     "BINPERSID": lambda machine, _: machine.push(machine.persistent(machine.pop())),
 }

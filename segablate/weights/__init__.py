@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segablate.contents import foreign_note, locate, named_tensors, plain_values
 from segablate.errors import CheckpointError, at
-from segablate.fitting import load_strictly, without_prefix, without_wrappers
-from segablate.formats import Format, format_of
-from segablate.torchfiles import read_legacy, read_zip
-from segablate.unpickling import Content
+from segablate.weights.contents import foreign_note, locate, named_tensors, plain_values
+from segablate.weights.fitting import load_strictly, without_prefix, without_wrappers
+from segablate.weights.formats import Format, format_of
+from segablate.weights.torchfiles import read_legacy, read_zip
+from segablate.weights.unpickling import Content
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +54,7 @@ def read_weights(path: str | Path, *, key: str | None = None) -> Weights:
     """The weights in a safetensors file or one of ``torch.save``, whatever else is in it; on the CPU.
 
     ``key`` says where in the file they are (``"ema"``, ``"state.generator"``); without it they are looked for at the
-    top and under :data:`~segablate.contents.USUAL_KEYS`.
+    top and under :data:`~segablate.weights.contents.USUAL_KEYS`.
 
     Raises :class:`CheckpointError`, beginning with ``path``: no weights, several sets of them, another kind of file,
     damage.
