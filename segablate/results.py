@@ -105,11 +105,10 @@ def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Ev
     )
 
 
-def save_run(run: Evaluation, path: Path, summary: Mapping[str, Any]) -> None:
-    """Write a run folder, atomically. RunError when something of this name is there already."""
+def save_run(run: Evaluation, path: Path, summary: str) -> None:
+    """Write a run folder, atomically; `summary` is its report as JSON. RunError when `path` is taken."""
     refuse_existing(path)
     counts = _counts_bytes(run)
-    summary_text = json.dumps(summary, indent=1)
     described = {
         "format": FORMAT,
         "kind": "evaluation",
@@ -117,11 +116,11 @@ def save_run(run: Evaluation, path: Path, summary: Mapping[str, Any]) -> None:
         "labels": _plain_labels(run.labels),
         "notes": run.notes,
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in run.skipped],
-        "files": {"counts.npz": _sha256(counts), "summary.json": _sha256(summary_text.encode())},
+        "files": {"counts.npz": _sha256(counts), "summary.json": _sha256(summary.encode())},
     }
     with atomic_folder(path) as folder:
         write_atomically(folder / "counts.npz", counts)
-        write_atomically(folder / "summary.json", summary_text)
+        write_atomically(folder / "summary.json", summary)
         write_atomically(folder / "run.json", json.dumps(sealed(described), indent=1))
 
 

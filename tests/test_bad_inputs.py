@@ -202,7 +202,9 @@ def misspelt_card(place: Place) -> list[str]:
 
 @bad(r"card\.yaml: preprocessing has no 'meen'; did you mean 'mean'\?")
 def misspelt_preprocessing(place: Place) -> list[str]:
-    (place.root / "card.yaml").write_text("source: python:net.py:small(4)\nweights: net.pth\npreprocessing: {meen: 1}\n")
+    (place.root / "card.yaml").write_text(
+        "source: python:net.py:small(4)\nweights: net.pth\npreprocessing: {meen: 1}\n"
+    )
     return place.evaluate(checkpoint=str(place.root / "card.yaml"))
 
 

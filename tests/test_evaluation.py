@@ -125,7 +125,9 @@ def test_a_failing_image_does_not_take_its_batch_along(toy: Path, network_file: 
     found = run(spec, data, on_error="skip")
     assert found.names == ("s6", "s7")
     assert len(found.skipped) == 6
-    padded = evaluate(open_checkpoint(spec, Loading(device="cpu", preprocessing={"pad_to_multiple": 16})), data, MEASURES)
+    padded = evaluate(
+        open_checkpoint(spec, Loading(device="cpu", preprocessing={"pad_to_multiple": 16})), data, MEASURES
+    )
     assert padded.images == 8
 
 
@@ -157,7 +159,9 @@ def test_class_logits_put_classes_first_and_join_what_means_one_class() -> None:
     assert torch.equal(logits[:, 2:], scores[:, [1, 4]])
     assert class_logits(scores, "softmax", Alignment((0, 1, None, None, None), 2)) is scores
     probabilities = scores.softmax(1)
-    assert torch.allclose(class_logits(probabilities, "probabilities", Alignment((0, 1, 2, 3, 4), 5)).exp(), probabilities)
+    assert torch.allclose(
+        class_logits(probabilities, "probabilities", Alignment((0, 1, 2, 3, 4), 5)).exp(), probabilities
+    )
 
 
 @pytest.mark.gpu

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from segablate.cli.options import CheckpointOptions, DatasetOptions, OutputOptions, RunningOptions
+from segablate.cli.options import CheckpointOptions, DatasetOptions, OutputOptions, RunningOptions, tolerances
 from segablate.errors import UsageError
 
 
@@ -50,17 +50,16 @@ def evaluate(
     """
     from segablate.checkpoints import open_checkpoint
     from segablate.evaluation import Measures, evaluate
-    from segablate.metrics.tolerance import parse_tolerances
-    from segablate.render import print_report, progress
+    from segablate.render import print_report, progress, render
     from segablate.results import refuse_existing, save_run
     from segablate.tables.evaluation import View, evaluation_report
 
     if save is not None:
         refuse_existing(save)
-    tolerances = parse_tolerances(tolerance)
+    distances = tolerances(tolerance)
     data = images.open(dataset or _default_dataset(checkpoint))
     segmenter = open_checkpoint(checkpoint, checkpoints.loading(running))
-    measures = Measures(chosen_losses(losses) if not segmenter.on_host else {}, tolerances)
+    measures = Measures(chosen_losses(losses) if not segmenter.on_host else {}, distances)
     with progress(len(data), "evaluating") as advance:
         run = evaluate(
             segmenter,
@@ -71,9 +70,9 @@ def evaluate(
             on_error=running.on_error,
             progress=advance,
         )
-    report = evaluation_report(run, View(void_as_error, tolerances))
+    report = evaluation_report(run, View(void_as_error, distances))
     if save is not None:
-        save_run(run, save, report)
+        save_run(run, save, render(report, "json"))
     print_report(report, output.format, wide=output.wide)
 
 

@@ -14,6 +14,7 @@ from segablate.errors import UsageError
 if TYPE_CHECKING:
     from segablate.checkpoints import Loading
     from segablate.datasets import Dataset
+    from segablate.metrics.tolerance import Tolerance
 
 
 def _option(help: str, panel: str, *names: str, **more: Any) -> Any:
@@ -149,6 +150,13 @@ def _parameter(group: type, field: Field) -> inspect.Parameter:
     hint = get_type_hints(group, include_extras=True)[field.name]
     default = inspect.Parameter.empty if field.default is MISSING else field.default
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+
+
+def tolerances(text: str) -> "tuple[Tolerance, ...]":
+    """``--tolerance 3,0.0075d``; none for "none". Raises KnobError for anything else."""
+    from segablate.metrics.tolerance import Tolerance
+
+    return () if text == "none" else tuple(Tolerance.parse(part) for part in text.split(","))
 
 
 def _numbers(option: str, text: str | None, count: int) -> list[float] | None:
