@@ -194,7 +194,10 @@ CLAIMS = {
     "no storage": (tensor_pickle(4, 0, (2,), (1,), key="9"), "no item named"),
     "storage elsewhere": (tensor_pickle(4, 0, (2,), (1,), key="../version"), "shorter than stated|no item named"),
     "deep key": (b"\x80\x02}" + deep_tuple(200_000) + b"K\x01s.", "tuple of tuples of tuples"),
-    "deep key of a storage": (b"\x80\x02(NN" + deep_tuple(200_000) + b"NK\x01tQ.", "a tuple as the key of a storage"),
+    "deep key of a storage": (
+        b"\x80\x02(Nctorch\nFloatStorage\n" + deep_tuple(200_000) + b"NK\x01tQ.",
+        "a tuple as the key of a storage",
+    ),
     "deep name": (b"\x80\x04" + deep_tuple(200_000) + b"\x8c\x01a\x93.", "a name is not text"),
     "long text that is not there": (b"\x80\x04\x8d" + (1 << 40).to_bytes(8, "little") + b"a.", "damaged or cut short"),
     "bytes that are not there": (b"\x80\x04B\xff\xff\xff\xffa.", "damaged or cut short"),
