@@ -60,6 +60,7 @@ def test_a_key_that_is_nothing_but_a_prefix_stays():
 def test_an_explicit_prefix_takes_what_lies_under_it():
     tensors = {**renamed("student."), "teacher.w": torch.ones(1)}
     assert list(without_prefix(tensors, "student.")) == NAMES
+    assert list(without_prefix(tensors, "student")) == NAMES
     with pytest.raises(
         CheckpointError, match=r"no key begins with 'studnet\.' \(--strip-prefix\); did you mean 'student\.'"
     ):

@@ -187,10 +187,17 @@ CLAIMS = {
     "negative stride": (tensor_pickle(4, 3, (2,), (-1,)), "size or stride is not one"),
     "more strides": (tensor_pickle(4, 0, (2,), (1, 1)), "size or stride is not one"),
     "huge storage": (tensor_pickle(1 << 60, 0, (2,), (1,)), "storage '0' is shorter than stated"),
+    "quantised": (
+        tensor_pickle(4, 0, (2,), (1,)).replace(b"FloatStorage", b"QInt8Storage"),
+        "its values are in a torch.QInt8Storage, which is not read; save them again as floats",
+    ),
     "no storage": (tensor_pickle(4, 0, (2,), (1,), key="9"), "no item named"),
     "storage elsewhere": (tensor_pickle(4, 0, (2,), (1,), key="../version"), "shorter than stated|no item named"),
     "deep key": (b"\x80\x02}" + deep_tuple(200_000) + b"K\x01s.", "tuple of tuples of tuples"),
-    "deep key of a storage": (b"\x80\x02(NN" + deep_tuple(200_000) + b"NK\x01tQ.", "a tuple as the key of a storage"),
+    "deep key of a storage": (
+        b"\x80\x02(Nctorch\nFloatStorage\n" + deep_tuple(200_000) + b"NK\x01tQ.",
+        "a tuple as the key of a storage",
+    ),
     "deep name": (b"\x80\x04" + deep_tuple(200_000) + b"\x8c\x01a\x93.", "a name is not text"),
     "long text that is not there": (b"\x80\x04\x8d" + (1 << 40).to_bytes(8, "little") + b"a.", "damaged or cut short"),
     "bytes that are not there": (b"\x80\x04B\xff\xff\xff\xffa.", "damaged or cut short"),
@@ -199,6 +206,7 @@ CLAIMS = {
     "no end": (b"\x80\x02}", "damaged or cut short"),
     "call of text": (b"\x80\x02X\x01\x00\x00\x00a)R.", "a str is called"),
     "list as a key": (b"\x80\x02}]K\x01s.", "unhashable"),
+    "a name with a backslash": (b"\x80\x02ca\\c\nb\n)R.", r"a whole pickled a\\c\.b"),
     "memo of nothing": (b"\x80\x02h\x07.", "damaged or cut short"),
 }  # fmt: skip
 

@@ -35,7 +35,7 @@ def locate(content: Content, key: str | None) -> tuple[str, Mapping[Any, Any]]:
     if len(found) > 1:
         raise CheckpointError(f"this holds {len(found)} sets of weights ({_listed(found)}); choose one with --key")
     if not found:
-        raise CheckpointError(_nothing_found(content, start))
+        raise CheckpointError(_nothing_found(start))
     return next(iter(found.items()))
 
 
@@ -120,7 +120,7 @@ def _under(value: object, key: str) -> object:
     )
 
 
-def _nothing_found(content: Content, start: object) -> str:
+def _nothing_found(start: object) -> str:
     if sets := _everywhere(start):
         return f"its weights are under none of the usual keys, but there are {_listed(sets)}; choose with --key"
     if pickled := _pickled_object(start):

@@ -19,7 +19,12 @@ COUNTER = "num_batches_tracked"
 
 
 def without_prefix(tensors: Mapping[str, "Tensor"], prefix: str) -> dict[str, "Tensor"]:
-    """What lies under ``prefix`` alone, named without it. Raises :class:`CheckpointError` if nothing does."""
+    """What lies under ``prefix`` alone, named without it and the dot behind it.
+
+    Raises :class:`CheckpointError` if nothing does.
+    """
+    if any(key.startswith(f"{prefix}.") for key in tensors):
+        prefix = f"{prefix}."
     stripped = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     if not stripped:
         known = dict.fromkeys(key[: key.find(".") + 1] for key in tensors if "." in key)

@@ -8,6 +8,7 @@ done to it. Nothing is imported, no attribute is looked up or set, and nothing i
 The instructions are those of PEP 307, 3154 and 574; :mod:`pickletools` cuts the bytes into them.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,10 +82,12 @@ def unpickle(stream: Stream, known: Mapping[str, object], persistent: Callable[[
     ``AttributeError`` for bytes that are no pickle.
     """
     machine = _Machine(known, persistent)
-    for opcode, argument, _ in genops(stream):  # pyright: ignore[reportArgumentType]
-        if opcode.name == "STOP":
-            break
-        _OPERATIONS[opcode.name](machine, argument)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # names with backslashes are read as if they were literals
+        for opcode, argument, _ in genops(stream):  # pyright: ignore[reportArgumentType]
+            if opcode.name == "STOP":
+                break
+            _OPERATIONS[opcode.name](machine, argument)
     return Content(machine.pop(), machine.foreign)
 
 
