@@ -1,6 +1,6 @@
 """The loop counts what a plain loop counts, whatever the batches and processes, and loses nothing on bad input."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ MEASURES = Measures({"ce": get_loss("ce")}, (Tolerance(2),))
 class Fixed:
     """A segmenter on the host that predicts class 1 everywhere."""
 
-    source: Source = Source("fixed")
+    source: Source = field(default_factory=lambda: Source("fixed"))
     classes: None = None
     class_map: None = None
     on_host: bool = True
