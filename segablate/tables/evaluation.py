@@ -78,7 +78,10 @@ def overall_table(run: Evaluation, view: View) -> Table:
         Column("interval", "95 % interval", "interval", digits=1),
         Column("over", "over", "text"),
     )
-    note = f"Intervals: the dataset score under {thousands(REPLICATES)} bootstrap draws of the {run.images} images, expanded for few images."
+    note = (
+        f"Intervals: the score of the set under {thousands(REPLICATES)} draws of its {run.images} images with "
+        f"replacement, expanded for few images."
+    )
     return Table("overall", "Overall", columns, tuple(rows), (note,))
 
 
