@@ -28,6 +28,11 @@ def files(kind: str, split: str) -> list[Path]:
     return sorted((SAMPLE / kind / split).iterdir())
 
 
+def size(file: Path) -> tuple[int, int]:
+    with Image.open(file) as image:
+        return image.size
+
+
 def labels_of(split: str) -> list[np.ndarray]:
     return [np.asarray(Image.open(file)) for file in files("labels", split)]
 
@@ -61,14 +66,14 @@ def test_every_image_has_labels_of_its_size(split: str, count: int):
     images, labels = files("images", split), files("labels", split)
     assert [file.stem for file in images] == [file.stem for file in labels]
     assert len(images) == count
-    assert all(Image.open(a).size == Image.open(b).size for a, b in zip(images, labels, strict=True))
+    assert all(size(a) == size(b) for a, b in zip(images, labels, strict=True))
     assert all(re.fullmatch(r"[a-z]+\d\d_\d{4}", file.stem) for file in images)
 
 
 def test_splits_share_no_drive_and_val_has_two_sizes():
     train, val = ({file.stem[:-5] for file in files("images", split)} for split in ("train", "val"))
     assert not train & val
-    assert {Image.open(file).size for file in files("images", "val")} == {(192, 128), (160, 120)}
+    assert {size(file) for file in files("images", "val")} == {(192, 128), (160, 120)}
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from numpy import ndarray
 
-from .canvas import BUILDING, FENCE, NEAR, VEGETATION, Canvas, noise
+from .canvas import BUILDING, FENCE, NEAR, VEGETATION, Canvas, noise, rgb
 
 TEXELS_PER_METRE = 14
 RISE = 2.4  # metres from the eaves to the ridge
@@ -107,7 +107,7 @@ class Hedge:
             return
         along = np.linspace(near, self.end, 24)
         tops = self.height * (1 + 0.06 * rng.normal(size=24))
-        colour = np.float32(rng.uniform((44, 74, 34), (76, 104, 46)))
+        colour = rgb(rng.uniform((44, 74, 34), (76, 104, 46)))
         outline = [(self.x, top, s) for top, s in zip(tops, along, strict=True)]
         canvas.begin()
         canvas.shape(np.array([*outline, (self.x, 0, self.end), (self.x, 0, near)]), tuple(colour), VEGETATION)
@@ -165,12 +165,12 @@ def windows(picture: ndarray, rng: np.random.Generator, material: str, lamps: tu
     pitch = rng.uniform(2.1, 3.2)
     wide, tall = (pitch * 0.82, 1.9) if material == "concrete" else (rng.uniform(0.9, 1.3), rng.uniform(1.4, 1.8))
     frame = picture.mean((0, 1)) * (0.7 if material == "concrete" else 1.25)
-    glass = np.float32(rng.uniform((36, 46, 56), (74, 88, 102)))
+    glass = rgb(rng.uniform((36, 46, 56), (74, 88, 102)))
     for top in np.arange(height - 3.3 * unit - 2.5 * unit, 0.4 * unit, -3 * unit):
         for left in np.arange(0.6 * unit, width - (wide + 0.3) * unit, pitch * unit):
             pane = glass * rng.uniform(0.7, 1.35)
             if lamps and rng.random() < 0.28:
-                pane = np.float32(lamps) * rng.uniform(0.6, 1)
+                pane = rgb(lamps) * rng.uniform(0.6, 1)
             y, x, h, w = int(top), int(left), int(tall * unit), int(wide * unit)
             picture[y - 1 : y + h + 2, x - 1 : x + w + 1] = frame
             picture[y : y + h, x : x + w] = pane
@@ -186,15 +186,15 @@ def street_floor(picture: ndarray, rng: np.random.Generator, lamps: tuple[float,
     height, width = picture.shape[:2]
     picture[height - unit // 2 :] *= 0.72
     shops = rng.random() < 0.5
-    glass = np.float32(lamps) * 0.75 if lamps and shops else np.float32((48, 54, 62))
-    awning = np.float32(AWNINGS[rng.integers(len(AWNINGS))])
+    glass = rgb(lamps) * 0.75 if lamps and shops else rgb((48, 54, 62))
+    awning = rgb(AWNINGS[rng.integers(len(AWNINGS))])
     for left in range(int(0.8 * unit), width - 3 * unit, 4 * unit):
         top = height - int(2.5 * unit)
         if shops:
             picture[top : height - unit // 3, left : left + int(2.8 * unit)] = glass * rng.uniform(0.8, 1.2)
             picture[top - unit // 2 : top + unit // 4, left - 4 : left + 3 * unit] = awning
         else:
-            picture[top + 4 : height, left : left + unit] = np.float32(rng.uniform((40, 30, 24), (110, 84, 70)))
+            picture[top + 4 : height, left : left + unit] = rgb(rng.uniform((40, 30, 24), (110, 84, 70)))
             picture[top + 4 : top + 2 * unit - 8, left + 2 * unit : left + 3 * unit] = glass
 
 
@@ -203,7 +203,7 @@ def planks(fence: Fence) -> tuple[ndarray, None]:
     rng = np.random.default_rng(fence.seed)
     unit = TEXELS_PER_METRE * 2
     size = (int(fence.height * unit), int((fence.end - fence.start) * unit))
-    colour = np.float32(rng.uniform((96, 72, 50), (150, 128, 104)))
+    colour = rgb(rng.uniform((96, 72, 50), (150, 128, 104)))
     boards = 1 + rng.uniform(-0.2, 0.2, size[1] // 6 + 1).repeat(6)[: size[1]]
     boards[::6] *= 0.45
     return (colour * boards[None, :, None] * (1 + 0.08 * noise(rng, size, (5, 20)))[..., None]).astype(np.float32), None
@@ -220,4 +220,4 @@ def bars(fence: Fence) -> tuple[ndarray, ndarray]:
         opacity[:, left : left + 5] = 1
     opacity[2:6] = opacity[-8:-4] = 1
     colour = ((58, 64, 62), (150, 154, 156), (52, 74, 60))[fence.seed % 3]
-    return np.broadcast_to(np.float32(colour), (*size, 3)).copy(), opacity
+    return np.broadcast_to(rgb(colour), (*size, 3)).copy(), opacity

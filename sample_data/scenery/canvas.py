@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 from numpy import ndarray
+from numpy.typing import ArrayLike
 
 CLASSES = ("sky", "building", "road", "pavement", "vegetation", "fence", "pole", "sign", "car", "person")
 SKY, BUILDING, ROAD, PAVEMENT, VEGETATION, FENCE, POLE, SIGN, CAR, PERSON = range(len(CLASSES))
@@ -156,9 +157,9 @@ class Canvas:
         """The photograph (H W 3, uint8) and its codes (H W), at the final size."""
         light = self.light
         solid = (self.depth < FARTHEST)[..., None]
-        lit = np.where(solid, self.colour * np.float32(light.gain), self.colour)
+        lit = np.where(solid, self.colour * rgb(light.gain), self.colour)
         clear = np.where(solid, np.exp(-self.depth / light.sight)[..., None], 1)
-        seen = clear * lit + (1 - clear) * np.float32(light.skyline)
+        seen = clear * lit + (1 - clear) * rgb(light.skyline)
         size = (self.camera.width // SUPERSAMPLING, self.camera.height // SUPERSAMPLING)
         photograph = cv2.resize(seen.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         photograph *= vignette(photograph.shape[:2])[..., None]
@@ -173,6 +174,11 @@ def shrink(texels: ndarray, opacity: ndarray | None, pixels: ndarray) -> tuple[n
     wanted = (int(np.clip(extent[0] * 1.3, 2, width)), int(np.clip(extent[1] * 1.3, 2, height)))
     smaller = cv2.resize(texels, wanted, interpolation=cv2.INTER_AREA)
     return smaller, None if opacity is None else cv2.resize(opacity, wanted, interpolation=cv2.INTER_AREA)
+
+
+def rgb(colour: ArrayLike) -> ndarray:
+    """A colour to calculate with, (3,)."""
+    return np.asarray(colour, np.float32)
 
 
 def vignette(size: tuple[int, int]) -> ndarray:

@@ -12,7 +12,7 @@ from .surfaces import Ground, paint_ground, paint_hood, paint_sky, paint_skyline
 from .things import Car, Clutter, Lamp, Person, Sign, Thing, Tree
 
 Chance = np.random.Generator
-Item = House | Fence | Hedge | Thing
+Item = House | Fence | Hedge | Car | Person | Tree | Lamp | Sign | Clutter
 Spans = tuple[tuple[float, float], ...]
 SEED = 3
 LENGTH = 190.0  # metres of street that are built
@@ -176,9 +176,9 @@ def plan_garden(rng: Chance, x: float, start: float, end: float, fenced: bool) -
     return [*items, behind]
 
 
-def plan_cars(rng: Chance, road: float, junctions: Spans, traffic: float) -> list[Thing]:
+def plan_cars(rng: Chance, road: float, junctions: Spans, traffic: float) -> list[Car]:
     """Cars parked at both kerbs and cars that drive."""
-    cars: list[Thing] = []
+    cars: list[Car] = []
     for side in (-1, 1):
         s = rng.uniform(4, 16)
         while s < LENGTH:
@@ -194,9 +194,9 @@ def plan_cars(rng: Chance, road: float, junctions: Spans, traffic: float) -> lis
     return cars
 
 
-def plan_people(rng: Chance, road: float, kerb: float, junction: float, traffic: float) -> list[Thing]:
+def plan_people(rng: Chance, road: float, kerb: float, junction: float, traffic: float) -> list[Person]:
     """People on the pavements, and some who cross."""
-    people: list[Thing] = []
+    people: list[Person] = []
     for _ in range(rng.poisson(24 * traffic)):
         x = float(rng.choice([-1, 1])) * rng.uniform(road + 0.4, kerb - 0.2)
         s, seed = rng.uniform(5, LENGTH), number(rng)
@@ -210,9 +210,9 @@ def plan_people(rng: Chance, road: float, kerb: float, junction: float, traffic:
     return people + crossing
 
 
-def plan_furniture(rng: Chance, road: float, kerb: float, junctions: Spans) -> list[Fence | Thing]:
+def plan_furniture(rng: Chance, road: float, kerb: float, junctions: Spans) -> list[Item]:
     """Lamps and clutter; in some streets trees, signs and railings before the junctions."""
-    items: list[Fence | Thing] = []
+    items: list[Item] = []
     lamps, trees = rng.uniform(14, 26), rng.random() < 0.4
     for side in (-1, 1):
         items += [Lamp(side * (road + 0.4), s, number(rng)) for s in np.arange(rng.uniform(4, 12), LENGTH, lamps)]

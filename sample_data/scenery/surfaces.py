@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy import ndarray
 
-from .canvas import PAVEMENT, ROAD, VEGETATION, VOID, Canvas, noise
+from .canvas import PAVEMENT, ROAD, VEGETATION, VOID, Canvas, noise, rgb
 
 TEXELS_PER_METRE = 24
 TILE = 480
@@ -31,13 +31,11 @@ def paint_sky(canvas: Canvas, rng: np.random.Generator) -> None:
     light, camera = canvas.light, canvas.camera
     height = int(camera.horizon) + 2
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None, None] ** 1.4
-    sky = (1 - down) * np.float32(light.zenith) + down * np.float32(light.skyline)
+    sky = (1 - down) * rgb(light.zenith) + down * rgb(light.skyline)
     sky = np.repeat(sky, camera.width, 1)
     cover = noise(rng, (height, camera.width), (3, 6, 12, 24)) + 2.2 * light.clouds - 1
     cover = np.clip(cover, 0, 1)[..., None] * (1 - 0.5 * down)
-    bright = 0.35 * np.float32(light.skyline) + 0.65 * np.float32(
-        (245, 245, 248) if not light.lamps else (150, 110, 125)
-    )
+    bright = 0.35 * rgb(light.skyline) + 0.65 * rgb((245, 245, 248) if not light.lamps else (150, 110, 125))
     shade = 1 + 0.10 * noise(rng, (height, camera.width), (5, 10, 20))[..., None]
     canvas.colour[:height] = sky + 0.75 * cover * (bright * shade - sky)
 
@@ -70,7 +68,7 @@ def paint_ground(canvas: Canvas, ground: Ground, rng: np.random.Generator) -> No
     grain = sample(tile(rng), x, s)
     fade = np.exp(-z / 30)
     colour = np.empty((*x.shape, 3), np.float32)
-    colour[:] = np.float32((86, 118, 52)) * (1 + 0.9 * grain * fade)[..., None]
+    colour[:] = rgb((86, 118, 52)) * (1 + 0.9 * grain * fade)[..., None]
     colour[road] = asphalt(ground, x, s, grain, fade, junction)[road]
     colour[pavement] = paving(ground, x, s, grain, fade)[pavement]
     colour *= shadow(canvas, ground, x, s)[..., None]
@@ -101,7 +99,7 @@ def asphalt(ground: Ground, x: ndarray, s: ndarray, grain: ndarray, fade: ndarra
     for start in ground.crossings:
         marks |= (s > start) & (s < start + 2.8) & (x % 1.0 < 0.5) & (np.abs(x) < ground.road - 0.2)
     value = np.where(marks, 0.25 * value + 0.75 * 205 * (1 + 0.6 * grain), value)
-    return value[..., None] * np.float32((1.0, 1.0, 1.03))
+    return value[..., None] * rgb((1.0, 1.0, 1.03))
 
 
 def paving(ground: Ground, x: ndarray, s: ndarray, grain: ndarray, fade: ndarray) -> ndarray:
@@ -110,7 +108,7 @@ def paving(ground: Ground, x: ndarray, s: ndarray, grain: ndarray, fade: ndarray
     value = 1 + 0.5 * grain * fade - 0.22 * seam
     edge = np.abs(x) - ground.road
     value = np.where(edge < 0.16, 1.18, np.where(edge < 0.22, 0.7, value))
-    return value[..., None] * np.float32(ground.paving)
+    return value[..., None] * rgb(ground.paving)
 
 
 def shadow(canvas: Canvas, ground: Ground, x: ndarray, s: ndarray) -> ndarray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import ndarray
 
-from .canvas import CAR, PERSON, POLE, SIGN, VEGETATION, VOID, Canvas
+from .canvas import CAR, PERSON, POLE, SIGN, VEGETATION, VOID, Canvas, rgb
 
 BODIES = ((176, 30, 32), (34, 62, 120), (205, 208, 210), (40, 42, 46), (120, 124, 130), (210, 198, 160), (40, 92, 66))
 CLOTHES = ((160, 44, 44), (48, 62, 110), (60, 60, 62), (196, 188, 176), (88, 104, 70), (196, 150, 60), (120, 70, 110))
@@ -43,14 +43,14 @@ class Car(Thing):
         if s - canvas.camera.station < 2.6:
             return
         rng = np.random.default_rng(self.seed)
-        paint = np.float32(BODIES[rng.integers(len(BODIES))]) * rng.uniform(0.85, 1.1)
+        paint = rgb(BODIES[rng.integers(len(BODIES))]) * rng.uniform(0.85, 1.1)
         half, length, roof = rng.uniform(0.82, 0.95), rng.uniform(3.7, 4.6), rng.uniform(1.38, 1.9)
         cast_on_ground(canvas, (x, s + length / 2), half * 1.25, length * 0.62)
         canvas.begin()
         side = -1 if x - canvas.camera.lateral > 0 else 1  # the flank that the camera sees
         block = [(x + a * half, y, s + b * length) for a in (-1, 1) for y in (0.3, 0.92) for b in (0, 1)]
         canvas.hull(np.array(block), tuple(paint * 0.9), CAR)
-        glass = np.float32((38, 44, 52))
+        glass = rgb((38, 44, 52))
         cabin = [(x + a * half * 0.94, 0.92, s + length * b) for a in (-1, 1) for b in (0.05, 0.8)]
         cabin += [(x + a * half * 0.74, roof, s + length * b) for a in (-1, 1) for b in (0.14, 0.58)]
         canvas.hull(np.array(cabin), tuple(paint * 0.8), CAR)
@@ -105,8 +105,8 @@ class Person(Thing):
             return
         rng = np.random.default_rng(self.seed)
         tall = rng.uniform(1.5, 1.88)
-        coat, trousers = (np.float32(CLOTHES[i]) for i in rng.choice(len(CLOTHES), 2, replace=False))
-        skin = np.float32((222, 178, 150)) * rng.uniform(0.45, 1)
+        coat, trousers = (rgb(CLOTHES[i]) for i in rng.choice(len(CLOTHES), 2, replace=False))
+        skin = rgb((222, 178, 150)) * rng.uniform(0.45, 1)
         stride = 0.26 * np.sin(time * 7 + rng.uniform(0, 6)) if self.speed_x or self.speed_s else 0.06
         cast_on_ground(canvas, (x, s), 0.32, 0.3)
         canvas.begin()
@@ -121,10 +121,10 @@ class Person(Thing):
             )
         limb([(-0.2, 0.83), (0.2, 0.83), (0.17, 0.44), (-0.17, 0.44)], coat)
         if rng.random() < 0.4:
-            limb([(0.16, 0.62), (0.34, 0.62), (0.34, 0.4), (0.16, 0.4)], np.float32((70, 52, 40)))
+            limb([(0.16, 0.62), (0.34, 0.62), (0.34, 0.4), (0.16, 0.4)], rgb((70, 52, 40)))
         turn = np.linspace(0, 2 * np.pi, 14, endpoint=False)
         limb([(0.105 * np.cos(a), 0.92 + 0.075 * np.sin(a)) for a in turn], skin)
-        limb([(0.11 * np.cos(a), 0.945 + 0.06 * np.sin(a)) for a in turn[:8]], np.float32((52, 40, 32)))
+        limb([(0.11 * np.cos(a), 0.945 + 0.06 * np.sin(a)) for a in turn[:8]], rgb((52, 40, 32)))
         if rng.random() < 0.6 and s - canvas.camera.station < 13:
             canvas.blur_border()
 
@@ -155,7 +155,7 @@ class Tree(Thing):
                 (self.x + dx + size * np.cos(a) * r, stem + radius + dy + size * np.sin(a) * r, self.s)
                 for a, r in zip(turn, rng.uniform(0.8, 1.15, 11), strict=True)
             ]
-            canvas.shape(np.array(outline), tuple(np.float32(leaf) * light), VEGETATION)
+            canvas.shape(np.array(outline), tuple(rgb(leaf) * light), VEGETATION)
         canvas.speckle(rng, 0.34, 3)
         if rng.random() < 0.4:
             canvas.blur_border()
@@ -169,7 +169,7 @@ class Lamp(Thing):
             return
         rng = np.random.default_rng(self.seed)
         tall, arm = rng.uniform(5.0, 7.0), -1.4 if self.x > 0 else 1.4
-        grey = np.float32((104, 108, 108)) * rng.uniform(0.6, 1.25)
+        grey = rgb((104, 108, 108)) * rng.uniform(0.6, 1.25)
         canvas.begin()
         half = thin(canvas, 0.09, self.distance(canvas, time))
         canvas.shape(plate(self.x, self.s, half * 1.3, 0, 1.1), tuple(grey * 0.9), POLE)
@@ -211,7 +211,7 @@ class Clutter(Thing):
         if self.distance(canvas, time) < 2:
             return
         rng = np.random.default_rng(self.seed)
-        colour = np.float32(rng.uniform((30, 40, 36), (130, 120, 96)))
+        colour = rgb(rng.uniform((30, 40, 36), (130, 120, 96)))
         half, tall = rng.uniform(0.25, 0.6), rng.uniform(0.5, 1.15)
         cast_on_ground(canvas, (self.x, self.s), half * 1.2, 0.4)
         canvas.begin()
