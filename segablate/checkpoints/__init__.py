@@ -11,10 +11,22 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import NamedTuple
 
-from segablate.checkpoints.segmenter import Loading, Segmenter, Source
-from segablate.errors import CheckpointError, did_you_mean
+import numpy as np
 
-__all__ = ["Loading", "Segmenter", "Source", "checkpoint_sources", "described_sources", "open_checkpoint"]
+from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.errors import CheckpointError, SegablateError, did_you_mean
+from segablate.samples import Batch, Sample
+
+__all__ = [
+    "Described",
+    "Loading",
+    "Segmenter",
+    "Source",
+    "checkpoint_sources",
+    "count_outputs",
+    "described_sources",
+    "open_checkpoint",
+]
 
 _PARTS = {"inference", "network", "prediction_files", "preprocessing", "score_files", "segmenter"}
 _BY_SUFFIX = {".yaml": "card", ".yml": "card", ".safetensors": "native"}
@@ -39,7 +51,7 @@ def described_sources() -> dict[str, Described]:
         tree = ast.parse(Path(__path__[0], f"{name}.py").read_text(encoding="utf-8"))
         line = (ast.get_docstring(tree) or "").partition("\n")[0]
         what, form = re.fullmatch(r"(.+?): (``.+)\.", line).groups()  # type: ignore[union-attr]
-        found[name] = Described(form.replace("``", ""), what)
+        found[name] = Described(form.replace("``", ""), what.replace("``", ""))
     return found
 
 
@@ -65,3 +77,15 @@ def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
         near = did_you_mean(source, checkpoint_sources())
         raise CheckpointError(f"no checkpoint source is called {source!r}{near}")
     raise CheckpointError(f"{spec}: there is no such file; give a checkpoint file, a card or SOURCE:...")
+
+
+def count_outputs(segmenter: Segmenter) -> int | None:
+    """How many outputs a network has, by a run on a grey image of 256x256; None where that does not tell."""
+    if segmenter.on_host:
+        return None
+    grey = np.full((256, 256, 3), 128, np.uint8)
+    try:
+        scores = segmenter(Batch((Sample(0, "grey", grey, grey[..., 0], ""),))).scores
+    except SegablateError:
+        return None
+    return None if scores is None else scores.shape[1]

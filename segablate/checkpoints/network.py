@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,7 +14,7 @@ from segablate.checkpoints.segmenter import Loading, OnError, Source
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, DeviceError, thousands
 from segablate.runtime import Precision, autocast, describe, exact_arithmetic, resolve_device
-from segablate.samples import Batch, Kind, Output, Sample
+from segablate.samples import Batch, Kind, Output
 
 KINDS: tuple[Kind, ...] = ("softmax", "sigmoid", "probabilities")
 
@@ -130,16 +129,6 @@ def prepared(
         device,
         loading.precision,
     )
-
-
-def count_outputs(network: Network) -> int | None:
-    """How many outputs there are, by a run on a grey image of 256x256; None where the network does not take it."""
-    grey = np.full((256, 256, 3), 128, np.uint8)
-    try:
-        scores = network(Batch((Sample(0, "grey", grey, grey[..., 0], ""),))).scores
-    except (CheckpointError, DeviceError):
-        return None
-    return scores.shape[1] if scores is not None else None
 
 
 def choose_scores(output: Any) -> Tensor:

@@ -1,6 +1,6 @@
-"""Predictions that lie on the disk, label maps or scores: ``predictions:DIR?name={stem}_pred.png&encoding=codes``.
+"""Predictions that lie on the disk, label maps or scores: ``predictions:DIR?name=PATTERN``.
 
-A folder with one file for each image of the dataset. What follows the question mark may be left out:
+A folder with one file for each image of the dataset. After a question mark, joined by ``&``, may be said:
 
 - ``name``: how the files are called. ``{name}`` is the name of an image (``segablate datasets show`` lists them),
   ``{stem}`` its last part, ``{parent}`` what comes before; by default ``{name}`` with the suffix that is there. Images

@@ -1,4 +1,4 @@
-"""Anybody's network with a state dict: ``python:PACKAGE.MODULE:FACTORY(...)@WEIGHTS``.
+"""Anybody's network with a state dict: ``python:MODULE:FACTORY(...)@FILE``.
 
 As in ``python:nets.unet:unet(num_classes=12)@weights.pth`` or ``python:nets/unet.py:unet(num_classes=12)@weights.pth``.
 The module is a dotted name, found from the working directory too, or the path of a ``.py`` file. The factory is called

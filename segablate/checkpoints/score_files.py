@@ -66,7 +66,7 @@ def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> Sco
     if kind not in KINDS:
         raise CheckpointError(f"output is {kind!r}, but must be softmax, sigmoid or probabilities")
     device = resolve_device(loading.device)
-    facts = {"output": f"{kind}, of files of {name}", "device": describe(device)}
+    facts = {"output": f"{kind}, from {name} of {len(array)} outputs", "device": describe(device)}
     source = replace(source, facts=facts)
     return ScoreMaps(files, source, len(array), kind, device, loading.classes, loading.class_map)
 
