@@ -38,6 +38,7 @@ class ImageRecord:
 
     - `table`: (C+1, C+1) int64 confusion counts; `boundary`: its boundary distances, where they were asked for.
     - `values`: one float64 for each loss; nan where it is undefined.
+    - `alternative`: as `table`, of :attr:`Output.alternative`; a run does not keep it.
     """
 
     index: int
@@ -47,6 +48,7 @@ class ImageRecord:
     table: np.ndarray
     values: Mapping[str, float] = field(default_factory=dict)
     boundary: BoundaryCounts | None = None
+    alternative: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
