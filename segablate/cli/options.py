@@ -21,7 +21,7 @@ def _option(help: str, panel: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, show_default=more.pop("show_default", True), **more)
 
 
-_IMAGES, _CHECKPOINT, _RUNNING, _OUTPUT = "Images", "Checkpoint", "Running", "Output"
+_IMAGES, _MEASURES, _CHECKPOINT, _RUNNING, _OUTPUT = "Images", "Measures", "Checkpoint", "Running", "Output"
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,30 @@ class DatasetOptions:
         if self.images is not None:
             dataset = dataset.only(read_list(self.images), str(self.images))
         return dataset.evenly(self.limit) if self.limit is not None else dataset
+
+
+@dataclass(frozen=True)
+class MeasureOptions:
+    """What is measured."""
+
+    losses: Annotated[
+        str | None,
+        _option("Losses with commas, all, or none; by default ce where there are logits.", _MEASURES),
+    ] = None
+    tolerance: Annotated[
+        str,
+        _option("Boundary tolerances, with commas: pixels (3), shares of the diagonal (0.0075d), or none.", _MEASURES),
+    ] = "3"
+    void_as_error: Annotated[
+        bool, _option("Predictions on void pixels count as false positives.", _MEASURES, "--void-as-error")
+    ] = False
+
+    @property
+    def tolerances(self) -> "tuple[Tolerance, ...]":
+        """The boundary tolerances. Raises KnobError for what is none."""
+        from segablate.metrics.tolerance import Tolerance
+
+        return () if self.tolerance == "none" else tuple(Tolerance.parse(part) for part in self.tolerance.split(","))
 
 
 @dataclass(frozen=True)
@@ -166,13 +190,6 @@ def _parameter(group: type, field: Field) -> inspect.Parameter:
     hint = get_type_hints(group, include_extras=True)[field.name]
     default = inspect.Parameter.empty if field.default is MISSING else field.default
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
-
-
-def tolerances(text: str) -> "tuple[Tolerance, ...]":
-    """``--tolerance 3,0.0075d``; none for "none". Raises KnobError for anything else."""
-    from segablate.metrics.tolerance import Tolerance
-
-    return () if text == "none" else tuple(Tolerance.parse(part) for part in text.split(","))
 
 
 def _numbers(option: str, text: str | None, count: int) -> list[float] | None:

@@ -56,7 +56,7 @@ def rmi(
         stride=4 is what they train with.
     """
     setting = Setting(radius, pool, stride, alpha, probability == "softmax", void == "drop", normalise == "points")
-    scene = look(labels, logits.shape[1], setting)
+    scene = look(logits, labels, setting)
     wanted = torch.is_grad_enabled() and logits.requires_grad
     value, term, gain, present, failed = RegionTerm.apply(logits, scene, wanted)  # type: ignore[misc]
     shown, images = present.sum(0), (scene.points > 0).sum()
