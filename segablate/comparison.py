@@ -286,7 +286,7 @@ def _confusion_changes(a: Evaluation, b: Evaluation) -> tuple[ConfusionChange, .
     for label, predicted in (divmod(place, change.shape[1]) for place in places.tolist()):
         if change[label, predicted]:
             counts = int(before[label, predicted]), int(after[label, predicted])
-            found.append(ConfusionChange(a.labels.names[label], names[predicted], *counts))
+            found.append(ConfusionChange(a.labels.names[int(label)], names[int(predicted)], *counts))
     return tuple(found)
 
 
