@@ -26,7 +26,7 @@ _PANEL = "Ablation"
 class AblateGroup(TyperGroup):
     """The losses as sub-commands: listed without being imported, built when one is called."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """Names of the losses."""
         return list(loss_names())
 
