@@ -1,4 +1,4 @@
-"""The documentation says what the program does: its commands run, its links lead somewhere, its tables are generated."""
+"""The documentation says what the program does: commands run, links lead somewhere, tables are generated."""
 
 import re
 import shlex
