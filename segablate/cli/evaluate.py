@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from segablate.cli.options import CheckpointOptions, DatasetOptions, OutputOptions, RunningOptions, tolerances
+from segablate.cli.options import CheckpointOptions, DatasetOptions, MeasureOptions, OutputOptions, RunningOptions
 from segablate.errors import UsageError
 
 
@@ -17,29 +17,11 @@ def evaluate(
         str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample; see `segablate datasets list`.")
     ] = None,
     *,
-    losses: Annotated[
-        str,
-        typer.Option(help="Losses to compute, with commas, or all; none computes no loss.", rich_help_panel="Measures"),
-    ] = "ce",
-    tolerance: Annotated[
-        str,
-        typer.Option(
-            help="Boundary tolerances with commas: pixels (3) or a share of the diagonal (0.0075d); or none.",
-            rich_help_panel="Measures",
-        ),
-    ] = "3",
-    void_as_error: Annotated[
-        bool,
-        typer.Option(
-            "--void-as-error",
-            help="Predictions on void pixels count as false positives.",
-            rich_help_panel="Measures",
-        ),
-    ] = False,
     save: Annotated[
         Path | None, typer.Option(help="Keep the run in this new folder.", rich_help_panel="Output")
     ] = None,
     images: DatasetOptions,
+    measured: MeasureOptions,
     checkpoints: CheckpointOptions,
     running: RunningOptions,
     output: OutputOptions,
@@ -49,17 +31,18 @@ def evaluate(
     Without arguments, a checkpoint and a dataset that come with the package.
     """
     from segablate.checkpoints import open_checkpoint
-    from segablate.evaluation import Measures, evaluate
+    from segablate.evaluation import evaluate
     from segablate.render import print_report, progress, render
-    from segablate.results import refuse_existing, save_run
+    from segablate.results import save_run
+    from segablate.runs import refuse_existing
     from segablate.tables.evaluation import View, evaluation_report
 
     if save is not None:
         refuse_existing(save)
-    distances = tolerances(tolerance)
+    tolerances = measured.tolerances()
     data = images.open(dataset or _default_dataset(checkpoint))
     segmenter = open_checkpoint(checkpoint, checkpoints.loading(running))
-    measures = Measures(chosen_losses(losses) if not segmenter.on_host else {}, distances)
+    measures = measured.measures(segmenter)
     with progress(len(data), "evaluating") as advance:
         run = evaluate(
             segmenter,
@@ -70,7 +53,7 @@ def evaluate(
             on_error=running.on_error,
             progress=advance,
         )
-    report = evaluation_report(run, View(void_as_error, distances))
+    report = evaluation_report(run, View(measured.void_as_error, tolerances))
     if save is not None:
         save_run(run, save, render(report, "json"))
     print_report(report, output.format, wide=output.wide)
@@ -82,13 +65,3 @@ def _default_dataset(checkpoint: str) -> str:
     raise UsageError(
         f"which dataset is {checkpoint} to be evaluated on? as in: segablate evaluate {checkpoint} folder:DIR"
     )
-
-
-def chosen_losses(text: str) -> dict:
-    """The terms that ``--losses`` names, by name."""
-    from segablate.losses import get_loss, loss_names
-
-    if text == "none":
-        return {}
-    names = loss_names() if text == "all" else [name.strip() for name in text.split(",") if name.strip()]
-    return {name: get_loss(name) for name in names}

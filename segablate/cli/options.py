@@ -12,8 +12,10 @@ import typer
 from segablate.errors import UsageError
 
 if TYPE_CHECKING:
-    from segablate.checkpoints import Loading
+    from segablate.checkpoints import Loading, Segmenter
     from segablate.datasets import Dataset
+    from segablate.evaluation import Measures
+    from segablate.losses import Term
     from segablate.metrics.tolerance import Tolerance
 
 
@@ -21,7 +23,7 @@ def _option(help: str, panel: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, show_default=more.pop("show_default", True), **more)
 
 
-_IMAGES, _CHECKPOINT, _RUNNING, _OUTPUT = "Images", "Checkpoint", "Running", "Output"
+_IMAGES, _MEASURES, _CHECKPOINT, _RUNNING, _OUTPUT = "Images", "Measures", "Checkpoint", "Running", "Output"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,41 @@ class DatasetOptions:
         if self.images is not None:
             dataset = dataset.only(read_list(self.images), str(self.images))
         return dataset.evenly(self.limit) if self.limit is not None else dataset
+
+
+@dataclass(frozen=True)
+class MeasureOptions:
+    """What is measured on every image, and how counts are read."""
+
+    losses: Annotated[
+        str | None,
+        _option("Losses to compute, with commas, all or none; by default ce where there are scores.", _MEASURES),
+    ] = None
+    tolerance: Annotated[
+        str | None,
+        _option(
+            "Boundary tolerances with commas: pixels (3) or a share of the diagonal (0.0075d); or none. By default 3, "
+            "or what a saved run was made for.",
+            _MEASURES,
+        ),
+    ] = None
+    void_as_error: Annotated[
+        bool, _option("Predictions on void pixels count as false positives.", _MEASURES, "--void-as-error")
+    ] = False
+
+    def tolerances(self, default: str = "3") -> "tuple[Tolerance, ...]":
+        """``--tolerance 3,0.0075d``; none for "none". Raises KnobError for anything else."""
+        return parsed_tolerances(default if self.tolerance is None else self.tolerance)
+
+    def measures(self, segmenter: "Segmenter") -> "Measures":
+        """What to measure on a checkpoint. UsageError for losses that were asked for where there are no scores."""
+        from segablate.evaluation import Measures
+
+        if segmenter.on_host:
+            if self.losses not in (None, "none"):
+                raise UsageError(f"{segmenter.source.spec} gives label maps, but --losses needs scores; leave it out")
+            return Measures({}, self.tolerances())
+        return Measures(chosen_losses(self.losses or "ce"), self.tolerances())
 
 
 @dataclass(frozen=True)
@@ -168,11 +205,21 @@ def _parameter(group: type, field: Field) -> inspect.Parameter:
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
-def tolerances(text: str) -> "tuple[Tolerance, ...]":
-    """``--tolerance 3,0.0075d``; none for "none". Raises KnobError for anything else."""
+def parsed_tolerances(text: str) -> "tuple[Tolerance, ...]":
+    """Tolerances with commas; none for "none"."""
     from segablate.metrics.tolerance import Tolerance
 
     return () if text == "none" else tuple(Tolerance.parse(part) for part in text.split(","))
+
+
+def chosen_losses(text: str) -> "dict[str, Term]":
+    """The terms that ``--losses`` names, by name."""
+    from segablate.losses import get_loss, loss_names
+
+    if text == "none":
+        return {}
+    names = loss_names() if text == "all" else [name.strip() for name in text.split(",") if name.strip()]
+    return {name: get_loss(name) for name in names}
 
 
 def _numbers(option: str, text: str | None, count: int) -> list[float] | None:
