@@ -24,7 +24,7 @@ import numpy as np
 from segablate.labels import LabelSet
 from segablate.metrics.boundary import BoundaryCounts, merge
 from segablate.metrics.confusion import Confusion
-from segablate.runs import packed, read_run, write_run
+from segablate.runs import npz, packed, read_run, write_run
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class ImageRecord:
 
     - `table`: (C+1, C+1) int64 confusion counts; `boundary`: its boundary distances, where they were asked for.
     - `values`: one float64 for each loss; nan where it is undefined.
+    - `probed`: arrays of whatever else was asked for, see :data:`segablate.evaluation.Probe`.
     - `alternative`: as `table`, of :attr:`Output.alternative`; a run does not keep it.
     """
 
@@ -44,6 +45,7 @@ class ImageRecord:
     values: Mapping[str, float] = field(default_factory=dict)
     boundary: BoundaryCounts | None = None
     alternative: np.ndarray | None = None
+    probed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Evaluation:
     - `labels`: the label set; `names`, `sizes` (N, 2) and `label_hashes`: the images, in the dataset's order.
     - `confusion`, `boundary`, `values` (each (N,) float64, nan where undefined): what was measured.
     - `facts`: what was run, as plain values: checkpoint, dataset, options, versions.
+    - `probed`: what else was asked for, stacked over images, (N, ...); a saved evaluation does not keep it.
     """
 
     labels: LabelSet
@@ -73,6 +76,7 @@ class Evaluation:
     facts: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    probed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -88,7 +92,7 @@ class Evaluation:
 def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Evaluation:
     """Put per-image records, in any order, together in the dataset's order; `rest`: facts, notes, skipped."""
     records = sorted(records, key=lambda record: record.index)
-    losses = records[0].values if records else {}
+    losses, probed = (records[0].values, records[0].probed) if records else ({}, {})
     boundaries = [record.boundary for record in records if record.boundary is not None]
     return Evaluation(
         labels,
@@ -98,6 +102,7 @@ def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Ev
         Confusion.from_dense([record.table for record in records], len(labels)),
         {loss: np.array([record.values[loss] for record in records], np.float64) for loss in losses},
         merge(boundaries) if boundaries else None,
+        probed={name: np.stack([record.probed[name] for record in records]) for name in probed},
         **rest,
     )
 
@@ -113,6 +118,7 @@ def select(run: Evaluation, images: Sequence[int]) -> Evaluation:
         confusion=run.confusion.subset(images),
         values={loss: values[places] for loss, values in run.values.items()},
         boundary=run.boundary.subset(images) if run.boundary else None,
+        probed={name: array[places] for name, array in run.probed.items()},
     )
 
 
@@ -140,21 +146,20 @@ def load_run(path: Path) -> Evaluation:
 
 
 def _counts_bytes(run: Evaluation) -> bytes:
-    arrays = {
-        "classes": np.array(len(run.labels)),
-        "names": np.array(run.names, dtype=str),
-        "sizes": run.sizes,
-        "label_hashes": np.array(run.label_hashes, dtype=str),
-        "image": run.confusion.image,
-        "label": run.confusion.label,
-        "predicted": run.confusion.predicted,
-        "pixels": run.confusion.pixels,
-        **{f"value_{loss}": values for loss, values in run.values.items()},
-        **({f"boundary_{name}": array for name, array in run.boundary.to_arrays().items()} if run.boundary else {}),
-    }
-    buffer = BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    return buffer.getvalue()
+    return npz(
+        {
+            "classes": np.array(len(run.labels)),
+            "names": np.array(run.names, dtype=str),
+            "sizes": run.sizes,
+            "label_hashes": np.array(run.label_hashes, dtype=str),
+            "image": run.confusion.image,
+            "label": run.confusion.label,
+            "predicted": run.confusion.predicted,
+            "pixels": run.confusion.pixels,
+            **{f"value_{loss}": values for loss, values in run.values.items()},
+            **({f"boundary_{name}": array for name, array in run.boundary.to_arrays().items()} if run.boundary else {}),
+        }
+    )
 
 
 def _from_arrays(arrays: Mapping[str, np.ndarray], described: Mapping[str, Any]) -> Evaluation:

@@ -1,16 +1,18 @@
 """A run: a folder that lasts. ``run.json`` says what it is and holds the hash of every other file in it.
 
 Written whole or not at all; a change in any file shows when it is read. What the other files are is up to the kind:
-"evaluation" (:mod:`segablate.results`), "comparison" (:mod:`segablate.tables.archive`).
+"evaluation" (:mod:`segablate.results`), or a report that can be shown again: "comparison", "ablation".
 """
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from segablate.errors import RunError
 from segablate.files import atomic_folder, write_atomically
@@ -54,6 +56,26 @@ def read_run(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     return described, {name: _read_checked(path, name, digest) for name, digest in described["files"].items()}
 
 
+def save_report(
+    kind: str, report: Mapping[str, Any], facts: Mapping[str, Any], path: Path, files: Mapping[str, bytes]
+) -> None:
+    """Write a run that is a report: its plain values, from which it is shown again, and the files it rests on."""
+    plain = json.dumps(report, indent=1).encode()
+    write_run(path, packed(kind, {"facts": facts}, {"report.json": plain, **files}))
+
+
+def load_report(path: Path, kind: str) -> dict[str, Any]:
+    """The plain values of a run that is a report. RunError as in :func:`read_run`."""
+    return json.loads(read_run(path, kind)[1]["report.json"])
+
+
+def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Arrays as the bytes of a compressed ``.npz``."""
+    buffer = BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
 def read_description(path: Path) -> dict[str, Any]:
     """The content of ``run.json``, checked. RunError when it is missing, damaged or newer."""
     file = path / DESCRIPTION
@@ -76,15 +98,6 @@ def read_description(path: Path) -> dict[str, Any]:
 def is_run(path: Path) -> bool:
     """Whether a path looks like a saved run."""
     return (path / DESCRIPTION).is_file()
-
-
-def find_runs(root: Path) -> Iterator[Path]:
-    """Every run below a folder, in order of names; runs inside a run and hidden folders are left out."""
-    for folder, below, _ in os.walk(root):
-        if is_run(Path(folder)):
-            below.clear()
-            yield Path(folder)
-        below[:] = sorted(name for name in below if not name.startswith("."))
 
 
 def refuse_existing(path: Path) -> None:

@@ -5,23 +5,21 @@ from typing import Annotated
 
 import typer
 
+from segablate.cli.measuring import default_dataset, measured
 from segablate.cli.options import CheckpointOptions, DatasetOptions, MeasureOptions, OutputOptions, RunningOptions
-from segablate.errors import UsageError
 
 
 def evaluate(
     checkpoint: Annotated[
         str, typer.Argument(help="A checkpoint, a card, or SOURCE:...; see `segablate checkpoints list`.")
     ] = "sample:ce",
-    dataset: Annotated[
-        str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample; see `segablate datasets list`.")
-    ] = None,
+    dataset: Annotated[str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")] = None,
     *,
     save: Annotated[
         Path | None, typer.Option(help="Keep the run in this new folder.", rich_help_panel="Output")
     ] = None,
+    measuring: MeasureOptions,
     images: DatasetOptions,
-    measured: MeasureOptions,
     checkpoints: CheckpointOptions,
     running: RunningOptions,
     output: OutputOptions,
@@ -30,38 +28,17 @@ def evaluate(
 
     Without arguments, a checkpoint and a dataset that come with the package.
     """
-    from segablate.checkpoints import open_checkpoint
-    from segablate.evaluation import evaluate
-    from segablate.render import print_report, progress, render
+    from segablate.render import print_report, render
     from segablate.results import save_run
     from segablate.runs import refuse_existing
     from segablate.tables.evaluation import View, evaluation_report
 
     if save is not None:
         refuse_existing(save)
-    tolerances = measured.tolerances()
-    data = images.open(dataset or _default_dataset(checkpoint))
-    segmenter = open_checkpoint(checkpoint, checkpoints.loading(running))
-    measures = measured.measures(segmenter)
-    with progress(len(data), "evaluating") as advance:
-        run = evaluate(
-            segmenter,
-            data,
-            measures,
-            batch_size=running.batch_size,
-            workers=running.processes,
-            on_error=running.on_error,
-            progress=advance,
-        )
-    report = evaluation_report(run, View(measured.void_as_error, tolerances))
+    view = View(measuring.void_as_error, measuring.tolerances)
+    data = images.open(dataset or default_dataset(checkpoint, f"evaluate {checkpoint}"))
+    run = measured(checkpoint, data, measuring, checkpoints, running)
+    report = evaluation_report(run, view)
     if save is not None:
         save_run(run, save, render(report, "json"))
     print_report(report, output.format, wide=output.wide)
-
-
-def _default_dataset(checkpoint: str) -> str:
-    if checkpoint.startswith("sample:"):
-        return "sample"
-    raise UsageError(
-        f"which dataset is {checkpoint} to be evaluated on? as in: segablate evaluate {checkpoint} folder:DIR"
-    )

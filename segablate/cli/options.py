@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
@@ -12,10 +12,8 @@ import typer
 from segablate.errors import UsageError
 
 if TYPE_CHECKING:
-    from segablate.checkpoints import Loading, Segmenter
+    from segablate.checkpoints import Loading
     from segablate.datasets import Dataset
-    from segablate.evaluation import Measures
-    from segablate.losses import Term
     from segablate.metrics.tolerance import Tolerance
 
 
@@ -46,18 +44,14 @@ class DatasetOptions:
 
 
 @dataclass(frozen=True)
-class MeasureOptions:
-    """What is measured on every image, and how counts are read."""
+class ReadingOptions:
+    """How counts are read."""
 
-    losses: Annotated[
-        str | None,
-        _option("Losses to compute, with commas, all or none; by default ce where there are scores.", _MEASURES),
-    ] = None
     tolerance: Annotated[
         str | None,
         _option(
-            "Boundary tolerances with commas: pixels (3) or a share of the diagonal (0.0075d); or none. By default 3, "
-            "or what a saved run was made for.",
+            "Boundary tolerances, with commas: pixels (3), shares of the diagonal (0.0075d), or none; by default 3, "
+            "for saved runs what they were made with.",
             _MEASURES,
         ),
     ] = None
@@ -65,19 +59,23 @@ class MeasureOptions:
         bool, _option("Predictions on void pixels count as false positives.", _MEASURES, "--void-as-error")
     ] = False
 
-    def tolerances(self, default: str = "3") -> "tuple[Tolerance, ...]":
-        """``--tolerance 3,0.0075d``; none for "none". Raises KnobError for anything else."""
-        return parsed_tolerances(default if self.tolerance is None else self.tolerance)
+    @property
+    def tolerances(self) -> "tuple[Tolerance, ...]":
+        """The boundary tolerances. Raises KnobError for what is none."""
+        from segablate.metrics.tolerance import Tolerance
 
-    def measures(self, segmenter: "Segmenter") -> "Measures":
-        """What to measure on a checkpoint. UsageError for losses that were asked for where there are no scores."""
-        from segablate.evaluation import Measures
+        text = self.tolerance or "3"
+        return () if text == "none" else tuple(Tolerance.parse(part) for part in text.split(","))
 
-        if segmenter.on_host:
-            if self.losses not in (None, "none"):
-                raise UsageError(f"{segmenter.source.spec} gives label maps, but --losses needs scores; leave it out")
-            return Measures({}, self.tolerances())
-        return Measures(chosen_losses(self.losses or "ce"), self.tolerances())
+
+@dataclass(frozen=True)
+class MeasureOptions(ReadingOptions):
+    """What is measured, and how counts are read."""
+
+    losses: Annotated[
+        str | None,
+        _option("Losses with commas, all, or none; by default ce where there are logits.", _MEASURES),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -174,8 +172,11 @@ class OutputOptions:
     wide: Annotated[bool, _option("All columns, however wide.", _OUTPUT, "--wide")] = False
 
 
-def expanded(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameters that are groups of options are replaced by the fields of the groups."""
+def expanded(command: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:
+    """A command whose parameters that are groups of options are replaced by the fields of the groups.
+
+    Fields named in `without` are no options of this command and keep their defaults.
+    """
     signature = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
     groups = {name: kind for name, kind in hints.items() if isinstance(kind, type) and is_dataclass(kind)}
@@ -183,7 +184,7 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapper(**given: Any) -> None:
         built = {
-            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            name: group(**{field.name: given.pop(field.name) for field in fields(group) if field.name not in without})
             for name, group in groups.items()
         }
         command(**given, **built)
@@ -193,7 +194,9 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
         for name, parameter in signature.parameters.items()
         if name not in groups
     ]
-    parts = [_parameter(group, field) for group in groups.values() for field in fields(group)]
+    parts = [
+        _parameter(group, field) for group in groups.values() for field in fields(group) if field.name not in without
+    ]
     wrapper.__signature__ = inspect.Signature([*plain, *parts])  # type: ignore[attr-defined]
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in (*plain, *parts)}
     return wrapper
@@ -203,23 +206,6 @@ def _parameter(group: type, field: Field) -> inspect.Parameter:
     hint = get_type_hints(group, include_extras=True)[field.name]
     default = inspect.Parameter.empty if field.default is MISSING else field.default
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
-
-
-def parsed_tolerances(text: str) -> "tuple[Tolerance, ...]":
-    """Tolerances with commas; none for "none"."""
-    from segablate.metrics.tolerance import Tolerance
-
-    return () if text == "none" else tuple(Tolerance.parse(part) for part in text.split(","))
-
-
-def chosen_losses(text: str) -> "dict[str, Term]":
-    """The terms that ``--losses`` names, by name."""
-    from segablate.losses import get_loss, loss_names
-
-    if text == "none":
-        return {}
-    names = loss_names() if text == "all" else [name.strip() for name in text.split(",") if name.strip()]
-    return {name: get_loss(name) for name in names}
 
 
 def _numbers(option: str, text: str | None, count: int) -> list[float] | None:

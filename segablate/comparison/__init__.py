@@ -13,8 +13,8 @@ changes      the confusions and the images that changed most
 ranking      which checkpoint each measure would choose, and how stable that is
 """
 
-from segablate.comparison.differences import Comparison, compare
+from segablate.comparison.differences import Comparison, Pair, compare
 from segablate.comparison.measures import Measure, Method, shared_tolerances
 from segablate.comparison.pairing import intersect, require_comparable
 
-__all__ = ["Comparison", "Measure", "Method", "compare", "intersect", "require_comparable", "shared_tolerances"]
+__all__ = ["Comparison", "Measure", "Method", "Pair", "compare", "intersect", "require_comparable", "shared_tolerances"]

@@ -82,7 +82,9 @@ def changed_images(
 
     def described(places: np.ndarray) -> tuple[ImageChange, ...]:
         return tuple(
-            ImageChange(a.names[i], (float(miou[0, i]), float(miou[1, i])), (float(accuracy[0, i]), float(accuracy[1, i])))
+            ImageChange(
+                a.names[i], (float(miou[0, i]), float(miou[1, i])), (float(accuracy[0, i]), float(accuracy[1, i]))
+            )
             for i in places[:limit].tolist()
         )
 

@@ -35,8 +35,8 @@ class Pair:
     - `measures`: the difference in each measure, by key; `iou`: in the IoU of each class, (C,).
     - `iou_holm`, `iou_bh` (C,): p of `iou` corrected over the classes, by Holm and by Benjamini and Hochberg.
     - `image_miou` (N,): differences of image-level mIoU; `signed_rank`: Wilcoxon's test on them.
-    - `detectable`: the smallest true difference of mIoU that a set like this one shows with 80 % power;
-      `images_to_settle`: how many images would show the difference seen with that power.
+    - `detectable`: for each measure the smallest true difference that a set like this one shows with 80 % power;
+      `images_to_settle`: how many images would show a difference as large as the one seen with that power.
     """
 
     a: int
@@ -47,8 +47,8 @@ class Pair:
     iou_bh: Floats
     image_miou: Floats
     signed_rank: SignedRank
-    detectable: float
-    images_to_settle: float
+    detectable: Mapping[str, float]
+    images_to_settle: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,8 @@ def _pair(
     per_image: tuple[Floats, Floats],
 ) -> Pair:
     differences = {m.key: paired_difference(found[0][m.key], found[1][m.key]) for m in measures}
-    iou, miou = paired_difference(found[0]["iou"], found[1]["iou"]), differences["miou"].change
+    iou = paired_difference(found[0]["iou"], found[1]["iou"])
+    images = len(per_image[0])
     return Pair(
         *places,
         measures=differences,
@@ -148,8 +149,8 @@ def _pair(
         iou_bh=benjamini_hochberg(iou.p),
         image_miou=per_image[1] - per_image[0],
         signed_rank=signed_rank(*per_image),
-        detectable=float(detectable(miou)),
-        images_to_settle=float(images_to_settle(miou, len(per_image[0]))),
+        detectable={key: float(detectable(found.change)) for key, found in differences.items()},
+        images_to_settle={key: float(images_to_settle(found.change, images)) for key, found in differences.items()},
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segablate.errors import RunError, shorten, thousands
+from segablate.errors import RunError, UsageError, shorten, thousands
 from segablate.results import Evaluation, select
 
 Runs = Mapping[str, Evaluation]
@@ -37,28 +37,35 @@ def intersect(runs: Runs) -> dict[str, Evaluation]:
 def clusters(names: Sequence[str], pattern: str) -> NDArray[np.int64]:
     """The number of each image's cluster, (N,): images are together where the regular expression finds the same text.
 
-    Its first group is that text where it has one, else the whole match. RunError for a malformed expression, an image
+    Its first group is that text where it has one, else the whole match. UsageError for a malformed expression, an image
     in which nothing is found, and when all images fall together.
     """
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise RunError(f"{pattern!r} is not a regular expression: {error}") from None
+        raise UsageError(f"--group-by {pattern!r} is not a regular expression: {error}") from None
     matches = [expression.search(name) for name in names]
     lost = [name for name, match in zip(names, matches, strict=True) if match is None]
     if lost:
-        raise RunError(f"{pattern!r} finds nothing in {thousands(len(lost))} image names (first: {lost[0]})")
+        raise UsageError(
+            f"--group-by {pattern!r} finds nothing in {thousands(len(lost))} of {thousands(len(names))} image names "
+            f"(first: {lost[0]}); give a regular expression that finds something in each"
+        )
     found = [match[1 if expression.groups else 0] or "" for match in matches if match]
     together, numbers = np.unique(found, return_inverse=True)
     if len(together) < 2:
-        raise RunError(f"{pattern!r} finds {together[0]!r} in every image name; there must be several clusters")
+        raise UsageError(
+            f"--group-by {pattern!r} finds {str(together[0])!r} in every image name; there must be several groups"
+        )
     return numbers.reshape(-1)
 
 
 def _require_same_classes(names: Pair, a: Evaluation, b: Evaluation) -> None:
     if a.labels.names != b.labels.names:
         difference = _class_difference(names, a.labels.names, b.labels.names)
-        raise RunError(f"{' and '.join(names)} have different classes ({difference}); evaluate both on the same dataset")
+        raise RunError(
+            f"{' and '.join(names)} have different classes ({difference}); evaluate both on the same dataset"
+        )
     decoding = [(run.labels.encoding, run.labels.codes, run.labels.void) for run in (a, b)]
     if decoding[0] != decoding[1]:
         raise RunError(

@@ -1,0 +1,183 @@
+"""A comparison as a page: the verdict, how it was come by, the tables, and what a reader may not conclude."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from segablate.comparison import Comparison
+from segablate.comparison.differences import Pair
+from segablate.errors import shorten, thousands
+from segablate.results import Evaluation
+from segablate.statistics.intervals import FEWEST
+from segablate.tables import Report, Table
+from segablate.tables.changes import choices_table, confusions_table, facts_table, images_table
+from segablate.tables.differences import (
+    LETTERS,
+    SHOWN,
+    classes_table,
+    losses_table,
+    pairs_table,
+    scores_table,
+    values_table,
+)
+
+_STATED = ("preprocessing", "output", "inference", "device")
+_WORDS = ((True, "shown"), (False, "not shown"))
+
+Runs = Mapping[str, Evaluation]
+
+
+def comparison_report(comparison: Comparison, runs: Runs) -> Report:
+    """The whole page of ``segablate compare``; `runs` are those compared, by name."""
+    a, *others = comparison.names
+    title = f"{others[0]} against {a}" if len(others) == 1 else f"{len(comparison.names)} runs compared"
+    tables = _tables_of_two(comparison, runs) if len(others) == 1 else _tables_of_many(comparison, runs)
+    differing = facts_table(runs)
+    tables += [differing] if differing.rows else []
+    facts = (("verdict", verdict(comparison)), *head(comparison, runs))
+    return Report(title, facts, tuple(tables), notes(comparison, runs))
+
+
+def _tables_of_two(comparison: Comparison, runs: Runs) -> list[Table]:
+    colours = next(iter(runs.values())).labels.colours
+    tables = [scores_table(comparison)]
+    tables += [losses_table(comparison)] if comparison.defined else []
+    tables += [classes_table(comparison, colours), confusions_table(comparison), images_table(comparison)]
+    return [*tables, choices_table(comparison)]
+
+
+def _tables_of_many(comparison: Comparison, runs: Runs) -> list[Table]:
+    colours = next(iter(runs.values())).labels.colours
+    return [
+        values_table(comparison),
+        pairs_table(comparison),
+        choices_table(comparison),
+        classes_table(comparison, colours),
+    ]
+
+
+def head(comparison: Comparison, runs: Runs) -> tuple[tuple[str, str], ...]:
+    """Which runs, on what, and by which convention."""
+    names = tuple(
+        (letter, name if name == run.title else f"{name} ({run.title})")
+        for letter, (name, run) in zip(LETTERS, runs.items(), strict=False)
+    )
+    first, *others = runs.values()
+    checkpoint, dataset = first.facts["checkpoint"], first.facts["dataset"]
+    shared = tuple(
+        (key, str(checkpoint[key]))
+        for key in _STATED
+        if key in checkpoint and all(other.facts["checkpoint"].get(key) == checkpoint[key] for other in others)
+    )
+    void = "count as false positives" if comparison.method.void_as_error else "take no part"
+    return (
+        *names,
+        *shared,
+        ("dataset", f"{dataset['name']}, split {dataset['split']}, {thousands(comparison.images)} images in all runs"),
+        ("convention", f"scores of the whole set; void pixels {void}; classes in neither map left out of means"),
+    )
+
+
+def verdict(comparison: Comparison) -> str:
+    """What the set shows of mIoU, in a sentence that claims no more than the intervals do."""
+    if comparison.identical:
+        return f"{_in_words(LETTERS[: len(comparison.names)])} have the same confusion counts on every image"
+    return _of_two(comparison) if len(comparison.names) == 2 else _of_many(comparison)
+
+
+def _of_two(comparison: Comparison) -> str:
+    pair = comparison.pairs[0]
+    miou = pair.measures["miou"]
+    value, p, interval = float(miou.change.value), float(miou.p), miou.change.percentile
+    if np.isnan(p):
+        return (
+            f"B − A is {_points(value)} points of mIoU, but {_drawn(comparison)} are too few to say how sure that is "
+            f"(at least {FEWEST})"
+        )
+    seen = f"95 % interval {_points(float(interval.low))} to {_points(float(interval.high))}, p {_p(p)}"
+    if p < SHOWN:
+        better, worse = ("B", "A") if value > 0 else ("A", "B")
+        return f"{better} is better than {worse} by {100 * abs(value):.2f} points of mIoU (B − A: {seen})"
+    return (
+        f"no difference in mIoU is shown: B − A is {_points(value)} points ({seen}); a true difference of "
+        f"{100 * pair.detectable['miou']:.2f} points would be found on four of five such sets"
+        f"{_needed(pair, comparison.images)}"
+    )
+
+
+def _needed(pair: Pair, images: int) -> str:
+    needed = pair.images_to_settle["miou"]
+    if not np.isfinite(needed) or needed > 1000 * images:
+        return ""
+    return f"; one as small as that seen, with about {thousands(round(float(f'{needed:.2g}')))} images"
+
+
+def _of_many(comparison: Comparison) -> str:
+    miou = comparison.values["miou"]
+    best = int(np.argmax(miou))
+    opening = f"{LETTERS[best]} has the highest mIoU, {100 * miou[best]:.2f} %"
+    if np.isnan(comparison.miou_holm).all():
+        return f"{opening}, but {_drawn(comparison)} are too few to say how sure that is (at least {FEWEST})"
+    shown: dict[bool, list[str]] = {True: [], False: []}
+    for pair, p in zip(comparison.pairs, comparison.miou_holm.tolist(), strict=True):
+        if best in (pair.a, pair.b):
+            shown[p < SHOWN].append(LETTERS[pair.a + pair.b - best])
+    claims = [f"{word} to be better than {_in_words(shown[is_shown])}" for is_shown, word in _WORDS if shown[is_shown]]
+    return f"{opening}; it is {' but '.join(claims)} at p < {SHOWN} after Holm's correction over all pairs"
+
+
+def notes(comparison: Comparison, runs: Runs) -> tuple[str, ...]:
+    """What a reader may conclude, and what else has to be known of the runs."""
+    method = comparison.method
+    groups = f", by {comparison.clusters} groups that --group-by {method.group_by} finds" if method.group_by else ""
+    return (
+        f"Intervals and p: {thousands(method.replicates)} draws of the {thousands(comparison.images)} images with "
+        f"replacement{groups}, the same for all runs. They speak of other images of this kind, not of another training "
+        f"of the same recipe.",
+        *_about_left_out(runs),
+        *_about_few_images(comparison),
+        *(f"{letter}: {note}" for letter, run in zip(LETTERS, runs.values(), strict=False) for note in run.notes),
+        *_about_skipped(runs),
+    )
+
+
+def _about_left_out(runs: Runs) -> list[str]:
+    losses = {loss for run in runs.values() for loss in run.values}
+    lacking = sorted(loss for loss in losses if not all(loss in run.values for run in runs.values()))
+    bounded = {run.boundary is not None for run in runs.values()}
+    notes = [f"left out, for not every run has it: {shorten(lacking, 8)}"] if lacking else []
+    return notes + (["left out, for not every run has it: boundary F"] if len(bounded) > 1 else [])
+
+
+def _about_few_images(comparison: Comparison) -> list[str]:
+    support = comparison.pairs[0].iou.change.support
+    few = [name for name, count in zip(comparison.classes, support, strict=True) if count < FEWEST]
+    if not few:
+        return []
+    unit = "images" if comparison.method.group_by is None else "groups"
+    return [f"in fewer than {FEWEST} {unit}, so without interval and p: {shorten(few, 8)}"]
+
+
+def _about_skipped(runs: Runs) -> list[str]:
+    return [
+        f"{letter}: {len(run.skipped)} images were skipped ({shorten([skipped.name for skipped in run.skipped], 5)})"
+        for letter, run in zip(LETTERS, runs.values(), strict=False)
+        if run.skipped
+    ]
+
+
+def _drawn(comparison: Comparison) -> str:
+    return f"{comparison.clusters} {'images' if comparison.method.group_by is None else 'groups of images'}"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.2f}"
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def _in_words(letters: str | list[str]) -> str:
+    *most, last = letters
+    return f"{', '.join(most)} and {last}" if most else last
