@@ -23,6 +23,7 @@ LAYERS = {
     "weights": 3,
     "kernels": 4,
     "networks": 4,
+    "runs": 4,
     "runtime": 4,
     "losses": 5,
     "metrics": 5,
