@@ -140,7 +140,8 @@ def _sweep(
     from segablate.ablation import Ablation, Sweep, costs
     from segablate.checkpoints import open_checkpoint
     from segablate.cli.measuring import with_inputs
-    from segablate.evaluation import Measures, evaluate
+    from segablate.evaluation import evaluate
+    from segablate.measures import Measures
     from segablate.objective import parse_objective
     from segablate.render import progress
 
