@@ -9,12 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from segablate.errors import DatasetError, at, did_you_mean, shorten
-from segablate.files import checked_bytes, decode_label_map, read_image, read_label_map
+from segablate.files import ARRAY_SUFFIXES, checked_bytes, decode_label_map, read_image, read_label_map
 from segablate.labels import LabelSet
 from segablate.samples import Sample
-
-ARRAYS = (".npy", ".mat")
-"""Label files that are arrays, not images."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Files:
     def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
         """The label file and its values."""
         data = checked_bytes(item.labels)
-        array = item.labels.suffix.lower() in ARRAYS
+        array = item.labels.suffix.lower() in ARRAY_SUFFIXES
         return data.tobytes(), read_label_map(item.labels) if array else decode_label_map(data, item.labels)
 
 

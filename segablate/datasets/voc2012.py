@@ -25,7 +25,7 @@ from segablate.datasets.class_lists import listed_classes
 from segablate.datasets.dataset import Dataset, Files, Item, Source
 from segablate.datasets.layout import Layout, beneath, choose_split, first_folder
 from segablate.datasets.pairing import read_list, require_labels
-from segablate.errors import DatasetError
+from segablate.errors import DatasetError, at
 from segablate.files import Unreadable, visible_files
 from segablate.labels import IGNORE
 
@@ -50,7 +50,8 @@ class Scribbles:
         """The file and the drawn strokes, H, W uint8 class codes."""
         data = item.labels.read_bytes()
         try:
-            return data, _draw(ElementTree.fromstring(data))
+            with at(item.labels):
+                return data, _draw(ElementTree.fromstring(data))
         except (ElementTree.ParseError, ValueError, TypeError, AttributeError) as error:
             raise Unreadable(f"{item.labels}: not a scribble file ({error}); replace it") from None
 
