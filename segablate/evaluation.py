@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segablate import __version__
+from segablate.alignment import Alignment, align
 from segablate.checkpoints.predictions import encoding_notes
 from segablate.checkpoints.segmenter import OnError, Segmenter
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead
 from segablate.errors import CheckpointError, DatasetError, SegablateError
 from segablate.files import fingerprint
-from segablate.labels import Alignment, LabelSet, align
+from segablate.labels import LabelSet
 from segablate.metrics.boundary import BoundaryCounts, count_boundaries
 from segablate.metrics.confusion import count_confusion
 from segablate.metrics.tolerance import Tolerance
