@@ -112,11 +112,12 @@ class LabelSet:
         worst = int(pixels.argmax())
         others = f" (and {len(values) - 1} other codes)" if len(values) > 1 else ""
         raise LabelError(
-            f"code {self._show_code(int(values[worst]))} at {thousands(int(pixels[worst]))} pixels{others} is not in "
+            f"code {self.show_code(int(values[worst]))} at {thousands(int(pixels[worst]))} pixels{others} is not in "
             f"label set {self.name!r}; map it to a class or to void in the dataset file"
         )
 
-    def _show_code(self, code: int) -> str:
+    def show_code(self, code: int) -> str:
+        """A code as people write it: a number, or (red, green, blue)."""
         return f"({code >> 16}, {code >> 8 & 255}, {code & 255})" if self.encoding == "colours" else str(code)
 
     @cached_property

@@ -4,17 +4,19 @@ A specification is ``LAYOUT:DIRECTORY``, or ``sample`` for the data that comes w
 here, with ``LAYOUT``, ``splits(root)``, ``open_split(root, split)`` and a docstring that draws the expected tree.
 """
 
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 
 from segablate.datasets.dataset import Dataset, Item
-from segablate.errors import DatasetError, did_you_mean
+from segablate.errors import DatasetError, SegablateError, did_you_mean
+from segablate.sample_files import sample_data
 
-__all__ = ["Dataset", "Item", "dataset_layouts", "layout_module", "open_dataset"]
+__all__ = ["Dataset", "Item", "dataset_layouts", "layout_module", "open_dataset", "other_splits"]
 
-_PARTS = {"checking", "class_lists", "dataset", "describing", "layout", "merging", "pairing", "reading"}
+_PARTS = {"checking", "class_lists", "dataset", "drafting", "layout", "merging", "pairing", "reading", "survey"}
 
 
 def dataset_layouts() -> list[str]:
@@ -49,3 +51,15 @@ def open_dataset(spec: str, split: str | None = None) -> Dataset:
     if not root.is_dir():
         raise DatasetError(f"{root} is not a directory; give the root of the dataset, as in {layout}:DIRECTORY")
     return module.open_split(root, split)
+
+
+def other_splits(dataset: Dataset) -> dict[str, Dataset]:
+    """The other splits of an opened dataset that can be opened, by name."""
+    module = layout_module(dataset.layout)
+    root = sample_data() if dataset.layout == "sample" else Path(dataset.spec.partition(":")[2])
+    found = {}
+    for split in module.splits(root):
+        if split != dataset.split:
+            with suppress(SegablateError):
+                found[split] = open_dataset(dataset.spec, split)
+    return found
