@@ -12,13 +12,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from segablate import __version__
+from segablate.alignment import Alignment, align
 from segablate.checkpoints.predictions import encoding_notes
 from segablate.checkpoints.segmenter import OnError, Segmenter
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead
 from segablate.errors import CheckpointError, DatasetError, SegablateError
 from segablate.files import fingerprint
-from segablate.labels import Alignment, LabelSet, align
+from segablate.labels import LabelSet
 from segablate.measures import Measures, measure_labels, measure_scores
 from segablate.results import Evaluation, ImageRecord, Skipped, collect
 from segablate.samples import Batch, Output, Sample

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segablate.alignment import Alignment
 from segablate.errors import CheckpointError
 from segablate.files import write_label_map
-from segablate.labels import Alignment, LabelSet
+from segablate.labels import LabelSet
 from segablate.metrics.boundary import BoundaryCounts, count_boundaries
 from segablate.metrics.confusion import count_confusion
 from segablate.metrics.tolerance import Tolerance

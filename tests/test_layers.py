@@ -17,6 +17,7 @@ LAYERS = {
     "ranges": 1,
     "knobs": 2,
     "labels": 2,
+    "alignment": 3,
     "files": 3,
     "sample_files": 3,
     "samples": 3,
