@@ -23,14 +23,14 @@ def distance_transform(marked: Tensor) -> Tensor:
 
 
 def _by_opencv(marked: Tensor) -> Tensor:
-    distances = torch.empty(marked.shape, dtype=torch.float64)
+    distances = torch.empty(marked.shape)
     for image, distance in zip((~marked).numpy(), distances.numpy(), strict=True):
         if image.all():
             distance[:] = np.inf
         else:
-            distance[:] = cv2.distanceTransform(image.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            cv2.distanceTransform(image.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE, distance)
     # OpenCV is off by the last digit in small images; the squares are integers
-    return distances.square_().round_().sqrt_().float()
+    return distances.square_().round_().sqrt_()
 
 
 def _by_shifts(marked: Tensor) -> Tensor:

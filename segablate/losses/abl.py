@@ -69,18 +69,18 @@ def abl(
         paper differs: it has d itself (distance=exact), KL(p_i ‖ p_{i+k}), the larger of the two divergences instead of
         their sum, τ = s/7, and leaves pixels with D = 0 out.
     """
-    log_probabilities = logits.detach().log_softmax(1)
-    seeds = select_seeds(divergences(log_probabilities), budget, scope == "batch")
+    seeds = select_seeds(divergences(logits.detach()), budget, scope == "batch")
     marked = label_boundary(labels)
-    usable = marked.flatten(1).any(1) | (no_boundary == "corner")
-    away = distances(marked, distance == "floor")
+    to_corner = no_boundary == "corner"
+    usable = marked.flatten(1).any(1) | to_corner
+    away = distances(marked, distance == "floor", to_corner)
     boundary = dilated(seeds) & usable.view(-1, 1, 1)
     pixels = Pixels(*boundary.nonzero(as_tuple=True))
     target, counted = targets(away, pixels)
     weight = away[pixels].to(logits.dtype).clamp(max=clip) / clip
     count = counted.sum()
     wanted = torch.is_grad_enabled() and logits.requires_grad
-    total = Directions.apply(logits, log_probabilities, pixels, target, weight * counted, smoothing, detach, wanted)
+    total = Directions.apply(logits, pixels, target, weight * counted, smoothing, detach, wanted)
     labelled = (labels != IGNORE).flatten(1).any(1)
     divisor = count.clamp(min=1)
     return Parts(

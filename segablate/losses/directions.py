@@ -23,7 +23,7 @@ class Pixels(NamedTuple):
 
 
 class Directions(torch.autograd.Function):
-    """(logits, their log-softmax, pixels, target K, weight K, smoothing, detach, whether a gradient will be wanted)
+    """(logits, pixels, target K, weight K, smoothing, detach, whether a gradient will be wanted)
     -> Σ_i w_i H(τ_i, π_i), 0-dim float64, where π_i is the softmax of the divergences from the neighbours of pixel i.
 
     With κ_k = KL(p_k ‖ p_i) and S = Σ_k τ_k the gradient is c_k = w_i (S π_k - τ_k) at κ_k. The c_k of a pixel add up
@@ -35,7 +35,6 @@ class Directions(torch.autograd.Function):
     def forward(
         ctx: Any,
         logits: Tensor,
-        log_probabilities: Tensor,
         pixels: Pixels,
         target: Tensor,
         weight: Tensor,
@@ -49,8 +48,8 @@ class Directions(torch.autograd.Function):
         for part in _parts(len(target), 9 * logits.shape[1]):
             here = Pixels(*(index[part] for index in pixels))
             around = _neighbours(here, logits.shape[2:])
-            centre = _gather(log_probabilities, here)
-            near = torch.stack([_gather(log_probabilities, there) for there in around])  # 8 K C
+            centre = _gather(logits, here).log_softmax(1)
+            near = torch.stack([_gather(logits, there) for there in around]).log_softmax(2)  # 8 K C
             probability, change = near.exp(), near - centre
             divergence = (probability * change).sum(2)  # 8 K
             log_share = divergence.log_softmax(0)
@@ -78,7 +77,7 @@ class Directions(torch.autograd.Function):
             image, row, column, slopes = ctx.saved_tensors
             at_pixels = gradient.permute(0, 2, 3, 1)
             at_pixels.index_put_((image, row, column), slopes * upstream.to(slopes.dtype), accumulate=True)
-        return gradient, *[None] * 7
+        return gradient, *[None] * 6
 
 
 def _parts(count: int, values: int) -> Iterator[slice]:

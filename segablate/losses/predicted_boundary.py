@@ -4,23 +4,30 @@ import sys
 from functools import cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 FIRST, FACTOR = 1e-5, 1.2
 """The thresholds that are tried: 1e-5, 1.2e-5, 1.44e-5, ..."""
 
+_VALUES = {True: 1 << 17, False: 1 << 26}
+"""Probabilities that are made at once: on a CPU (True) few enough for its cache, elsewhere to keep the device busy."""
 
-def divergences(log_probabilities: Tensor) -> Tensor:
-    """KL(p_i ‖ p_below) + KL(p_i ‖ p_right), N H W in nats; a neighbour outside the image adds nothing.
 
-    `log_probabilities`: N C H W. One class at a time, so that nothing as large as the logits is made.
+def divergences(logits: Tensor) -> Tensor:
+    """KL(p_i ‖ p_below) + KL(p_i ‖ p_right) of the softmax p, N H W in nats; 0 for a neighbour outside the image.
+
+    `logits`: N C H W. A few rows at a time, so that nothing as large as the logits is made.
     """
-    total = log_probabilities.new_zeros(log_probabilities[:, 0].shape)
-    for below in log_probabilities.unbind(1):
-        probability = below.exp()
-        total[:, :-1].addcmul_(probability[:, :-1], below[:, :-1] - below[:, 1:])
-        total[:, :, :-1].addcmul_(probability[:, :, :-1], below[:, :, :-1] - below[:, :, 1:])
+    images, classes, height, width = logits.shape
+    total = logits.new_zeros(images, height, width)
+    rows = max(_VALUES[logits.device.type == "cpu"] // (images * classes * width), 1)
+    for start in range(0, height, rows):
+        block = logits[:, :, start : start + rows + 1].log_softmax(1)  # one row more, to look down at
+        here, probability = block[:, :, :rows], block[:, :, :rows].exp()
+        right = (probability[..., :-1] * (here[..., :-1] - here[..., 1:])).sum(1)
+        down = (probability[:, :, : block.shape[2] - 1] * (here[:, :, : block.shape[2] - 1] - block[:, :, 1:])).sum(1)
+        total[:, start : start + down.shape[1]] += down
+        total[:, start : start + right.shape[1], :-1] += right
     return total
 
 
@@ -43,7 +50,13 @@ def select_seeds(divergence: Tensor, budget: float, pooled: bool) -> Tensor:
 
 def dilated(seeds: Tensor) -> Tensor:
     """The seeds and their eight neighbours, N H W bool."""
-    return F.max_pool2d(seeds.float(), 3, 1, 1) > 0
+    for axis in (1, 2):
+        rest = seeds.shape[axis] - 1
+        spread = seeds.clone()
+        spread.narrow(axis, 1, rest).logical_or_(seeds.narrow(axis, 0, rest))
+        spread.narrow(axis, 0, rest).logical_or_(seeds.narrow(axis, 1, rest))
+        seeds = spread
+    return seeds
 
 
 @cache

@@ -20,18 +20,18 @@ def label_boundary(labels: Tensor) -> Tensor:
     return boundary
 
 
-def distances(boundary: Tensor, floored: bool) -> Tensor:
+def distances(boundary: Tensor, floored: bool, to_corner: bool) -> Tensor:
     """Distance d to the nearest boundary pixel, N H W float32 in pixels; max(0, ⌊d - 1⌋) if `floored`.
 
-    In an image without one, the distance to the pixel above its top left corner.
+    In an image without one infinite or, if `to_corner`, that to the pixel above its top left corner.
     """
-    height, width = boundary.shape[1:]
-    down = torch.arange(1, height + 1, device=boundary.device, dtype=torch.float64).view(-1, 1)
-    right = torch.arange(width, device=boundary.device, dtype=torch.float64)
-    to_corner = (down.square() + right.square()).sqrt().float()
     away = distance_transform(boundary)
-    away = away.where(away.isfinite(), to_corner)
-    return (away - 1).floor().clamp(min=0) if floored else away
+    if to_corner:
+        height, width = boundary.shape[1:]
+        down = torch.arange(1, height + 1, device=boundary.device, dtype=torch.float64).view(-1, 1)
+        right = torch.arange(width, device=boundary.device, dtype=torch.float64)
+        away = away.where(away.isfinite(), (down.square() + right.square()).sqrt().float())
+    return away.sub_(1).floor_().clamp_(min=0) if floored else away
 
 
 def targets(away: Tensor, pixels: Pixels) -> tuple[Tensor, Tensor]:
