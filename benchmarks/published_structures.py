@@ -34,7 +34,7 @@ def _divergence(p: Tensor, q: Tensor) -> Tensor:
 
 
 def _predicted_boundary(logits: Tensor, budget: float) -> Tensor:
-    images, _, height, width = logits.shape
+    height, width = logits.shape[2:]
     maps = logits.permute(0, 2, 3, 1)
     down = F.pad(_divergence(maps[:, :-1], maps[:, 1:]), (0, 0, 0, 1))
     right = F.pad(_divergence(maps[:, :, :-1], maps[:, :, 1:]), (0, 1))

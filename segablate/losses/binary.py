@@ -54,9 +54,9 @@ class Logistic:
 class Softmax:
     """p = softmax(z).
 
-    The largest class of a pixel may have a p that rounds to 1: its 1 - p is summed from the others. With b_k = p_k times
-    the gradient at p_k, the gradient at z_j is b_j - p_j Σ_k b_k; where the largest class m is not the label, its b_m
-    grows without bound and is kept apart: w_m p_m at z_m, -w_m p_m p_j/(1 - p_m) at the others.
+    The largest class of a pixel may have a p that rounds to 1: its 1 - p is summed from the others. With b_k = p_k
+    times the gradient at p_k, the gradient at z_j is b_j - p_j Σ_k b_k; where the largest class m is not the label, its
+    b_m grows without bound and is kept apart: w_m p_m at z_m, -w_m p_m p_j/(1 - p_m) at the others.
     """
 
     def __init__(self, logits: Tensor) -> None:

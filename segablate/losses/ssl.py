@@ -25,7 +25,7 @@ def ssl(
     c4: Annotated[float, Range(1e-6, 1e3, grid=(0.001, 0.01, 0.1), help="steadies small deviations")] = 0.01,
     beta: Annotated[
         float,
-        Range(0, 1, open_high=True, grid=(0, 0.05, 0.1, 0.2, 0.5), help="share of the largest error that is kept"),
+        Range(0, 1, open_high=True, grid=(0, 0.05, 0.1, 0.2, 0.5), help="least error kept, as a share of the largest"),
     ] = 0.1,
     probability: Annotated[str, Choice("sigmoid", "softmax", help="what makes probabilities of logits")] = "sigmoid",
     border: Annotated[
@@ -49,8 +49,8 @@ def ssl(
         Where labels and probabilities are flat e is 0, however wrong the level: hence the cross entropy beside it.
 
     Parts:
-        per_class adds up to the value. The sums weighted (f e H) and selected (f) by class give it over images. The fact
-        selected is the share of labelled pixels and classes that is kept, largest the greatest error.
+        per_class adds up to the value. The sums weighted (f e H) and selected (f) by class give it over images. The
+        fact selected is the share of labelled pixels and classes that is kept, largest the greatest error.
 
     After the paper's description:
         There is no authors' code, and public re-implementations disagree. Binary cross entropy of the logistic, a 3×3
