@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from segablate.metrics.confusion import ClassCounts
 
-
-
 PIXELS = 1 << 17
 """Pixels of an image."""
 

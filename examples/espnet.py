@@ -1,8 +1,8 @@
 """ESPNet with p = 2 and q = 8, so that the weights which its authors published for CamVid can be evaluated.
 
 Mehta et al., ESPNet: Efficient Spatial Pyramid of Dilated Convolutions for Semantic Segmentation, ECCV 2018,
-arXiv:1803.06815. Modules bear the names that those weights expect; only names that occur there are used.
-The weights lie at https://github.com/sacmehta/ESPNet (MIT), as ``espnet_p_2_q_8_camvid.pth``.
+arXiv:1803.06815. Modules bear the names that those weights expect; they lie at
+https://github.com/sacmehta/ESPNet (MIT), as ``espnet_p_2_q_8_camvid.pth``.
 """
 
 from collections import OrderedDict

@@ -7,15 +7,16 @@ counted is counted on their device, image by image, so that a result never depen
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segablate import __version__
-from segablate.checkpoints.segmenter import Segmenter
+from segablate.checkpoints.predictions import encoding_notes
+from segablate.checkpoints.segmenter import OnError, Segmenter
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead
 from segablate.errors import CheckpointError, DatasetError, SegablateError
@@ -54,7 +55,7 @@ def evaluate(
     *,
     batch_size: int = 4,
     workers: int = 0,
-    on_error: Literal["stop", "skip"] = "stop",
+    on_error: OnError = "stop",
     progress: Progress | None = None,
 ) -> Evaluation:
     """Run a checkpoint over a dataset.
@@ -62,6 +63,7 @@ def evaluate(
     With `on_error` "skip", images that cannot be read or measured are left out and named in the result; otherwise the
     first of them ends the run with its error. Raises a SegablateError; also when no image is left.
     """
+    segmenter = segmenter.for_dataset(dataset, on_error)
     records: list[ImageRecord] = []
     failures: list[Failure] = []
     notes: list[str] = []
@@ -77,6 +79,7 @@ def evaluate(
                 progress(1)
     if not records:
         raise DatasetError(f"none of the {len(dataset)} images could be measured; first: {failures[0].error}")
+    notes += encoding_notes(segmenter.source, [r.table for r in records], [r.alternative for r in records])
     skipped = tuple(Skipped(dataset.names[failure.index], str(failure.error)) for failure in failures)
     return collect(
         records,
@@ -96,7 +99,8 @@ def _records(
         with ahead(partial(_measured_sample, dataset, segmenter, measures), range(len(dataset)), workers) as records:
             yield records
     else:
-        with ahead(dataset.read, range(len(dataset)), workers) as samples:
+        read = partial(dataset.read, image=segmenter.needs_images)
+        with ahead(read, range(len(dataset)), workers) as samples:
             yield _measured(samples, segmenter, dataset, measures, batch_size, notes)
 
 
@@ -106,8 +110,16 @@ def _measured_sample(dataset: Dataset, segmenter: Segmenter, measures: Measures,
     output = segmenter(Batch((sample,)))
     assert output.predicted is not None
     predicted = output.predicted[0]
-    table = count_confusion(sample.labels, predicted, len(dataset.labels))
-    return _record(sample, table, {}, _boundary(sample, predicted, dataset.labels, measures))
+    classes = len(dataset.labels)
+    record = _record(
+        sample,
+        count_confusion(sample.labels, predicted, classes),
+        {},
+        _boundary(sample, predicted, dataset.labels, measures),
+    )
+    if output.alternative is None:
+        return record
+    return replace(record, alternative=count_confusion(sample.labels, output.alternative[0], classes))
 
 
 def _measured(

@@ -38,6 +38,7 @@ class ImageRecord:
 
     - `table`: (C+1, C+1) int64 confusion counts; `boundary`: its boundary distances, where they were asked for.
     - `values`: one float64 for each loss; nan where it is undefined.
+    - `alternative`: as `table`, of :attr:`Output.alternative`; a run does not keep it.
     """
 
     index: int
@@ -47,6 +48,7 @@ class ImageRecord:
     table: np.ndarray
     values: Mapping[str, float] = field(default_factory=dict)
     boundary: BoundaryCounts | None = None
+    alternative: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,10 @@ def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Ev
     )
 
 
-def save_run(run: Evaluation, path: Path, summary: Mapping[str, Any]) -> None:
-    """Write a run folder, atomically. RunError when something of this name is there already."""
+def save_run(run: Evaluation, path: Path, summary: str) -> None:
+    """Write a run folder, atomically; `summary` is its report as JSON. RunError when `path` is taken."""
     refuse_existing(path)
     counts = _counts_bytes(run)
-    summary_text = json.dumps(summary, indent=1)
     described = {
         "format": FORMAT,
         "kind": "evaluation",
@@ -117,22 +118,44 @@ def save_run(run: Evaluation, path: Path, summary: Mapping[str, Any]) -> None:
         "labels": _plain_labels(run.labels),
         "notes": run.notes,
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in run.skipped],
-        "files": {"counts.npz": _sha256(counts), "summary.json": _sha256(summary_text.encode())},
+        "files": {"counts.npz": _sha256(counts), "summary.json": _sha256(summary.encode())},
     }
     with atomic_folder(path) as folder:
         write_atomically(folder / "counts.npz", counts)
-        write_atomically(folder / "summary.json", summary_text)
+        write_atomically(folder / "summary.json", summary)
         write_atomically(folder / "run.json", json.dumps(sealed(described), indent=1))
+
+
+def save_report(
+    kind: str, report: Mapping[str, Any], facts: Mapping[str, Any], path: Path, **arrays: np.ndarray
+) -> None:
+    """Write a run of another kind: its report as plain values, and the arrays it rests on; atomically."""
+    refuse_existing(path)
+    text = json.dumps(report, indent=1)
+    contents: dict[str, bytes] = {"report.json": text.encode()}
+    if arrays:
+        buffer = BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        contents["values.npz"] = buffer.getvalue()
+    files = {name: _sha256(data) for name, data in contents.items()}
+    described = {"format": FORMAT, "kind": kind, "facts": facts, "files": files}
+    with atomic_folder(path) as folder:
+        for name, data in contents.items():
+            write_atomically(folder / name, data)
+        write_atomically(folder / "run.json", json.dumps(sealed(described), indent=1))
+
+
+def load_report(path: Path) -> dict[str, Any]:
+    """The report of a run of another kind. RunError when it is damaged or newer."""
+    described = read_description(path)
+    _check_files(path, described)
+    return json.loads((path / "report.json").read_text(encoding="utf-8"))
 
 
 def load_run(path: Path) -> Evaluation:
     """Read a run folder back. RunError when it is no run, damaged, of another kind or of a newer format."""
     described = read_description(path, "evaluation")
-    for name, expected in described["files"].items():
-        if not (path / name).is_file():
-            raise RunError(f"{path} is damaged: {name} is missing; evaluate again")
-        if _sha256((path / name).read_bytes()) != expected:
-            raise RunError(f"{path} is damaged: {name} has been changed since it was written; evaluate again")
+    _check_files(path, described)
     with np.load(path / "counts.npz", allow_pickle=False) as arrays:
         return _from_arrays(dict(arrays), described)
 
@@ -154,6 +177,14 @@ def read_description(path: Path, kind: str | None = None) -> dict[str, Any]:
     if kind is not None and described["kind"] != kind:
         raise RunError(f"{path} is a saved {described['kind']}, not an {kind}")
     return described
+
+
+def _check_files(path: Path, described: Mapping[str, Any]) -> None:
+    for name, expected in described["files"].items():
+        if not (path / name).is_file():
+            raise RunError(f"{path} is damaged: {name} is missing; evaluate again")
+        if _sha256((path / name).read_bytes()) != expected:
+            raise RunError(f"{path} is damaged: {name} has been changed since it was written; evaluate again")
 
 
 def is_run(path: Path) -> bool:

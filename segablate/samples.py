@@ -61,10 +61,12 @@ class Output:
     - `kind`: what the scores are.
     - `predicted`: N, H, W uint8 class indices of the dataset on the host, where there are no scores; a value that is
       no class lies outside the label set.
+    - `alternative`: N, H, W uint8, as `predicted`: the files read in another encoding, where one fits all values.
     - `features`: N, D, h, w input of the network's last convolution, where there is one.
     """
 
     kind: Kind | Literal["labels"]
     scores: "Tensor | None" = None
     predicted: np.ndarray | None = None
+    alternative: np.ndarray | None = None
     features: "Tensor | None" = None

@@ -14,7 +14,8 @@ PACKAGE = Path(segablate.__file__).parent
 
 LAYERS = {
     "errors": 0,
-    "knobs": 1,
+    "ranges": 1,
+    "knobs": 2,
     "labels": 2,
     "files": 3,
     "sample_files": 3,

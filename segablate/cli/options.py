@@ -14,13 +14,14 @@ from segablate.errors import UsageError
 if TYPE_CHECKING:
     from segablate.checkpoints import Loading
     from segablate.datasets import Dataset
+    from segablate.metrics.tolerance import Tolerance
 
 
 def _option(help: str, panel: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, show_default=more.pop("show_default", True), **more)
 
 
-_IMAGES, _CHECKPOINT, _RUNNING, _OUTPUT = "Images", "Checkpoint", "Running", "Output"
+_IMAGES, _MEASURES, _CHECKPOINT, _RUNNING, _OUTPUT = "Images", "Measures", "Checkpoint", "Running", "Output"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,30 @@ class DatasetOptions:
         if self.images is not None:
             dataset = dataset.only(read_list(self.images), str(self.images))
         return dataset.evenly(self.limit) if self.limit is not None else dataset
+
+
+@dataclass(frozen=True)
+class MeasureOptions:
+    """What is measured."""
+
+    losses: Annotated[
+        str | None,
+        _option("Losses with commas, all, or none; by default ce where there are logits.", _MEASURES),
+    ] = None
+    tolerance: Annotated[
+        str,
+        _option("Boundary tolerances, with commas: pixels (3), shares of the diagonal (0.0075d), or none.", _MEASURES),
+    ] = "3"
+    void_as_error: Annotated[
+        bool, _option("Predictions on void pixels count as false positives.", _MEASURES, "--void-as-error")
+    ] = False
+
+    @property
+    def tolerances(self) -> "tuple[Tolerance, ...]":
+        """The boundary tolerances. Raises KnobError for what is none."""
+        from segablate.metrics.tolerance import Tolerance
+
+        return () if self.tolerance == "none" else tuple(Tolerance.parse(part) for part in self.tolerance.split(","))
 
 
 @dataclass(frozen=True)
@@ -77,6 +102,15 @@ class CheckpointOptions:
     divisor: Annotated[float | None, _option("A last division.", _CHECKPOINT)] = None
     resize: Annotated[str | None, _option("Size of the network's input, as HEIGHTxWIDTH.", _CHECKPOINT)] = None
     pad_to_multiple: Annotated[int | None, _option("Pad both sides to a multiple of this.", _CHECKPOINT)] = None
+    window: Annotated[
+        str | None, _option("Slide a window of this side over the image, or HEIGHTxWIDTH.", _CHECKPOINT)
+    ] = None
+    stride: Annotated[
+        str | None, _option("From window to window; two thirds of the window by default.", _CHECKPOINT)
+    ] = None
+    flip: Annotated[
+        bool | None, _option("Average with the mirrored image.", _CHECKPOINT, "--flip/--no-flip", show_default=False)
+    ] = None
     output: Annotated[
         Literal["softmax", "sigmoid", "probabilities"] | None, _option("What the network gives.", _CHECKPOINT)
     ] = None
@@ -85,6 +119,9 @@ class CheckpointOptions:
     ] = None
     key: Annotated[str | None, _option("Where the weights are in the file, as a.b.", _CHECKPOINT)] = None
     strip_prefix: Annotated[str | None, _option("What to cut off the names of the weights.", _CHECKPOINT)] = None
+    trust_pickle: Annotated[
+        bool, _option("Run the code in a pickled module (module:FILE only).", _CHECKPOINT, "--trust-pickle")
+    ] = False
 
     def loading(self, running: RunningOptions) -> "Loading":
         """What the checkpoint layer asks for."""
@@ -107,6 +144,10 @@ class CheckpointOptions:
             strip_prefix=self.strip_prefix,
             output=self.output,
             class_map=_read_class_map(self.class_map),
+            window=_side_or_size("--window", self.window),
+            stride=_side_or_size("--stride", self.stride),
+            flip=self.flip,
+            trust_pickle=self.trust_pickle,
         )
 
 
@@ -170,6 +211,16 @@ def _size(option: str, text: str | None) -> list[int] | None:
     if len(sides) != 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
         raise UsageError(f"{option} is {text!r}, but must be HEIGHTxWIDTH, as in 512x1024")
     return [int(side) for side in sides]
+
+
+def _side_or_size(option: str, text: str | None) -> tuple[int, int] | None:
+    """``512`` for a square, or ``512x1024``."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
+        raise UsageError(f"{option} is {text!r}, but must be a side in pixels, as in 512, or HEIGHTxWIDTH")
+    return int(sides[0]), int(sides[-1])
 
 
 def _read_class_map(path: Path | None) -> dict[str, str | None] | None:

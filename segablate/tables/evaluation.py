@@ -78,7 +78,10 @@ def overall_table(run: Evaluation, view: View) -> Table:
         Column("interval", "95 % interval", "interval", digits=1),
         Column("over", "over", "text"),
     )
-    note = f"Intervals: BCa bootstrap of the dataset score over {run.images} images, {REPLICATES} replicates."
+    note = (
+        f"Intervals: the score of the set under {thousands(REPLICATES)} draws of its {run.images} images with "
+        f"replacement, expanded for few images."
+    )
     return Table("overall", "Overall", columns, tuple(rows), (note,))
 
 
@@ -88,7 +91,7 @@ def losses_table(run: Evaluation) -> Table:
     rows = []
     for name, values in run.values.items():
         scores = estimate(resample([means(values)], plan)[0]["mean"])
-        interval = (float(scores.bca.low), float(scores.bca.high))
+        interval = (float(scores.percentile.low), float(scores.percentile.high))
         defined = int(np.isfinite(values).sum())
         rows.append({"loss": name, "mean": float(scores.value), "interval": interval, "images": defined})
     columns = (
@@ -199,7 +202,7 @@ def _about_skipped(run: Evaluation) -> list[str]:
 
 def _overall_row(measure: str, distribution: Distribution, over: str) -> dict[str, object]:
     found = estimate(distribution)
-    interval = (float(found.bca.low), float(found.bca.high))
+    interval = (float(found.percentile.low), float(found.percentile.high))
     return {"measure": measure, "value": float(found.value), "interval": interval, "over": over}
 
 

@@ -1,0 +1,94 @@
+"""Time and peak memory of each loss against a straightforward implementation of what was published.
+
+    python benchmarks/losses.py [--device cuda] [--repeats 7] [LOSS ...]
+
+Both see the same scene (smooth regions of all classes, a few per cent void, moderately good logits) and must give the
+same value. They are called in turns; a ratio below 1 speaks for this program. Memory is that of tensors, beyond the
+inputs.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import published
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from segablate.losses import get_loss
+from segablate.profiling import Cost, measure_costs
+
+SHAPES = ((1, 19, 512, 1024), (2, 11, 360, 480))
+LOSSES = ("ce", "bce", "focal", "dice", "lovasz", "recall", "rmi", "cpg")
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def make_scene(shape: tuple[int, int, int, int], device: str) -> tuple[Tensor, Tensor]:
+    """Logits and labels: smooth noise decides the label, the logits favour it, 3 % of the pixels are void."""
+    generator = torch.Generator().manual_seed(0)
+    n, c, h, w = shape
+    coarse = torch.randn(n, c, h // 32, w // 32, generator=generator)
+    smooth = F.interpolate(coarse, (h, w), mode="bilinear")
+    labels = smooth.argmax(1)
+    labels[torch.rand(n, h, w, generator=generator) < 0.03] = published.IGNORE
+    logits = 3 * smooth + torch.randn(shape, generator=generator)
+    return logits.to(device), labels.to(device)
+
+
+def forward(loss: Loss, logits: Tensor, labels: Tensor) -> Callable[[], object]:
+    def call() -> object:
+        with torch.no_grad():
+            return loss(logits, labels)
+
+    return call
+
+
+def forward_backward(loss: Loss, logits: Tensor, labels: Tensor) -> Callable[[], object]:
+    def call() -> object:
+        leaf = logits.detach().requires_grad_()
+        return torch.autograd.grad(loss(leaf, labels), leaf)
+
+    return call
+
+
+def compare(name: str, logits: Tensor, labels: Tensor, repeats: int) -> list[tuple[Cost, Cost]]:
+    """Costs of this program's loss and of the published procedure: forward, then forward and backward."""
+    ours, theirs = get_loss(name), getattr(published, name)
+    torch.testing.assert_close(ours(logits, labels), theirs(logits, labels), rtol=1e-4, atol=1e-6)
+    calls = [f(loss, logits, labels) for f in (forward, forward_backward) for loss in (ours, theirs)]
+    costs = measure_costs(calls, repeats, logits.device)
+    return [(costs[0], costs[1]), (costs[2], costs[3])]
+
+
+def cells(ours: Cost, theirs: Cost) -> list[str]:
+    milliseconds = f"{ours.seconds * 1e3:.1f} / {theirs.seconds * 1e3:.1f}"
+    megabytes = f"{ours.peak_bytes / 2**20:.0f} / {theirs.peak_bytes / 2**20:.0f}"
+    time, memory = ours.seconds / theirs.seconds, ours.peak_bytes / max(theirs.peak_bytes, 1)
+    return [milliseconds, f"{time:.2f}", megabytes, f"{memory:.3f}"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("losses", nargs="*", metavar="LOSS", help=f"some of {', '.join(LOSSES)}")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=None)
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    for shape in SHAPES:
+        table = Table(title=f"{'×'.join(map(str, shape))} on {arguments.device}: this program / published")
+        for heading in ("loss", "pass", "ms", "ratio", "MiB", "ratio"):
+            table.add_column(heading, justify="left" if heading in ("loss", "pass") else "right")
+        logits, labels = make_scene(shape, arguments.device)
+        for name in arguments.losses or LOSSES:
+            both = compare(name, logits, labels, arguments.repeats)
+            for title, pair in zip(("forward", "forward + backward"), both, strict=True):
+                table.add_row(name, title, *cells(*pair))
+        Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

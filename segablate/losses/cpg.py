@@ -1,0 +1,184 @@
+"""Convolution-based probability gradient loss."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from segablate.losses.shapes import IGNORE, Labels, Logits
+from segablate.losses.sobel import derivatives, integer_kernel, kernel, pad, pulled_back, step_gain
+from segablate.losses.term import Parts, loss
+from segablate.ranges import Choice, Range
+
+
+@loss(
+    paper="Shan and Jia, Convolution-based Probability Gradient Loss for Semantic Segmentation, arXiv:2404.06704",
+    objective="ce + cpg",
+    exceptions={"void": "predictions under void enter the windows of their neighbours, as in the authors' code"},
+)
+def cpg(
+    logits: Logits,
+    labels: Labels,
+    *,
+    ksize: Annotated[int, Range(3, 15, grid=(3, 5, 7), odd=True, help="side of the derivative kernel, in pixels")] = 3,
+    width: Annotated[
+        int | str,
+        Range(
+            1,
+            1024,
+            grid=("official", 1, 2, 3, "all"),
+            words=("official", "all"),
+            help="what is scored: where the label derivative is not 0, a band of so many pixels either side, or all",
+        ),
+    ] = "official",
+    normalise: Annotated[str, Choice("none", "step", help="step: errors are divided by the answer to a step")] = "none",
+    void: Annotated[str, Choice("centre", "window", help="which pixel of a window must not be void")] = "centre",
+) -> Parts:
+    """Squared difference between the spatial derivatives of probability and label maps, near boundaries.
+
+    Formula:
+        L = (1/|B|) Σ_{(n,c,a,i)∈B} [K_a ⋆ (p_c - y_c)]²,    K_x[dy, dx] = dx / (dx² + dy²),    K_y = K_xᵀ
+
+        p is the softmax, y the one-hot label (0 where void), a one of the directions x and y, ⋆ cross-correlation with
+        the frame repeated. With width=official, B holds the elements (image, class, direction, pixel) whose pixel is
+        not void and where K_a ⋆ y_c is not 0. With a number w it holds, in both directions, the labelled pixels whose
+        (2w+1)² window shows at least two classes, for each class it shows; with width=all every labelled pixel and
+        class. With void=window elements whose ksize² window holds a void pixel are left out. With normalise=step the
+        squares are divided by that of the answer to a step of height 1 (2, 4.2 and 6.44 for ksize 3, 5 and 7), without
+        which values cannot be compared between kernels. 0 is perfect, and so is an image without boundary.
+
+    Parts:
+        per_class is the mean over the elements of each class; the sums squares and elements give it over images. The
+        fact share is that of all labelled pixels, classes and directions which is in B.
+
+    Differs from the authors' code:
+        Where the label derivative is 0 is decided in integers. Theirs compares floating-point sums with 0, which adds
+        up to twice the elements for kernels of 5 and 7. A batch without boundary gives 0 instead of nan. The weight of
+        the term beside cross entropy is this program's choice; neither paper nor code tells it.
+    """
+    setting = Setting(ksize, width, normalise == "step", void == "window")
+    wanted = torch.is_grad_enabled() and logits.requires_grad
+    value, squares, elements = _Gradients.apply(logits, labels, setting, wanted)  # type: ignore[misc]
+    scored = elements.sum()
+    possible = 2 * logits.shape[1] * (labels != IGNORE).sum()
+    return Parts(
+        value,
+        scored > 0,
+        per_class=squares / elements.where(elements > 0, torch.nan),
+        sums={"squares": squares, "elements": elements},
+        facts={"share": scored / possible.clamp(min=1)},
+    )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The knobs of ``cpg``, its switches as such."""
+
+    ksize: int
+    width: int | str
+    by_step: bool
+    whole_window: bool
+
+    @property
+    def scale(self) -> float:
+        """The factor on every squared difference."""
+        return step_gain(self.ksize) ** -2 if self.by_step else 1.0
+
+
+class _Gradients(torch.autograd.Function):
+    """(logits, labels, setting, whether a gradient will be wanted) -> value, and detached squares and elements, C each.
+
+    One class at a time; the gradient at the logits is found with the value, up to the factor that the number of
+    elements gives.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Logits, labels: Labels, setting: Setting, differentiable: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        probabilities = logits.softmax(1)
+        band = _find_band(labels, logits.shape[1], setting)
+        weights, r = kernel(setting.ksize), setting.ksize // 2
+        gradient = torch.zeros_like(probabilities) if differentiable else None
+        squares = torch.zeros(logits.shape[1], dtype=torch.float64, device=logits.device)
+        elements = torch.zeros_like(squares, dtype=torch.int64)
+        for index in band.classes:
+            difference = probabilities[:, index] - (labels == index).to(logits.dtype)
+            (error_x, error_y), (in_x, in_y) = derivatives(pad(difference, r), weights), _elements(band, index)
+            error_x, error_y = error_x.mul_(in_x), error_y.mul_(in_y)
+            squares[index] = error_x.square().sum() + error_y.square().sum()
+            elements[index] = in_x.sum() + in_y.sum()
+            if gradient is not None:
+                gradient[:, index] = pulled_back(error_x, error_y, weights)
+        if gradient is not None:
+            inner = torch.zeros_like(gradient[:, 0])
+            for index in band.classes:
+                inner.addcmul_(probabilities[:, index], gradient[:, index])
+            gradient.sub_(inner.unsqueeze(1)).mul_(probabilities)
+        squares *= setting.scale
+        count = elements.sum().clamp(min=1)
+        ctx.save_for_backward(gradient, count)
+        ctx.setting = setting
+        ctx.mark_non_differentiable(squares, elements)
+        return (squares.sum() / count).to(logits.dtype), squares, elements
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        gradient, count = ctx.saved_tensors
+        factor = 2 * ctx.setting.scale * upstream[0] / count
+        return gradient * factor.to(gradient.dtype), None, None, None
+
+
+@dataclass(frozen=True)
+class Band:
+    """Where anything is scored: ``scored`` pixels N H W, and the classes to go through."""
+
+    labels: Tensor
+    setting: Setting
+    scored: Tensor
+    classes: list[int]
+
+
+def _find_band(labels: Labels, classes: int, setting: Setting) -> Band:
+    """The one place that waits for the device: for the classes that are there."""
+    scored = valid = labels != IGNORE
+    if setting.whole_window:
+        scored = valid & ~_spread(~valid, setting.ksize // 2)
+    if setting.width == "all":
+        return Band(labels, setting, scored, list(range(classes)))
+    pixels = torch.bincount(labels.long().where(valid, classes).flatten(), minlength=classes + 1)
+    present = pixels[:classes].nonzero().flatten().tolist()
+    if setting.width != "official":
+        near = torch.zeros_like(labels, dtype=torch.int16)
+        for index in present:
+            near += _spread(labels == index, int(setting.width))
+        scored = scored & (near > 1)
+    return Band(labels, setting, scored, present)
+
+
+def _elements(band: Band, index: int) -> tuple[Tensor, Tensor]:
+    """Which pixels of a class are scored in the direction x and which in y, N H W."""
+    width, target = band.setting.width, band.labels == index
+    if width == "all":
+        return band.scored, band.scored
+    if width != "official":
+        near = band.scored & _spread(target, int(width))
+        return near, near
+    weights, integer = integer_kernel(band.setting.ksize)
+    along_x, along_y = derivatives(pad(target.to(integer), band.setting.ksize // 2), weights)
+    return band.scored & (along_x != 0), band.scored & (along_y != 0)
+
+
+def _spread(mask: Tensor, reach: int) -> Tensor:
+    """Pixels with a true one in the square window of this reach around them, clipped at the frame."""
+    maps = mask.unsqueeze(1).float()
+    for axis, size in enumerate(mask.shape[1:]):
+        side = min(reach, size)
+        window, padding = [1, 1], [0, 0]
+        window[axis], padding[axis] = 2 * side + 1, side
+        maps = F.max_pool2d(maps, window, 1, padding)
+    return maps.squeeze(1) > 0

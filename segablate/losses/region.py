@@ -1,0 +1,193 @@
+"""The region term of RMI with its gradient, one class at a time."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from segablate.losses.cells import kept_windows, pooled, unpooled, unwindowed, window_count, windows
+from segablate.losses.regression import LOG_OFFSET, Solver, by_cholesky, by_eigenvalues, uninformed
+from segablate.losses.shapes import IGNORE, Labels, Logits
+
+FLOOR = 1e-6
+"""Added to every probability, void pixels included, as the authors do."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The knobs of ``rmi``, its two switches as such: ``drop`` windows with void, correct for the number of points."""
+
+    radius: int
+    pool: str
+    stride: int
+    alpha: float
+    softmax: bool
+    drop: bool
+    by_points: bool
+
+    @property
+    def absent(self) -> float:
+        """The term of a class that is not there: that of M = 0."""
+        return math.log(math.sqrt(self.alpha) + LOG_OFFSET)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is settled before any class is looked at: labels, valid pixels as 0 and 1, N H W; height and width in cells;
+    kept windows N n (None: all); points N.
+
+    ``points`` is 0 for an image that does not count; ``labelled`` lists the images that show each class.
+    """
+
+    setting: Setting
+    labels: Tensor
+    valid: Tensor
+    cells: tuple[int, int]
+    kept: Tensor | None
+    points: Tensor
+    labelled: list[list[int]]
+
+
+def look(logits: Logits, labels: Labels, setting: Setting) -> Scene:
+    """Find the windows and the classes of a batch; the one place that waits for the device."""
+    classes, valid = logits.shape[1], labels != IGNORE
+    height, width = pooled(valid[:1], setting.stride, "max", torch.float32).shape[1:]
+    count = window_count(height, width, setting.radius)
+    kept = kept_windows(~valid, setting.radius, setting.stride) if setting.drop and count else None
+    points = kept.sum(1).double() if kept is not None else torch.full_like(valid[:, 0, 0], count, dtype=torch.float64)
+    points = points * valid.any()
+    images = torch.arange(len(labels), device=labels.device).view(-1, 1, 1) * (classes + 1)
+    cell = images + labels.long().where(valid, classes)
+    pixels = torch.bincount(cell.flatten(), minlength=len(labels) * (classes + 1)).view(len(labels), -1)
+    shown = ((pixels[:, :classes] > 0) & (points > 0).unsqueeze(1)).T.tolist()
+    labelled = [[image for image, there in enumerate(row) if there] for row in shown]
+    narrow = torch.uint8 if classes <= IGNORE else torch.int16
+    # narrow labels are compared with every class faster, and a floating-point mask multiplies faster
+    return Scene(setting, labels.to(narrow), valid.to(logits.dtype), (height, width), kept, points, labelled)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one class gives in the B images that show it: B each, and ``slope``, the gradient at its cells, B h w."""
+
+    term: Tensor
+    gain: Tensor
+    present: Tensor
+    failed: Tensor
+    slope: Tensor | None
+
+
+class RegionTerm(torch.autograd.Function):
+    """(logits, scene, whether a gradient will be wanted) -> value, 0-dim; term, gain, present, failed, N C.
+
+    All but the value are detached. The gradient at the cells, a stride²-th of the logits, is found together with the
+    value, while the points of a class are there; backward spreads it over the pixels. The points of two classes never
+    exist at once.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Logits, scene: Scene, differentiable: bool) -> tuple[Tensor, ...]:
+        found, failed = _regress_all(logits, scene, differentiable)
+        term = _table({index: each.term for index, each in found.items()}, scene, logits, scene.setting.absent)
+        gain = _table({index: each.gain for index, each in found.items()}, scene, logits, 0.0)
+        present = _table({index: each.present for index, each in found.items()}, scene, logits, False)
+        counted = scene.points > 0
+        images = counted.sum().clamp(min=1)
+        ctx.save_for_backward(logits, images)
+        ctx.scene, ctx.slopes = scene, {index: each.slope for index, each in found.items()}
+        ctx.mark_non_differentiable(term, gain, present, failed)
+        value = term.where(counted.unsqueeze(1), 0).sum() / images
+        return value.to(logits.dtype), term, gain, present, failed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        logits, images = ctx.saved_tensors
+        scene, setting = ctx.scene, ctx.scene.setting
+        probability = _probabilities(logits, setting)
+        gradient = torch.zeros_like(logits, memory_format=torch.contiguous_format)
+        for index, slope in ctx.slopes.items():
+            chosen = scene.labelled[index]
+            at_class, valid = _pick(probability(index), chosen), _pick(scene.valid, chosen)
+            spread = unpooled(slope * (upstream[0] / images), at_class * valid, setting.stride, setting.pool) * valid
+            gradient[chosen, index] = spread if setting.softmax else spread * at_class * (1 - at_class)
+        if setting.softmax:
+            all_classes = logits.softmax(1)
+            gradient = all_classes * (gradient - (all_classes * gradient).sum(1, keepdim=True))
+        return gradient, None, None
+
+
+def _regress_all(logits: Logits, scene: Scene, differentiable: bool) -> tuple[dict[int, Found], Tensor]:
+    """Every class that is there, and which factorisations failed, N C: those are done again by eigenvalues."""
+    probability = _probabilities(logits, scene.setting)
+
+    def regress(index: int, solver: Solver) -> Found:
+        points = _points(probability(index), index, scene)
+        return _regress(points, scene.labelled[index], scene, solver, differentiable)
+
+    found = {index: regress(index, by_cholesky) for index, images in enumerate(scene.labelled) if images}
+    failed = _table({index: each.failed for index, each in found.items()}, scene, logits, False)
+    again = {index: regress(index, by_eigenvalues) for index in failed.any(0).nonzero().flatten().tolist()}
+    return found | again, failed
+
+
+def _probabilities(logits: Tensor, setting: Setting) -> Callable[[int], Tensor]:
+    """The map N H W of a class, made when asked for: all at once they would be as large as the logits."""
+    if setting.softmax:
+        all_classes = logits.softmax(1)
+        return lambda index: all_classes[:, index]
+    return lambda index: logits[:, index].sigmoid()
+
+
+def _points(probability: Tensor, index: int, scene: Scene) -> Tensor:
+    """The points of one class in the images that show it, probabilities above labels, B 2d n; 0 where dropped."""
+    images, setting = scene.labelled[index], scene.setting
+    at_class = torch.addcmul(probability.new_full((), FLOOR), _pick(probability, images), _pick(scene.valid, images))
+    maps = at_class, (_pick(scene.labels, images) == index).view(torch.uint8)
+    cells = [pooled(each, setting.stride, setting.pool, at_class.dtype) for each in maps]
+    cells = torch.stack(cells, 1).double()  # B 2 h w
+    # near 0 already here, so that taking the mean out of the scatter matrix cancels little
+    cells -= cells.mean((2, 3), keepdim=True)
+    points = windows(cells.flatten(0, 1), setting.radius).flatten(3).reshape(len(images), 2 * setting.radius**2, -1)
+    return points if scene.kept is None else points * _pick(scene.kept, images).unsqueeze(1)
+
+
+def _regress(points: Tensor, images: list[int], scene: Scene, solver: Solver, differentiable: bool) -> Found:
+    setting = scene.setting
+    count = _pick(scene.points, images)
+    mean = points.sum(-1) / count.unsqueeze(-1)
+    scatter = points @ points.mT - count[:, None, None] * mean.unsqueeze(-1) * mean.unsqueeze(-2)
+    residual = solver(scatter, setting.alpha)
+    # a single cell that differs by one pixel scatters by 1/stride⁴; rounding stays far below
+    present = scatter.diagonal(dim1=-2, dim2=-1)[:, setting.radius**2 :].amax(-1) > 1e-8
+    term = residual.term - count.log() / 2 if setting.by_points else residual.term
+    gain = uninformed(scatter, setting.alpha) - residual.half_log_det
+    slope = None
+    if differentiable:
+        slope = residual.slope()
+        at_points = torch.baddbmm(-(slope @ mean.unsqueeze(-1)), slope, points)  # B d n
+        if scene.kept is not None:
+            at_points = at_points * _pick(scene.kept, images).unsqueeze(1)
+        slope = unwindowed(at_points, scene.cells, setting.radius).where(present[:, None, None], 0)
+        slope = slope.to(scene.valid.dtype)
+    return Found(term.where(present, setting.absent), gain.where(present, 0), present, residual.failed, slope)
+
+
+def _table(values: dict[int, Tensor], scene: Scene, logits: Logits, fill: float) -> Tensor:
+    """What the classes that are there give in their images, N C, and ``fill`` elsewhere."""
+    dtype = torch.bool if isinstance(fill, bool) else torch.float64
+    table = torch.full(logits.shape[:2], fill, dtype=dtype, device=logits.device)
+    if values:
+        images = [image for index in values for image in scene.labelled[index]]
+        classes = [index for index in values for _ in scene.labelled[index]]
+        table[images, classes] = torch.cat(list(values.values()))
+    return table
+
+
+def _pick(tensor: Tensor, images: list[int]) -> Tensor:
+    """These images; the tensor itself, uncopied, if they are all."""
+    return tensor if len(images) == len(tensor) else tensor[images]

@@ -1,0 +1,174 @@
+"""Boundary precision, recall and F-score per class at any tolerance, from counts kept per image.
+
+count (:func:`count_boundaries`, one image) -> merge (:func:`merge`) -> read off at a tolerance
+(:func:`boundary_sums`) -> score (:func:`boundary_f`). What a boundary is and which pixels match is defined in
+:mod:`segablate.kernels.boundary_reference`. The score per class is that of Csurka et al., What is a good
+evaluation measure for semantic segmentation?, BMVC 2013, with a boundary set that void does not touch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segablate.errors import KnobError, RunError
+from segablate.kernels.boundary import boundary_distances
+from segablate.kernels.boundary_reference import LABELLED, PREDICTED
+from segablate.metrics.tolerance import Tolerance
+
+Counts = NDArray[np.int64]
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BoundaryCounts:
+    """Boundary pixels of N images by image, side, class and squared distance to the other map, sparse.
+
+    ``sizes`` (N, 2) holds height and width, ``reach`` (N,) the largest squared distance told apart, ``classes`` the
+    number of classes. The columns, all (K,): ``image``; ``side``, 0 for predicted boundary pixels and 1 for labelled
+    ones; ``class_index``; ``squared``, in squared pixels, 2^31 - 1 beyond the reach; ``pixels``.
+    """
+
+    sizes: NDArray[np.int32]
+    reach: NDArray[np.int32]
+    classes: int
+    image: NDArray[np.int32]
+    side: NDArray[np.int32]
+    class_index: NDArray[np.int32]
+    squared: NDArray[np.int32]
+    pixels: NDArray[np.int32]
+
+    def to_arrays(self) -> dict[str, NDArray[np.integer]]:
+        """The fields by name, ready for ``numpy.savez``; :meth:`from_arrays` reads them back."""
+        arrays = {name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__}
+        narrow = {name: arrays[name].astype(np.uint8) for name in ("side", "class_index")}
+        return {**arrays, **narrow}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.integer]]) -> "BoundaryCounts":
+        """Counts from saved arrays; raises :class:`RunError` for missing arrays and for columns that do not fit."""
+        missing = [name for name in cls.__dataclass_fields__ if name not in arrays]
+        if missing:
+            raise RunError(f"boundary counts lack {', '.join(missing)}; evaluate again")
+        columns = {name: np.asarray(arrays[name], np.int32) for name in cls.__dataclass_fields__ if name != "classes"}
+        counts = cls(classes=int(arrays["classes"]), **columns)
+        _check(counts)
+        return counts
+
+
+def count_boundaries(
+    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, tolerances: Sequence[Tolerance]
+) -> BoundaryCounts:
+    """Counts of one image, which answer for every tolerance up to the largest of ``tolerances``.
+
+    ``labels`` and ``predicted`` are (H, W) class indices; 255 in ``labels`` is void, and predictions of ``classes``
+    and above are outside the label set.
+    """
+    height, width = labels.shape
+    reach = max(tolerance.squared(height, width) for tolerance in tolerances)
+    distances = boundary_distances(labels, predicted, classes, reach)
+    return BoundaryCounts(
+        sizes=np.array([[height, width]], np.int32),
+        reach=np.array([reach], np.int32),
+        classes=classes,
+        image=np.zeros(distances.pixels.size, np.int32),
+        **distances._asdict(),
+    )
+
+
+def merge(parts: Sequence[BoundaryCounts]) -> BoundaryCounts:
+    """All images of ``parts``, one or more of the same classes, in order."""
+    (classes,) = {part.classes for part in parts}
+    offsets = np.cumsum([0, *(len(part.sizes) for part in parts[:-1])], dtype=np.int32)
+    joined = ("sizes", "reach", "side", "class_index", "squared", "pixels")
+    return BoundaryCounts(
+        classes=classes,
+        image=np.concatenate([part.image + offset for part, offset in zip(parts, offsets, strict=True)]),
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in joined},
+    )
+
+
+class BoundarySums(NamedTuple):
+    """Boundary pixels at one tolerance: (N, C) per image and class, (C,) pooled, or sums under any image weights."""
+
+    matched_predicted: Counts
+    predicted: Counts
+    matched_labelled: Counts
+    labelled: Counts
+
+    def total(self) -> "BoundarySums":
+        """Pooled over images: (C,) each."""
+        return BoundarySums(*(sums.sum(axis=0) for sums in self))
+
+
+def boundary_sums(counts: BoundaryCounts, tolerance: Tolerance) -> BoundarySums:
+    """Matched and present boundary pixels of each image and class at ``tolerance``, int64 (N, C) each.
+
+    Raises :class:`KnobError` for a tolerance beyond what was counted.
+    """
+    squared = np.array([tolerance.squared(height, width) for height, width in counts.sizes.tolist()], np.int64)
+    _check_within(counts, tolerance, squared)
+    matched = counts.squared <= squared[counts.image]
+    sides = counts.side == PREDICTED, counts.side == LABELLED
+    return BoundarySums(*(_per_image(counts, rows) for side in sides for rows in (side & matched, side)))
+
+
+def boundary_precision(sums: BoundarySums) -> Scores:
+    """Predicted boundary pixels that match; nan for a class without predicted boundary."""
+    return _share(sums.matched_predicted, sums.predicted)
+
+
+def boundary_recall(sums: BoundarySums) -> Scores:
+    """Labelled boundary pixels that match; nan for a class without labelled boundary."""
+    return _share(sums.matched_labelled, sums.labelled)
+
+
+def boundary_f(sums: BoundarySums) -> Scores:
+    """Harmonic mean of precision and recall, ``2PR / (P + R)``.
+
+    0 for a class with boundary in only one of the maps, nan for a class with boundary in neither.
+    """
+    precision, recall = np.nan_to_num(boundary_precision(sums)), np.nan_to_num(boundary_recall(sums))
+    harmonic = np.nan_to_num(_share(2 * precision * recall, precision + recall))
+    return np.where((sums.predicted > 0) | (sums.labelled > 0), harmonic, np.nan)
+
+
+def mean_over_images(scores: Scores) -> Scores:
+    """(N, C) -> (C,): mean over the images where the score is defined, nan where there is none."""
+    defined = ~np.isnan(scores)
+    return _share(np.where(defined, scores, 0.0).sum(axis=0), defined.sum(axis=0))
+
+
+def _share(part: NDArray, whole: NDArray) -> Scores:
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+
+
+def _per_image(counts: BoundaryCounts, rows: NDArray[np.bool_]) -> Counts:
+    """Pixels of the chosen rows, (N, C)."""
+    shape = len(counts.sizes), counts.classes
+    sums = np.zeros(shape, np.int64)
+    np.add.at(sums, (counts.image[rows], counts.class_index[rows]), counts.pixels[rows])
+    return sums
+
+
+def _check_within(counts: BoundaryCounts, tolerance: Tolerance, squared: Counts) -> None:
+    over = np.flatnonzero(squared > counts.reach)
+    if over.size:
+        height, width = counts.sizes[over[0]].tolist()
+        raise KnobError(
+            f"tolerance {tolerance} ({tolerance.pixels(height, width):.4g} px at {height}x{width}) lies beyond the "
+            f"{counts.reach[over[0]] ** 0.5:.4g} px up to which boundary distances were counted; evaluate again with "
+            f"--tolerance {tolerance}"
+        )
+
+
+def _check(counts: BoundaryCounts) -> None:
+    columns = counts.image, counts.side, counts.class_index, counts.squared, counts.pixels
+    whole = len({column.shape for column in columns}) == 1 and counts.sizes.shape == (counts.reach.size, 2)
+    inside = whole and bool(
+        np.all((counts.image >= 0) & (counts.image < len(counts.sizes)) & (counts.class_index < counts.classes))
+    )
+    if not inside:
+        raise RunError("boundary counts are damaged: their columns do not fit together; evaluate again")

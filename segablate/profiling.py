@@ -1,0 +1,75 @@
+"""What a call costs: its time, and the most memory it held at once beyond what was there before."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from statistics import median
+from typing import Any
+
+import torch
+from torch.autograd.profiler import profile
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one call (median), and bytes of tensors at its peak above what was held when it began."""
+
+    seconds: float
+    peak_bytes: int
+
+
+def measure_cost(function: Callable[[], object], repeats: int = 5, device: str | torch.device = "cpu") -> Cost:
+    """The cost of one call; see :func:`measure_costs`."""
+    return measure_costs([function], repeats, device)[0]
+
+
+def measure_costs(
+    functions: Sequence[Callable[[], object]], repeats: int = 5, device: str | torch.device = "cpu"
+) -> list[Cost]:
+    """The cost of a call of each, called in turns, so that what else the machine does falls on all alike.
+
+    Time is the median over the repeats, after one call that is not counted and gives the memory: that of tensors, on
+    the CPU from the profiler's record of the allocator, on CUDA the allocator's own peak. What a function returns is
+    freed each time.
+    """
+    device = torch.device(device)
+    peaks = [_cuda_peak(function, device) if device.type == "cuda" else _cpu_peak(function) for function in functions]
+    rounds = [[_seconds(function, device) for function in functions] for _ in range(repeats)]
+    return [Cost(median(times), peak) for times, peak in zip(zip(*rounds, strict=True), peaks, strict=True)]
+
+
+def _seconds(function: Callable[[], object], device: torch.device) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    function()
+    _wait(device)
+    return time.perf_counter() - start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _cpu_peak(function: Callable[[], object]) -> int:
+    """The highest sum of the allocator's events: what is freed in the end has a negative size."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would announce itself on stderr
+    recorded = profile(use_kineto=True, profile_memory=True)
+    with recorded:
+        function()
+    assert recorded.kineto_results is not None
+    events: Any = [event for event in recorded.kineto_results.events() if event.name() == "[memory]"]
+    sizes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return max(accumulate(sizes, initial=0))
+
+
+def _cuda_peak(function: Callable[[], object], device: torch.device) -> int:
+    function()  # libraries fill their workspaces on the first call
+    _wait(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    function()
+    _wait(device)
+    return torch.cuda.max_memory_allocated(device) - before

@@ -1,0 +1,147 @@
+"""Bringing the names of a state dict to those of a network, and loading it with nothing left over."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from segablate.errors import CheckpointError, did_you_mean, shorten, thousands
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+"""The shape of a tensor in the file and in the network."""
+
+PREFIXES = ("module.", "model.", "net.", "_orig_mod.")
+"""What data parallelism, trainers and ``torch.compile`` put in front of a network's own names."""
+
+COUNTER = "num_batches_tracked"
+"""Buffer of batch norm that torch before 0.4.1 did not have; it has no part in evaluation."""
+
+
+def without_prefix(tensors: Mapping[str, "Tensor"], prefix: str) -> dict[str, "Tensor"]:
+    """What lies under ``prefix`` alone, named without it and the dot behind it.
+
+    Raises :class:`CheckpointError` if nothing does.
+    """
+    if any(key.startswith(f"{prefix}.") for key in tensors):
+        prefix = f"{prefix}."
+    stripped = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    if not stripped:
+        known = dict.fromkeys(key[: key.find(".") + 1] for key in tensors if "." in key)
+        raise CheckpointError(f"no key begins with {prefix!r} (--strip-prefix){did_you_mean(prefix, known)}")
+    return stripped
+
+
+def without_wrappers(tensors: Mapping[str, "Tensor"], names: Iterable[str]) -> dict[str, "Tensor"]:
+    """``tensors`` without the :data:`PREFIXES` in front of their keys, be they repeated or stacked.
+
+    With the network's ``names``, the way of stripping is taken by which most of them are found, and the least of it.
+    Without, every prefix goes that all keys have.
+    """
+    names = frozenset(names)
+    stages = list(_stages(dict(tensors), partly=bool(names)))
+    return max(stages, key=lambda stage: len(names & stage.keys())) if names else stages[-1]
+
+
+def _stages(tensors: dict[str, "Tensor"], partly: bool) -> Iterator[dict[str, "Tensor"]]:
+    """``tensors``, then with one prefix less, and so on. ``partly``: also where only some keys have the prefix."""
+    while True:
+        yield tensors
+        counts = {prefix: sum(key.startswith(prefix) for key in tensors) for prefix in PREFIXES}
+        prefix = max(PREFIXES, key=lambda prefix: counts[prefix])
+        stripped = {key.removeprefix(prefix): value for key, value in tensors.items()}
+        enough = counts[prefix] > 0 if partly else 0 < counts[prefix] == len(tensors)
+        if not enough or len(stripped) < len(tensors) or "" in stripped:
+            return
+        tensors = stripped
+
+
+def load_strictly(module: "nn.Module", tensors: Mapping[str, "Tensor"], where: str) -> tuple[str, ...]:
+    """Load ``tensors`` into ``module``, every one into its place; what is worth a note under the table.
+
+    Missing batch-norm counters are the only gap allowed. Parameters must be finite and buffers free of NaN (a mask
+    may hold infinities).
+
+    Raises :class:`CheckpointError`, beginning with ``where``, that lists missing, unexpected and mis-shaped keys.
+    """
+    own = {key: tuple(value.shape) for key, value in module.state_dict().items() if hasattr(value, "shape")}
+    _check_finite(tensors, {name for name, _ in module.named_parameters()}, where)
+    shapes = {key: (tuple(tensors[key].shape), own[key]) for key in own if key in tensors}
+    misshaped = {key: (found, wanted) for key, (found, wanted) in shapes.items() if found != wanted}
+    if misshaped:
+        missing, unexpected = [key for key in own if key not in tensors], [key for key in tensors if key not in own]
+    else:
+        missing, unexpected = _load(module, tensors, where)
+    missing = [key for key in missing if not key.endswith(COUNTER)]
+    if missing or unexpected or misshaped:
+        facts = _misfits(missing, unexpected, misshaped)
+        raise CheckpointError(f"{where}: {facts}; {_remedy(missing, unexpected, misshaped, tensors)}")
+    counters = any(key.endswith(COUNTER) and key not in tensors for key in own)
+    return (f"{where} has no batch-norm counters ({COUNTER}), which play no part here",) if counters else ()
+
+
+def _check_finite(tensors: Mapping[str, "Tensor"], parameters: Collection[str], where: str) -> None:
+    for key, value in tensors.items():
+        if not (value.is_floating_point() or value.is_complex()):
+            continue
+        value = value.float() if value.dtype.itemsize == 1 else value  # 8-bit floats have no isfinite
+        wrong = ~value.isfinite() if key in parameters else value.isnan()
+        if count := int(wrong.sum()):
+            values = f"{thousands(count)} of {thousands(value.numel())} values"
+            raise CheckpointError(f"{where}: {key} is NaN or infinite at {values}; take a checkpoint from before that")
+
+
+def _load(module: "nn.Module", tensors: Mapping[str, "Tensor"], where: str) -> tuple[list[str], list[str]]:
+    """The missing and the unexpected keys in torch's eyes: a module's hooks may rename those of older versions."""
+    try:
+        missing, unexpected = module.load_state_dict(dict(tensors), strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(f"{where} does not fit the network: {' '.join(str(error).split())}") from None
+    return missing, unexpected
+
+
+def _misfits(missing: list[str], unexpected: list[str], misshaped: Mapping[str, Shapes]) -> str:
+    shapes = [
+        f"{key} is {_by(found)} in the file and {_by(wanted)} in the network"
+        for key, (found, wanted) in misshaped.items()
+    ]
+    facts = (("missing from the file", missing), ("not in the network", unexpected), ("of another shape", shapes))
+    return ", ".join(f"{_keys(len(keys))} {fact} ({shorten(keys)})" for fact, keys in facts if keys)
+
+
+def _remedy(
+    missing: list[str], unexpected: list[str], misshaped: Mapping[str, Shapes], tensors: Mapping[str, "Tensor"]
+) -> str:
+    classes = _class_counts(misshaped.values())
+    if classes and not missing and not unexpected:
+        return f"the file gives {classes[0]} classes and the network {classes[1]}: build it for {classes[0]}"
+    if prefix := _prefix_that_fits(missing, tensors):
+        return f"with --strip-prefix {prefix} they fit"
+    return "build the network as it was when the file was saved"
+
+
+def _class_counts(pairs: Iterable[Shapes]) -> tuple[int, int] | None:
+    """The outputs in the file and in the network, if nothing but their number (the first axis) differs."""
+    pairs = list(pairs)
+    counts = {(found[:1], wanted[:1]) for found, wanted in pairs}
+    if len(counts) != 1 or any(found[1:] != wanted[1:] for found, wanted in pairs):
+        return None
+    ((found, wanted),) = counts
+    return (found[0], wanted[0]) if found and wanted else None
+
+
+def _prefix_that_fits(missing: list[str], tensors: Mapping[str, "Tensor"]) -> str | None:
+    """What stands in front of every missing key in the file, if it is the same everywhere."""
+    if not missing:
+        return None
+    prefixes = (key.removesuffix(missing[0]) for key in tensors if key.endswith("." + missing[0]))
+    return next((prefix for prefix in prefixes if all(prefix + key in tensors for key in missing)), None)
+
+
+def _keys(count: int) -> str:
+    return f"{thousands(count)} {'key' if count == 1 else 'keys'}"
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    """``21x256x1x1``; a scalar has no size."""
+    return "x".join(map(str, shape)) or "a scalar"

@@ -1,0 +1,261 @@
+"""Reading of pickles without running them.
+
+A pickle is a program for a small stack machine, and some of its instructions call whatever they name. The machine here
+executes the harmless ones. It calls only functions that its caller has listed; every other name becomes a
+:class:`ForeignType`, and what would have been an instance of it a :class:`Foreign`, which accepts everything that is
+done to it. Nothing is imported, no attribute is looked up or set, and nothing is hashed that nests deep.
+
+The instructions are those of PEP 307, 3154 and 574; :mod:`pickletools` cuts the bytes into them.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pickletools import genops
+from typing import Any, Protocol
+
+from segablate.errors import CheckpointError
+
+KEY_DEPTH = 2
+KEY_LENGTH = 64
+"""Tuples as keys: Python hashes them on the C stack, which overflows when they nest, and anew at every use."""
+
+HANDED_LIMIT = 10_000_000
+"""Items of lists handed to known functions in one pickle: a few bytes can hand over the same long list again."""
+
+_MARK = object()
+
+
+class Stream(Protocol):
+    """A binary file, a ``BytesIO`` or an ``mmap``."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def readline(self) -> bytes: ...
+    def tell(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Known:
+    """A callable which a pickle may name, and may call."""
+
+    call: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class ForeignType:
+    """A name that is not known: the class, function or constant behind it was not imported."""
+
+    name: str
+
+
+class Foreign(dict[Any, Any]):
+    """What stands for an instance of a :class:`ForeignType`. It keeps its items, should it have been a mapping."""
+
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]  # as a key it may stand for an enum
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a pickle holds: its value, and how many foreign objects are in it by the name of their type.
+
+    A foreign name that is mentioned alone counts 0.
+    """
+
+    value: Any
+    foreign: Mapping[str, int]
+
+
+def unpickle(stream: Stream, known: Mapping[str, object], persistent: Callable[[Any], object]) -> Content:
+    """The next pickle in ``stream``, which is left behind it.
+
+    ``known`` maps ``module.name`` to a :class:`Known` or to a constant; ``persistent`` gives the object of a
+    persistent id.
+
+    Raises :class:`CheckpointError` for what no pickler writes, and ``ValueError``, ``LookupError``, ``TypeError`` or
+    ``AttributeError`` for bytes that are no pickle.
+    """
+    machine = _Machine(known, persistent)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # names with backslashes are read as if they were literals
+        for opcode, argument, _ in genops(stream):  # pyright: ignore[reportArgumentType]
+            if opcode.name == "STOP":
+                break
+            _OPERATIONS[opcode.name](machine, argument)
+    return Content(machine.pop(), machine.foreign)
+
+
+def mapping(pairs: Iterable[Iterable[Any]] = ()) -> dict[Any, Any]:
+    """A dictionary of ``pairs`` whose keys are harmless to hash."""
+    result: dict[Any, Any] = {}
+    for key, value in pairs:
+        check_key(key)
+        result[key] = value
+    return result
+
+
+def check_key(key: object, depth: int = KEY_DEPTH) -> None:
+    """Raise :class:`CheckpointError` for a tuple that is too long or nests too deep to be hashed."""
+    if isinstance(key, tuple):
+        if depth == 0 or len(key) > KEY_LENGTH:
+            raise CheckpointError("a key in it is a tuple of tuples of tuples, or a very long one; no checkpoint is so")
+        for item in key:
+            check_key(item, depth - 1)
+
+
+@dataclass
+class _Machine:
+    """The stack with its marks, the memo, and the instructions; ``argument`` is what follows one in the bytes."""
+
+    known: Mapping[str, object]
+    persistent: Callable[[Any], object]
+    stack: list[Any] = field(default_factory=list)
+    memo: dict[int, Any] = field(default_factory=dict)
+    foreign: Counter[str] = field(default_factory=Counter)
+    handed: int = 0
+
+    def push(self, value: object) -> None:
+        self.stack.append(value)
+
+    def pop(self) -> Any:
+        return self.stack.pop()
+
+    def top(self, count: int) -> tuple[Any, ...]:
+        """Take the uppermost ``count`` values."""
+        return tuple(self.stack.pop() for _ in range(count))[::-1]
+
+    def above_mark(self) -> list[Any]:
+        """Take the values above the last mark, and the mark."""
+        items = []
+        while (item := self.stack.pop()) is not _MARK:
+            items.append(item)
+        return items[::-1]
+
+    def put(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
+
+    def append(self, items: Iterable[Any]) -> None:
+        target = self.stack[-1]
+        if isinstance(target, set):
+            target.update(mapping((item, None) for item in items))
+        elif isinstance(target, list):
+            target.extend(items)
+        elif not isinstance(target, Foreign):
+            raise TypeError(f"items appended to a {type(target).__name__}")
+
+    def set_items(self, items: Sequence[Any]) -> None:
+        pairs = mapping(zip(items[::2], items[1::2], strict=True))
+        target = self.stack[-1]
+        if not isinstance(target, dict):
+            raise TypeError(f"items set on a {type(target).__name__}")
+        target.update(pairs)
+
+    def name(self, full_name: str) -> None:
+        """Push what ``full_name`` stands for."""
+        if full_name not in self.known:
+            self.foreign[full_name] += 0
+        self.push(self.known.get(full_name, ForeignType(full_name)))
+
+    def call(self, function: object, arguments: Sequence[Any]) -> None:
+        """Push the result of a known function, or a foreign object."""
+        if isinstance(function, Known):
+            self.handed += sum(len(argument) for argument in arguments if isinstance(argument, list))
+            if self.handed > HANDED_LIMIT:
+                raise CheckpointError("it builds the same containers over and over; no checkpoint does")
+            return self.push(function.call(*arguments))
+        if not isinstance(function, ForeignType):
+            raise TypeError(f"a {type(function).__name__} is called")
+        if function.name.startswith("copyreg.") and arguments and isinstance(arguments[0], ForeignType):
+            function = arguments[0]  # copyreg's functions make an instance of their first argument
+        self.foreign[function.name] += 1
+        return self.push(Foreign(function.name))
+
+
+def _name_on_stack(machine: _Machine, _: object) -> None:
+    module, name = machine.top(2)
+    if not (isinstance(module, str) and isinstance(name, str)):
+        raise TypeError("a name is not text")
+    machine.name(f"{module}.{name}")
+
+
+def _dictionary(machine: _Machine, _: object) -> None:
+    items = machine.above_mark()
+    machine.push({})
+    machine.set_items(items)
+
+
+def _reduce(machine: _Machine, _: object) -> None:
+    machine.call(*machine.top(2))
+
+
+def _new_with_keywords(machine: _Machine, _: object) -> None:
+    kind, arguments, _keywords = machine.top(3)
+    machine.call(kind, arguments)
+
+
+def _new_above_mark(machine: _Machine, _: object) -> None:
+    kind, *arguments = machine.above_mark()
+    machine.call(kind, arguments)
+
+
+def _instance(machine: _Machine, argument: str) -> None:
+    arguments = machine.above_mark()
+    machine.name(argument.replace(" ", "."))
+    machine.call(machine.pop(), arguments)
+
+
+def _extension(machine: _Machine, argument: int) -> None:
+    machine.name(f"copyreg.extension_{argument}")
+
+
+_LITERALS = [
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+]
+
+_OPERATIONS: dict[str, Callable[[_Machine, Any], object]] = {
+    **dict.fromkeys(_LITERALS, _Machine.push),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.put),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda machine, index: machine.push(machine.memo[index])),
+    **dict.fromkeys(("PROTO", "FRAME"), lambda machine, _: None),
+    **dict.fromkeys(("EXT1", "EXT2", "EXT4"), _extension),
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), _reduce),
+    "NONE": lambda machine, _: machine.push(None),
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "EMPTY_SET": lambda machine, _: machine.push(set()),
+    "MARK": lambda machine, _: machine.push(_MARK),
+    "POP": lambda machine, _: machine.pop(),
+    "POP_MARK": lambda machine, _: machine.above_mark(),
+    "DUP": lambda machine, _: machine.push(machine.stack[-1]),
+    "MEMOIZE": lambda machine, _: machine.put(len(machine.memo)),
+    "TUPLE1": lambda machine, _: machine.push(machine.top(1)),
+    "TUPLE2": lambda machine, _: machine.push(machine.top(2)),
+    "TUPLE3": lambda machine, _: machine.push(machine.top(3)),
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.above_mark())),
+    "LIST": lambda machine, _: machine.push(machine.above_mark()),
+    "DICT": _dictionary,
+    "FROZENSET": lambda machine, _: machine.push(frozenset(mapping((item, None) for item in machine.above_mark()))),
+    "APPEND": lambda machine, _: machine.append(machine.top(1)),
+    "APPENDS": lambda machine, _: machine.append(machine.above_mark()),
+    "ADDITEMS": lambda machine, _: machine.append(machine.above_mark()),
+    "SETITEM": lambda machine, _: machine.set_items(machine.top(2)),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.above_mark()),
+    "GLOBAL": lambda machine, name: machine.name(name.replace(" ", ".")),
+    "STACK_GLOBAL": _name_on_stack,
+    "INST": _instance,
+    "OBJ": _new_above_mark,
+    "NEWOBJ_EX": _new_with_keywords,
+    "BUILD": lambda machine, _: machine.pop(),  # an object's state: attributes are never set
+    "BINPERSID": lambda machine, _: machine.push(machine.persistent(machine.pop())),
+}

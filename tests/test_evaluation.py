@@ -1,0 +1,196 @@
+"""The loop counts what a plain loop counts, whatever the batches and processes, and loses nothing on bad input."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import scene, write_dataset
+
+from segablate.checkpoints import open_checkpoint
+from segablate.checkpoints.segmenter import Loading, Source
+from segablate.datasets import Dataset, open_dataset
+from segablate.errors import CheckpointError, SegablateError
+from segablate.evaluation import Measures, class_logits, evaluate
+from segablate.labels import Alignment
+from segablate.losses import get_loss
+from segablate.metrics.confusion import count_confusion
+from segablate.metrics.tolerance import Tolerance
+from segablate.results import Evaluation
+from segablate.samples import Batch, Output
+
+CPU = Loading(device="cpu")
+MEASURES = Measures({"ce": get_loss("ce")}, (Tolerance(2),))
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A segmenter on the host that predicts class 1 everywhere."""
+
+    source: Source = field(default_factory=lambda: Source("fixed"))
+    classes: None = None
+    class_map: None = None
+    on_host: bool = True
+    needs_images: bool = False
+
+    def for_dataset(self, dataset: Dataset, on_error: str) -> "Fixed":
+        return self
+
+    def __call__(self, batch: Batch) -> Output:
+        return Output("labels", predicted=np.ones_like(batch.labels))
+
+
+def run(spec: str, data: Dataset, **options: Any) -> Evaluation:
+    return evaluate(open_checkpoint(spec, CPU), data, MEASURES, **options)
+
+
+def same(a: Evaluation, b: Evaluation) -> bool:
+    arrays = ("image", "label", "predicted", "pixels")
+    return (
+        a.names == b.names
+        and all(np.array_equal(getattr(a.confusion, name), getattr(b.confusion, name)) for name in arrays)
+        and all(np.array_equal(a.values[loss], b.values[loss]) for loss in a.values)
+        and a.boundary is not None
+        and b.boundary is not None
+        and all(np.array_equal(x, b.boundary.to_arrays()[name]) for name, x in a.boundary.to_arrays().items())
+    )
+
+
+def test_counts_and_losses_equal_a_plain_loop(toy: Path, network_spec: str) -> None:
+    data = open_dataset(f"folder:{toy}")
+    found = run(network_spec, data)
+    module = open_checkpoint(network_spec, CPU).module  # type: ignore[attr-defined]
+    for index in range(len(data)):
+        image, labels = scene(index)
+        with torch.inference_mode():
+            scores = module(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
+        predicted = scores.argmax(1)[0].numpy().astype(np.uint8)
+        assert np.array_equal(found.confusion.dense(index), count_confusion(labels, predicted, 4))
+        loss = torch.nn.functional.cross_entropy(scores, torch.from_numpy(labels)[None].long(), ignore_index=255)
+        assert found.values["ce"][index] == pytest.approx(float(loss), rel=1e-5)
+    assert found.names == data.names
+    assert found.sizes.tolist() == [[24, 32]] * 6
+
+
+def test_batches_and_processes_change_nothing(tmp_path: Path, network_spec: str) -> None:
+    data = open_dataset(f"folder:{write_dataset(tmp_path / 'mixed', 11, ((24, 32), (17, 19), (24, 33)))}")
+    reference = run(network_spec, data, batch_size=1, workers=0)
+    for batch_size, workers in ((3, 0), (16, 0), (4, 2)):
+        assert same(reference, run(network_spec, data, batch_size=batch_size, workers=workers))
+
+
+def test_label_maps_are_measured_where_they_are_read(toy: Path) -> None:
+    data = open_dataset(f"folder:{toy}")
+    here, there = (evaluate(Fixed(), data, MEASURES, workers=workers) for workers in (0, 2))
+    assert same(here, there)
+    assert here.confusion.total()[:, [0, 2, 3, 4]].sum() == 0
+    assert here.values == {}
+
+
+def test_one_broken_image_stops_or_is_skipped(toy: Path, network_spec: str) -> None:
+    (toy / "labels/val/s3.png").write_bytes((toy / "labels/val/s3.png").read_bytes()[:40])
+    data = open_dataset(f"folder:{toy}")
+    with pytest.raises(SegablateError, match=r"s3\.png"):
+        run(network_spec, data)
+    found = run(network_spec, data, on_error="skip", batch_size=4)
+    assert found.names == ("s0", "s1", "s2", "s4", "s5")
+    assert [skipped.name for skipped in found.skipped] == ["s3"]
+    assert "s3.png" in found.skipped[0].reason
+
+
+def test_nothing_left_is_an_error(toy: Path, network_spec: str) -> None:
+    for path in (toy / "labels/val").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(SegablateError, match=r"none of the 6 images could be measured; first: .*s0\.png"):
+        run(network_spec, open_dataset(f"folder:{toy}"), on_error="skip")
+
+
+def test_nan_logits_name_the_image(toy: Path, network_file: Path) -> None:
+    weights = network_file.with_suffix(".pth")
+    state = torch.load(weights)
+    state["norm.running_var"][0] = -1  # the square root of a negative variance
+    torch.save(state, weights)
+    with pytest.raises(CheckpointError, match="the network gives NaN on s0; its weights or its preprocessing"):
+        run(f"python:{network_file}:small(4)@{weights}", open_dataset(f"folder:{toy}"))
+
+
+def test_a_failing_image_does_not_take_its_batch_along(toy: Path, network_file: Path) -> None:
+    spec = f"python:{network_file}:strict()@{network_file.with_suffix('.pth')}"
+    for name, size in (("s6", (16, 32)), ("s7", (32, 16))):
+        image, labels = scene(7, size)
+        cv2.imwrite(str(toy / f"images/val/{name}.png"), image)
+        cv2.imwrite(str(toy / f"labels/val/{name}.png"), labels)
+    data = open_dataset(f"folder:{toy}")
+    with pytest.raises(CheckpointError, match=r"fails on images of 32x24: .*pass --pad-to-multiple 32"):
+        run(spec, data)
+    found = run(spec, data, on_error="skip")
+    assert found.names == ("s6", "s7")
+    assert len(found.skipped) == 6
+    padded = evaluate(
+        open_checkpoint(spec, Loading(device="cpu", preprocessing={"pad_to_multiple": 16})), data, MEASURES
+    )
+    assert padded.images == 8
+
+
+def test_fewer_outputs_than_classes(toy: Path, network_file: Path) -> None:
+    exec(network_file.read_text(), code := {})
+    torch.save(code["small"](3).state_dict(), network_file.with_suffix(".pth"))
+    with pytest.raises(CheckpointError, match="gives 3 classes but 'toy' has 4; choose the dataset"):
+        run(f"python:{network_file}:small(3)@{network_file.with_suffix('.pth')}", open_dataset(f"folder:{toy}"))
+
+
+def test_more_outputs_than_classes_are_misses(toy: Path, network_file: Path) -> None:
+    exec(network_file.read_text(), code := {})
+    torch.manual_seed(1)
+    network = code["small"](7)
+    network.head.bias.data[5] += 100  # always an output outside the label set
+    torch.save(network.state_dict(), network_file.with_suffix(".pth"))
+    found = run(f"python:{network_file}:small(7)@{network_file.with_suffix('.pth')}", open_dataset(f"folder:{toy}"))
+    total = found.confusion.total()
+    assert total[:, :4].sum() == 0
+    assert total[:, 4].sum() == 6 * 24 * 32
+    assert any("the last 3 lie outside" in note for note in found.notes)
+
+
+def test_class_logits_put_classes_first_and_join_what_means_one_class() -> None:
+    scores = torch.randn(2, 5, 3, 4, dtype=torch.float64)
+    logits = class_logits(scores, "softmax", Alignment((1, None, 0, 1, None), 2))
+    assert torch.equal(logits[:, 0], scores[:, 2])
+    assert torch.allclose(logits.softmax(1)[:, 1], scores.softmax(1)[:, [0, 3]].sum(1))
+    assert torch.equal(logits[:, 2:], scores[:, [1, 4]])
+    assert class_logits(scores, "softmax", Alignment((0, 1, None, None, None), 2)) is scores
+    probabilities = scores.softmax(1)
+    assert torch.allclose(
+        class_logits(probabilities, "probabilities", Alignment((0, 1, 2, 3, 4), 5)).exp(), probabilities
+    )
+
+
+@pytest.mark.gpu
+def test_cuda_counts_as_the_cpu_does(toy: Path, network_spec: str) -> None:
+    data = open_dataset(f"folder:{toy}")
+    cuda = evaluate(open_checkpoint(network_spec, Loading(device="cuda")), data, MEASURES)
+    cpu = run(network_spec, data)
+    assert np.abs(cuda.confusion.total() - cpu.confusion.total()).sum() <= 2
+    assert np.allclose(cuda.values["ce"], cpu.values["ce"], rtol=1e-4)
+
+
+@pytest.mark.data
+def test_the_published_camvid_scores(real_data: Path, tmp_path: Path) -> None:
+    import yaml
+
+    from segablate.metrics.confusion import class_counts, mean_iou, mean_recall, pixel_accuracy
+
+    card = yaml.safe_load(Path("examples/espnet_camvid.yaml").read_text())
+    card["source"] = card["source"].replace("espnet.py", str(Path("examples/espnet.py").resolve()))
+    card["weights"] = str((real_data / "checkpoints/espnet_p_2_q_8_camvid.pth").resolve())
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump(card))
+    found = evaluate(
+        open_checkpoint(str(tmp_path / "card.yaml"), CPU), open_dataset(f"camvid:{real_data / 'camvid'}"), Measures()
+    )
+    counts = class_counts(found.confusion).total()
+    with_void = class_counts(found.confusion, void_as_error=True).total()
+    scores = [mean_iou(counts), mean_recall(counts), pixel_accuracy(counts), mean_iou(with_void)]
+    assert [100 * float(score) for score in scores] == pytest.approx([70.103, 79.709, 92.683, 68.681], abs=0.005)
