@@ -33,6 +33,7 @@ LAYERS = {
     "results": 6,
     "statistics": 6,
     "evaluation": 7,
+    "edges": 8,
     "ablation": 10,
     "comparison": 10,
     "tables": 11,

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from segablate import __version__
-from segablate.cli import checkpoints, compare, evaluate, runs
+from segablate.cli import checkpoints, compare, evaluate, runs, train_edges
 from segablate.cli.options import expanded
 
 app = typer.Typer(
@@ -38,4 +38,5 @@ app.command("evaluate")(expanded(evaluate.evaluate))
 app.command("compare")(expanded(compare.compare))
 app.command("show")(expanded(runs.show))
 app.command("runs")(expanded(runs.runs))
+app.command("train-edges")(expanded(train_edges.train_edges))
 app.add_typer(checkpoints.app, name="checkpoints")
