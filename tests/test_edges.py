@@ -83,7 +83,7 @@ def test_masks_without_labels_are_refused(toy):
 
     for path in (toy / "labels/val").iterdir():
         cv2.imwrite(str(path), np.full((24, 32), IGNORE, np.uint8))
-    with pytest.raises(DatasetError, match="no mask of split 'val' .* holds a label"):
+    with pytest.raises(DatasetError, match=r"no mask of split 'val' .* holds a label"):
         train_edge_network(open_dataset(f"folder:{toy}"), QUICK)
 
 

@@ -63,7 +63,7 @@ class Softmax:
         self.logits = logits
         self.total = logits.double().logsumexp(1, keepdim=True)  # N 1 H W
         self.largest = logits.argmax(1, keepdim=True)
-        others = logits.double().scatter_(1, self.largest, -torch.inf).logsumexp(1, keepdim=True)
+        others = logits.double().scatter(1, self.largest, -torch.inf).logsumexp(1, keepdim=True)
         self.log_rest = others - self.total  # ln(1 - p) of the largest class
         self.shared = torch.zeros_like(self.total)
         self.mistaken = torch.zeros_like(self.total)
