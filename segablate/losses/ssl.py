@@ -13,6 +13,7 @@ from segablate.ranges import Choice, Range
 @loss(
     paper="Zhao et al., Correlation Maximized Structural Similarity Loss for Semantic Segmentation, arXiv:1910.08711",
     objective="0.5*bce + 0.5*ssl",
+    exceptions={"scope": "an image counts as much as it has selected pixels; scope says only what is compared with"},
 )
 def ssl(
     logits: Logits,
