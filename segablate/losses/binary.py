@@ -14,8 +14,14 @@ from torch import Tensor
 class Binary(Protocol):
     """What :class:`Logistic` and :class:`Softmax` offer, both made of logits N C H W."""
 
+    logits: Tensor
+
     def probability(self, classes: slice) -> Tensor:
         """p."""
+        ...
+
+    def complement(self, classes: slice) -> Tensor:
+        """1 - p, exact where p is almost 1."""
         ...
 
     def entropy(self, classes: slice, target: Tensor) -> Tensor:
@@ -39,6 +45,9 @@ class Logistic:
 
     def probability(self, classes: slice) -> Tensor:
         return self.logits[:, classes].double().sigmoid()
+
+    def complement(self, classes: slice) -> Tensor:
+        return (-self.logits[:, classes].double()).sigmoid()
 
     def entropy(self, classes: slice, target: Tensor) -> Tensor:
         return F.softplus((1 - 2 * target) * self.logits[:, classes])
@@ -70,6 +79,9 @@ class Softmax:
 
     def probability(self, classes: slice) -> Tensor:
         return self._log_probability(classes).exp()
+
+    def complement(self, classes: slice) -> Tensor:
+        return self.log_rest.exp().where(self._is_largest(classes), 1 - self.probability(classes))
 
     def entropy(self, classes: slice, target: Tensor) -> Tensor:
         log_probability = self._log_probability(classes)
