@@ -39,18 +39,19 @@ def _predicted_boundary(logits: Tensor, budget: float) -> Tensor:
     down = F.pad(_divergence(maps[:, :-1], maps[:, 1:]), (0, 0, 0, 1))
     right = F.pad(_divergence(maps[:, :, :-1], maps[:, :, 1:]), (0, 1))
     difference, threshold = down + right, 1e-5
-    while (difference > threshold).sum() > budget * height * width:
+    while (seeds := (difference > threshold).float()).sum() > budget * height * width:
         threshold *= 1.2
-    seeds = (difference > threshold).float().unsqueeze(1)
-    return F.conv2d(seeds, torch.ones(1, 1, 3, 3, device=logits.device), padding=1)[:, 0] > 0
+    return F.conv2d(seeds.unsqueeze(1), torch.ones(1, 1, 3, 3, device=logits.device), padding=1)[:, 0] > 0
 
 
 def _floored_distance(labels: np.ndarray) -> Tensor:
     boundary = labels == IGNORE
     boundary[:-1] |= labels[:-1] != labels[1:]
     boundary[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    distance = distance_transform_edt(~boundary)
-    return torch.from_numpy(np.maximum(np.floor(distance - 1), 0)).float()
+    outside = distance_transform_edt(~boundary) * ~boundary
+    inside = (distance_transform_edt(boundary) - 1) * boundary  # the authors make it, and clip it away
+    signed = outside - inside
+    return torch.from_numpy(np.where(boundary, 0, np.maximum(np.floor(signed - 1), 0))).float()
 
 
 def lal(

@@ -189,8 +189,7 @@ def test_facts_and_sums():
 def test_many_pixels_are_gathered_in_parts(monkeypatch):
     logits, labels = blobs(2, 4, 24, 24)
     whole = gradient_of(abl, logits, labels, budget=0.1, detach=False)
-    monkeypatch.setattr("segablate.losses.directions._VALUES", 1000)
-    monkeypatch.setattr("segablate.losses.predicted_boundary._VALUES", {True: 500})
+    monkeypatch.setattr("segablate.losses.predicted_boundary._CACHED", 500)
     torch.testing.assert_close(gradient_of(abl, logits, labels, budget=0.1, detach=False), whole)
 
 

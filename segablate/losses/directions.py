@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from segablate.losses.predicted_boundary import values_at_once
+
 OFFSETS = ((1, 0), (-1, 0), (0, -1), (0, 1), (-1, 1), (1, 1), (-1, -1), (1, -1))
 """Down and right, in the order in which ties between directions are settled (that of the authors' code)."""
-
-_VALUES = 1 << 22
-"""Probabilities that are gathered at once: a bound on memory, beyond which nothing is gained."""
 
 
 class Pixels(NamedTuple):
@@ -45,7 +44,7 @@ class Directions(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float64, device=logits.device)
         places: list[Pixels] = []
         slopes: list[Tensor] = []
-        for part in _parts(len(target), 9 * logits.shape[1]):
+        for part in _parts(len(target), values_at_once(logits.device) // (9 * logits.shape[1])):
             here = Pixels(*(index[part] for index in pixels))
             around = _neighbours(here, logits.shape[2:])
             centre = _gather(logits, here).log_softmax(1)
@@ -80,9 +79,9 @@ class Directions(torch.autograd.Function):
         return gradient, *[None] * 6
 
 
-def _parts(count: int, values: int) -> Iterator[slice]:
-    """The pixels in a few runs, `values` numbers being gathered for each."""
-    length = max(_VALUES // values, 1)
+def _parts(count: int, length: int) -> Iterator[slice]:
+    """The pixels in runs of that length."""
+    length = max(length, 1)
     yield from (slice(start, start + length) for start in range(0, count, length))
 
 

@@ -9,8 +9,16 @@ from torch import Tensor
 FIRST, FACTOR = 1e-5, 1.2
 """The thresholds that are tried: 1e-5, 1.2e-5, 1.44e-5, ..."""
 
-_VALUES = {True: 1 << 17, False: 1 << 26}
-"""Probabilities that are made at once: on a CPU (True) few enough for its cache, elsewhere to keep the device busy."""
+_CACHED = 1 << 17
+"""Probabilities that are made at once on a CPU, a thread: few enough for its cache."""
+
+_AT_ONCE = 1 << 26
+"""The same elsewhere: a bound on memory."""
+
+
+def values_at_once(device: torch.device) -> int:
+    """How many probabilities to make at once."""
+    return torch.get_num_threads() * _CACHED if device.type == "cpu" else _AT_ONCE
 
 
 def divergences(logits: Tensor) -> Tensor:
@@ -19,15 +27,16 @@ def divergences(logits: Tensor) -> Tensor:
     `logits`: N C H W. A few rows at a time, so that nothing as large as the logits is made.
     """
     images, classes, height, width = logits.shape
-    total = logits.new_zeros(images, height, width)
-    rows = max(_VALUES[logits.device.type == "cpu"] // (images * classes * width), 1)
+    total = logits.new_empty(images, height, width)
+    rows = max(values_at_once(logits.device) // (images * classes * width), 1)
     for start in range(0, height, rows):
         block = logits[:, :, start : start + rows + 1].log_softmax(1)  # one row more, to look down at
-        here, probability = block[:, :, :rows], block[:, :, :rows].exp()
-        right = (probability[..., :-1] * (here[..., :-1] - here[..., 1:])).sum(1)
-        down = (probability[:, :, : block.shape[2] - 1] * (here[:, :, : block.shape[2] - 1] - block[:, :, 1:])).sum(1)
-        total[:, start : start + down.shape[1]] += down
-        total[:, start : start + right.shape[1], :-1] += right
+        here = block[:, :, : min(rows, height - start)]
+        change = torch.zeros_like(here)
+        change[..., :-1] = here[..., :-1] - here[..., 1:]
+        below = block[:, :, 1:]
+        change[:, :, : below.shape[2]] += here[:, :, : below.shape[2]] - below
+        total[:, start : start + rows] = change.mul_(here.exp()).sum(1)
     return total
 
 
