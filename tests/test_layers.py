@@ -37,6 +37,7 @@ LAYERS = {
     "gradients": 6,
     "measures": 7,
     "evaluation": 8,
+    "edges": 8,
     "ablation": 10,
     "comparison": 10,
     "tables": 11,
