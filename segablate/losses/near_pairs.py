@@ -6,6 +6,7 @@ Every pair is visited once, from the one of its two pixels that lies before the 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -72,7 +73,7 @@ class NearDisagreement(torch.autograd.Function):
                 exponent = squared / (2 * sigma_xy**2)
                 if exponent > NEGLIGIBLE:
                     continue
-                kernel = torch.stack([weight * _alike(maps, here, there) for weight, maps in weighted]).sum(0)
+                kernel = reduce(torch.add, (weight * _alike(maps, here, there) for weight, maps in weighted))
                 kernel = kernel.mul_(math.exp(-exponent)).mul_(region[here]).mul_(region[there])
                 pairs += 2 * kernel.sum(dtype=torch.float64)
                 unlike[image][here].addcmul_(kernel, others[image][there])
@@ -90,6 +91,10 @@ class NearDisagreement(torch.autograd.Function):
 
 def _alike(maps: Tensor, here: Cut, there: Cut) -> Tensor:
     """exp(-½ |f_i - f_j|²) for every pair, 1 h w."""
-    parts = zip(maps[here].split(CHANNELS), maps[there].split(CHANNELS), strict=True)
-    squares = [F.mse_loss(a, b, reduction="none").sum(0, keepdim=True) for a, b in parts]
-    return torch.stack(squares).sum(0).div_(-2).exp_()
+    ours, theirs = maps[here], maps[there]
+    squared = torch.zeros_like(ours[:1])
+    difference = torch.empty_like(ours[:CHANNELS])
+    for a, b in zip(ours.split(CHANNELS), theirs.split(CHANNELS), strict=True):
+        part = torch.sub(a, b, out=difference[: len(a)])
+        squared += part.square_().sum(0, keepdim=True)
+    return squared.div_(-2).exp_()
