@@ -38,6 +38,8 @@ class ImageRecord:
 
     - `table`: (C+1, C+1) int64 confusion counts; `boundary`: its boundary distances, where they were asked for.
     - `values`: one float64 for each loss; nan where it is undefined.
+    - `probed`: arrays of whatever else was asked for, see :data:`segablate.evaluation.Probe`.
+    - `alternative`: as `table`, of :attr:`Output.alternative`; a run does not keep it.
     """
 
     index: int
@@ -47,6 +49,8 @@ class ImageRecord:
     table: np.ndarray
     values: Mapping[str, float] = field(default_factory=dict)
     boundary: BoundaryCounts | None = None
+    alternative: np.ndarray | None = None
+    probed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Evaluation:
     - `labels`: the label set; `names`, `sizes` (N, 2) and `label_hashes`: the images, in the dataset's order.
     - `confusion`, `boundary`, `values` (each (N,) float64, nan where undefined): what was measured.
     - `facts`: what was run, as plain values: checkpoint, dataset, options, versions.
+    - `probed`: what else was asked for, stacked over images, (N, ...); a saved evaluation does not keep it.
     """
 
     labels: LabelSet
@@ -76,6 +81,7 @@ class Evaluation:
     facts: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    probed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -91,7 +97,7 @@ class Evaluation:
 def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Evaluation:
     """Put per-image records, in any order, together in the dataset's order; `rest`: facts, notes, skipped."""
     records = sorted(records, key=lambda record: record.index)
-    losses = records[0].values if records else {}
+    losses, probed = (records[0].values, records[0].probed) if records else ({}, {})
     boundaries = [record.boundary for record in records if record.boundary is not None]
     return Evaluation(
         labels,
@@ -101,6 +107,7 @@ def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Ev
         Confusion.from_dense([record.table for record in records], len(labels)),
         {loss: np.array([record.values[loss] for record in records], np.float64) for loss in losses},
         merge(boundaries) if boundaries else None,
+        probed={name: np.stack([record.probed[name] for record in records]) for name in probed},
         **rest,
     )
 
@@ -124,14 +131,36 @@ def save_run(run: Evaluation, path: Path, summary: str) -> None:
         write_atomically(folder / "run.json", json.dumps(sealed(described), indent=1))
 
 
+def save_report(
+    kind: str, report: Mapping[str, Any], facts: Mapping[str, Any], path: Path, **arrays: np.ndarray
+) -> None:
+    """Write a run of another kind: its report as plain values, and the arrays it rests on; atomically."""
+    refuse_existing(path)
+    text = json.dumps(report, indent=1)
+    contents: dict[str, bytes] = {"report.json": text.encode()}
+    if arrays:
+        buffer = BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        contents["values.npz"] = buffer.getvalue()
+    files = {name: _sha256(data) for name, data in contents.items()}
+    described = {"format": FORMAT, "kind": kind, "facts": facts, "files": files}
+    with atomic_folder(path) as folder:
+        for name, data in contents.items():
+            write_atomically(folder / name, data)
+        write_atomically(folder / "run.json", json.dumps(sealed(described), indent=1))
+
+
+def load_report(path: Path) -> dict[str, Any]:
+    """The report of a run of another kind. RunError when it is damaged or newer."""
+    described = read_description(path)
+    _check_files(path, described)
+    return json.loads((path / "report.json").read_text(encoding="utf-8"))
+
+
 def load_run(path: Path) -> Evaluation:
     """Read a run folder back. RunError when it is no run, damaged, of another kind or of a newer format."""
     described = read_description(path, "evaluation")
-    for name, expected in described["files"].items():
-        if not (path / name).is_file():
-            raise RunError(f"{path} is damaged: {name} is missing; evaluate again")
-        if _sha256((path / name).read_bytes()) != expected:
-            raise RunError(f"{path} is damaged: {name} has been changed since it was written; evaluate again")
+    _check_files(path, described)
     with np.load(path / "counts.npz", allow_pickle=False) as arrays:
         return _from_arrays(dict(arrays), described)
 
@@ -153,6 +182,14 @@ def read_description(path: Path, kind: str | None = None) -> dict[str, Any]:
     if kind is not None and described["kind"] != kind:
         raise RunError(f"{path} is a saved {described['kind']}, not an {kind}")
     return described
+
+
+def _check_files(path: Path, described: Mapping[str, Any]) -> None:
+    for name, expected in described["files"].items():
+        if not (path / name).is_file():
+            raise RunError(f"{path} is damaged: {name} is missing; evaluate again")
+        if _sha256((path / name).read_bytes()) != expected:
+            raise RunError(f"{path} is damaged: {name} has been changed since it was written; evaluate again")
 
 
 def is_run(path: Path) -> bool:

@@ -4,7 +4,7 @@ Arrays on the host are numpy, so that label maps can be evaluated without torch.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -61,10 +61,28 @@ class Output:
     - `kind`: what the scores are.
     - `predicted`: N, H, W uint8 class indices of the dataset on the host, where there are no scores; a value that is
       no class lies outside the label set.
+    - `alternative`: N, H, W uint8, as `predicted`: the files read in another encoding, where one fits all values.
     - `features`: N, D, h, w input of the network's last convolution, where there is one.
     """
 
     kind: Kind | Literal["labels"]
     scores: "Tensor | None" = None
     predicted: np.ndarray | None = None
+    alternative: np.ndarray | None = None
     features: "Tensor | None" = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One image as losses see it: the output of a checkpoint, its classes first, and what lies beside it.
+
+    - `logits`: 1, K, H, W float; the first `classes` channels are the classes of the dataset.
+    - `labels`: 1, H, W int64, 255 void; `label_map`: the same on the host, H, W uint8.
+    - `inputs`: what losses may take beyond these, by name: `image` (1, 3, H, W float, 0..255), `features`, `edge_net`.
+    """
+
+    logits: "Tensor"
+    labels: "Tensor"
+    label_map: np.ndarray
+    classes: int
+    inputs: dict[str, Any]

@@ -1,28 +1,34 @@
 """Checkpoints, by where they come from: ``open_checkpoint("card.yaml")``.
 
-===============================================  ======================================================================
-specification                                    what it is
-===============================================  ======================================================================
-``FILE.safetensors``                             the project's own files, which say what they are
-``python:PACKAGE.MODULE:FACTORY(...)@WEIGHTS``   anybody's network with a state dict
-``python:PATH/FILE.py:FACTORY(...)@WEIGHTS``     the same, from a file
-``CARD.yaml``                                    a checkpoint card: one of the others, with all that it needs said
-``sample:NAME``                                  the checkpoints that come with the package (ce, weighted)
-===============================================  ======================================================================
-
-Each source is one file here, with ``open_source(rest, loading)``.
+Each source is one file here, with ``open_source(rest, loading)``. The first line of its docstring says what it is and,
+after a colon, how a specification is written; ``segablate checkpoints list`` shows it.
 """
 
+import ast
+import re
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import NamedTuple
+
+import numpy as np
 
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
-from segablate.errors import CheckpointError, did_you_mean
+from segablate.errors import CheckpointError, SegablateError, did_you_mean
+from segablate.samples import Batch, Sample
 
-__all__ = ["Loading", "Segmenter", "Source", "checkpoint_sources", "open_checkpoint"]
+__all__ = [
+    "Described",
+    "Loading",
+    "Segmenter",
+    "Source",
+    "checkpoint_sources",
+    "count_outputs",
+    "described_sources",
+    "open_checkpoint",
+]
 
-_PARTS = {"inference", "network", "preprocessing", "segmenter"}
+_PARTS = {"inference", "network", "prediction_files", "preprocessing", "score_files", "segmenter"}
 _BY_SUFFIX = {".yaml": "card", ".yml": "card", ".safetensors": "native"}
 
 
@@ -31,15 +37,35 @@ def checkpoint_sources() -> list[str]:
     return sorted(module.name for module in iter_modules(__path__) if module.name not in _PARTS)
 
 
+class Described(NamedTuple):
+    """A source in words: how a specification is written, and what it is."""
+
+    form: str
+    what: str
+
+
+def described_sources() -> dict[str, Described]:
+    """Every source by name, read off the first line of its docstring without importing it."""
+    found = {}
+    for name in checkpoint_sources():
+        tree = ast.parse(Path(__path__[0], f"{name}.py").read_text(encoding="utf-8"))
+        line = (ast.get_docstring(tree) or "").partition("\n")[0]
+        what, form = re.fullmatch(r"(.+?): (``.+)\.", line).groups()  # type: ignore[union-attr]
+        found[name] = Described(form.replace("``", ""), what.replace("``", ""))
+    return found
+
+
 def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
     """Load a checkpoint onto its device. Raises CheckpointError or DeviceError in one line that says what to do."""
     source, _, rest = spec.partition(":")
     loading = loading or Loading()
-    if source in checkpoint_sources() and rest:
+    if source in checkpoint_sources():
+        if not rest:
+            raise CheckpointError(f"{spec!r} names nothing; write {described_sources()[source].form}")
         return import_module(f"segablate.checkpoints.{source}").open_source(rest, loading)
-    path = Path(spec).expanduser()
+    path = loading.located(spec)
     if path.suffix in _BY_SUFFIX:
-        return import_module(f"segablate.checkpoints.{_BY_SUFFIX[path.suffix]}").open_source(str(path), loading)
+        return import_module(f"segablate.checkpoints.{_BY_SUFFIX[path.suffix]}").open_source(spec, loading)
     if path.is_dir():
         raise CheckpointError(f"{spec} is a folder; if it holds predicted label maps, write predictions:{spec}")
     if path.is_file():
@@ -51,3 +77,15 @@ def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
         near = did_you_mean(source, checkpoint_sources())
         raise CheckpointError(f"no checkpoint source is called {source!r}{near}")
     raise CheckpointError(f"{spec}: there is no such file; give a checkpoint file, a card or SOURCE:...")
+
+
+def count_outputs(segmenter: Segmenter) -> int | None:
+    """How many outputs a network has, by a run on a grey image of 256x256; None where that does not tell."""
+    if segmenter.on_host:
+        return None
+    grey = np.full((256, 256, 3), 128, np.uint8)
+    try:
+        scores = segmenter(Batch((Sample(0, "grey", grey, grey[..., 0], ""),))).scores
+    except SegablateError:
+        return None
+    return None if scores is None else scores.shape[1]

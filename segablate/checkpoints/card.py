@@ -1,58 +1,43 @@
-"""A checkpoint card: a YAML file that says all that is needed to run a checkpoint as it was trained.
+"""A YAML file that says all that is needed to run a checkpoint as it was trained: ``CARD.yaml``.
 
 ::
 
     source: python:espnet.py:espnet(num_classes=12)   # or any other source; paths are relative to the card
-    weights: espnet.pth
+    weights: espnet.pth                               # of a python: source
     preprocessing: {channels: bgr, scale: 1, mean: [110.3, 108.4, 105.0], std: [72.1, 72.7, 69.9], divisor: 255}
     output: softmax                                   # softmax, sigmoid or probabilities
+    inference: {window: 512, stride: 341, flip: true} # optional: sliding windows, mirrored images
     classes: [sky, building, ..., void]               # names of the outputs, in order
     class_map: {void: null}                           # optional: checkpoint class -> dataset class, or null
     key: model_state_dict                             # optional: where the weights are in the file
     strip_prefix: module.                             # optional
 """
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segablate.checkpoints import python
+from segablate.checkpoints import Loading, Segmenter, open_checkpoint, python
+from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.preprocessing import Preprocessing
-from segablate.checkpoints.segmenter import Loading, Segmenter
 from segablate.errors import CheckpointError, at, did_you_mean
 from segablate.files import write_atomically
 
-KEYS = ("source", "weights", "preprocessing", "output", "classes", "class_map", "key", "strip_prefix")
+KEYS = ("source", "weights", "preprocessing", "output", "inference", "classes", "class_map", "key", "strip_prefix")
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
-    """Load what a card describes; the command line's `loading` overrides the card."""
-    path = Path(place)
+    """Open the source that a card names, as the card says; the command line's `loading` overrides the card."""
+    path = loading.located(place)
     card = read_card(path)
     with at(path):
-        preprocessing = Preprocessing.parse(card.get("preprocessing") or {})
-        spec = _located(card, path.parent)
-    merged = replace(
-        loading,
-        key=loading.key or card.get("key"),
-        strip_prefix=loading.strip_prefix or card.get("strip_prefix"),
-    )
-    classes = tuple(map(str, card["classes"])) if card.get("classes") else None
-    network = python.open_python(
-        spec,
-        merged,
-        preprocessing,
-        str(card.get("output", "softmax")),
-        classes=classes,
-        class_map=card.get("class_map"),
-    )
-    source = replace(
-        network.source,
-        spec=place,
-        files=(path, *network.source.files),
-        facts={"card of": str(spec), **network.source.facts},
-    )
-    return replace(network, source=source)  # type: ignore[type-var]
+        spec = _specification(card)
+        said = _said(card, path.parent)
+    opened = open_checkpoint(spec, loading.over(said))
+    facts = {"card of": spec, **opened.source.facts}
+    source = replace(opened.source, spec=place, files=(path, *opened.source.files), facts=facts)
+    return replace(opened, source=source)  # type: ignore[type-var]
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -75,18 +60,16 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def write_card(path: Path, spec: str, outputs: int | None = None) -> None:
-    """Write a first card for a ``python:`` specification, to be corrected by the person who knows."""
-    parts = python.parse_spec(spec.removeprefix("python:"))
+    """Write a first card for a specification, to be corrected by the person who knows."""
     if path.exists():
         raise CheckpointError(f"{path} is there already; choose another --out, or remove it")
-    names = "".join(f"  - class{index}\n" for index in range(outputs or 0)) or "  []\n"
-    write_atomically(path, _FIRST.format(source=parts, weights=parts.weights or "weights.pth", names=names))
+    many = f" (there are {outputs})" if outputs else ""
+    write_atomically(path, _FIRST.format(source="\n".join(_source_lines(spec, path.parent)), outputs=many))
 
 
 _FIRST = """\
 # A checkpoint card. Paths are relative to this file. What is wrong here shows as a score near chance.
-source: {source}
-weights: {weights}
+{source}
 
 # x = ((pixels 0..255 in this channel order * scale) - mean) / std / divisor; these are ImageNet's constants.
 preprocessing:
@@ -100,30 +83,69 @@ preprocessing:
 
 output: softmax            # what the network gives: softmax or sigmoid logits, or probabilities
 
-# Names of the outputs, in order; where the dataset has them in another order, they are matched by name.
-classes:
-{names}
+inference:
+  window: null             # side, or [height, width], of a sliding window, where it was tested in windows
+  stride: null             # two thirds of the window where null
+  flip: false              # also run on the mirrored image, logits averaged
+
+# Names of the outputs{outputs}, in order, as in [road, car]; null: the classes of the dataset, in its order.
+classes: null
 class_map: null            # where the names differ: {{checkpoint class: dataset class, other: null}}
 """
 
 
-def _located(card: dict[str, Any], folder: Path) -> python.PythonSpec:
-    """The specification with paths seen from the working directory."""
-    source = card["source"]
-    if not source.startswith("python:"):
-        raise CheckpointError(f"source is {source!r}; expected python:package.module:factory(...)")
-    spec = python.parse_spec(source.removeprefix("python:"))
-    module = str(folder / Path(spec.module).expanduser()) if spec.module.endswith(".py") else spec.module
-    weights = card.get("weights") or spec.weights
-    return replace(spec, module=module, weights=str(folder / Path(weights).expanduser()) if weights else None)
+def _source_lines(spec: str, folder: Path) -> list[str]:
+    """The source and weights of a specification, with paths seen from the card's folder."""
+
+    def moved(place: str) -> str:
+        given = Path(place).expanduser()
+        return str(given) if given.is_absolute() else Path(os.path.relpath(given, folder)).as_posix()
+
+    source, _, rest = spec.partition(":")
+    if source == "python":
+        parts = python.parse_spec(rest)
+        parts = replace(parts, module=moved(parts.module)) if parts.module.endswith(".py") else parts
+        return [f"source: {parts}", f"weights: {moved(parts.weights) if parts.weights else 'weights.pth'}"]
+    return [f"source: {spec if source == 'sample' else f'{source}:{moved(rest)}' if rest else moved(spec)}"]
+
+
+def _specification(card: dict[str, Any]) -> str:
+    """What a card names, as one would write it on the command line from the card's folder."""
+    spec, weights = card["source"].strip(), card.get("weights")
+    if spec.startswith("card:") or Path(spec).suffix in (".yaml", ".yml"):
+        raise CheckpointError(f"source is {spec!r}, another card; name the checkpoint itself")
+    if not weights:
+        return spec
+    if not spec.startswith("python:") or python.parse_spec(spec.removeprefix("python:")).weights:
+        raise CheckpointError(f"weights is {str(weights)!r}, but source {spec!r} says already where they are; drop one")
+    return f"{spec}@{weights}"
+
+
+def _said(card: dict[str, Any], folder: Path) -> Loading:
+    """The options that a card states; CheckpointError for values of the wrong form."""
+    Preprocessing.parse(card.get("preprocessing") or {})
+    inference = Inference.parse(card.get("inference") or {})
+    return Loading(
+        preprocessing=card.get("preprocessing") or {},
+        key=card.get("key"),
+        strip_prefix=card.get("strip_prefix"),
+        output=card.get("output"),
+        classes=tuple(map(str, card["classes"])) if card.get("classes") else None,
+        class_map=card.get("class_map"),
+        window=inference.window,
+        stride=inference.stride,
+        flip=inference.flip,
+        folder=folder,
+    )
 
 
 def _check(card: dict[str, Any]) -> None:
     for key in card:
         if key not in KEYS:
             raise CheckpointError(f"has an unknown entry {key!r}{did_you_mean(str(key), KEYS)}")
-    if not isinstance(card.get("preprocessing") or {}, dict):
-        raise CheckpointError("preprocessing must be a mapping, as in {channels: bgr, scale: 1}")
+    for key, example in (("preprocessing", "{channels: bgr, scale: 1}"), ("inference", "{window: 512, flip: true}")):
+        if not isinstance(card.get(key) or {}, dict):
+            raise CheckpointError(f"{key} must be a mapping, as in {example}")
     if not isinstance(card.get("classes") or [], list):
         raise CheckpointError("classes must be a list of names")
     if not isinstance(card.get("class_map") or {}, dict):

@@ -1,4 +1,4 @@
-"""The project's own checkpoints: a safetensors file whose metadata says architecture, classes and preprocessing.
+"""The project's own files, which say architecture, classes and preprocessing: ``FILE.safetensors``.
 
 The metadata key ``segablate`` holds JSON::
 
@@ -28,7 +28,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     from segablate.networks import get_network
     from segablate.weights import load_strictly, read_weights
 
-    path = Path(place)
+    path = loading.located(place)
     described = read_description(path)
     with at(path):
         try:
@@ -44,10 +44,10 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     return prepared(
         module,
         Source(place, (path,), facts, notes or ()),
+        loading,
         Preprocessing.parse(described["preprocessing"]),
         described["output"],
-        loading,
-        classes=tuple(described["classes"]),
+        tuple(described["classes"]),
     )
 
 

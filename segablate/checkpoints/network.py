@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.preprocessing import Preprocessing
-from segablate.checkpoints.segmenter import Loading, Source
-from segablate.errors import CheckpointError, DeviceError
+from segablate.checkpoints.segmenter import Loading, OnError, Source
+from segablate.datasets.dataset import Dataset
+from segablate.errors import CheckpointError, DeviceError, thousands
 from segablate.runtime import Precision, autocast, describe, exact_arithmetic, resolve_device
 from segablate.samples import Batch, Kind, Output
 
@@ -24,6 +26,7 @@ class Network:
     - `module`: gives N, K, h, w for N, 3, H, W: a tensor, a dictionary with "out" or "logits", or a list whose first
       entry is taken.
     - `kind`: what it gives; one output channel is read as the score of the second of two classes.
+    - `inference`: windows and flips.
     """
 
     module: nn.Module
@@ -32,49 +35,71 @@ class Network:
     kind: Kind = "softmax"
     classes: tuple[str, ...] | None = None
     class_map: Mapping[str, str | None] | None = None
+    inference: Inference = field(default_factory=Inference)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: Precision = "fp32"
     keep_features: bool = False
     on_host: bool = False
+    needs_images: bool = True
+
+    def __post_init__(self) -> None:
+        """Raises CheckpointError where features are asked for that would be those of one window."""
+        if self.keep_features and not self.inference.plain:
+            raise CheckpointError("features are those of one pass over the whole image; leave out --window and --flip")
+
+    def for_dataset(self, dataset: Dataset, on_error: OnError) -> "Network":
+        """A network runs on any images."""
+        return self
 
     @torch.inference_mode()
     def __call__(self, batch: Batch) -> Output:
         """Scores N, K, H, W float32 on the device. Raises CheckpointError when the network fails on the images."""
         images = torch.from_numpy(batch.images).to(self.device)
+        # On the CPU one image at a time: a batch saves nothing there, and may round differently.
+        parts = images.split(1) if self.device.type == "cpu" else (images,)
         try:
-            # On the CPU one image at a time: a batch saves nothing there, and may round differently.
-            parts = images.split(1) if self.device.type == "cpu" else (images,)
             outputs = [self._forward(part) for part in parts]
+            features = [features for _, features in outputs if features is not None]
+            return Output(self.kind, _joined([s for s, _ in outputs]), features=_joined(features) if features else None)
         except torch.OutOfMemoryError:
             raise DeviceError(
-                f"{self.device} has not enough memory for {len(images)} images of {_size(images)}; "
-                f"use a smaller --batch-size, or --window"
+                f"{self.device} has not enough memory for {len(images)} images of "
+                f"{images.shape[2]}x{images.shape[1]}; use a smaller --batch-size, or --window"
             ) from None
-        except RuntimeError as error:
-            raise CheckpointError(_failure(self.source.spec, images, error)) from error
-        scores = torch.cat([scores for scores, _ in outputs])
-        features = [features for _, features in outputs if features is not None]
-        return Output(self.kind, scores, features=torch.cat(features) if features else None)
 
     def _forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Scores at the size of the images, and the features where they are kept, of N, H, W, 3 uint8 images."""
         size = (images.shape[1], images.shape[2])
         pixels = self.preprocessing(images)
-        with autocast(self.device, self.precision), _LastConvolution(self.module, self.keep_features) as features:
-            output = self.module(pixels)
-        scores = _two_channels(choose_scores(output).float(), self.kind)
         unpadded = self.preprocessing.unpadded(size)
-        scores = _cut(scores, pixels.shape[-2:], unpadded)
+        with autocast(self.device, self.precision), _LastConvolution(self.module, self.keep_features) as features:
+            scores = self.inference(self._run, pixels, unpadded)
+        scores = two_channels(scores, self.kind)
         if scores.shape[-2:] != size:
             scores = functional.interpolate(scores, size, mode="bilinear", align_corners=False)
         kept = features.inputs
         return scores, None if kept is None else _cut(kept.float(), pixels.shape[-2:], unpadded)
 
+    def _run(self, pixels: Tensor) -> Tensor:
+        """The module's scores, at its resolution. The module is not ours: whatever it raises is the user's to see."""
+        try:
+            output = self.module(pixels)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            raise CheckpointError(_failure(self.source.spec, pixels, error)) from error
+        return choose_scores(output).float()
+
 
 def prepared(
-    module: nn.Module, source: Source, preprocessing: Preprocessing, kind: str, loading: Loading, **names: Any
+    module: nn.Module,
+    source: Source,
+    loading: Loading,
+    preprocessing: Preprocessing = Preprocessing(),  # noqa: B008, a frozen value
+    kind: str = "softmax",
+    classes: tuple[str, ...] | None = None,
 ) -> Network:
-    """The module on its device, in evaluation mode, with the overrides of `loading`; `names`: classes, class_map."""
+    """The module on its device, in evaluation mode: what the checkpoint says of itself, overridden by `loading`."""
     device = resolve_device(loading.device)
     exact_arithmetic(device)
     autocast(device, loading.precision)  # an impossible precision is refused before anything runs
@@ -82,21 +107,25 @@ def prepared(
     if kind not in KINDS:
         raise CheckpointError(f"output is {kind!r}, but must be softmax, sigmoid or probabilities")
     preprocessing = Preprocessing.parse(loading.preprocessing, preprocessing)
-    parameters = sum(parameter.numel() for parameter in module.parameters())
+    inference = Inference.parse({"window": loading.window, "stride": loading.stride, "flip": loading.flip})
     facts = {
         **source.facts,
-        "parameters": f"{parameters:,}".replace(",", " "),
+        "parameters": thousands(sum(parameter.numel() for parameter in module.parameters())),
         "preprocessing": str(preprocessing),
         "output": kind,
+        "inference": inference.describe(kind),
         "device": f"{describe(device)}, {loading.precision}",
     }
+    for parameter in module.parameters():  # one by one: a TorchScript module has no requires_grad_
+        parameter.requires_grad_(False)
     return Network(
-        module.to(device).eval().requires_grad_(False),
+        module.to(device).eval(),
         preprocessing,
         replace(source, facts=facts),
         kind,
-        loading.classes or names.get("classes"),
-        loading.class_map or names.get("class_map"),
+        loading.classes or classes,
+        loading.class_map,
+        inference,
         device,
         loading.precision,
     )
@@ -122,7 +151,7 @@ def choose_scores(output: Any) -> Tensor:
     return chosen
 
 
-def _two_channels(scores: Tensor, kind: Kind) -> Tensor:
+def two_channels(scores: Tensor, kind: Kind) -> Tensor:
     """One channel for two classes becomes both: log σ(−z), log σ(z), or 1 − p, p."""
     if scores.shape[1] != 1:
         return scores
@@ -162,15 +191,16 @@ class _LastConvolution:
         self.inputs = inputs[0]
 
 
-def _size(images: Tensor) -> str:
-    return f"{images.shape[2]}x{images.shape[1]}"
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Along the batch; a single part is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _failure(spec: str, images: Tensor, error: RuntimeError) -> str:
+def _failure(spec: str, pixels: Tensor, error: Exception) -> str:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     remedy = (
         "; if its sides must divide by 32, pass --pad-to-multiple 32"
         if "size" in reason.lower() or "shape" in reason.lower()
         else ""
     )
-    return f"{spec} fails on images of {_size(images)}: {reason}{remedy}"
+    return f"{spec} fails on images of {pixels.shape[3]}x{pixels.shape[2]}: {reason}{remedy}"

@@ -1,5 +1,6 @@
-"""Anybody's network: ``python:package.module:factory(num_classes=12)@weights.pth``.
+"""Anybody's network with a state dict: ``python:MODULE:FACTORY(...)@FILE``.
 
+As in ``python:nets.unet:unet(num_classes=12)@weights.pth`` or ``python:nets/unet.py:unet(num_classes=12)@weights.pth``.
 The module is a dotted name, found from the working directory too, or the path of a ``.py`` file. The factory is called
 with literal arguments and returns a ``torch.nn.Module``. The weights are a state dict, see :mod:`segablate.weights`.
 """
@@ -11,12 +12,11 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.errors import CheckpointError, did_you_mean
 
@@ -46,30 +46,22 @@ def parse_spec(text: str) -> PythonSpec:
 
 def open_source(text: str, loading: Loading) -> Segmenter:
     """Build the network and load its weights strictly, with the default preprocessing and what `loading` overrides."""
-    return open_python(parse_spec(text), loading)
-
-
-def open_python(
-    spec: PythonSpec,
-    loading: Loading,
-    preprocessing: Preprocessing = Preprocessing(),  # noqa: B008, a frozen value
-    output: str = "softmax",
-    **names: Any,
-) -> Segmenter:
-    """As :func:`open_source`, with what a card says besides; `names`: classes and class_map."""
     from segablate.checkpoints.network import prepared
     from segablate.weights import load_strictly, read_weights, state_dict
 
+    spec = parse_spec(text)
     if spec.weights is None:
         raise CheckpointError(f"{spec} names no weights; add @FILE, as in {spec}@weights.pth")
-    path = Path(spec.weights).expanduser()
+    path = loading.located(spec.weights)
     weights = read_weights(path, key=loading.key)
+    files = (path,)
+    if spec.module.endswith(".py"):
+        spec = replace(spec, module=str(loading.located(spec.module)))
+        files = (path, Path(spec.module))
     module = build(spec)
     tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
     notes = load_strictly(module, tensors, str(path))
-    files = (path, *([Path(spec.module)] if spec.module.endswith(".py") else []))
-    source = Source(f"{spec}@{spec.weights}", files, {}, (*weights.notes, *(notes or ())))
-    return prepared(module, source, preprocessing, output, loading, **names)
+    return prepared(module, Source(f"python:{text}", files, {}, (*weights.notes, *(notes or ()))), loading)
 
 
 def build(spec: PythonSpec) -> Any:

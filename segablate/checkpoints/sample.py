@@ -17,5 +17,6 @@ def open_source(name: str, loading: Loading) -> Segmenter:
     """Load a checkpoint of the sample data by name."""
     if name not in sample_checkpoints():
         raise CheckpointError(f"the sample data has no checkpoint {name!r}{did_you_mean(name, sample_checkpoints())}")
-    network = native.open_source(str(sample_data() / "checkpoints" / f"{name}.safetensors"), loading)
+    path = sample_data() / "checkpoints" / f"{name}.safetensors"
+    network = native.open_source(path.name, replace(loading, folder=path.parent))
     return replace(network, source=replace(network.source, spec=f"sample:{name}"))  # type: ignore[type-var]

@@ -1,22 +1,31 @@
 """What an evaluation asks of a checkpoint, and the options that a user may override for one run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from segablate.datasets.dataset import Dataset
 from segablate.runtime import Precision
 from segablate.samples import Batch, Output
+
+OnError = Literal["stop", "skip"]
+"""What an image that cannot be read or measured does: end the run, or be left out and named."""
 
 
 @dataclass(frozen=True)
 class Loading:
-    """How to load a checkpoint: what the command line adds to, or overrides in, what the checkpoint says of itself.
+    """How to load a checkpoint: what is added to, or overridden in, what the checkpoint says of itself.
+
+    The command line states one, a card another; :meth:`over` puts the first above the second.
 
     - `preprocessing`: the values to override, by their names in :class:`Preprocessing`.
     - `key`, `strip_prefix`: where the weights are in the file, and what to cut off their names.
     - `output`: softmax, sigmoid or probabilities.
     - `classes`, `class_map`: names of the outputs; which class of the dataset each means.
+    - `window`, `stride` (height and width), `flip`: see :class:`segablate.checkpoints.inference.Inference`.
+    - `trust_pickle`: run the code of a pickled module.
+    - `folder`: what relative paths in the specification start from.
     """
 
     device: str = "auto"
@@ -29,8 +38,29 @@ class Loading:
     class_map: Mapping[str, str | None] | None = None
     window: tuple[int, int] | None = None
     stride: tuple[int, int] | None = None
-    flip: bool = False
+    flip: bool | None = None
     trust_pickle: bool = False
+    folder: Path = field(default_factory=Path)
+
+    def over(self, card: "Loading") -> "Loading":
+        """These values, and those of a card where these are silent; paths are the card's."""
+        return replace(
+            self,
+            preprocessing={**card.preprocessing, **self.preprocessing},
+            key=self.key or card.key,
+            strip_prefix=self.strip_prefix or card.strip_prefix,
+            output=self.output or card.output,
+            classes=self.classes or card.classes,
+            class_map=self.class_map or card.class_map,
+            window=self.window or card.window,
+            stride=self.stride or (None if self.window else card.stride),  # a stride belongs to its window
+            flip=card.flip if self.flip is None else self.flip,
+            folder=card.folder,
+        )
+
+    def located(self, path: str) -> Path:
+        """The place of a path in the specification."""
+        return self.folder / Path(path).expanduser()
 
 
 @dataclass(frozen=True)
@@ -52,6 +82,7 @@ class Segmenter(Protocol):
 
     - `classes`: names of its outputs, where it knows them; `class_map`: see :func:`segablate.labels.align`.
     - `on_host`: it gives label maps without a network: it is picklable and runs in the processes that read.
+    - `needs_images`: it looks at the images; otherwise samples come without them.
     """
 
     @property
@@ -65,6 +96,13 @@ class Segmenter(Protocol):
 
     @property
     def on_host(self) -> bool: ...
+
+    @property
+    def needs_images(self) -> bool: ...
+
+    def for_dataset(self, dataset: Dataset, on_error: OnError) -> "Segmenter":
+        """It, ready for this dataset. Raises CheckpointError where it lacks something for it; called once a run."""
+        ...
 
     def __call__(self, batch: Batch) -> Output:
         """The output for a batch, at the size of its label maps."""

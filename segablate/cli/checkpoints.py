@@ -1,20 +1,57 @@
-"""``segablate checkpoints``: what sources there are, and a first card."""
+"""``segablate checkpoints``: what sources there are, what a checkpoint says of itself, and a first card."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Sources of checkpoints, and checkpoint cards.", no_args_is_help=True)
+from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, expanded
+from segablate.errors import SegablateError
+
+app = typer.Typer(help="Sources of checkpoints, what a checkpoint holds, and checkpoint cards.", no_args_is_help=True)
 
 
-@app.command("init")
+def list_sources(*, output: OutputOptions) -> None:
+    """The sources from which a checkpoint can be loaded."""
+    from segablate.checkpoints import described_sources
+    from segablate.render import print_report
+    from segablate.tables.checkpoints import sources_report
+
+    print_report(sources_report(described_sources()), output.format, wide=output.wide)
+
+
+def show(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, a card, or SOURCE:...")],
+    *,
+    checkpoints: CheckpointOptions,
+    running: RunningOptions,
+    output: OutputOptions,
+) -> None:
+    """What a checkpoint says of itself: network, preprocessing, classes, hashes."""
+    from segablate.checkpoints import count_outputs, open_checkpoint
+    from segablate.render import print_report
+    from segablate.tables.checkpoints import checkpoint_report
+
+    segmenter = open_checkpoint(checkpoint, checkpoints.loading(running))
+    print_report(checkpoint_report(segmenter, count_outputs(segmenter)), output.format, wide=output.wide)
+
+
 def init(
-    spec: Annotated[str, typer.Argument(help="python:package.module:factory(...)@weights.pth")],
+    checkpoint: Annotated[str, typer.Argument(help="python:package.module:factory(...)@weights.pth, or SOURCE:...")],
     out: Annotated[Path, typer.Option(help="Where to write the card.")] = Path("checkpoint.yaml"),
 ) -> None:
     """Write a first checkpoint card, to be corrected by the person who knows how the network was trained."""
-    from segablate.checkpoints import card
+    from segablate.checkpoints import Loading, card, count_outputs, open_checkpoint
 
-    card.write_card(out, spec)
+    try:
+        outputs = count_outputs(open_checkpoint(checkpoint, Loading(device="cpu")))
+    except SegablateError as error:
+        outputs = None
+        typer.echo(f"it does not load yet: {error}", err=True)
+    card.write_card(out, checkpoint, outputs)
     typer.echo(f"wrote {out}; correct preprocessing and classes in it, then: segablate evaluate {out} DATASET")
+
+
+app.command("list")(expanded(list_sources))
+app.command("show")(expanded(show))
+app.command("init")(expanded(init))

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
@@ -21,7 +21,7 @@ def _option(help: str, panel: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, show_default=more.pop("show_default", True), **more)
 
 
-_IMAGES, _CHECKPOINT, _RUNNING, _OUTPUT = "Images", "Checkpoint", "Running", "Output"
+_IMAGES, _MEASURES, _CHECKPOINT, _RUNNING, _OUTPUT = "Images", "Measures", "Checkpoint", "Running", "Output"
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,30 @@ class DatasetOptions:
         if self.images is not None:
             dataset = dataset.only(read_list(self.images), str(self.images))
         return dataset.evenly(self.limit) if self.limit is not None else dataset
+
+
+@dataclass(frozen=True)
+class MeasureOptions:
+    """What is measured."""
+
+    losses: Annotated[
+        str | None,
+        _option("Losses with commas, all, or none; by default ce where there are logits.", _MEASURES),
+    ] = None
+    tolerance: Annotated[
+        str,
+        _option("Boundary tolerances, with commas: pixels (3), shares of the diagonal (0.0075d), or none.", _MEASURES),
+    ] = "3"
+    void_as_error: Annotated[
+        bool, _option("Predictions on void pixels count as false positives.", _MEASURES, "--void-as-error")
+    ] = False
+
+    @property
+    def tolerances(self) -> "tuple[Tolerance, ...]":
+        """The boundary tolerances. Raises KnobError for what is none."""
+        from segablate.metrics.tolerance import Tolerance
+
+        return () if self.tolerance == "none" else tuple(Tolerance.parse(part) for part in self.tolerance.split(","))
 
 
 @dataclass(frozen=True)
@@ -78,6 +102,15 @@ class CheckpointOptions:
     divisor: Annotated[float | None, _option("A last division.", _CHECKPOINT)] = None
     resize: Annotated[str | None, _option("Size of the network's input, as HEIGHTxWIDTH.", _CHECKPOINT)] = None
     pad_to_multiple: Annotated[int | None, _option("Pad both sides to a multiple of this.", _CHECKPOINT)] = None
+    window: Annotated[
+        str | None, _option("Slide a window of this side over the image, or HEIGHTxWIDTH.", _CHECKPOINT)
+    ] = None
+    stride: Annotated[
+        str | None, _option("From window to window; two thirds of the window by default.", _CHECKPOINT)
+    ] = None
+    flip: Annotated[
+        bool | None, _option("Average with the mirrored image.", _CHECKPOINT, "--flip/--no-flip", show_default=False)
+    ] = None
     output: Annotated[
         Literal["softmax", "sigmoid", "probabilities"] | None, _option("What the network gives.", _CHECKPOINT)
     ] = None
@@ -86,6 +119,9 @@ class CheckpointOptions:
     ] = None
     key: Annotated[str | None, _option("Where the weights are in the file, as a.b.", _CHECKPOINT)] = None
     strip_prefix: Annotated[str | None, _option("What to cut off the names of the weights.", _CHECKPOINT)] = None
+    trust_pickle: Annotated[
+        bool, _option("Run the code in a pickled module (module:FILE only).", _CHECKPOINT, "--trust-pickle")
+    ] = False
 
     def loading(self, running: RunningOptions) -> "Loading":
         """What the checkpoint layer asks for."""
@@ -108,6 +144,10 @@ class CheckpointOptions:
             strip_prefix=self.strip_prefix,
             output=self.output,
             class_map=_read_class_map(self.class_map),
+            window=_side_or_size("--window", self.window),
+            stride=_side_or_size("--stride", self.stride),
+            flip=self.flip,
+            trust_pickle=self.trust_pickle,
         )
 
 
@@ -121,8 +161,11 @@ class OutputOptions:
     wide: Annotated[bool, _option("All columns, however wide.", _OUTPUT, "--wide")] = False
 
 
-def expanded(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameters that are groups of options are replaced by the fields of the groups."""
+def expanded(command: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:
+    """A command whose parameters that are groups of options are replaced by the fields of the groups.
+
+    Fields named in `without` are no options of this command and keep their defaults.
+    """
     signature = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
     groups = {name: kind for name, kind in hints.items() if isinstance(kind, type) and is_dataclass(kind)}
@@ -130,7 +173,7 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapper(**given: Any) -> None:
         built = {
-            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            name: group(**{field.name: given.pop(field.name) for field in fields(group) if field.name not in without})
             for name, group in groups.items()
         }
         command(**given, **built)
@@ -140,7 +183,9 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
         for name, parameter in signature.parameters.items()
         if name not in groups
     ]
-    parts = [_parameter(group, field) for group in groups.values() for field in fields(group)]
+    parts = [
+        _parameter(group, field) for group in groups.values() for field in fields(group) if field.name not in without
+    ]
     wrapper.__signature__ = inspect.Signature([*plain, *parts])  # type: ignore[attr-defined]
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in (*plain, *parts)}
     return wrapper
@@ -150,13 +195,6 @@ def _parameter(group: type, field: Field) -> inspect.Parameter:
     hint = get_type_hints(group, include_extras=True)[field.name]
     default = inspect.Parameter.empty if field.default is MISSING else field.default
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
-
-
-def tolerances(text: str) -> "tuple[Tolerance, ...]":
-    """``--tolerance 3,0.0075d``; none for "none". Raises KnobError for anything else."""
-    from segablate.metrics.tolerance import Tolerance
-
-    return () if text == "none" else tuple(Tolerance.parse(part) for part in text.split(","))
 
 
 def _numbers(option: str, text: str | None, count: int) -> list[float] | None:
@@ -178,6 +216,16 @@ def _size(option: str, text: str | None) -> list[int] | None:
     if len(sides) != 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
         raise UsageError(f"{option} is {text!r}, but must be HEIGHTxWIDTH, as in 512x1024")
     return [int(side) for side in sides]
+
+
+def _side_or_size(option: str, text: str | None) -> tuple[int, int] | None:
+    """``512`` for a square, or ``512x1024``."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
+        raise UsageError(f"{option} is {text!r}, but must be a side in pixels, as in 512, or HEIGHTxWIDTH")
+    return int(sides[0]), int(sides[-1])
 
 
 def _read_class_map(path: Path | None) -> dict[str, str | None] | None:

@@ -8,12 +8,27 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def pooled(maps: Tensor, stride: int, pool: str) -> Tensor:
-    """Cells of stride×stride pixels, N h w; the frame is padded by stride//2 (zeros that count, or for max nothing)."""
+def pooled(maps: Tensor, stride: int, pool: str, dtype: torch.dtype) -> Tensor:
+    """Cells of stride×stride pixels, N h w; the frame is padded by stride//2 (zeros that count, or for max nothing).
+
+    The maps may be of a small integer type, which is quick to sum.
+    """
     if stride == 1:
-        return maps
-    down = F.avg_pool2d if pool == "avg" else F.max_pool2d
-    return down(maps.unsqueeze(1), stride, stride, stride // 2).squeeze(1)
+        return maps.to(dtype)
+    if pool == "max":
+        return F.max_pool2d(maps.to(dtype).unsqueeze(1), stride, stride, stride // 2).squeeze(1)
+    rows = _strips(maps, stride).to(dtype)
+    return _strips(rows.mT, stride).mT / stride**2
+
+
+def _strips(maps: Tensor, stride: int) -> Tensor:
+    """Sums over strips of so many rows, N h W: twice as fast as pooling both ways at once."""
+    padded = F.pad(maps, (0, 0, stride // 2, stride // 2))
+    end = padded.shape[1] // stride * stride
+    total = padded[:, 0:end:stride] + padded[:, 1:end:stride]
+    for row in range(2, stride):
+        total += padded[:, row:end:stride]
+    return total
 
 
 def unpooled(gradient: Tensor, maps: Tensor, stride: int, pool: str) -> Tensor:
@@ -23,10 +38,16 @@ def unpooled(gradient: Tensor, maps: Tensor, stride: int, pool: str) -> Tensor:
     if pool == "max":
         with torch.enable_grad():
             leaf = maps.detach().requires_grad_()
-            return torch.autograd.grad(pooled(leaf, stride, pool), leaf, gradient)[0]
+            return torch.autograd.grad(pooled(leaf, stride, pool, leaf.dtype), leaf, gradient)[0]
     height, width = maps.shape[1:]
-    shared = (gradient / stride**2).repeat_interleave(stride, 2)[:, :, stride // 2 :][:, :, :width]
-    return shared.repeat_interleave(stride, 1)[:, stride // 2 :][:, :height]
+    rows = _stretched((gradient / stride**2).mT, stride, width).mT
+    return _stretched(rows, stride, height)
+
+
+def _stretched(strips: Tensor, stride: int, height: int) -> Tensor:
+    """The adjoint of the sums over strips: N h W -> N H W; the last rows may lie in no strip."""
+    rows = strips.repeat_interleave(stride, 1)[:, stride // 2 :][:, :height]
+    return F.pad(rows, (0, 0, 0, height - rows.shape[1]))
 
 
 def window_count(height: int, width: int, side: int) -> int:
@@ -52,6 +73,6 @@ def unwindowed(gradient: Tensor, cells: tuple[int, int], side: int) -> Tensor:
 
 def kept_windows(void: Tensor, side: int, stride: int) -> Tensor:
     """Windows that touch no cell with a void pixel, N n bool; the padding of the frame is not void."""
-    cells = pooled(void.float(), stride, "max")
+    cells = pooled(void, stride, "max", torch.float32)
     touched = F.max_pool2d(cells.unsqueeze(1), side, 1).flatten(1)
     return touched == 0

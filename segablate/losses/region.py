@@ -37,8 +37,8 @@ class Setting:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is settled before any class is looked at: valid pixels N H W, height and width in cells, kept windows
-    N n (None: all), points N.
+    """What is settled before any class is looked at: labels, valid pixels as 0 and 1, N H W; height and width in cells;
+    kept windows N n (None: all); points N.
 
     ``points`` is 0 for an image that does not count; ``labelled`` lists the images that show each class.
     """
@@ -52,10 +52,10 @@ class Scene:
     labelled: list[list[int]]
 
 
-def look(labels: Labels, classes: int, setting: Setting) -> Scene:
+def look(logits: Logits, labels: Labels, setting: Setting) -> Scene:
     """Find the windows and the classes of a batch; the one place that waits for the device."""
-    valid = labels != IGNORE
-    height, width = pooled(valid[:1].float(), setting.stride, "max").shape[1:]
+    classes, valid = logits.shape[1], labels != IGNORE
+    height, width = pooled(valid[:1], setting.stride, "max", torch.float32).shape[1:]
     count = window_count(height, width, setting.radius)
     kept = kept_windows(~valid, setting.radius, setting.stride) if setting.drop and count else None
     points = kept.sum(1).double() if kept is not None else torch.full_like(valid[:, 0, 0], count, dtype=torch.float64)
@@ -65,7 +65,9 @@ def look(labels: Labels, classes: int, setting: Setting) -> Scene:
     pixels = torch.bincount(cell.flatten(), minlength=len(labels) * (classes + 1)).view(len(labels), -1)
     shown = ((pixels[:, :classes] > 0) & (points > 0).unsqueeze(1)).T.tolist()
     labelled = [[image for image, there in enumerate(row) if there] for row in shown]
-    return Scene(setting, labels, valid, (height, width), kept, points, labelled)
+    narrow = torch.uint8 if classes <= IGNORE else torch.int16
+    # narrow labels are compared with every class faster, and a floating-point mask multiplies faster
+    return Scene(setting, labels.to(narrow), valid.to(logits.dtype), (height, width), kept, points, labelled)
 
 
 @dataclass(frozen=True)
@@ -89,29 +91,14 @@ class RegionTerm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Logits, scene: Scene, differentiable: bool) -> tuple[Tensor, ...]:
-        setting = scene.setting
-        term = torch.full(logits.shape[:2], setting.absent, dtype=torch.float64, device=logits.device)
-        gain, present, failed = torch.zeros_like(term), torch.zeros_like(term).bool(), torch.zeros_like(term).bool()
-        probability = _probabilities(logits, setting)
-        slopes: dict[int, Tensor | None] = {}
-
-        def visit(index: int, solver: Solver) -> None:
-            images = scene.labelled[index]
-            points = _points(probability(index), index, scene)
-            found = _regress(points, images, scene, solver, differentiable)
-            term[images, index], gain[images, index] = found.term, found.gain
-            present[images, index], failed[images, index] = found.present, found.failed | failed[images, index]
-            slopes[index] = None if found.slope is None else found.slope.to(logits.dtype)
-
-        for index, images in enumerate(scene.labelled):
-            if images:
-                visit(index, by_cholesky)
-        for index in failed.any(0).nonzero().flatten().tolist():
-            visit(index, by_eigenvalues)
+        found, failed = _regress_all(logits, scene, differentiable)
+        term = _table({index: each.term for index, each in found.items()}, scene, logits, scene.setting.absent)
+        gain = _table({index: each.gain for index, each in found.items()}, scene, logits, 0.0)
+        present = _table({index: each.present for index, each in found.items()}, scene, logits, False)
         counted = scene.points > 0
         images = counted.sum().clamp(min=1)
         ctx.save_for_backward(logits, images)
-        ctx.scene, ctx.slopes = scene, slopes
+        ctx.scene, ctx.slopes = scene, {index: each.slope for index, each in found.items()}
         ctx.mark_non_differentiable(term, gain, present, failed)
         value = term.where(counted.unsqueeze(1), 0).sum() / images
         return value.to(logits.dtype), term, gain, present, failed
@@ -134,6 +121,20 @@ class RegionTerm(torch.autograd.Function):
         return gradient, None, None
 
 
+def _regress_all(logits: Logits, scene: Scene, differentiable: bool) -> tuple[dict[int, Found], Tensor]:
+    """Every class that is there, and which factorisations failed, N C: those are done again by eigenvalues."""
+    probability = _probabilities(logits, scene.setting)
+
+    def regress(index: int, solver: Solver) -> Found:
+        points = _points(probability(index), index, scene)
+        return _regress(points, scene.labelled[index], scene, solver, differentiable)
+
+    found = {index: regress(index, by_cholesky) for index, images in enumerate(scene.labelled) if images}
+    failed = _table({index: each.failed for index, each in found.items()}, scene, logits, False)
+    again = {index: regress(index, by_eigenvalues) for index in failed.any(0).nonzero().flatten().tolist()}
+    return found | again, failed
+
+
 def _probabilities(logits: Tensor, setting: Setting) -> Callable[[int], Tensor]:
     """The map N H W of a class, made when asked for: all at once they would be as large as the logits."""
     if setting.softmax:
@@ -145,13 +146,13 @@ def _probabilities(logits: Tensor, setting: Setting) -> Callable[[int], Tensor]:
 def _points(probability: Tensor, index: int, scene: Scene) -> Tensor:
     """The points of one class in the images that show it, probabilities above labels, B 2d n; 0 where dropped."""
     images, setting = scene.labelled[index], scene.setting
-    valid, labels = _pick(scene.valid, images), _pick(scene.labels, images)
-    maps = torch.cat([_pick(probability, images) * valid + FLOOR, (labels == index).to(probability.dtype)])
-    cells = pooled(maps, setting.stride, setting.pool).double()
+    at_class = torch.addcmul(probability.new_full((), FLOOR), _pick(probability, images), _pick(scene.valid, images))
+    maps = at_class, (_pick(scene.labels, images) == index).view(torch.uint8)
+    cells = [pooled(each, setting.stride, setting.pool, at_class.dtype) for each in maps]
+    cells = torch.stack(cells, 1).double()  # B 2 h w
     # near 0 already here, so that taking the mean out of the scatter matrix cancels little
-    cells = cells - cells.mean((1, 2), keepdim=True)
-    points = windows(cells, setting.radius).flatten(3).flatten(1, 2)  # 2B d n, copied
-    points = torch.cat(points.chunk(2), 1)
+    cells -= cells.mean((2, 3), keepdim=True)
+    points = windows(cells.flatten(0, 1), setting.radius).flatten(3).reshape(len(images), 2 * setting.radius**2, -1)
     return points if scene.kept is None else points * _pick(scene.kept, images).unsqueeze(1)
 
 
@@ -167,11 +168,24 @@ def _regress(points: Tensor, images: list[int], scene: Scene, solver: Solver, di
     gain = uninformed(scatter, setting.alpha) - residual.half_log_det
     slope = None
     if differentiable:
-        at_points = torch.baddbmm(-(residual.slope @ mean.unsqueeze(-1)), residual.slope, points)  # B d n
+        slope = residual.slope()
+        at_points = torch.baddbmm(-(slope @ mean.unsqueeze(-1)), slope, points)  # B d n
         if scene.kept is not None:
             at_points = at_points * _pick(scene.kept, images).unsqueeze(1)
         slope = unwindowed(at_points, scene.cells, setting.radius).where(present[:, None, None], 0)
+        slope = slope.to(scene.valid.dtype)
     return Found(term.where(present, setting.absent), gain.where(present, 0), present, residual.failed, slope)
+
+
+def _table(values: dict[int, Tensor], scene: Scene, logits: Logits, fill: float) -> Tensor:
+    """What the classes that are there give in their images, N C, and ``fill`` elsewhere."""
+    dtype = torch.bool if isinstance(fill, bool) else torch.float64
+    table = torch.full(logits.shape[:2], fill, dtype=dtype, device=logits.device)
+    if values:
+        images = [image for index in values for image in scene.labelled[index]]
+        classes = [index for index in values for _ in scene.labelled[index]]
+        table[images, classes] = torch.cat(list(values.values()))
+    return table
 
 
 def _pick(tensor: Tensor, images: list[int]) -> Tensor:

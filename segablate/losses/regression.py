@@ -24,13 +24,13 @@ class Residual:
     """What a regression leaves, for B pairs of point sets.
 
     ``term`` is (1/d) Σ_k ln(L_kk + 1e-8) with L the factor of M + αI, B, and ``half_log_det`` (1/2d) ln det(M + αI);
-    ``slope`` (B d 2d) times the centred points (P above Y) is the gradient of the term at P; ``failed`` (B) says where
-    the factorisation broke down.
+    ``slope()`` (B d 2d), worked out when asked for, times the centred points (P above Y) is the gradient of the term at
+    P; ``failed`` (B) says where the factorisation broke down.
     """
 
     term: Tensor
     half_log_det: Tensor
-    slope: Tensor
+    slope: Callable[[], Tensor]
     failed: Tensor
 
 
@@ -43,12 +43,16 @@ def by_cholesky(scatter: Tensor, alpha: float) -> Residual:
     d = scatter.shape[-1] // 2
     factor, info = torch.linalg.cholesky_ex(scatter + alpha * _identity(scatter))
     diagonal = factor.diagonal(dim1=-2, dim2=-1)[:, d:]
-    # B Lp = K, where Lp and K are the left blocks of the factor
-    regression = torch.linalg.solve_triangular(factor[:, :d, :d], factor[:, d:, :d], upper=False, left=False)
-    inverse = torch.linalg.solve_triangular(factor[:, d:, d:], _identity(factor[:, d:, d:]), upper=False)
-    root = inverse * (diagonal / (diagonal + LOG_OFFSET)).sqrt().unsqueeze(-1)
     term = (diagonal + LOG_OFFSET).log().mean(-1)
-    return Residual(term, diagonal.log().mean(-1), _slope(regression, root.mT @ root), info != 0)
+
+    def slope() -> Tensor:
+        # B Lp = K, where Lp and K are the left blocks of the factor
+        regression = torch.linalg.solve_triangular(factor[:, :d, :d], factor[:, d:, :d], upper=False, left=False)
+        inverse = torch.linalg.solve_triangular(factor[:, d:, d:], _identity(factor[:, d:, d:]), upper=False)
+        root = inverse * (diagonal / (diagonal + LOG_OFFSET)).sqrt().unsqueeze(-1)
+        return _slope(regression, root.mT @ root)
+
+    return Residual(term, diagonal.log().mean(-1), slope, info != 0)
 
 
 def by_eigenvalues(scatter: Tensor, alpha: float) -> Residual:
@@ -63,12 +67,14 @@ def by_eigenvalues(scatter: Tensor, alpha: float) -> Residual:
     regression = scatter[:, d:, :d] @ (axes / (spread.clamp(min=0) + alpha).unsqueeze(-2)) @ axes.mT
     left, axes = torch.linalg.eigh(scatter[:, d:, d:] - regression @ scatter[:, d:, :d].mT)
     root = (left.clamp(min=0) + alpha).sqrt()
-    # a clamped eigenvalue does not move
-    weight = (left > 0) / (root * (root + LOG_OFFSET))
-    slope = _slope(regression, (axes * weight.unsqueeze(-2)) @ axes.mT)
     nan = torch.where(broken, torch.nan, 0.0)
     term = (root + LOG_OFFSET).log().mean(-1) + nan
-    return Residual(term, root.log().mean(-1) + nan, slope + nan[:, None, None], broken)
+
+    def slope() -> Tensor:
+        weight = (left > 0) / (root * (root + LOG_OFFSET))  # a clamped eigenvalue does not move
+        return _slope(regression, (axes * weight.unsqueeze(-2)) @ axes.mT) + nan[:, None, None]
+
+    return Residual(term, root.log().mean(-1) + nan, slope, broken)
 
 
 def uninformed(scatter: Tensor, alpha: float) -> Tensor:

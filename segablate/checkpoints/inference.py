@@ -1,0 +1,158 @@
+"""How a network is run over an image: whole or in windows, and with flips also over its mirror image.
+
+A pixel's score is the mean over the windows that cover it, and over both images: of logits, before any softmax, or of
+probabilities where the network gives these. Windows are laid a stride apart from the upper left; the last of a row or
+column is moved back to the border, so that every pixel is covered.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from segablate.errors import CheckpointError, did_you_mean
+
+Forward = Callable[[Tensor], Tensor]
+"""N, 3, H, W to scores N, K, h, w at any resolution."""
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Windows and flips; sizes are height and width in pixels of the network's input.
+
+    - `window`: None for the whole image. Where an image is smaller, the window shrinks to it.
+    - `stride`: at most the window; two thirds of it where None.
+    - `flip`: average with the scores of the mirror image, mirrored back.
+    """
+
+    window: Size | None = None
+    stride: Size | None = None
+    flip: bool = False
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> "Inference":
+        """From plain values; sizes may be one number for both sides. CheckpointError when one is malformed."""
+        known = tuple(cls.__dataclass_fields__)
+        for name in values:
+            if name not in known:
+                raise CheckpointError(f"inference has no {name!r}{did_you_mean(str(name), known)}")
+        window, stride = (_sides(name, values.get(name)) for name in ("window", "stride"))
+        if stride and not window:
+            raise CheckpointError(f"stride is {_by(stride)}, but there is no window; state the window too")
+        if window and stride and (stride[0] > window[0] or stride[1] > window[1]):
+            raise CheckpointError(
+                f"stride is {_by(stride)}, larger than the window {_by(window)}, which leaves pixels out; "
+                f"two thirds of the window is usual"
+            )
+        flip = values.get("flip") or False
+        if not isinstance(flip, bool):
+            raise CheckpointError(f"flip is {flip!r}, but must be true or false")
+        return cls(window, stride, flip)
+
+    @property
+    def plain(self) -> bool:
+        """One pass over the whole image."""
+        return self.window is None and not self.flip
+
+    @property
+    def step(self) -> Size | None:
+        """The stride, or the default for the window."""
+        if self.stride or not self.window:
+            return self.stride
+        return max(1, self.window[0] * 2 // 3), max(1, self.window[1] * 2 // 3)
+
+    def describe(self, kind: str) -> str:
+        """In words, for the head of a table; `kind` is that of the network's output."""
+        if self.plain:
+            return "whole images"
+        what = "probabilities" if kind == "probabilities" else "logits"
+        passes = "whole images"
+        if self.window and self.step:
+            passes = f"windows {_by(self.window)} (or the image, where it is smaller), stride {_by(self.step)}"
+        return f"{passes}{', each image also mirrored' if self.flip else ''}; averaged as {what}"
+
+    def __call__(self, forward: Forward, pixels: Tensor, inner: Size) -> Tensor:
+        """Mean scores of `pixels` N, 3, H, W, of which all beyond the first `inner` rows and columns is padding.
+
+        The result is N, K and `inner`; only a single pass over an unpadded image stays at the network's resolution.
+        What is held at a time is the result and the scores of one window.
+        """
+        padded = (pixels.shape[-2], pixels.shape[-1])
+        if self.plain:
+            scores = forward(pixels)
+            return scores if padded == inner else _at_size(scores, padded)[..., : inner[0], : inner[1]]
+        rows, columns = (_spans(padded[axis], self._side(axis, padded), self._step(axis, padded)) for axis in (0, 1))
+        passes = [pixels, _mirrored(pixels, inner[1])] if self.flip else [pixels]
+        down = _share(rows, padded[0], pixels)[:, None] / len(passes)
+        across = _share(columns, padded[1], pixels)
+        total: Tensor | None = None
+        for mirrored, view in zip((False, True), passes, strict=False):
+            for row, column in product(rows, columns):
+                crop = view[..., row, column]
+                scores = _at_size(forward(crop), (crop.shape[-2], crop.shape[-1]))
+                if total is None:
+                    total = scores.new_zeros((*scores.shape[:2], *inner))
+                _add(total, scores, down[row] * across[column], row.start, column.start, mirrored)
+                del scores  # or they would be held during the next pass
+        assert total is not None
+        return total
+
+    def _side(self, axis: int, padded: Size) -> int:
+        return min(self.window[axis], padded[axis]) if self.window else padded[axis]
+
+    def _step(self, axis: int, padded: Size) -> int:
+        return self.step[axis] if self.step else padded[axis]
+
+
+def _add(total: Tensor, scores: Tensor, share: Tensor, top: int, left: int, mirrored: bool) -> None:
+    """Add the scores of one window, weighted, where the image itself lies."""
+    height = max(min(scores.shape[-2], total.shape[-2] - top), 0)
+    width = max(min(scores.shape[-1], total.shape[-1] - left), 0)
+    scores, share = scores[..., :height, :width], share[:height, :width]
+    if mirrored:
+        scores, share, left = scores.flip(-1), share.flip(-1), total.shape[-1] - left - width
+    total[..., top : top + height, left : left + width].addcmul_(scores, share)
+
+
+def _mirrored(pixels: Tensor, width: int) -> Tensor:
+    """The image mirrored from left to right, its padding on the right left in place."""
+    return torch.cat([pixels[..., :width].flip(-1), pixels[..., width:]], dim=-1)
+
+
+def _spans(length: int, window: int, stride: int) -> list[slice]:
+    """Windows along one side, the last moved back to its end."""
+    starts = (min(start, length - window) for start in range(0, length - window + stride, stride))
+    return [slice(start, start + window) for start in starts]
+
+
+def _share(spans: list[slice], length: int, like: Tensor) -> Tensor:
+    """One over the number of windows that cover each place: the windows form a grid, so rows and columns multiply."""
+    covered = torch.zeros(length, device=like.device)
+    for span in spans:
+        covered[span] += 1
+    return 1 / covered
+
+
+def _at_size(scores: Tensor, size: Size) -> Tensor:
+    if (scores.shape[-2], scores.shape[-1]) == size:
+        return scores
+    return functional.interpolate(scores, size, mode="bilinear", align_corners=False)
+
+
+def _sides(name: str, value: Any) -> Size | None:
+    if value is None:
+        return None
+    sides = [value, value] if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(sides, list | tuple) and len(sides) == 2 and all(isinstance(v, int) and v > 0 for v in sides):
+        return sides[0], sides[1]
+    raise CheckpointError(f"{name} is {value!r}, but must be a side in pixels, or height and width, as in [512, 1024]")
+
+
+def _by(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"

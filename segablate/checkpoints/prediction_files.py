@@ -1,0 +1,132 @@
+"""Which file of a folder is the prediction for which image, by a stated pattern; what is missing, what is left over."""
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from segablate.checkpoints.segmenter import OnError, Source
+from segablate.datasets.dataset import Dataset
+from segablate.errors import CheckpointError, did_you_mean, shorten
+from segablate.files import LABEL_SUFFIXES, fingerprint, visible_files
+
+SCORE_SUFFIX = ".npz"
+SUFFIXES = (*LABEL_SUFFIXES, SCORE_SUFFIX)
+
+_FIELD = re.compile(r"\{(\w*)\}")
+_FIELDS = ("name", "stem", "parent")
+
+
+@dataclass(frozen=True)
+class PredictionFiles:
+    """A folder and the pattern of its file names.
+
+    In `pattern`, ``{name}`` stands for the name of an image (its path in the split without suffixes), ``{stem}`` for
+    the last part of it and ``{parent}`` for what comes before.
+    """
+
+    folder: Path
+    pattern: str
+
+    @property
+    def suffix(self) -> str:
+        """The suffix that all files have."""
+        return PurePosixPath(self.pattern).suffix.lower()
+
+    @cached_property
+    def present(self) -> tuple[Path, ...]:
+        """The files that could be predictions by this pattern: those that end as it does."""
+        ending = self.pattern[max(match.end() for match in _FIELD.finditer(self.pattern)) :]
+        return tuple(path for path in visible_files(self.folder, SUFFIXES) if path.name.endswith(ending.split("/")[-1]))
+
+    def path(self, name: str) -> Path:
+        """Where the prediction for the image `name` lies."""
+        whole = PurePosixPath(name)
+        parts = {"name": name, "stem": whole.name, "parent": whole.parent.as_posix()}
+        return self.folder / _FIELD.sub(lambda match: parts[match[1]], self.pattern)
+
+    def described(self, source: Source, dataset: Dataset, on_error: OnError) -> Source:
+        """`source` with what is to be said of these files for a dataset.
+
+        Raises CheckpointError when predictions are missing, unless such images are to be skipped and some are there.
+        """
+        paths = {name: self.path(name) for name in dataset.names}
+        there = [path for path in paths.values() if path.is_file()]
+        known = set(there)
+        missing = [name for name, path in paths.items() if path not in known]
+        if missing and (on_error == "stop" or len(missing) == len(paths)):
+            self._refuse(missing, len(paths))
+        spare = [path.relative_to(self.folder).as_posix() for path in self.present if path not in known]
+        notes = (f"{len(spare)} predictions belong to no image evaluated ({shorten(spare)})",) if spare else ()
+        facts = {**source.facts, "predictions": f"{len(there)} files {self.pattern}, SHA-256 {self.identity(there)}"}
+        return replace(source, facts=facts, notes=(*source.notes, *notes))
+
+    def identity(self, paths: Sequence[Path]) -> str:
+        """16 hexadecimal digits that stand for names and contents, in whatever order.
+
+        Label maps are read for it, which is cheap beside decoding them. Score files are not: their archives list
+        the sizes and checksums of what they hold.
+        """
+        entries = sorted(f"{path.relative_to(self.folder).as_posix()} {_content(path)}" for path in paths)
+        return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:16]
+
+    def _refuse(self, missing: Sequence[str], images: int) -> None:
+        first = self.path(missing[0])
+        remedy = "add them, or pass --on-error skip"
+        if len(missing) == images and (pattern := self._guessed(missing[0])):
+            remedy = f"if they are named otherwise, say so, as in 'predictions:{self.folder}?name={pattern}'"
+        raise CheckpointError(
+            f"{self.folder}: {len(missing)} of {images} images have no prediction ({shorten(missing)}; "
+            f"first expected: {first}); {remedy}"
+        )
+
+    def _guessed(self, name: str) -> str | None:
+        """A pattern by which some file would be the prediction for the image `name`."""
+        whole = PurePosixPath(name)
+        near = [path for path in visible_files(self.folder, SUFFIXES) if whole.name in path.name]
+        if not near:
+            return None
+        found = PurePosixPath(min(near, key=lambda path: len(path.name)).relative_to(self.folder).as_posix())
+        stem = found.name.replace(whole.name, "{stem}")
+        nested = found.parent == whole.parent and len(found.parts) > 1
+        return f"{{parent}}/{stem}" if nested else (found.parent / stem).as_posix()
+
+
+def find_files(folder: Path, pattern: str | None) -> PredictionFiles:
+    """The folder with its pattern; by default, the image's name with the first suffix of SUFFIXES that is there.
+
+    Raises CheckpointError when there is no such folder, it holds no predictions, or the pattern cannot name files.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is not a folder; give the one that holds the predictions")
+    if pattern is not None:
+        _check(pattern)
+        return PredictionFiles(folder, pattern)
+    present = {path.suffix.lower() for path in visible_files(folder, SUFFIXES)}
+    if not present:
+        raise CheckpointError(f"{folder} holds no predictions; expected label maps (.png, .npy) or scores (.npz)")
+    return PredictionFiles(folder, "{name}" + next(suffix for suffix in SUFFIXES if suffix in present))
+
+
+def _check(pattern: str) -> None:
+    used = _FIELD.findall(pattern)
+    for name in used:
+        if name not in _FIELDS:
+            raise CheckpointError(f"name={pattern}: there is no {{{name}}}{did_you_mean(name, _FIELDS)}")
+    if not {"name", "stem"} & set(used):
+        raise CheckpointError(f"name={pattern} is one file for all images; write {{stem}} or {{name}} in it")
+    if PurePosixPath(pattern).suffix.lower() not in SUFFIXES:
+        raise CheckpointError(f"name={pattern} must end in {shorten(SUFFIXES, 20)}, as in {{stem}}_pred.png")
+
+
+def _content(path: Path) -> str:
+    if path.suffix.lower() == SCORE_SUFFIX:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return " ".join(f"{entry.filename}:{entry.file_size}:{entry.CRC:08x}" for entry in archive.infolist())
+        except zipfile.BadZipFile:
+            pass  # found out, and named, when it is read
+    return fingerprint(path)

@@ -1,0 +1,105 @@
+"""Logits or probabilities that lie on the disk, one ``.npz`` for each image, as a segmenter."""
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from segablate.checkpoints.network import KINDS, two_channels
+from segablate.checkpoints.prediction_files import PredictionFiles
+from segablate.checkpoints.segmenter import Loading, OnError, Source
+from segablate.datasets.dataset import Dataset
+from segablate.errors import CheckpointError, at
+from segablate.files import Unreadable
+from segablate.runtime import describe, resolve_device
+from segablate.samples import Batch, Kind, Output, Sample
+
+ARRAYS = ("logits", "probabilities")
+
+
+@dataclass(frozen=True)
+class ScoreMaps:
+    """Files of scores; `outputs` is the K that all of them have."""
+
+    files: PredictionFiles
+    source: Source
+    outputs: int
+    kind: Kind
+    device: torch.device
+    classes: tuple[str, ...] | None = None
+    class_map: Mapping[str, str | None] | None = None
+    on_host: bool = field(default=False, init=False)
+    needs_images: bool = field(default=False, init=False)
+
+    def for_dataset(self, dataset: Dataset, on_error: OnError) -> "ScoreMaps":
+        """With what is to be said of the files of this dataset. CheckpointError for missing files."""
+        return replace(self, source=self.files.described(self.source, dataset, on_error))
+
+    def __call__(self, batch: Batch) -> Output:
+        """Scores N, K, H, W float32 on the device. Raises a SegablateError that names the file."""
+        return Output(self.kind, torch.cat([self._scores(sample) for sample in batch.samples]))
+
+    def _scores(self, sample: Sample) -> Tensor:
+        """1, K, H, W at the size of the label map."""
+        path = self.files.path(sample.name)
+        _, array = read_scores(path)
+        with at(path):
+            _check(array, self.outputs, sample.size)
+        scores = two_channels(torch.from_numpy(array[None]).to(self.device).float(), self.kind)
+        if scores.shape[-2:] == sample.size:
+            return scores
+        return functional.interpolate(scores, sample.size, mode="bilinear", align_corners=False)
+
+
+def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> ScoreMaps:
+    """The files as a segmenter. What they hold, and how many outputs, is read off the first of them."""
+    if not files.present:
+        raise CheckpointError(f"{files.folder} holds no file named {files.pattern}; correct name=")
+    name, array = read_scores(files.present[0])
+    kind = loading.output or ("softmax" if name == "logits" else "probabilities")
+    if kind not in KINDS:
+        raise CheckpointError(f"output is {kind!r}, but must be softmax, sigmoid or probabilities")
+    device = resolve_device(loading.device)
+    facts = {"output": f"{kind}, from {name} of {len(array)} outputs", "device": describe(device)}
+    source = replace(source, facts=facts)
+    return ScoreMaps(files, source, len(array), kind, device, loading.classes, loading.class_map)
+
+
+def read_scores(path: Path) -> tuple[str, np.ndarray]:
+    """The name and the K, h, w array of the scores in a file. Raises Unreadable when there is no such array."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            found = [name for name in ARRAYS if name in arrays]
+            if len(found) != 1:
+                names = ", ".join(arrays.files) or "nothing"
+                raise Unreadable(f"{path}: holds {names}; expected either logits or probabilities, K x H x W")
+            array = arrays[found[0]]
+    except FileNotFoundError:
+        raise Unreadable(f"{path}: no such file; is the path right?") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise Unreadable(f"{path}: not a whole .npz file ({reason}); write it again with numpy.savez") from None
+    if array.ndim != 3 or array.dtype.kind != "f" or not array.size:
+        shape = "x".join(map(str, array.shape))
+        raise Unreadable(f"{path}: {found[0]} are {array.dtype} of shape {shape}; expected floats, K x H x W")
+    return found[0], array
+
+
+def _check(array: np.ndarray, outputs: int, size: tuple[int, int]) -> None:
+    """Scores of another number of outputs, laid out otherwise, or of another shape of image, would be nonsense."""
+    shape = "x".join(map(str, array.shape))
+    if array.shape[:2] == size and array.shape[1:] != size:
+        raise CheckpointError(f"the scores are {shape}, H x W x K; save them as K x H x W, by transpose(2, 0, 1)")
+    if len(array) != outputs:
+        raise CheckpointError(f"the scores are {shape}, but other files have {outputs} outputs")
+    (height, width), (high, wide) = size, array.shape[1:]
+    if abs(high * width - wide * height) > max(height, width):  # more than a cell off
+        raise CheckpointError(
+            f"the scores are {wide}x{high}, of another shape than the label map, {width}x{height}; cut padding off"
+        )

@@ -1,0 +1,48 @@
+"""Checkpoints as tables: the sources there are, and what one checkpoint says of itself."""
+
+from collections.abc import Mapping
+
+from segablate.checkpoints import Described, Segmenter
+from segablate.files import fingerprint
+from segablate.tables import Column, Report, Table
+
+
+def sources_report(sources: Mapping[str, Described]) -> Report:
+    """The page of ``segablate checkpoints list``."""
+    columns = (
+        Column("source", "source", "text", wide=True),
+        Column("form", "written as", "text"),
+        Column("what", "what it is", "prose"),
+    )
+    rows = tuple({"source": name, "form": source.form, "what": source.what} for name, source in sources.items())
+    notes = (
+        "Options such as --mean, --window and --class-map add to what a checkpoint says of itself, or override it.",
+        "What is needed every time belongs into a card: segablate checkpoints init SPEC writes a first one.",
+    )
+    return Report("Sources of checkpoints", (), (Table("sources", "Sources", columns, rows),), notes)
+
+
+def checkpoint_report(segmenter: Segmenter, outputs: int | None) -> Report:
+    """The page of ``segablate checkpoints show``; `outputs`: how many there are, where that was found out."""
+    source = segmenter.source
+    facts = {"outputs": "unknown" if outputs is None else str(outputs), **source.facts}
+    rows = [{"fact": name, "value": value} for name, value in facts.items()]
+    rows += [{"fact": "file", "value": f"{path.name}, SHA-256 {fingerprint(path)}"} for path in source.files]
+    columns = (Column("fact", "", "text"), Column("value", "value", "prose"))
+    tables = [Table("facts", "Facts", columns, tuple(rows))]
+    tables += [_classes_table(segmenter.classes, segmenter.class_map or {})] if segmenter.classes else []
+    return Report(source.spec, (), tuple(tables), source.notes)
+
+
+def _classes_table(classes: tuple[str, ...], class_map: Mapping[str, str | None]) -> Table:
+    columns = (
+        Column("output", "output", "count"),
+        Column("class", "class", "text"),
+        *((Column("means", "means in the dataset", "text"),) if class_map else ()),
+    )
+    rows = tuple(
+        {"output": output, "class": name}
+        | ({"means": class_map.get(name, name) or "outside the label set"} if class_map else {})
+        for output, name in enumerate(classes)
+    )
+    return Table("classes", "Classes", columns, rows)

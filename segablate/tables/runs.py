@@ -1,0 +1,49 @@
+"""The saved runs of a folder as a table."""
+
+from pathlib import Path
+
+from segablate.errors import RunError, SegablateError
+from segablate.metrics.confusion import class_counts, mean_iou
+from segablate.results import is_run, load_run, read_description
+from segablate.tables import Column, Report, Table
+
+
+def runs_report(folder: Path) -> Report:
+    """Every saved run directly in `folder`; a damaged one is listed as such. RunError when there is no such folder."""
+    if not folder.is_dir():
+        raise RunError(f"{folder} is not a folder; give the one that holds your saved runs, as in: segablate runs DIR")
+    paths = [path for path in sorted(folder.iterdir()) if is_run(path)]
+    columns = (
+        Column("run", "run", "text"),
+        Column("kind", "kind", "text"),
+        Column("checkpoint", "checkpoint", "text"),
+        Column("dataset", "dataset", "text"),
+        Column("images", "images", "count"),
+        Column("miou", "mIoU", "share", digits=2),
+    )
+    rows, notes = [], []
+    for path in paths:
+        try:
+            rows.append(_row(path))
+        except SegablateError as error:
+            rows.append({"run": path.name, "kind": "damaged"})
+            notes.append(str(error))
+    if not paths:
+        notes.append(f"no saved run in {folder}; segablate evaluate --save {folder}/NAME makes one")
+    return Report(f"Runs in {folder}", (), (Table("runs", "Runs", columns, tuple(rows)),), tuple(notes))
+
+
+def _row(path: Path) -> dict[str, object]:
+    described = read_description(path)
+    facts = described["facts"]
+    row: dict[str, object] = {
+        "run": path.name,
+        "kind": described["kind"],
+        "checkpoint": facts["checkpoint"]["name"],
+        "dataset": facts["dataset"]["name"],
+        "images": facts["dataset"]["images"],
+    }
+    if described["kind"] == "evaluation":
+        run = load_run(path)
+        row |= {"images": run.images, "miou": float(mean_iou(class_counts(run.confusion).total()))}
+    return row
