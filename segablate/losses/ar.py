@@ -16,6 +16,11 @@ from segablate.ranges import Choice, Range
     paper="after the description in Cao and Yang, Use Square Root Affinity to Regress Labels in Semantic Segmentation, "
     "arXiv:2103.04990",
     objective="ce + ar",
+    incomparable={
+        "scales": "cells of another size differ less or more",
+        "kernel": "the two affinities differ in scale",
+        "penalty": "squares of shares are smaller than the shares",
+    },
 )
 def ar(
     logits: Logits,

@@ -44,9 +44,11 @@ _AT_EDGES = {"metric": ("biou", "bf1")}
 @loss(
     paper="Li et al., Auto Seg-Loss: Searching Metric Surrogates for Semantic Segmentation, ICLR 2021, "
     "arXiv:2010.07930",
-    exceptions={
-        "void": "with metric=bf1 predicted edges under void count, as in the authors' code",
-        "relabelling": "with metric=biou, or with drop_background, class 0 is the background",
+    incomparable={
+        "metric": "each metric is a measure of its own",
+        "theta": "other curves make another surrogate",
+        "tolerance": "more pixels lie near an edge",
+        "drop_background": "other edges count",
     },
 )
 def asl(
@@ -56,14 +58,23 @@ def asl(
     metric: Annotated[str, Choice(*CURVES, help="metric that is imitated")] = "miou",
     theta: Annotated[
         tuple[float, ...] | None,
-        Range(0, 1, help="x and y of each free point of the curves; none: those published for the metric"),
+        Range(
+            0,
+            1,
+            grid=(None, (0.5, 0.5)),
+            help="x and y of the free points of every curve, or of one curve for all; none: as published",
+        ),
     ] = None,
     tolerance: Annotated[
         int, Range(0, 1000, grid=(1, 2, 3, 5, 8), used_when=_AT_EDGES, help="reach of a boundary, in pixels")
     ] = 5,
     drop_background: Annotated[
         bool | None,
-        Range(used_when=_AT_EDGES, help="whether class 0 has no boundary; none: as published, yes for biou alone"),
+        Range(
+            grid=(None, False),
+            used_when=_AT_EDGES,
+            help="whether class 0 has no boundary; none: only for biou",
+        ),
     ] = None,
 ) -> Parts:
     """One minus a metric whose logical operations are made soft by searched curves.
@@ -86,7 +97,8 @@ def asl(
         sums) is ξ of a whole dataset; the mean of values over images or batches is another number. The fact absent is
         the number of classes without a labelled pixel (for bf1: edge): with miou, biou and macc each adds 1/C.
 
-    A surrogate of biou or bf1 alone spoils the ordinary metrics: add it to that of miou, 1 to 1.
+    With metric=bf1 predictions under void count; with biou or drop_background=yes class 0 is the background. A
+    surrogate of biou or bf1 alone spoils the ordinary metrics: add that of miou, 1 to 1.
 
     Differs from the authors' code:
         A root of the curves that loses no digits near straight pieces, and curves evaluated only where they matter;
@@ -139,7 +151,7 @@ def near_edges(labels: Labels, tolerance: int, drop_background: bool) -> Tensor:
 
 
 def _sum_regions(probabilities: Tensor, labels: Labels, curves: Sequence[Curve]) -> dict[str, Tensor]:
-    """By class, C in float64: hits Σ A(p) at its pixels, pixels, and where there is a curve O, others Σ O(p) elsewhere."""
+    """By class, C in float64: hits Σ A(p) at its pixels, pixels, and with a second curve others Σ O(p) elsewhere."""
     valid = labels != IGNORE
     label = labels.long().where(valid, 0).unsqueeze(1)
     found = curves[0](probabilities.gather(1, label).squeeze(1)).where(valid, 0)

@@ -12,6 +12,7 @@ The other root, (a - √...)/(2a - 1), which the authors compute, has a pole at 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -59,19 +60,24 @@ class Curve:
 def read_curves(theta: Sequence[float], count: int) -> tuple[Curve, ...]:
     """So many curves, of equally many pieces each, from the coordinates of their free points one after another.
 
-    Raises :class:`KnobError` where the numbers do not make that many curves or a curve turns back.
+    The coordinates of a single curve stand for every one of them; 1, 2 and 4 curves never have the same length. Raises
+    :class:`KnobError` where the numbers make neither one nor that many curves, or a curve turns back.
     """
+    if len(theta) % 4 == 2:
+        return (_read_curve(theta),) * count
     each, left = divmod(len(theta), count)
     if left or each % 4 != 2:
-        fits = ", ".join(str(count * size) for size in (2, 6, 10))
-        raise KnobError(f"theta has {len(theta)} numbers, but {count} curves have {fits}, ...: x and y of each point")
+        several = f", and {count} curves have {count * 2}, {count * 6}, {count * 10}, ..." if count > 1 else ""
+        raise KnobError(
+            f"theta has {len(theta)} numbers, but one curve has 2, 6, 10, ...{several}; give x and y of each free point"
+        )
     return tuple(_read_curve(theta[start : start + each]) for start in range(0, len(theta), each))
 
 
 def _read_curve(coordinates: Sequence[float]) -> Curve:
     x, y = (0.0, *coordinates[::2], 1.0), (0.0, *coordinates[1::2], 1.0)
     for name, values in (("x", x), ("y", y)):
-        for before, after in zip(values, values[1:], strict=False):
+        for before, after in pairwise(values):
             if after < before:
                 raise KnobError(
                     f"theta goes from {name} = {before:g} to {after:g}, but a curve never turns back; "
@@ -84,9 +90,7 @@ def _read_curve(coordinates: Sequence[float]) -> Curve:
 def _piece(x: Sequence[float], y: Sequence[float]) -> Piece:
     width = x[2] - x[0]
     middle = (x[1] - x[0]) / width if width else 0.5
-    return Piece(
-        x[0], x[2], min(max(middle, STEEPEST), 1 - STEEPEST), y[0], 2 * (y[1] - y[0]), y[0] - 2 * y[1] + y[2]
-    )
+    return Piece(x[0], x[2], min(max(middle, STEEPEST), 1 - STEEPEST), y[0], 2 * (y[1] - y[0]), y[0] - 2 * y[1] + y[2])
 
 
 def _on_piece(piece: Piece, x: Tensor) -> tuple[Tensor, Tensor]:

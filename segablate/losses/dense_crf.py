@@ -18,6 +18,12 @@ from segablate.ranges import Choice, Range
     paper="Tang et al., On Regularized Losses for Weakly-supervised CNN Segmentation, ECCV 2018, arXiv:1803.09569",
     objective="ce + 1.44e-8*dense_crf",
     exceptions={"void": "every pixel of the region takes part, labelled or not; labels are not looked at"},
+    incomparable={
+        "sigma_rgb": "a wider kernel adds up more pairs; compare the fact disagreement",
+        "sigma_xy": "a wider kernel adds up more pairs; compare the fact disagreement",
+        "scale": "the value grows with the square of the number of pixels; compare the fact disagreement",
+        "form": "the two differ by the sum of the kernel",
+    },
 )
 def dense_crf(
     logits: Logits,
@@ -45,9 +51,8 @@ def dense_crf(
 
         s_k is the softmax of class k times the region (roi, all ones where it is not given), x_i the position and I_i
         the colour of pixel i; all pairs take part, K_ii = 1. Softmax, image and region are sampled at steps of 1/scale
-        (bilinear, nearest, nearest), and σ_xy is multiplied by scale. With form=potts the energy is Σ_k s_kᵀ K (r - s_k)
-        with the region r: larger than the above by rᵀ K r, which no prediction changes, never negative, 0 if all is
-        alike. Values grow with the square of the number of pixels: compare them at one size and scale only.
+        (bilinear, nearest, nearest), and σ_xy is multiplied by scale. With form=potts L = (1/N) Σ_n Σ_k s_kᵀ K (r - s_k)
+        with the region r: more by rᵀ K r, which no prediction changes, never negative, 0 if all is predicted alike. Values grow with the square of the number of pixels: compare them at one size and scale only.
 
     Parts:
         The facts rows, columns and scale say at which size it was computed. The fact disagreement is the potts energy

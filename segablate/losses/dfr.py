@@ -23,6 +23,14 @@ _SHALLOW = {"combine": ("product", "sum", "shallow")}
     objective="ce + 0.3*dfr + feature_consistency",
     exceptions={"void": "every pixel of the region takes part, labelled or not; labels are not looked at"},
     inputs={"features": _DEEP},
+    incomparable={
+        "radius": "a larger window adds up more pairs; compare the fact disagreement",
+        "sigma_xy": "a wider kernel adds up more pairs; compare the fact disagreement",
+        "sigma_rgb": "a wider kernel adds up more pairs; compare the fact disagreement",
+        "sigma_feat": "a wider kernel adds up more pairs; compare the fact disagreement",
+        "combine": "each kernel adds up other pairs; compare the fact disagreement",
+        "dense": "the two forms differ in sign and divisor; compare the fact disagreement",
+    },
 )
 def dfr(
     logits: Logits,
@@ -46,7 +54,7 @@ def dfr(
         str,
         Choice("product", "sum", "shallow", "deep", help="how colours and features make pixels alike"),
     ] = "product",
-    dense: Annotated[bool, Range(grid=(False,), help="all pairs, in the form of dense_crf, instead of a window")] = False,
+    dense: Annotated[bool, Range(grid=(False,), help="all pairs, in the form of dense_crf")] = False,
 ) -> Parts:
     """Disagreement of predictions at nearby pixels with like colours and features, after the paper's description.
 

@@ -24,6 +24,7 @@ SHARES = (0.25, 0.25, 0.5)
     paper="after the description in Zhang et al., Dynamic Feature Regularized Loss for Weakly Supervised Semantic "
     "Segmentation, Pattern Recognition 2025, arXiv:2108.01296",
     exceptions={"relabelling": "class 0 is the background, whose pairs are balanced apart from those of other classes"},
+    incomparable={"background": "pairs are balanced in another way", "radius": "pairs farther apart differ more"},
 )
 def feature_consistency(
     logits: Logits,
@@ -31,7 +32,9 @@ def feature_consistency(
     *,
     features: Features,
     radius: Annotated[int, Range(1, 1000, grid=(2, 3, 4, 5), help="reach of the window, in cells of the features")] = 4,
-    background: Annotated[int | None, Range(0, 254, grid=(None, 0), help="class of its own kind; none: no class is")] = 0,
+    background: Annotated[
+        int | None, Range(0, 254, grid=(None, 0), help="class that is balanced apart; none: no one")
+    ] = 0,
 ) -> Parts:
     """Cross entropy of pairwise feature affinities: like labels, like features; after the paper's description.
 
