@@ -96,7 +96,7 @@ def _piece(x: Sequence[float], y: Sequence[float]) -> Piece:
 def _on_piece(piece: Piece, x: Tensor) -> tuple[Tensor, Tensor]:
     width, a = piece.end - piece.begin, piece.middle
     u = ((x - piece.begin) / width).clamp(0, 1)  # clamped for those on other pieces, which are not used
-    root = (a * a + (1 - 2 * a) * u).sqrt()
+    root = (a**2 * (1 - u) + (1 - a) ** 2 * u).sqrt()  # a² + (1 - 2a) u, in which nothing cancels
     t = u / (a + root)
     value = piece.start + t * (piece.linear + piece.quadratic * t)
     # dt/du = 1 / (2 root)

@@ -49,10 +49,11 @@ def dense_crf(
     Formula:
         L = -(1/N) Σ_n Σ_k s_kᵀ K s_k,    K_ij = exp(-|x_i - x_j|² / 2σ_xy² - |I_i - I_j|² / 2σ_rgb²)
 
-        s_k is the softmax of class k times the region (roi, all ones where it is not given), x_i the position and I_i
-        the colour of pixel i; all pairs take part, K_ii = 1. Softmax, image and region are sampled at steps of 1/scale
-        (bilinear, nearest, nearest), and σ_xy is multiplied by scale. With form=potts L = (1/N) Σ_n Σ_k s_kᵀ K (r - s_k)
-        with the region r: more by rᵀ K r, which no prediction changes, never negative, 0 if all is predicted alike. Values grow with the square of the number of pixels: compare them at one size and scale only.
+        s_k is the softmax of class k times the region r (roi, all ones where it is not given), x_i the position and
+        I_i the colour of pixel i; all pairs take part, K_ii = 1. Softmax, image and region are sampled at steps of
+        1/scale (bilinear, nearest, nearest), and σ_xy is multiplied by scale. With form=potts
+        L = (1/N) Σ_n Σ_k s_kᵀ K (r - s_k): more by rᵀ K r, which no prediction changes, never negative, 0 if all is
+        predicted alike. Values grow with the square of the number of pixels: compare them at one size and scale only.
 
     Parts:
         The facts rows, columns and scale say at which size it was computed. The fact disagreement is the potts energy

@@ -86,7 +86,7 @@ class _PairEntropies(torch.autograd.Function):
         gradient = torch.zeros_like(features) if differentiable else None
         slopes = weights.to(features.dtype) / features.shape[1]
         for image, label in enumerate(labels.unsqueeze(1)):  # 1 h w
-            for here, there, _ in half_window(*label.shape[1:], radius):
+            for here, there, _ in half_window(label.shape[1:], radius):
                 kinds = _kinds(label[here], label[there], background)  # 3 h w
                 difference = features[image][here] - features[image][there]
                 distance = difference.abs().mean(0)
@@ -123,6 +123,6 @@ def _count_kinds(labels: Tensor, radius: int, background: int | None) -> Tensor:
     """Ordered pairs of each kind, 3 in float64."""
     count = torch.zeros(3, dtype=torch.float64, device=labels.device)
     for label in labels.unsqueeze(1):
-        for here, there, _ in half_window(*label.shape[1:], radius):
+        for here, there, _ in half_window(label.shape[1:], radius):
             count += 2 * _kinds(label[here], label[there], background).sum((1, 2))
     return count

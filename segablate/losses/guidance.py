@@ -37,5 +37,5 @@ def resampled(maps: Tensor, size: Sequence[int]) -> Tensor:
     """Maps N D h w on another grid: averaged over area along sides that shrink, bilinear along those that grow."""
     shrunk = [min(side, goal) for side, goal in zip(maps.shape[2:], size, strict=True)]
     if shrunk != list(maps.shape[2:]):
-        maps = F.adaptive_avg_pool2d(maps, shrunk)
+        maps = F.adaptive_avg_pool2d(maps, (shrunk[0], shrunk[1]))
     return maps if shrunk == list(size) else F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)

@@ -37,11 +37,12 @@ class Guide:
         return torch.cat([resampled(maps[image : image + 1], size)[0] for maps in self.maps])
 
 
-def half_window(height: int, width: int, radius: int) -> Iterator[tuple[Cut, Cut, int]]:
+def half_window(size: Sequence[int], radius: int) -> Iterator[tuple[Cut, Cut, int]]:
     """For each offset of the half window that fits into the map: the pixels D H W, their partners, squared distance.
 
     The offsets are those to the right and, at any column, below; the others are the same pairs from the other side.
     """
+    height, width = size
     rows, columns = min(radius, height - 1), min(radius, width - 1)
     for down in range(rows + 1):
         for right in range(-columns if down else 1, columns + 1):
@@ -68,7 +69,7 @@ class NearDisagreement(torch.autograd.Function):
         pairs = torch.zeros((), dtype=torch.float64, device=roi.device)
         for image, region in enumerate(roi.unsqueeze(1)):  # 1 H W
             weighted = [(guide.weight, guide.at(image, size)) for guide in guides]
-            for here, there, squared in half_window(*size, radius):
+            for here, there, squared in half_window(size, radius):
                 exponent = squared / (2 * sigma_xy**2)
                 if exponent > NEGLIGIBLE:
                     continue
