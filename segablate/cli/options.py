@@ -44,17 +44,17 @@ class DatasetOptions:
 
 
 @dataclass(frozen=True)
-class MeasureOptions:
-    """What is measured."""
+class ReadingOptions:
+    """How counts are read."""
 
-    losses: Annotated[
-        str | None,
-        _option("Losses with commas, all, or none; by default ce where there are logits.", _MEASURES),
-    ] = None
     tolerance: Annotated[
-        str,
-        _option("Boundary tolerances, with commas: pixels (3), shares of the diagonal (0.0075d), or none.", _MEASURES),
-    ] = "3"
+        str | None,
+        _option(
+            "Boundary tolerances, with commas: pixels (3), shares of the diagonal (0.0075d), or none; by default 3, "
+            "for saved runs what they were made with.",
+            _MEASURES,
+        ),
+    ] = None
     void_as_error: Annotated[
         bool, _option("Predictions on void pixels count as false positives.", _MEASURES, "--void-as-error")
     ] = False
@@ -64,7 +64,18 @@ class MeasureOptions:
         """The boundary tolerances. Raises KnobError for what is none."""
         from segablate.metrics.tolerance import Tolerance
 
-        return () if self.tolerance == "none" else tuple(Tolerance.parse(part) for part in self.tolerance.split(","))
+        text = self.tolerance or "3"
+        return () if text == "none" else tuple(Tolerance.parse(part) for part in text.split(","))
+
+
+@dataclass(frozen=True)
+class MeasureOptions(ReadingOptions):
+    """What is measured, and how counts are read."""
+
+    losses: Annotated[
+        str | None,
+        _option("Losses with commas, all, or none; by default ce where there are logits.", _MEASURES),
+    ] = None
 
 
 @dataclass(frozen=True)
