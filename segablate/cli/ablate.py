@@ -26,7 +26,7 @@ _PANEL = "Ablation"
 class AblateGroup(TyperGroup):
     """The losses as sub-commands: listed without being imported, built when one is called."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """Names of the losses."""
         return list(loss_names())
 
@@ -140,7 +140,8 @@ def _sweep(
     from segablate.ablation import Ablation, Sweep, costs
     from segablate.checkpoints import open_checkpoint
     from segablate.cli.measuring import with_inputs
-    from segablate.evaluation import Measures, evaluate
+    from segablate.evaluation import evaluate
+    from segablate.measures import Measures
     from segablate.objective import parse_objective
     from segablate.render import progress
 
@@ -148,7 +149,7 @@ def _sweep(
     probe = Sweep(term, settings, objective, not options.no_gradients)
     segmenter = open_checkpoint(checkpoint, checkpoints.loading(running))
     segmenter, inputs = with_inputs(segmenter, probe.needs, data, f"ablate {term.name}")
-    measures = Measures({}, (tolerance,), probe, inputs)
+    measures = Measures(tolerances=(tolerance,), probe=probe, inputs=inputs)
     with progress(len(data), f"{term.name}, {len(settings)} settings") as advance:
         run = evaluate(
             segmenter,

@@ -8,22 +8,33 @@ from segablate.cli.options import CheckpointOptions, MeasureOptions, RunningOpti
 from segablate.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from segablate.checkpoints import Segmenter
     from segablate.datasets import Dataset
-    from segablate.evaluation import Measures
+    from segablate.measures import Measures
     from segablate.results import Evaluation
 
 
 def measured(
-    checkpoint: str, data: "Dataset", measuring: MeasureOptions, loading: CheckpointOptions, running: RunningOptions
+    checkpoint: str,
+    data: "Dataset",
+    measuring: MeasureOptions,
+    loading: CheckpointOptions,
+    running: RunningOptions,
+    predictions: "Path | None" = None,
 ) -> "Evaluation":
-    """Open a checkpoint and evaluate it on a dataset, with a progress bar."""
+    """Open a checkpoint and evaluate it on a dataset, with a progress bar; write its predictions where asked to."""
     from segablate.checkpoints import open_checkpoint
     from segablate.evaluation import evaluate
     from segablate.render import progress
 
     segmenter = open_checkpoint(checkpoint, loading.loading(running))
     measures = chosen_measures(measuring, segmenter)
+    if predictions is not None:
+        if segmenter.on_host:
+            raise UsageError(f"--write-predictions: {checkpoint} is a folder of predictions already")
+        measures = replace(measures, predictions=predictions)
     with progress(len(data), "evaluating") as advance:
         return evaluate(
             segmenter,
@@ -38,8 +49,8 @@ def measured(
 
 def chosen_measures(measuring: MeasureOptions, segmenter: "Segmenter") -> "Measures":
     """What is measured on this checkpoint. UsageError when a loss was asked for and there are no scores."""
-    from segablate.evaluation import Measures
     from segablate.losses import get_loss, loss_names
+    from segablate.measures import Measures
 
     asked = measuring.losses
     if segmenter.on_host:
