@@ -40,8 +40,14 @@ def unpooled(gradient: Tensor, maps: Tensor, stride: int, pool: str) -> Tensor:
             leaf = maps.detach().requires_grad_()
             return torch.autograd.grad(pooled(leaf, stride, pool, leaf.dtype), leaf, gradient)[0]
     height, width = maps.shape[1:]
-    shared = (gradient / stride**2).repeat_interleave(stride, 2)[:, :, stride // 2 :][:, :, :width]
-    return shared.repeat_interleave(stride, 1)[:, stride // 2 :][:, :height]
+    rows = _stretched((gradient / stride**2).mT, stride, width).mT
+    return _stretched(rows, stride, height)
+
+
+def _stretched(strips: Tensor, stride: int, height: int) -> Tensor:
+    """The adjoint of the sums over strips: N h W -> N H W; the last rows may lie in no strip."""
+    rows = strips.repeat_interleave(stride, 1)[:, stride // 2 :][:, :height]
+    return F.pad(rows, (0, 0, 0, height - rows.shape[1]))
 
 
 def window_count(height: int, width: int, side: int) -> int:

@@ -1,0 +1,43 @@
+"""Costs: the peak is that of the tensors alive at once, the time that of the call."""
+
+import time
+
+import pytest
+import torch
+
+from segablate.profiling import measure_cost, measure_costs
+
+MIB = 2**20
+
+
+def grows_and_shrinks() -> torch.Tensor:
+    first = torch.zeros(MIB, dtype=torch.uint8)
+    second = torch.zeros(2 * MIB, dtype=torch.uint8)
+    del first
+    return torch.cat([second, second])
+
+
+def test_peak_is_what_lives_at_once():
+    assert measure_cost(grows_and_shrinks, repeats=1).peak_bytes == 6 * MIB
+
+
+def test_what_was_there_before_does_not_count():
+    held = torch.zeros(8 * MIB, dtype=torch.uint8)
+    assert measure_cost(lambda: held.add_(1), repeats=1).peak_bytes < 1024
+
+
+def test_time_is_the_median_in_turns():
+    calls: list[str] = []
+    slow, fast = measure_costs(
+        [lambda: (calls.append("slow"), time.sleep(0.02)), lambda: calls.append("fast")], repeats=3
+    )
+    assert slow.seconds == pytest.approx(0.02, rel=0.5)
+    assert fast.seconds < 0.01
+    assert calls[2:] == ["slow", "fast"] * 3
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_peak_on_the_device():
+    cost = measure_cost(lambda: torch.zeros(4 * MIB, dtype=torch.uint8, device="cuda").clone(), device="cuda")
+    assert cost.peak_bytes == 8 * MIB
