@@ -3,21 +3,19 @@
 import cv2
 import numpy as np
 
-VOID = 255
+from segablate.labels import IGNORE
 
 
 def scene_pair(height: int, width: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """One pair ``(labels, predicted)``, both uint8 (height, width); labels hold void, predictions do not."""
     rng = np.random.default_rng(seed)
     scene = _scene(height, width, classes, rng)
-    predicted = _swap_patches(_displace(scene, rng), classes, rng)
     labels = _with_objects(scene, classes, rng)
-    shift = rng.integers(-2, 3, size=2).astype(np.float32)
-    kept = np.roll(labels, tuple(int(s) for s in shift), axis=(0, 1))
-    found = (np.roll(labels != scene, tuple(int(s) for s in shift), axis=(0, 1))) & _blobs(height, width, 0.7, rng)
-    predicted[found] = kept[found]
-    labels = labels.copy()
-    labels[_blobs(height, width, 0.07, rng)] = VOID
+    predicted = _swap_patches(_displace(scene, rng), classes, rng)
+    shift = rng.integers(-2, 3, size=2)
+    found = np.roll(labels != scene, shift, axis=(0, 1)) & _blobs(height, width, 0.7, rng)  # the other objects are lost
+    predicted[found] = np.roll(labels, shift, axis=(0, 1))[found]
+    labels[_blobs(height, width, 0.07, rng)] = IGNORE
     return labels, predicted
 
 

@@ -280,17 +280,17 @@ def _confusion_changes(a: Evaluation, b: Evaluation) -> tuple[ConfusionChange, .
     before, after = (run.confusion.total()[:-1] for run in (a, b))
     change = np.abs(after - before)
     np.fill_diagonal(change, 0)
-    names: list[str | None] = [*a.labels.names, None]
+    names: tuple[str | None, ...] = (*a.labels.names, None)
     places = np.argsort(-change, axis=None, kind="stable")[:MOST_CHANGES]
     found = []
     for label, predicted in (divmod(place, change.shape[1]) for place in places.tolist()):
         if change[label, predicted]:
             counts = int(before[label, predicted]), int(after[label, predicted])
-            found.append(ConfusionChange(a.labels.names[label], names[predicted], *counts))
+            found.append(ConfusionChange(a.labels.names[int(label)], names[int(predicted)], *counts))
     return tuple(found)
 
 
 def _image_changes(names: Sequence[str], a: np.ndarray, b: np.ndarray) -> tuple[ImageChange, ...]:
     change = np.nan_to_num(np.abs(b - a))
     places = np.argsort(-change, kind="stable")[:MOST_CHANGES]
-    return tuple(ImageChange(names[place], float(a[place]), float(b[place])) for place in places if change[place])
+    return tuple(ImageChange(names[int(i)], float(a[i]), float(b[i])) for i in places if change[i])

@@ -5,7 +5,7 @@ counted is counted on their device, image by image, so that a result never depen
 """
 
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,7 +26,7 @@ from segablate.metrics.boundary import BoundaryCounts, count_boundaries
 from segablate.metrics.confusion import count_confusion
 from segablate.metrics.tolerance import Tolerance
 from segablate.results import Evaluation, ImageRecord, Skipped, collect
-from segablate.samples import Batch, Output, Sample
+from segablate.samples import Batch, Output, Sample, Scene
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from segablate.losses import Term
 
 Progress = Callable[[int], None]
+Probe = Callable[[Scene], Mapping[str, np.ndarray]]
+"""Whatever else is to be measured on the output for one image: arrays by name, of the same shapes for every image."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,13 @@ class Measures:
 
     - `losses`: terms by the name under which their values are kept.
     - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off; may be empty.
+    - `probe`: see :data:`Probe`; `inputs`: what losses may take that is the same for all images, such as `edge_net`.
     """
 
     losses: "dict[str, Term]" = field(default_factory=dict)
     tolerances: tuple[Tolerance, ...] = ()
+    probe: Probe | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def evaluate(
@@ -187,12 +192,13 @@ def _measure_output(
     table = torch.from_numpy(alignment.table).to(scores.device)
     predicted = table[scores.argmax(dim=1)]
     counts = _count_on_device(truth, predicted, len(labels)).cpu().numpy()
-    logits = class_logits(scores, output.kind, alignment) if measures.losses else scores
+    logits = class_logits(scores, output.kind, alignment) if measures.losses or measures.probe else scores
     on_host = predicted.cpu().numpy() if measures.tolerances else None
     for place, sample in enumerate(batch.samples):
-        values = _loss_values(logits[place : place + 1], truth[place : place + 1], measures)
+        scene = _scene(sample, output, logits, place, len(labels), measures)
         boundary = _boundary(sample, on_host[place], labels, measures) if on_host is not None else None
-        yield _record(sample, counts[place], values, boundary)
+        record = _record(sample, counts[place], _loss_values(scene, measures), boundary)
+        yield replace(record, probed=measures.probe(scene)) if measures.probe else record
 
 
 def _count_on_device(truth: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
@@ -224,10 +230,27 @@ def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":
     return torch.cat([*classes, logits[:, outside]], dim=1)
 
 
-def _loss_values(logits: "Tensor", labels: "Tensor", measures: Measures) -> dict[str, float]:
+def _scene(sample: Sample, output: Output, logits: "Tensor", place: int, classes: int, measures: Measures) -> Scene:
+    """One image of a batch as losses see it. Tensors are copies, as those of inference mode take no gradient."""
+    import torch
+
+    inputs = dict(measures.inputs)
+    if sample.image is not None:
+        inputs["image"] = torch.from_numpy(sample.image).to(logits.device).permute(2, 0, 1)[None].float()
+    if output.features is not None:
+        inputs["features"] = output.features[place : place + 1].clone()
+    labels = torch.from_numpy(sample.labels).to(logits.device)[None].long()
+    return Scene(logits[place : place + 1].clone(), labels, sample.labels, classes, inputs)
+
+
+def _loss_values(scene: Scene, measures: Measures) -> dict[str, float]:
+    import torch
+
     values = {}
     for name, term in measures.losses.items():
-        parts = term.parts(logits, labels.long())
+        inputs = {key: value for key, value in scene.inputs.items() if key in term.inputs}
+        with torch.no_grad():
+            parts = term.parts(scene.logits, scene.labels, **inputs)
         values[name] = float(parts.value) if parts.defined else float("nan")
     return values
 

@@ -7,7 +7,9 @@ import numpy as np
 
 from segablate.comparison import Pair
 from segablate.errors import MissingExtra, UsageError
+from segablate.tables import Report
 
+_BLUE = "#3b6ea8"
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -26,9 +28,9 @@ def draw_differences(pair: Pair, path: Path) -> None:
     figure, axes = _figure(path, (7, 1.2 + 0.3 * len(order)))
     rows = np.arange(len(order))
     axes.axvline(0, color="0.6", linewidth=1)
-    axes.hlines(rows, low, high, color="#3b6ea8", linewidth=2)
-    axes.scatter(value[shown], rows[shown], color="#3b6ea8", zorder=3, label="shown (Holm)")
-    axes.scatter(value[~shown], rows[~shown], facecolor="white", edgecolor="#3b6ea8", zorder=3, label="not shown")
+    axes.hlines(rows, low, high, color=_BLUE, linewidth=2)
+    axes.scatter(value[shown], rows[shown], color=_BLUE, zorder=3, label="shown (Holm)")
+    axes.scatter(value[~shown], rows[~shown], facecolor="white", edgecolor=_BLUE, zorder=3, label="not shown")
     axes.set_yticks(rows, [names[index] for index in order])
     axes.set_xlabel("difference of IoU, B − A, in points, with 95 % interval")
     axes.set_title(f"B = {pair.b.title}\nA = {pair.a.title}", fontsize=9, loc="left")
@@ -36,16 +38,51 @@ def draw_differences(pair: Pair, path: Path) -> None:
     finish(figure, path)
 
 
-def _figure(path: Path, size: tuple[float, float]) -> tuple[Any, Any]:
+def draw_ablation(report: Report, path: Path) -> None:
+    """Value, rank correlation and cost of every setting, side by side, the baseline marked. Raises as above."""
+    tables = {table.name: table for table in report.tables}
+    settings = [str(row["setting"]) for row in tables["values"].rows]
+    ranked = "gain" in tables["values"].rows[0]
+    panels = [
+        ("values", "gain", "gain G") if ranked else ("values", "term", "term"),
+        ("agreement", "iou", "ρ with mIoU"),
+    ]
+    panels += [("cost", "both_time", "time, × cross entropy")] if "cost" in tables else []
+    figure, axes = _figure(path, (3.2 * len(panels) + 1.5, 1.2 + 0.3 * len(settings)), len(panels))
+    rows = np.arange(len(settings))[::-1]
+    for axis, (name, key, title) in zip(axes, panels, strict=True):
+        found = tables[name].rows
+        values = np.array([np.nan if row.get(key) is None else row[key] for row in found], float)
+        ends = {"iou": "iou_interval", "term": "interval"}.get(key)
+        if ends:
+            low, high = np.array([row[ends] for row in found], float).T
+            axis.hlines(rows, low, high, color=_BLUE, linewidth=2)
+        axis.axvline(values[0], color="0.7", linewidth=1, linestyle="--")
+        axis.scatter(values, rows, color=_BLUE, zorder=3)
+        axis.set_yticks(rows, settings if axis is axes[0] else [""] * len(settings))
+        axis.set_xlabel(title)
+    figure.suptitle(report.title, fontsize=9, x=0.01, ha="left")
+    finish(figure, path)
+
+
+def require_drawing(path: Path) -> None:
+    """Raise before the work what drawing would raise after it."""
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--plot {path} must end in {', '.join(SUFFIXES)}")
     try:
-        from matplotlib.figure import Figure
+        import matplotlib  # noqa: F401
     except ImportError:
         raise MissingExtra("matplotlib", "plot", "--plot") from None
+
+
+def _figure(path: Path, size: tuple[float, float], panels: int = 1) -> tuple[Any, Any]:
+    require_drawing(path)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
+    axes = figure.subplots(1, panels)
+    for axis in np.atleast_1d(axes):
+        axis.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 

@@ -38,6 +38,7 @@ class ImageRecord:
 
     - `table`: (C+1, C+1) int64 confusion counts; `boundary`: its boundary distances, where they were asked for.
     - `values`: one float64 for each loss; nan where it is undefined.
+    - `probed`: arrays of whatever else was asked for, see :data:`segablate.evaluation.Probe`.
     - `alternative`: as `table`, of :attr:`Output.alternative`; a run does not keep it.
     """
 
@@ -49,6 +50,7 @@ class ImageRecord:
     values: Mapping[str, float] = field(default_factory=dict)
     boundary: BoundaryCounts | None = None
     alternative: np.ndarray | None = None
+    probed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Evaluation:
     - `labels`: the label set; `names`, `sizes` (N, 2) and `label_hashes`: the images, in the dataset's order.
     - `confusion`, `boundary`, `values` (each (N,) float64, nan where undefined): what was measured.
     - `facts`: what was run, as plain values: checkpoint, dataset, options, versions.
+    - `probed`: what else was asked for, stacked over images, (N, ...); a saved evaluation does not keep it.
     """
 
     labels: LabelSet
@@ -78,6 +81,7 @@ class Evaluation:
     facts: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    probed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -93,7 +97,7 @@ class Evaluation:
 def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Evaluation:
     """Put per-image records, in any order, together in the dataset's order; `rest`: facts, notes, skipped."""
     records = sorted(records, key=lambda record: record.index)
-    losses = records[0].values if records else {}
+    losses, probed = (records[0].values, records[0].probed) if records else ({}, {})
     boundaries = [record.boundary for record in records if record.boundary is not None]
     return Evaluation(
         labels,
@@ -103,6 +107,7 @@ def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Ev
         Confusion.from_dense([record.table for record in records], len(labels)),
         {loss: np.array([record.values[loss] for record in records], np.float64) for loss in losses},
         merge(boundaries) if boundaries else None,
+        probed={name: np.stack([record.probed[name] for record in records]) for name in probed},
         **rest,
     )
 

@@ -4,7 +4,7 @@ Arrays on the host are numpy, so that label maps can be evaluated without torch.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -70,3 +70,19 @@ class Output:
     predicted: np.ndarray | None = None
     alternative: np.ndarray | None = None
     features: "Tensor | None" = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One image as losses see it: the output of a checkpoint, its classes first, and what lies beside it.
+
+    - `logits`: 1, K, H, W float; the first `classes` channels are the classes of the dataset.
+    - `labels`: 1, H, W int64, 255 void; `label_map`: the same on the host, H, W uint8.
+    - `inputs`: what losses may take beyond these, by name: `image` (1, 3, H, W float, 0..255), `features`, `edge_net`.
+    """
+
+    logits: "Tensor"
+    labels: "Tensor"
+    label_map: np.ndarray
+    classes: int
+    inputs: dict[str, Any]

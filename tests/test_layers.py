@@ -32,6 +32,7 @@ LAYERS = {
     "objective": 6,
     "results": 6,
     "statistics": 6,
+    "gradients": 6,
     "evaluation": 7,
     "ablation": 10,
     "comparison": 10,

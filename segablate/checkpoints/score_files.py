@@ -74,7 +74,7 @@ def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> Sco
 def read_scores(path: Path) -> tuple[str, np.ndarray]:
     """The name and the K, h, w array of the scores in a file. Raises Unreadable when there is no such array."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = [name for name in ARRAYS if name in arrays]
             if len(found) != 1:
                 names = ", ".join(arrays.files) or "nothing"

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from segablate import __version__
-from segablate.cli import checkpoints, compare, evaluate, runs
+from segablate.cli import ablate, checkpoints, compare, evaluate, runs
 from segablate.cli.options import expanded
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ def options(
 
 
 app.command("evaluate")(expanded(evaluate.evaluate))
+app.add_typer(ablate.app, name="ablate")
 app.command("compare")(expanded(compare.compare))
 app.command("show")(expanded(runs.show))
 app.command("runs")(expanded(runs.runs))

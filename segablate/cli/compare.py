@@ -61,6 +61,10 @@ def compare(
 
     if save is not None:
         refuse_existing(save)
+    if plot is not None:
+        from segablate.plots import require_drawing
+
+        require_drawing(plot)
     specs = systems or ["sample:ce", "sample:weighted"]
     if not 2 <= len(specs) <= 26:
         raise UsageError(f"compare takes two or more systems, but got {len(specs)}; as in: segablate compare A B")

@@ -1,6 +1,8 @@
 """From a specification on the command line to an evaluation, for every command that needs one."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from segablate.cli.options import CheckpointOptions, MeasureOptions, RunningOptions
 from segablate.errors import UsageError
@@ -54,6 +56,25 @@ def chosen_measures(measuring: MeasureOptions, segmenter: "Segmenter") -> "Measu
     if asked == "all":
         terms = {name: term for name, term in terms.items() if not term.needs({})}
     return Measures(terms, measuring.tolerances)
+
+
+def with_inputs(
+    segmenter: "Segmenter", needs: Collection[str], data: "Dataset", what: str
+) -> "tuple[Segmenter, dict[str, Any]]":
+    """The segmenter such that it gives what losses need beside logits, and what is the same for all images.
+
+    Raises UsageError where it cannot: label maps have no logits, and not every checkpoint has features.
+    """
+    if segmenter.on_host:
+        raise UsageError(
+            f"{what} needs logits, but {segmenter.source.spec} gives label maps; give the checkpoint itself, or "
+            f"predictions saved as .npz with logits"
+        )
+    if "features" in needs:
+        if not hasattr(segmenter, "keep_features"):
+            raise UsageError(f"{what} needs the features of a network, but {segmenter.source.spec} gives logits alone")
+        segmenter = replace(segmenter, keep_features=True)  # type: ignore[type-var]
+    return segmenter, {}
 
 
 def default_dataset(checkpoint: str, command: str) -> str:

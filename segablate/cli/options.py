@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
@@ -161,8 +161,11 @@ class OutputOptions:
     wide: Annotated[bool, _option("All columns, however wide.", _OUTPUT, "--wide")] = False
 
 
-def expanded(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameters that are groups of options are replaced by the fields of the groups."""
+def expanded(command: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:
+    """A command whose parameters that are groups of options are replaced by the fields of the groups.
+
+    Fields named in `without` are no options of this command and keep their defaults.
+    """
     signature = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
     groups = {name: kind for name, kind in hints.items() if isinstance(kind, type) and is_dataclass(kind)}
@@ -170,7 +173,7 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapper(**given: Any) -> None:
         built = {
-            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            name: group(**{field.name: given.pop(field.name) for field in fields(group) if field.name not in without})
             for name, group in groups.items()
         }
         command(**given, **built)
@@ -180,7 +183,9 @@ def expanded(command: Callable[..., None]) -> Callable[..., None]:
         for name, parameter in signature.parameters.items()
         if name not in groups
     ]
-    parts = [_parameter(group, field) for group in groups.values() for field in fields(group)]
+    parts = [
+        _parameter(group, field) for group in groups.values() for field in fields(group) if field.name not in without
+    ]
     wrapper.__signature__ = inspect.Signature([*plain, *parts])  # type: ignore[attr-defined]
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in (*plain, *parts)}
     return wrapper

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segablate.kernels.boundary_reference import BEYOND, LABELLED, PREDICTED, VOID, BoundaryDistances, boundary
+from segablate.kernels.boundary_reference import BEYOND, LABELLED, PREDICTED, BoundaryDistances, boundary
+from segablate.labels import IGNORE
 
 
 class _Edges(NamedTuple):
@@ -34,7 +35,7 @@ def boundary_distances(
     height, width = labels.shape
     reach = min(reach, height**2 + width**2)
     row_count, pitch = height + isqrt(reach) + 1, width + isqrt(reach) + 1
-    labelled = labels != VOID
+    labelled = labels != IGNORE
     found = _edges(predicted, labelled, classes, (row_count, pitch))
     wanted = _edges(labels, labelled, classes, (row_count, pitch))
     from_found = _squared_to_nearest(found.key, wanted.key, pitch, reach)

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-VOID = 255
-"""The label of pixels without a label."""
+from segablate.labels import IGNORE
 
 BEYOND = 2**31 - 1
 """Stands for every squared distance above the reach, and for "the other map has no boundary of this class"."""
@@ -48,7 +47,7 @@ def boundary_distances(
     ``labels`` and ``predicted`` have shape (H, W); ``classes`` is at most 255. Squared distances above ``reach``
     (squared pixels) become ``BEYOND``.
     """
-    labelled = labels != VOID
+    labelled = labels != IGNORE
     found, wanted = boundary(predicted, labelled), boundary(labels, labelled)
     rows = []
     for c in range(classes):

@@ -18,6 +18,11 @@ from segablate.ranges import Choice, Range
     paper="Shan and Jia, Convolution-based Probability Gradient Loss for Semantic Segmentation, arXiv:2404.06704",
     objective="ce + cpg",
     exceptions={"void": "predictions under void enter the windows of their neighbours, as in the authors' code"},
+    incomparable={
+        "ksize": "the value grows with the kernel unless normalise=step, and width=official widens with it",
+        "width": "another width scores other elements",
+        "normalise": "the value is divided by the kernel's gain",
+    },
 )
 def cpg(
     logits: Logits,

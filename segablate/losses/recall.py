@@ -12,7 +12,8 @@ from segablate.ranges import Choice, Range
 
 
 @loss(
-    paper="Tian et al., Striking the Right Balance: Recall Loss for Semantic Segmentation, ICRA 2022, arXiv:2106.14917"
+    paper="Tian et al., Striking the Right Balance: Recall Loss for Semantic Segmentation, ICRA 2022, arXiv:2106.14917",
+    incomparable={"reduction": "the three divisors give values of different scale"},
 )
 def recall(
     logits: Logits,

@@ -13,6 +13,15 @@ from segablate.ranges import Choice, Range
 @loss(
     paper="Zhao et al., Region Mutual Information Loss for Semantic Segmentation, NeurIPS 2019, arXiv:1910.12037",
     objective="0.5*bce(extra=1) + 0.5*rmi",
+    incomparable={
+        "radius": "the value depends on the dimension of the windows; compare the gain G",
+        "stride": "the value moves with the number of points; compare the gain G",
+        "pool": "the value moves with the spread of the pooled maps; compare the gain G",
+        "alpha": "the ridge sets the floor of the value",
+        "normalise": "the value is freed of a constant of each class",
+        "probability": "softmax and sigmoid make different probabilities of the same logits",
+    },
+    ranks_by="gain",
 )
 def rmi(
     logits: Logits,

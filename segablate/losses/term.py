@@ -46,7 +46,9 @@ class Term:
 
     Half-precision logits are computed in float32, outside autocast. ``objective`` is the weighted sum in which its
     authors train with it. ``exceptions`` says which of :data:`EXCEPTIONS` it breaks by design, and why. ``conditions``
-    says under which settings an optional input is needed after all.
+    says under which settings an optional input is needed after all. ``incomparable`` says of which knobs values under
+    different settings are not comparable, and why; ``ranks_by`` names the fact that ranks images in the term's stead,
+    larger being better.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Term:
     objective: str
     exceptions: Mapping[str, str] = field(default_factory=dict)
     conditions: Mapping[str, Conditions] = field(default_factory=dict)
+    incomparable: Mapping[str, str] = field(default_factory=dict)
+    ranks_by: str = ""
 
     def __post_init__(self) -> None:
         vars(self).update(__doc__=self.function.__doc__, __wrapped__=self.function)  # for help() and signatures
@@ -154,15 +158,19 @@ def loss(
     objective: str | None = None,
     exceptions: Mapping[str, str] | None = None,
     inputs: Mapping[str, Conditions] | None = None,
+    incomparable: Mapping[str, str] | None = None,
+    ranks_by: str = "",
 ) -> Callable[[Function], Term]:
     """Make a term of the function below: its name is the function's, and the file's.
 
     ``objective`` is the published weighted sum (the term alone, unless given); ``inputs`` says under which settings an
-    input that has a default is needed: ``{"features": {"combine": ("product", "deep")}}``.
+    input that has a default is needed: ``{"features": {"combine": ("product", "deep")}}``; ``incomparable`` why values
+    under different settings of a knob cannot be compared: ``{"ksize": "the value grows with the kernel"}``.
     """
 
     def decorate(function: Function) -> Term:
         name = function.__name__
-        return Term(name, function, paper, objective or name, exceptions or {}, inputs or {})
+        declared = (exceptions or {}, inputs or {}, incomparable or {}, ranks_by)
+        return Term(name, function, paper, objective or name, *declared)
 
     return decorate

@@ -10,7 +10,7 @@ from segablate.tables import Column, Report, Table
 def sources_report(sources: Mapping[str, Described]) -> Report:
     """The page of ``segablate checkpoints list``."""
     columns = (
-        Column("source", "source", "text"),
+        Column("source", "source", "text", wide=True),
         Column("form", "written as", "text"),
         Column("what", "what it is", "prose"),
     )

@@ -1,0 +1,203 @@
+"""One loss under several settings, on one forward pass of the network.
+
+The sweep rides on the one evaluation loop as a probe: for every image it gets the logits once and tries every setting
+on them. What it finds is kept per image, so that means, intervals and correlations are pure functions of arrays.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segablate.errors import KnobError
+from segablate.gradients import described, ground
+from segablate.knobs import find_knob, format_settings
+from segablate.losses import Term
+from segablate.objective import Objective
+from segablate.results import Evaluation
+from segablate.samples import Scene
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from segablate.profiling import Cost
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The knobs that differ from the published default, and how the table calls them."""
+
+    values: Mapping[str, Any]
+    text: str
+
+
+def plan_settings(term: Term, given: Mapping[str, Sequence[Any]], every: bool = False) -> tuple[Setting, ...]:
+    """What is tried: the published default first, as the baseline.
+
+    With knobs given, exactly those settings: several lists make a grid. With none, or with `every`, each knob over its
+    declared grid, one at a time. Raises KnobError for an unknown knob, a value outside its range, or a knob without
+    effect under the settings.
+    """
+    for name, values in given.items():
+        knob = find_knob(term.knobs, name, term.name)
+        for value in values:
+            knob.check(value, as_option=True)
+    chosen = [dict(zip(given, values, strict=True)) for values in product(*given.values())] if given else []
+    if every or not given:
+        chosen += [_with_conditions(term, name, value) for name, knob in term.knobs.items() for value in knob.grid]
+    else:
+        for values in chosen:
+            _refuse_idle(term, values)
+    defaults = {name: knob.default for name, knob in term.knobs.items()}
+    settings = [Setting({}, "baseline")]
+    for values in chosen:
+        changed = {name: value for name, value in values.items() if value != defaults[name]}
+        if changed and all(changed != setting.values for setting in settings):
+            settings.append(Setting(changed, format_settings(term.knobs, changed)))
+    return tuple(settings)
+
+
+def _with_conditions(term: Term, name: str, value: Any) -> dict[str, Any]:
+    """One knob turned, with what must be chosen beside it for it to have an effect."""
+    defaults = {other: knob.default for other, knob in term.knobs.items()}
+    needed = {
+        other: allowed[0] for other, allowed in term.knobs[name].used_when.items() if defaults[other] not in allowed
+    }
+    return {**needed, name: value}
+
+
+def _refuse_idle(term: Term, values: Mapping[str, Any]) -> None:
+    complete = {name: knob.default for name, knob in term.knobs.items()} | dict(values)
+    for name in values:
+        knob = term.knobs[name]
+        if not knob.used_in(complete):
+            other, allowed = next((o, a) for o, a in knob.used_when.items() if complete[o] not in a)
+            remedy = f"{term.knobs[other].option} {term.knobs[other].format(allowed[0])}"
+            raise KnobError(f"{knob.option} has no effect on {term.name} unless {other} is set; add {remedy}")
+
+
+class Sweep:
+    """A probe that tries every setting on the logits of an image; see :data:`segablate.evaluation.Probe`.
+
+    It keeps the first scene it sees, on which the cost is measured afterwards.
+    """
+
+    def __init__(self, term: Term, settings: Sequence[Setting], objective: Objective, gradients: bool = True) -> None:
+        self.term, self.settings, self.gradients = term, tuple(settings), gradients
+        self.weight = sum(part.weight for part in objective.terms if part.term.name == term.name)
+        self.others = Objective(tuple(part for part in objective.terms if part.term.name != term.name))
+        self.first: Scene | None = None
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The inputs beside logits and labels without which a setting, or the objective, cannot be computed."""
+        needed = frozenset().union(*(self.term.needs(setting.values) for setting in self.settings))
+        return needed | (self.others.needs if self.others.terms else frozenset())
+
+    def __call__(self, scene: Scene) -> dict[str, np.ndarray]:
+        """Arrays by name: `pixel` (), and over settings `term`, `objective`, facts, per class and gradients."""
+        import torch
+
+        self.first = self.first or scene
+        logits = scene.logits.requires_grad_(self.gradients)
+        with torch.no_grad():
+            pixel = float(self.others(logits, scene.labels, **scene.inputs)) if self.others.terms else 0.0
+        found = [self._try(setting, logits, scene) for setting in self.settings]
+        if self.gradients:
+            pull = _slope(_cross_entropy(logits, scene.labels), logits)
+            on = ground(scene.label_map, scene.classes, logits)
+            for values in found:
+                values |= described(values.pop("slope"), pull, on)
+        stacked = {name: np.stack([np.asarray(values[name], np.float64) for values in found]) for name in found[0]}
+        return {"pixel": np.array(pixel), "objective": pixel + self.weight * stacked["term"], **stacked}
+
+    def _try(self, setting: Setting, logits: "Tensor", scene: Scene) -> dict[str, Any]:
+        import torch
+
+        inputs = {name: value for name, value in scene.inputs.items() if name in self.term.inputs}
+        with torch.set_grad_enabled(self.gradients):
+            parts = self.term.parts(logits, scene.labels, **inputs, **setting.values)
+        dimension = parts.facts.get("points_per_dimension", float("nan"))
+        if dimension < 1:
+            raise KnobError(
+                f"{self.term.name} with {setting.text} has {dimension:.2f} points for each dimension in an image of "
+                f"{logits.shape[3]}x{logits.shape[2]}; below 1 it means nothing: use a smaller radius or stride"
+            )
+        found: dict[str, Any] = {"term": float(parts.value.detach()) if parts.defined else float("nan")}
+        found |= {f"fact_{name}": value for name, value in parts.facts.items()}
+        if parts.per_class is not None:
+            found["per_class"] = parts.per_class.detach().double().cpu().numpy()[: scene.classes]
+        if self.gradients:
+            found["slope"] = _slope(parts.value, logits)
+        return found
+
+
+def costs(sweep: Sweep, repeats: int = 5) -> "dict[str, list[Cost]]":
+    """Time and peak memory on the first image: `forward` and `both`, cross entropy first, then every setting."""
+    from segablate.profiling import measure_costs
+
+    scene = sweep.first
+    assert scene is not None
+    taken = {name: value for name, value in scene.inputs.items() if name in sweep.term.inputs}
+    plain = scene.logits.detach()
+
+    def calls(backward: bool) -> list[Any]:
+        def entropy() -> "Tensor":
+            return _run(lambda logits: _cross_entropy(logits, scene.labels), plain, backward)
+
+        def setting(values: Mapping[str, Any]) -> Any:
+            return lambda: _run(lambda logits: sweep.term(logits, scene.labels, **taken, **values), plain, backward)
+
+        return [entropy, *(setting(s.values) for s in sweep.settings)]
+
+    return {
+        "forward": measure_costs(calls(False), repeats, plain.device),
+        "both": measure_costs(calls(True), repeats, plain.device),
+    }
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A sweep over a dataset: the evaluation it rode on, per-image arrays in `run.probed`, and the costs."""
+
+    run: Evaluation
+    term: Term
+    settings: tuple[Setting, ...]
+    objective: Objective
+    costs: "Mapping[str, Sequence[Cost]]"
+
+    @property
+    def values(self) -> np.ndarray:
+        """(N, S) the term; nan where it is undefined."""
+        return self.run.probed["term"]
+
+    @property
+    def merit(self) -> np.ndarray:
+        """(N, S) by which images are ranked, larger being better: the gain where the term has one, else −term."""
+        gain = self.run.probed.get(f"fact_{self.term.ranks_by}")
+        return -self.values if gain is None else gain
+
+
+def _run(function: Any, logits: "Tensor", backward: bool) -> "Tensor":
+    import torch
+
+    if not backward:
+        with torch.no_grad():
+            return function(logits)
+    leaf = logits.clone().requires_grad_()
+    return _slope(function(leaf), leaf)
+
+
+def _cross_entropy(logits: "Tensor", labels: "Tensor") -> "Tensor":
+    from segablate.losses import get_loss
+
+    return get_loss("ce")(logits, labels)
+
+
+def _slope(value: "Tensor", logits: "Tensor") -> "Tensor":
+    import torch
+
+    (slope,) = torch.autograd.grad(value, logits, allow_unused=True) if value.requires_grad else (None,)
+    return torch.zeros_like(logits) if slope is None else slope

@@ -1,0 +1,428 @@
+"""Predictions on the disk: names, encodings, scores, and what is missing, left over or of another size."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import CLASSES, scene, write_dataset
+from PIL import Image
+
+from segablate.checkpoints import Loading, open_checkpoint
+from segablate.checkpoints.predictions import decode
+from segablate.datasets import Dataset, open_dataset
+from segablate.errors import CheckpointError, SegablateError
+from segablate.evaluation import Measures, evaluate
+from segablate.losses import get_loss
+from segablate.metrics.confusion import class_counts, count_confusion, mean_iou
+from segablate.metrics.tolerance import Tolerance
+from segablate.results import Evaluation
+from segablate.samples import Batch
+
+CPU = Loading(device="cpu")
+
+
+def predicted(index: int, size: tuple[int, int] = (24, 32)) -> np.ndarray:
+    """Class indices that are often right, with 255 here and there."""
+    _, labels = scene(index, size)
+    rng = np.random.default_rng(index + 100)
+    wrong = rng.random(size) < 0.2
+    return np.where(wrong, rng.integers(0, 4, size, np.uint8), labels)
+
+
+def write(folder: Path, pattern: str = "s{}.png", count: int = 6) -> Path:
+    """The predictions of the toy dataset as grey images."""
+    for index in range(count):
+        path = folder / pattern.format(index)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), predicted(index))
+    return folder
+
+
+def measured(spec: str, data: Dataset, **options: Any) -> Evaluation:
+    return evaluate(open_checkpoint(spec, CPU), data, Measures(), **options)
+
+
+def recoded(root: Path, codes: list[Any], void: Any = (255,), **more: Any) -> Dataset:
+    """The toy dataset with other codes in its label files (class index to code)."""
+    write_dataset(root)
+    first = [code[0] if isinstance(code, list) else code for code in codes]
+    table = np.full(256, next(iter(void), 0), np.uint8)
+    table[:4] = first
+    for path in (root / "labels/val").iterdir():
+        cv2.imwrite(str(path), table[cv2.imread(str(path), cv2.IMREAD_UNCHANGED)])
+    described = yaml.safe_load((root / "dataset.yaml").read_text())
+    classes = [{"name": name, "code": code} for name, code in zip(CLASSES, codes, strict=True)]
+    (root / "dataset.yaml").write_text(yaml.safe_dump({**described, "classes": classes, "void": list(void), **more}))
+    return open_dataset(f"folder:{root}")
+
+
+@pytest.fixture
+def data(toy: Path) -> Dataset:
+    return open_dataset(f"folder:{toy}")
+
+
+def expected_table(index: int) -> np.ndarray:
+    return count_confusion(scene(index)[1], predicted(index), 4)
+
+
+def test_grey_images_are_counted_and_255_is_a_miss(data: Dataset, tmp_path: Path) -> None:
+    run = measured(f"predictions:{write(tmp_path / 'p')}", data)
+    for index in range(6):
+        assert np.array_equal(run.confusion.dense(index), expected_table(index))
+    assert run.notes == ()
+    assert run.facts["checkpoint"]["encoding"] == "codes"
+    assert run.facts["checkpoint"]["predictions"].startswith("6 files {name}.png, SHA-256 ")
+
+
+def test_palette_and_arrays_say_the_same(data: Dataset, tmp_path: Path) -> None:
+    for folder in ("palette", "arrays"):
+        (tmp_path / folder).mkdir()
+    for index in range(6):
+        image = Image.fromarray(predicted(index)).convert("P")
+        image.putdata(predicted(index).reshape(-1).tolist())
+        image.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
+        image.save(tmp_path / f"palette/s{index}.png")
+        values = predicted(index).astype(np.int64)
+        np.save(tmp_path / f"arrays/s{index}.npy", np.where(values == 255, (-1) ** index * 70_000, values))
+    for folder in ("palette", "arrays"):
+        run = measured(f"predictions:{tmp_path / folder}", data)
+        assert all(np.array_equal(run.confusion.dense(index), expected_table(index)) for index in range(6)), folder
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("deep/s{}_pred.png", "deep/{stem}_pred.png"),
+        ("x_s{}.png", "x_{name}.png"),
+        ("s{}/s{}.png", "{stem}/{name}.png"),
+    ],
+)
+def test_names_by_pattern(pattern: str, name: str, data: Dataset, tmp_path: Path) -> None:
+    folder = write(tmp_path / "p", pattern.replace("{}", "{0}"))
+    run = measured(f"predictions:{folder}?name={name}", data)
+    assert all(np.array_equal(run.confusion.dense(index), expected_table(index)) for index in range(6))
+    assert name in run.facts["checkpoint"]["predictions"]
+
+
+def test_nested_images_with_suffix_pairs(tmp_path: Path) -> None:
+    for city, index in (("aachen", 0), ("bonn", 1)):
+        image, labels = scene(index)
+        for kind, array in (
+            ("left", image),
+            ("fine", labels),
+            ("nested", predicted(index)),
+            ("flat", predicted(index)),
+        ):
+            ending = {"left": "_leftImg8bit.png", "fine": "_gtFine_labelIds.png"}.get(kind, "_pred.png")
+            folder = tmp_path / kind / (city if kind != "flat" else "")
+            folder.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / f"{city}_0{ending}"), array)
+    described = {
+        "classes": list(CLASSES),
+        "splits": {"val": {"images": "left", "labels": "fine"}},
+        "image_suffix": "_leftImg8bit.png",
+        "label_suffix": "_gtFine_labelIds.png",
+    }
+    (tmp_path / "dataset.yaml").write_text(yaml.safe_dump(described))
+    data = open_dataset(f"folder:{tmp_path}")
+    for spec in ("nested?name={name}_pred.png", "nested?name={parent}/{stem}_pred.png", "flat?name={stem}_pred.png"):
+        run = measured(f"predictions:{tmp_path / spec}", data)
+        assert all(np.array_equal(run.confusion.dense(index), expected_table(index)) for index in range(2)), spec
+
+
+def test_index_codes_and_colours(tmp_path: Path) -> None:
+    colours = [[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]]
+    data = recoded(tmp_path / "toy", [10, [20, 21], 30, 40])
+    described = yaml.safe_load((tmp_path / "toy/dataset.yaml").read_text())
+    described["classes"] = [{**entry, "colour": c} for entry, c in zip(described["classes"], colours, strict=True)]
+    (tmp_path / "toy/dataset.yaml").write_text(yaml.safe_dump(described))
+    data = open_dataset(f"folder:{tmp_path / 'toy'}")
+    table = np.full((256, 3), 7, np.uint8)
+    table[:4] = colours
+    codes = np.full(256, 99, np.uint8)
+    codes[:4] = [10, 21, 30, 40]
+    write(tmp_path / "index")
+    for folder in ("codes", "colours"):
+        (tmp_path / folder).mkdir()
+    for index in range(6):
+        cv2.imwrite(str(tmp_path / f"codes/s{index}.png"), codes[predicted(index)])
+        cv2.imwrite(str(tmp_path / f"colours/s{index}.png"), table[predicted(index)][..., ::-1])
+    for encoding in ("index", "codes", "colours"):
+        run = measured(f"predictions:{tmp_path / encoding}?encoding={encoding}", data)
+        assert all(np.array_equal(run.confusion.dense(index), expected_table(index)) for index in range(6)), encoding
+        assert run.notes == (), "99, 7 and 10 are no values of the other encoding"
+    with pytest.raises(SegablateError, match=r"s0\.png: has 3 channels, but one .*; save a grey or palette .*colours"):
+        measured(f"predictions:{tmp_path / 'colours'}", data)
+    with pytest.raises(SegablateError, match=r"s0\.png: has one channel, but RGB colours are expected"):
+        measured(f"predictions:{tmp_path / 'index'}?encoding=colours", data)
+
+
+def test_where_both_encodings_fit_the_note_gives_the_score_of_the_other(tmp_path: Path) -> None:
+    """Codes 1..4 with 0 for void: class indices 0..3 read as codes are all known values, and all wrong."""
+    data = recoded(tmp_path / "toy", [1, 2, 3, 4], void=(0,))
+    folder = tmp_path / "p"
+    folder.mkdir()
+    for index in range(6):
+        cv2.imwrite(str(folder / f"s{index}.png"), predicted(index) % 4)
+    taken = measured(f"predictions:{folder}", data)
+    right = measured(f"predictions:{folder}?encoding=index", data)
+    low, high = (mean_iou(class_counts(run.confusion).total()) for run in (taken, right))
+    assert low < 0.3 < 0.6 < high
+    expected = f"encoding=codes (mIoU {low:.2%}); encoding=index fits all their values and gives mIoU {high:.2%}"
+    assert taken.notes == (f"the predictions were read with {expected}",)
+    assert right.notes[0].startswith(f"the predictions were read with encoding=index (mIoU {high:.2%}); encoding=codes")
+    only_codes = np.full((24, 32), 4, np.uint8)
+    cv2.imwrite(str(folder / "s5.png"), only_codes)
+    assert measured(f"predictions:{folder}", data).notes == (), "4 is a code and no index"
+
+
+def test_encodings_that_say_the_same_make_no_note(tmp_path: Path) -> None:
+    data = recoded(tmp_path / "toy", [0, 1, 2, 7])
+    folder = tmp_path / "p"
+    folder.mkdir()
+    for index in range(6):
+        cv2.imwrite(str(folder / f"s{index}.png"), np.minimum(predicted(index), 2))
+    assert measured(f"predictions:{folder}", data).notes == ()
+
+
+def test_values_beyond_the_table_lie_outside() -> None:
+    values = np.array([[-5, -1, 0, 3], [255, 256, 257, 2**40]])
+    assert decode(values, ((0,), (3, 256))).tolist() == [[255, 255, 0, 1], [255, 1, 255, 255]]
+    assert decode(np.arange(256, dtype=np.uint8), ((7,),)).tolist() == [255] * 7 + [0] + [255] * 248
+    assert decode(np.array([2**63], np.uint64), ((0,),)).tolist() == [255]
+
+
+def test_missing_files_stop_the_run_before_it_starts(data: Dataset, tmp_path: Path) -> None:
+    folder = write(tmp_path / "p", count=4)
+    (folder / "s0.png").write_bytes(b"not even read")
+    with pytest.raises(
+        CheckpointError, match=r"2 of 6 images have no prediction \(s4, s5; first expected: .*s4\.png\)"
+    ):
+        measured(f"predictions:{folder}", data)
+    run = measured(f"predictions:{folder}", data, on_error="skip")
+    assert run.images == 3
+    assert [skipped.name for skipped in run.skipped] == ["s0", "s4", "s5"]
+
+
+@pytest.mark.parametrize(("pattern", "hint"), [("s{}_pred.png", "{stem}_pred.png"), ("val/s{}.png", "val/{stem}.png")])
+def test_names_that_fit_nowhere_bring_a_hint(pattern: str, hint: str, data: Dataset, tmp_path: Path) -> None:
+    folder = write(tmp_path / "p", pattern)
+    with pytest.raises(CheckpointError) as caught:
+        measured(f"predictions:{folder}", data, on_error="skip")
+    assert f"if they are named otherwise, say so, as in 'predictions:{folder}?name={hint}'" in str(caught.value)
+    assert measured(f"predictions:{folder}?name={hint}", data).images == 6
+
+
+def test_files_left_over_are_counted_and_named(data: Dataset, tmp_path: Path) -> None:
+    folder = write(tmp_path / "p", count=8)
+    (folder / ".DS_Store").write_bytes(b"\0")
+    (folder / "readme.txt").write_text("mine")
+    run = measured(f"predictions:{folder}", data)
+    assert run.notes == ("2 predictions belong to no image evaluated (s6.png, s7.png)",)
+    write(folder, "s{}_pred.png")
+    assert measured(f"predictions:{folder}?name={{stem}}_pred.png", data).notes == ()
+
+
+def test_another_size_is_an_error_with_both(data: Dataset, tmp_path: Path) -> None:
+    folder = write(tmp_path / "p")
+    cv2.imwrite(str(folder / "s3.png"), np.zeros((24, 30), np.uint8))
+    with pytest.raises(CheckpointError, match=r"s3\.png: the prediction is 30x24, but its label map is 32x24"):
+        measured(f"predictions:{folder}", data)
+    assert [s.name for s in measured(f"predictions:{folder}", data, on_error="skip").skipped] == ["s3"]
+
+
+def test_images_are_not_read(data: Dataset, tmp_path: Path) -> None:
+    for item in data.items:
+        item.image.write_bytes(b"no image")
+    assert measured(f"predictions:{write(tmp_path / 'p')}", data).images == 6
+
+
+def test_the_identity_follows_names_and_contents(data: Dataset, tmp_path: Path) -> None:
+    def identity() -> str:
+        return measured(f"predictions:{folder}", data).facts["checkpoint"]["predictions"]
+
+    folder = write(tmp_path / "p")
+    first = identity()
+    os.utime(folder / "s2.png", (0, 0))
+    (folder / "other.txt").write_text("x")
+    assert identity() == first
+    cv2.imwrite(str(folder / "s2.png"), predicted(3))
+    assert identity() != first
+
+
+def test_workers_and_pickling_change_nothing(data: Dataset, tmp_path: Path) -> None:
+    spec = f"predictions:{write(tmp_path / 'p')}"
+    ready = open_checkpoint(spec, CPU).for_dataset(data, "stop")
+    output = pickle.loads(pickle.dumps(ready))(Batch((data.read(0, image=False),)))
+    assert np.array_equal(output.predicted[0], np.minimum(predicted(0), 255))
+    alone, shared = (measured(spec, data, workers=workers) for workers in (0, 2))
+    assert np.array_equal(alone.confusion.total(), shared.confusion.total())
+
+
+def test_torch_is_not_imported(toy: Path, tmp_path: Path) -> None:
+    spec, run = f"predictions:{write(tmp_path / 'p')}", tmp_path / "run"
+    command = ["evaluate", spec, f"folder:{toy}", "--workers", "0", "--tolerance", "2", "--save", str(run)]
+    code = (
+        f"import sys; from segablate.cli import run; code = run({command!r}); sys.exit(code or 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (run / "counts.npz").is_file()
+
+
+def test_options_of_networks_are_said_to_be_idle(data: Dataset, tmp_path: Path) -> None:
+    loading = Loading(device="cpu", window=(8, 8), preprocessing={"pad_to_multiple": 8}, class_map={"a": "b"})
+    opened = open_checkpoint(f"predictions:{write(tmp_path / 'p')}", loading)
+    assert opened.source.notes == (
+        "predictions run no network: --pad-to-multiple, --window, --class-map had no effect",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ("", r"'predictions:' names nothing; write predictions:DIR"),
+        ("?name={stem}.png", "names no folder; write predictions:DIR"),
+        ("P/nowhere", "nowhere is not a folder; give the one that holds the predictions"),
+        ("P/empty", r"empty holds no predictions; expected label maps \(.png, .npy\) or scores"),
+        ("P/p?encoding=ids", "encoding is 'ids', but must be codes, index or colours"),
+        ("P/p?encodin=index", "'encodin=index' is no option of predictions; did you mean 'encoding'"),
+        ("P/p?name", "'name' is no option of predictions; write name=VALUE"),
+        ("P/p?name={base}.png", r"name=\{base\}\.png: there is no \{base\}"),
+        ("P/p?name=a.png", "is one file for all images"),
+        ("P/p?name={stem}_pred", r"must end in \.png, "),
+        ("P/p?name={stem}.npz&encoding=index", "scores have no encoding; leave it out"),
+        ("P/p?name={stem}.npz", r"holds no file named \{stem\}\.npz; correct name="),
+    ],
+)
+def test_malformed_specifications(rest: str, message: str, tmp_path: Path) -> None:
+    write(tmp_path / "p", count=1)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match=message):
+        open_checkpoint(f"predictions:{rest.replace('P/', f'{tmp_path}/')}", CPU)
+
+
+def test_colours_are_refused_where_there_are_none(data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="encoding is colours, but label set 'toy' has none"):
+        measured(f"predictions:{write(tmp_path / 'p')}?encoding=colours", data)
+
+
+# scores
+
+
+def scores_of(network_spec: str, data: Dataset) -> list[np.ndarray]:
+    """K, H, W logits of a network for each image."""
+    network = open_checkpoint(network_spec, CPU)
+    return [network(Batch((data.read(index),))).scores[0].numpy() for index in range(len(data))]  # type: ignore[index]
+
+
+def save_scores(folder: Path, **arrays: list[np.ndarray]) -> str:
+    folder.mkdir()
+    for index in range(6):
+        np.savez(folder / f"s{index}.npz", **{name: values[index] for name, values in arrays.items()})  # type: ignore[arg-type]
+    return f"predictions:{folder}"
+
+
+def test_scores_give_what_the_network_gave(data: Dataset, network_spec: str, tmp_path: Path) -> None:
+    measures = Measures({"ce": get_loss("ce")}, (Tolerance(2),))
+    logits = scores_of(network_spec, data)
+    softmax = [torch.softmax(torch.from_numpy(scores), 0).numpy() for scores in logits]
+    network = evaluate(open_checkpoint(network_spec, CPU), data, measures)
+    for spec in (save_scores(tmp_path / "l", logits=logits), save_scores(tmp_path / "p", probabilities=softmax)):
+        opened = open_checkpoint(spec, CPU)
+        assert not opened.on_host
+        stored = evaluate(opened, data, measures)
+        assert np.array_equal(stored.confusion.total(), network.confusion.total())
+        assert np.allclose(stored.values["ce"], network.values["ce"], rtol=1e-5)
+    assert stored.facts["checkpoint"]["output"] == "probabilities, from probabilities of 4 outputs"
+
+
+def test_coarse_scores_are_enlarged_and_images_not_needed(data: Dataset, tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    coarse = [rng.random((4, 12, 16)).astype(np.float16) for _ in range(6)]
+    for item in data.items:
+        item.image.write_bytes(b"no image")
+    spec = save_scores(tmp_path / "p", logits=coarse)
+    found = open_checkpoint(spec, CPU)(Batch((data.read(2, image=False),))).scores
+    expected = torch.nn.functional.interpolate(torch.from_numpy(coarse[2][None]).float(), (24, 32), mode="bilinear")
+    assert found is not None
+    assert torch.equal(found, expected)
+    assert measured(spec, data).images == 6
+
+
+def test_one_channel_of_scores_means_two_classes(data: Dataset, tmp_path: Path) -> None:
+    spec = save_scores(tmp_path / "p", probabilities=[np.full((1, 24, 32), 0.25, np.float32)] * 6)
+    found = open_checkpoint(spec, CPU)(Batch((data.read(0, image=False),))).scores
+    assert found is not None
+    assert found[0, :, 0, 0].tolist() == [0.75, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"logits": np.zeros((24, 32, 4), np.float32)},
+            r"s3\.npz: the scores are 24x32x4, H x W x K; save .*transpose",
+        ),
+        ({"logits": np.zeros((5, 24, 32), np.float32)}, "the scores are 5x24x32, but other files have 4 outputs"),
+        (
+            {"logits": np.zeros((4, 24, 24), np.float32)},
+            "the scores are 24x24, of another shape than the label map, 32x24",
+        ),
+        ({"logits": np.zeros((24, 32), np.float32)}, "logits are float32 of shape 24x32; expected floats, K x H x W"),
+        ({"logits": np.zeros((4, 24, 32), np.uint8)}, "logits are uint8 of shape 4x24x32; expected floats"),
+        ({"scores": np.zeros((4, 24, 32))}, "holds scores; expected either logits or probabilities"),
+        ({"logits": np.zeros(3), "probabilities": np.zeros(3)}, "holds logits, probabilities; expected either"),
+        ({}, "holds nothing; expected either logits or probabilities"),
+    ],
+)
+def test_malformed_scores(arrays: dict[str, np.ndarray], message: str, data: Dataset, tmp_path: Path) -> None:
+    spec = save_scores(tmp_path / "p", logits=[np.zeros((4, 24, 32), np.float32)] * 6)
+    np.savez(tmp_path / "p/s3.npz", **arrays)  # type: ignore[arg-type]
+    with pytest.raises(SegablateError, match=message):
+        measured(spec, data)
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "array"])
+def test_damaged_scores(damage: str, data: Dataset, tmp_path: Path) -> None:
+    spec = save_scores(tmp_path / "p", logits=[np.zeros((4, 24, 32), np.float32)] * 6)
+    path = tmp_path / "p/s3.npz"
+    with open(tmp_path / "array.npy", "wb") as file:
+        np.save(file, np.zeros(3))
+    content = {"cut": path.read_bytes()[:900], "text": b"hello", "array": (tmp_path / "array.npy").read_bytes()}
+    path.write_bytes(content[damage])
+    with pytest.raises(SegablateError, match=r"s3\.npz: not a whole \.npz file"):
+        measured(spec, data)
+    assert [s.name for s in measured(spec, data, on_error="skip").skipped] == ["s3"]
+
+
+# real data
+
+
+@pytest.mark.data
+def test_ade20k_predictions_from_codes(real_data: Path, tmp_path: Path) -> None:
+    source = real_data / "ade20k_sample"
+    described = {
+        "name": "ade20k",
+        "classes": [{"name": f"class {code}", "code": code} for code in range(1, 151)],
+        "void": [0],
+        "splits": {"val": {"images": str(source / "images"), "labels": str(source / "annotations")}},
+    }
+    (tmp_path / "dataset.yaml").write_text(yaml.safe_dump(described))
+    run = measured(f"predictions:{source / 'predictions'}", open_dataset(f"folder:{tmp_path}"))
+    assert run.images == 3
+    table = np.zeros((151, 151), np.int64)
+    for path in sorted((source / "annotations").iterdir()):
+        labels = np.array(Image.open(path)).astype(int)
+        values = np.array(Image.open(source / "predictions" / path.name)).astype(int)
+        np.add.at(table, ((labels - 1) % 151, (values - 1) % 151), 1)
+    assert np.array_equal(run.confusion.total(), table)
+    assert mean_iou(class_counts(run.confusion).total()) > 0.1
