@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from segablate.checkpoints.segmenter import OnError, Segmenter
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead
 from segablate.errors import CheckpointError, DatasetError, SegablateError
-from segablate.files import fingerprint
+from segablate.files import fingerprint, write_label_map
 from segablate.labels import Alignment, LabelSet, align
 from segablate.metrics.boundary import BoundaryCounts, count_boundaries
 from segablate.metrics.confusion import count_confusion
@@ -44,11 +45,13 @@ class Measures:
 
     - `losses`: terms by the name under which their values are kept.
     - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off; may be empty.
+    - `predictions`: a folder into which the predicted label maps are written, as PNG of the dataset's codes.
     - `probe`: see :data:`Probe`; `inputs`: what losses may take that is the same for all images, such as `edge_net`.
     """
 
     losses: "dict[str, Term]" = field(default_factory=dict)
     tolerances: tuple[Tolerance, ...] = ()
+    predictions: Path | None = None
     probe: Probe | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
@@ -193,10 +196,12 @@ def _measure_output(
     predicted = table[scores.argmax(dim=1)]
     counts = _count_on_device(truth, predicted, len(labels)).cpu().numpy()
     logits = class_logits(scores, output.kind, alignment) if measures.losses or measures.probe else scores
-    on_host = predicted.cpu().numpy() if measures.tolerances else None
+    on_host = predicted.cpu().numpy() if measures.tolerances or measures.predictions else None
     for place, sample in enumerate(batch.samples):
         scene = _scene(sample, output, logits, place, len(labels), measures)
         boundary = _boundary(sample, on_host[place], labels, measures) if on_host is not None else None
+        if on_host is not None and measures.predictions:
+            write_label_map(measures.predictions / f"{sample.name}.png", labels.encode(on_host[place]))
         record = _record(sample, counts[place], _loss_values(scene, measures), boundary)
         yield replace(record, probed=measures.probe(scene)) if measures.probe else record
 

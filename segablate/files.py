@@ -133,6 +133,14 @@ def _read_array(path: Path) -> np.ndarray:
     return values
 
 
+def write_label_map(path: Path, values: np.ndarray) -> None:
+    """Write H, W codes (uint8 or uint16) or H, W, 3 RGB as PNG, atomically."""
+    import cv2
+
+    _, data = cv2.imencode(".png", values[..., ::-1] if values.ndim == 3 else values)
+    write_atomically(path, data.tobytes())
+
+
 def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """Files below `folder` with one of the suffixes, sorted by path; hidden files (.DS_Store, ._x) are left out."""
     found = []

@@ -200,7 +200,7 @@ def is_run(path: Path) -> bool:
 def refuse_existing(path: Path) -> None:
     """RunError when `path` is taken; called before the work as well as after it."""
     if path.exists():
-        raise RunError(f"{path} is there already; choose another --save, or remove it")
+        raise RunError(f"{path} is there already; choose another name, or remove it")
 
 
 def sealed(described: Mapping[str, Any]) -> dict[str, Any]:

@@ -426,7 +426,7 @@ def misspelt_option(place: Place) -> list[str]:
     return place.evaluate("--limt", "3")
 
 
-@bad(r"taken is there already; choose another --save, or remove it")
+@bad(r"taken is there already; choose another name, or remove it")
 def save_over_something(place: Place) -> list[str]:
     (place.root / "taken").mkdir()
     return place.evaluate("--save", str(place.root / "taken"))

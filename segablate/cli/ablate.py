@@ -147,7 +147,7 @@ def _sweep(
     probe = Sweep(term, settings, objective, not options.no_gradients)
     segmenter = open_checkpoint(checkpoint, checkpoints.loading(running))
     segmenter, inputs = with_inputs(segmenter, probe.needs, data, f"ablate {term.name}")
-    measures = Measures({}, (tolerance,), probe, inputs)
+    measures = Measures(tolerances=(tolerance,), probe=probe, inputs=inputs)
     with progress(len(data), f"{term.name}, {len(settings)} settings") as advance:
         run = evaluate(
             segmenter,

@@ -8,6 +8,8 @@ from segablate.cli.options import CheckpointOptions, MeasureOptions, RunningOpti
 from segablate.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from segablate.checkpoints import Segmenter
     from segablate.datasets import Dataset
     from segablate.evaluation import Measures
@@ -15,15 +17,24 @@ if TYPE_CHECKING:
 
 
 def measured(
-    checkpoint: str, data: "Dataset", measuring: MeasureOptions, loading: CheckpointOptions, running: RunningOptions
+    checkpoint: str,
+    data: "Dataset",
+    measuring: MeasureOptions,
+    loading: CheckpointOptions,
+    running: RunningOptions,
+    predictions: "Path | None" = None,
 ) -> "Evaluation":
-    """Open a checkpoint and evaluate it on a dataset, with a progress bar."""
+    """Open a checkpoint and evaluate it on a dataset, with a progress bar; write its predictions where asked to."""
     from segablate.checkpoints import open_checkpoint
     from segablate.evaluation import evaluate
     from segablate.render import progress
 
     segmenter = open_checkpoint(checkpoint, loading.loading(running))
     measures = chosen_measures(measuring, segmenter)
+    if predictions is not None:
+        if segmenter.on_host:
+            raise UsageError(f"--write-predictions: {checkpoint} is a folder of predictions already")
+        measures = replace(measures, predictions=predictions)
     with progress(len(data), "evaluating") as advance:
         return evaluate(
             segmenter,

@@ -58,6 +58,8 @@ def verdict(pair: Pair, letter: str) -> str:
     value, p = float(change.value), float(score.difference.p)
     if isnan(p):
         return f"{letter} − A: {100 * value:+.2f} points of mIoU; too few images to say how sure that is"
+    if not pair.confusions:
+        return f"A and {letter} predict the same on every pixel that counts"
     low, high = float(change.percentile.low), float(change.percentile.high)
     interval = f"95 % interval {100 * low:+.2f} to {100 * high:+.2f}, p {_p(p)}"
     if p < LEVEL:
