@@ -112,12 +112,14 @@ class _Gradients(torch.autograd.Function):
         elements = torch.zeros_like(squares, dtype=torch.int64)
         for index in band.classes:
             in_x, in_y = _elements(band, index)
+            elements[index] = in_x.count_nonzero() + in_y.count_nonzero()
+            if gradient is None:
+                squares[index] = _squares(probabilities, labels, index, setting.ksize, in_x, in_y)
+                continue
             error_x, error_y = _errors(probabilities, labels, index, setting.ksize)
             error_x, error_y = error_x * in_x, error_y * in_y
             squares[index] = error_x.square().sum() + error_y.square().sum()
-            elements[index] = in_x.sum() + in_y.sum()
-            if gradient is not None:
-                gradient[:, index] = pulled_back(error_x, error_y, weights)
+            gradient[:, index] = pulled_back(error_x, error_y, weights)
         if gradient is not None:
             inner = torch.zeros_like(gradient[:, 0])
             for index in band.classes:
@@ -190,6 +192,20 @@ def _errors(probabilities: Tensor, labels: Tensor, index: int, ksize: int) -> tu
     difference = probabilities[:, index] - (labels == index).to(probabilities.dtype)
     along_x, along_y = derivatives(pad(difference, ksize // 2), kernel(ksize))
     return along_x, along_y
+
+
+def _squares(probabilities: Tensor, labels: Tensor, index: int, ksize: int, in_x: Tensor, in_y: Tensor) -> Tensor:
+    """The sum of squared errors of one class over the pixels scored in each direction."""
+    if in_x is in_y:
+        return (_both_squared(probabilities, labels, index, ksize) * in_x).sum()
+    along_x, along_y = _errors(probabilities, labels, index, ksize)
+    return (along_x * in_x).square().sum() + (along_y * in_y).square().sum()
+
+
+@shared
+def _both_squared(probabilities: Tensor, labels: Tensor, index: int, ksize: int) -> Tensor:
+    along_x, along_y = _errors(probabilities, labels, index, ksize)
+    return along_x.square() + along_y.square()
 
 
 @shared

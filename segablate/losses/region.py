@@ -1,7 +1,7 @@
 """The region term of RMI with its gradient, one class at a time."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from segablate.losses.cells import kept_windows, pooled, unpooled, unwindowed, window_count, windows
-from segablate.losses.regression import LOG_OFFSET, Solver, by_cholesky, by_eigenvalues, uninformed
+from segablate.losses.regression import LOG_OFFSET, Residual, Solver, by_cholesky, by_eigenvalues, uninformed
 from segablate.losses.shapes import IGNORE, Labels, Logits
 from segablate.losses.sharing import shared
 
@@ -138,12 +138,19 @@ class RegionTerm(torch.autograd.Function):
 def _regress_all(logits: Logits, scene: Scene, differentiable: bool) -> tuple[dict[int, Found], Tensor]:
     """Every class that is there, and which factorisations failed, N C: those are done again by eigenvalues."""
 
-    def regress(index: int, solver: Solver) -> Found:
-        setting, images = scene.setting, tuple(scene.labelled[index])
-        cells = _cells(logits, scene.labels, scene.valid, index, images, setting.softmax, setting.pool, setting.stride)
-        return _regress(cells, images, scene, solver, differentiable)
+    setting, there = scene.setting, [index for index, images in enumerate(scene.labelled) if images]
 
-    found = {index: regress(index, by_cholesky) for index, images in enumerate(scene.labelled) if images}
+    def cells(index: int) -> Tensor:
+        images = tuple(scene.labelled[index])
+        return _cells(logits, scene.labels, scene.valid, index, images, setting.softmax, setting.pool, setting.stride)
+
+    def regress(index: int, solver: Solver) -> Found:
+        return _regress(cells(index), scene.labelled[index], scene, solver, differentiable)
+
+    if differentiable:
+        found = {index: regress(index, by_cholesky) for index in there}
+    else:
+        found = _regress_together({index: cells(index) for index in there}, scene)
     failed = _table({index: each.failed for index, each in found.items()}, scene, logits, False)
     again = {index: regress(index, by_eigenvalues) for index in failed.any(0).nonzero().flatten().tolist()}
     return found | again, failed
@@ -201,29 +208,50 @@ def _moments_of_all(cells: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     return _moments(points, torch.full_like(points[:, 0, 0], points.shape[-1]))
 
 
-def _regress(cells: Tensor, images: Sequence[int], scene: Scene, solver: Solver, differentiable: bool) -> Found:
-    setting = scene.setting
-    count = _pick(scene.points, images)
-    kept = None if scene.kept is None else _pick(scene.kept, images)
-    if differentiable or kept is not None:
-        points = _points(cells, kept, setting.radius)
-        scatter, mean = _moments(points, count)
-    else:
-        scatter, mean = _moments_of_all(cells, setting.radius)
+def _regress_together(cells: Mapping[int, Tensor], scene: Scene) -> dict[int, Found]:
+    """All classes by one factorisation, without slopes: their scatter matrices are small."""
+    if not cells:
+        return {}
+    images = {index: scene.labelled[index] for index in cells}
+    scatter = torch.cat([_scatter(each, images[index], scene) for index, each in cells.items()])
+    count = torch.cat([_pick(scene.points, each) for each in images.values()])
+    found, _ = _solve(scatter, count, scene.setting, by_cholesky)
+    columns = zip(*(each.split([len(i) for i in images.values()]) for each in found), strict=True)
+    return {index: Found(*column, slope=None) for index, column in zip(cells, columns, strict=True)}
+
+
+def _scatter(cells: Tensor, images: Sequence[int], scene: Scene) -> Tensor:
+    if scene.kept is None:
+        return _moments_of_all(cells, scene.setting.radius)[0]
+    points = _points(cells, _pick(scene.kept, images), scene.setting.radius)
+    return _moments(points, _pick(scene.points, images))[0]
+
+
+def _solve(scatter: Tensor, count: Tensor, setting: Setting, solver: Solver) -> tuple[tuple[Tensor, ...], Residual]:
+    """Term, gain, present and failed of B scatter matrices of ``count`` points, and the regression behind them."""
     residual = solver(scatter, setting.alpha)
     # a single cell that differs by one pixel scatters by 1/stride⁴; rounding stays far below
     present = scatter.diagonal(dim1=-2, dim2=-1)[:, setting.radius**2 :].amax(-1) > 1e-8
     term = residual.term - count.log() / 2 if setting.by_points else residual.term
     gain = uninformed(scatter, setting.alpha) - residual.half_log_det
+    return (term.where(present, setting.absent), gain.where(present, 0), present, residual.failed), residual
+
+
+def _regress(cells: Tensor, images: Sequence[int], scene: Scene, solver: Solver, differentiable: bool) -> Found:
+    setting, count = scene.setting, _pick(scene.points, images)
+    kept = None if scene.kept is None else _pick(scene.kept, images)
+    points = _points(cells, kept, setting.radius)
+    scatter, mean = _moments(points, count)
+    found, residual = _solve(scatter, count, setting, solver)
     slope = None
     if differentiable:
         slope = residual.slope()
         at_points = torch.baddbmm(-(slope @ mean.unsqueeze(-1)), slope, points)  # B d n
         if kept is not None:
             at_points = at_points * kept.unsqueeze(1)
-        slope = unwindowed(at_points, scene.cells, setting.radius).where(present[:, None, None], 0)
+        slope = unwindowed(at_points, scene.cells, setting.radius).where(found[2][:, None, None], 0)
         slope = slope.to(scene.valid.dtype)
-    return Found(term.where(present, setting.absent), gain.where(present, 0), present, residual.failed, slope)
+    return Found(*found, slope=slope)
 
 
 def _table(values: dict[int, Tensor], scene: Scene, logits: Logits, fill: float) -> Tensor:
