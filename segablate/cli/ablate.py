@@ -101,7 +101,7 @@ def ablate(
     from segablate.ablation import plan_settings
     from segablate.metrics.tolerance import Tolerance
     from segablate.render import print_report
-    from segablate.results import refuse_existing, save_report
+    from segablate.runs import npz, refuse_existing, save_report
     from segablate.tables.ablation import ablation_report
     from segablate.tables.stored import to_plain
 
@@ -118,7 +118,8 @@ def ablate(
     found = _sweep(term, settings, checkpoint, data, tolerance, sweep, checkpoints, running)
     report = ablation_report(found, tolerance, sweep.per_class)
     if sweep.save is not None:
-        save_report("ablation", to_plain(report), {**found.run.facts, "loss": term.name}, sweep.save, **_arrays(found))
+        facts, arrays = {**found.run.facts, "loss": term.name}, {"values.npz": npz(_arrays(found))}
+        save_report("ablation", to_plain(report), facts, sweep.save, arrays)
     print_report(report, output.format, wide=output.wide)
     if sweep.plot is not None:
         from segablate.plots import draw_ablation
@@ -139,7 +140,8 @@ def _sweep(
     from segablate.ablation import Ablation, Sweep, costs
     from segablate.checkpoints import open_checkpoint
     from segablate.cli.measuring import with_inputs
-    from segablate.evaluation import Measures, evaluate
+    from segablate.evaluation import evaluate
+    from segablate.measures import Measures
     from segablate.objective import parse_objective
     from segablate.render import progress
 

@@ -36,7 +36,8 @@ def evaluate(
     Without arguments, a checkpoint and a dataset that come with the package.
     """
     from segablate.render import print_report, render
-    from segablate.results import refuse_existing, save_run
+    from segablate.results import save_run
+    from segablate.runs import refuse_existing
     from segablate.tables.evaluation import View, evaluation_report
 
     for taken in (save, write_predictions):

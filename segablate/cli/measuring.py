@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from segablate.checkpoints import Segmenter
     from segablate.datasets import Dataset
-    from segablate.evaluation import Measures
+    from segablate.measures import Measures
     from segablate.results import Evaluation
 
 
@@ -49,8 +49,8 @@ def measured(
 
 def chosen_measures(measuring: MeasureOptions, segmenter: "Segmenter") -> "Measures":
     """What is measured on this checkpoint. UsageError when a loss was asked for and there are no scores."""
-    from segablate.evaluation import Measures
     from segablate.losses import get_loss, loss_names
+    from segablate.measures import Measures
 
     asked = measuring.losses
     if segmenter.on_host:
