@@ -5,7 +5,6 @@ objective is the same for all. On one machine, two runs give the same bytes.
 """
 
 import argparse
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,13 @@ import torch
 import yaml
 from numpy import ndarray
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segablate.checkpoints import native
+from segablate.losses import get_loss
 from segablate.networks import get_network
+from segablate.objective import published_objective
 
 HERE = Path(__file__).parent
 ARCHITECTURE = "small"
@@ -61,8 +62,14 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, pixels: Tensor) -> Te
     return F.cross_entropy(logits, labels, weights / weights.mean(), ignore_index=IGNORE)
 
 
+def region_mutual_information(logits: Tensor, labels: Tensor, pixels: Tensor) -> Tensor:
+    """RMI as its authors train with it: half a sigmoid cross entropy, half the region term."""
+    return published_objective(get_loss("rmi"))(logits, labels)
+
+
 OBJECTIVES = {
     "ce": Objective("softmax", cross_entropy),
+    "rmi": Objective("sigmoid", region_mutual_information),
     "weighted": Objective("softmax", weighted_cross_entropy),
 }
 
@@ -128,8 +135,7 @@ def fit(network: nn.Module, objective: Objective, images: list[ndarray], labels:
 
 def save(network: nn.Module, name: str, classes: list[str]) -> Path:
     """The weights, and in the metadata what is needed to use them."""
-    metadata = {
-        "format": 1,
+    described = {
         "architecture": ARCHITECTURE,
         "arguments": {"num_classes": len(classes)},
         "classes": classes,
@@ -137,10 +143,8 @@ def save(network: nn.Module, name: str, classes: list[str]) -> Path:
         "output": OBJECTIVES[name].output,
         "training": {"objective": name, "data": "sample train", "seed": SEED, "epochs": EPOCHS},
     }
-    weights = {key: value.contiguous() for key, value in sorted(network.state_dict().items())}
     file = HERE / "checkpoints" / f"{name}.safetensors"
-    file.parent.mkdir(exist_ok=True)
-    save_file(weights, file, {"segablate": json.dumps(metadata, sort_keys=True)})
+    native.save(file, network.state_dict(), described)
     return file
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from segablate.comparison import Pair
+from segablate.comparison import Comparison, Pair
 from segablate.errors import MissingExtra, UsageError
 from segablate.tables import Report
 
@@ -13,29 +13,33 @@ _BLUE = "#3b6ea8"
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
-def draw_differences(pair: Pair, path: Path) -> None:
-    """A forest plot: the difference of the IoU of each class with its 95 % interval, sorted, zero marked.
+def draw_differences(comparison: Comparison, path: Path) -> None:
+    """A forest plot: the IoU of each class in every later run less that in the first, with its 95 % interval.
 
-    Classes whose difference is shown after Holm's correction are filled. Raises MissingExtra without matplotlib and
-    UsageError for a file that is no PNG, SVG or PDF.
+    One panel a run; classes sorted by the first difference, zero marked. Differences that are shown after Holm's
+    correction are filled. Raises MissingExtra without matplotlib and UsageError for a file of another kind.
     """
-    change, names = pair.classes.change, pair.a.labels.names
-    order = [index for index in np.argsort(change.value) if not np.isnan(change.value[index])]
-    value, low, high = (
-        100 * np.asarray(x)[order] for x in (change.value, change.percentile.low, change.percentile.high)
-    )
-    shown = pair.holm[order] < 0.05
-    figure, axes = _figure(path, (7, 1.2 + 0.3 * len(order)))
-    rows = np.arange(len(order))
-    axes.axvline(0, color="0.6", linewidth=1)
-    axes.hlines(rows, low, high, color=_BLUE, linewidth=2)
-    axes.scatter(value[shown], rows[shown], color=_BLUE, zorder=3, label="shown (Holm)")
-    axes.scatter(value[~shown], rows[~shown], facecolor="white", edgecolor=_BLUE, zorder=3, label="not shown")
-    axes.set_yticks(rows, [names[index] for index in order])
-    axes.set_xlabel("difference of IoU, B − A, in points, with 95 % interval")
-    axes.set_title(f"B = {pair.b.title}\nA = {pair.a.title}", fontsize=9, loc="left")
-    figure.legend(frameon=False, fontsize=8, loc="outside upper right", ncols=2)
+    pairs = [pair for pair in comparison.pairs if pair.a == 0]
+    order = [index for index in np.argsort(pairs[0].iou.change.value) if not np.isnan(pairs[0].iou.change.value[index])]
+    figure, axes = _figure(path, (3.5 + 3.5 * len(pairs), 1.4 + 0.3 * len(order)), len(pairs))
+    axes = np.atleast_1d(axes)
+    for axis, pair in zip(axes, pairs, strict=True):
+        _forest(axis, pair, order)
+        axis.set_yticks(np.arange(len(order)), [comparison.classes[i] for i in order] if axis is axes[0] else [])
+        axis.set_title(f"{comparison.names[pair.b]}\n− {comparison.names[0]}", fontsize=9, loc="left")
+        axis.set_xlabel("difference of IoU in points")
+    axes[0].legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="best")
     finish(figure, path)
+
+
+def _forest(axis: Any, pair: Pair, order: list[int]) -> None:
+    change, rows = pair.iou.change, np.arange(len(order))
+    value, low, high = (100 * ends[order] for ends in (change.value, change.percentile.low, change.percentile.high))
+    shown = pair.iou_holm[order] < 0.05
+    axis.axvline(0, color="0.6", linewidth=1)
+    axis.hlines(rows, low, high, color=_BLUE, linewidth=2)
+    axis.scatter(value[shown], rows[shown], color=_BLUE, zorder=3, label="shown (Holm)")
+    axis.scatter(value[~shown], rows[~shown], facecolor="white", edgecolor=_BLUE, zorder=3, label="not shown")
 
 
 def draw_ablation(report: Report, path: Path) -> None:

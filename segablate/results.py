@@ -1,10 +1,10 @@
 """What an evaluation found: counts and values of each image, and the facts of the run.
 
-A saved run is a folder, format 1::
+A saved run is a folder (:mod:`segablate.runs`), format 1, described in ``docs/runs.md``::
 
     run.json       what was run, versions, hashes, the label set, notes, skipped images, hashes of the other files
     counts.npz     per image: names, sizes, label hashes, confusion counts, boundary counts, values of losses
-    summary.json   the scores, for people and scripts; derived, never read back
+    summary.json   the report as ``--format json`` gives it, for scripts; derived, never read back
 
 The counts are read with numpy in three lines::
 
@@ -13,23 +13,18 @@ The counts are read with numpy in three lines::
     table = numpy.zeros((N, C + 1, C + 1), int); table[run["image"], run["label"], run["predicted"]] = run["pixels"]
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segablate.errors import RunError
-from segablate.files import atomic_folder, write_atomically
 from segablate.labels import LabelSet
 from segablate.metrics.boundary import BoundaryCounts, merge
 from segablate.metrics.confusion import Confusion
-
-FORMAT = 1
+from segablate.runs import npz, packed, read_run, write_run
 
 
 @dataclass(frozen=True)
@@ -112,119 +107,59 @@ def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Ev
     )
 
 
+def select(run: Evaluation, images: Sequence[int]) -> Evaluation:
+    """The images at these places, in this order."""
+    places = np.asarray(images, np.int64)
+    return replace(
+        run,
+        names=tuple(run.names[place] for place in places),
+        sizes=run.sizes[places],
+        label_hashes=tuple(run.label_hashes[place] for place in places),
+        confusion=run.confusion.subset(images),
+        values={loss: values[places] for loss, values in run.values.items()},
+        boundary=run.boundary.subset(images) if run.boundary else None,
+        probed={name: array[places] for name, array in run.probed.items()},
+    )
+
+
 def save_run(run: Evaluation, path: Path, summary: str) -> None:
     """Write a run folder, atomically; `summary` is its report as JSON. RunError when `path` is taken."""
-    refuse_existing(path)
-    counts = _counts_bytes(run)
+    write_run(path, evaluation_files(run, summary))
+
+
+def evaluation_files(run: Evaluation, summary: str) -> dict[str, bytes]:
+    """The files of a run folder by name."""
     described = {
-        "format": FORMAT,
-        "kind": "evaluation",
         "facts": run.facts,
         "labels": _plain_labels(run.labels),
         "notes": run.notes,
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in run.skipped],
-        "files": {"counts.npz": _sha256(counts), "summary.json": _sha256(summary.encode())},
     }
-    with atomic_folder(path) as folder:
-        write_atomically(folder / "counts.npz", counts)
-        write_atomically(folder / "summary.json", summary)
-        write_atomically(folder / "run.json", json.dumps(sealed(described), indent=1))
-
-
-def save_report(
-    kind: str, report: Mapping[str, Any], facts: Mapping[str, Any], path: Path, **arrays: np.ndarray
-) -> None:
-    """Write a run of another kind: its report as plain values, and the arrays it rests on; atomically."""
-    refuse_existing(path)
-    text = json.dumps(report, indent=1)
-    contents: dict[str, bytes] = {"report.json": text.encode()}
-    if arrays:
-        buffer = BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        contents["values.npz"] = buffer.getvalue()
-    files = {name: _sha256(data) for name, data in contents.items()}
-    described = {"format": FORMAT, "kind": kind, "facts": facts, "files": files}
-    with atomic_folder(path) as folder:
-        for name, data in contents.items():
-            write_atomically(folder / name, data)
-        write_atomically(folder / "run.json", json.dumps(sealed(described), indent=1))
-
-
-def load_report(path: Path) -> dict[str, Any]:
-    """The report of a run of another kind. RunError when it is damaged or newer."""
-    described = read_description(path)
-    _check_files(path, described)
-    return json.loads((path / "report.json").read_text(encoding="utf-8"))
+    return packed("evaluation", described, {"counts.npz": _counts_bytes(run), "summary.json": summary.encode()})
 
 
 def load_run(path: Path) -> Evaluation:
     """Read a run folder back. RunError when it is no run, damaged, of another kind or of a newer format."""
-    described = read_description(path, "evaluation")
-    _check_files(path, described)
-    with np.load(path / "counts.npz", allow_pickle=False) as arrays:
+    described, files = read_run(path, "evaluation")
+    with np.load(BytesIO(files["counts.npz"]), allow_pickle=False) as arrays:
         return _from_arrays(dict(arrays), described)
 
 
-def read_description(path: Path, kind: str | None = None) -> dict[str, Any]:
-    """The content of ``run.json``, checked; RunError when it is missing, damaged, newer or of another kind."""
-    file = path / "run.json"
-    if not file.is_file():
-        raise RunError(f"{path} is not a saved run: it has no run.json; give a folder written with --save")
-    try:
-        described = json.loads(file.read_text(encoding="utf-8"))
-        intact = described == sealed({key: value for key, value in described.items() if key != "seal"})
-    except (ValueError, AttributeError):
-        intact, described = False, {}
-    if isinstance(described, dict) and isinstance(described.get("format"), int) and described["format"] > FORMAT:
-        raise RunError(f"{path} is a run of format {described['format']}, newer than this program's {FORMAT}; upgrade")
-    if not intact:
-        raise RunError(f"{path} is damaged: run.json has been changed since it was written; evaluate again")
-    if kind is not None and described["kind"] != kind:
-        raise RunError(f"{path} is a saved {described['kind']}, not an {kind}")
-    return described
-
-
-def _check_files(path: Path, described: Mapping[str, Any]) -> None:
-    for name, expected in described["files"].items():
-        if not (path / name).is_file():
-            raise RunError(f"{path} is damaged: {name} is missing; evaluate again")
-        if _sha256((path / name).read_bytes()) != expected:
-            raise RunError(f"{path} is damaged: {name} has been changed since it was written; evaluate again")
-
-
-def is_run(path: Path) -> bool:
-    """Whether a path looks like a saved run."""
-    return (path / "run.json").is_file()
-
-
-def refuse_existing(path: Path) -> None:
-    """RunError when `path` is taken; called before the work as well as after it."""
-    if path.exists():
-        raise RunError(f"{path} is there already; choose another --save, or remove it")
-
-
-def sealed(described: Mapping[str, Any]) -> dict[str, Any]:
-    """The description with a hash of itself, so that a change shows."""
-    plain = json.loads(json.dumps(described))
-    return {**plain, "seal": _sha256(json.dumps(plain, sort_keys=True).encode())}
-
-
 def _counts_bytes(run: Evaluation) -> bytes:
-    arrays = {
-        "classes": np.array(len(run.labels)),
-        "names": np.array(run.names, dtype=str),
-        "sizes": run.sizes,
-        "label_hashes": np.array(run.label_hashes, dtype=str),
-        "image": run.confusion.image,
-        "label": run.confusion.label,
-        "predicted": run.confusion.predicted,
-        "pixels": run.confusion.pixels,
-        **{f"value_{loss}": values for loss, values in run.values.items()},
-        **({f"boundary_{name}": array for name, array in run.boundary.to_arrays().items()} if run.boundary else {}),
-    }
-    buffer = BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
+    return npz(
+        {
+            "classes": np.array(len(run.labels)),
+            "names": np.array(run.names, dtype=str),
+            "sizes": run.sizes,
+            "label_hashes": np.array(run.label_hashes, dtype=str),
+            "image": run.confusion.image,
+            "label": run.confusion.label,
+            "predicted": run.confusion.predicted,
+            "pixels": run.confusion.pixels,
+            **{f"value_{loss}": values for loss, values in run.values.items()},
+            **({f"boundary_{name}": array for name, array in run.boundary.to_arrays().items()} if run.boundary else {}),
+        }
+    )
 
 
 def _from_arrays(arrays: Mapping[str, np.ndarray], described: Mapping[str, Any]) -> Evaluation:
@@ -258,7 +193,3 @@ def _label_set(plain: Mapping[str, Any]) -> LabelSet:
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -31,7 +31,7 @@ def _cuda() -> bool:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real datasets and checkpoints."""
-    return Path(os.environ["SEGABLATE_DATA"])
+    return Path(os.environ["SEGABLATE_DATA"]).resolve()
 
 
 def scene(seed: int, size: tuple[int, int] = (24, 32)) -> tuple[np.ndarray, np.ndarray]:

@@ -31,6 +31,10 @@ class Place:
     def weights(self) -> Path:
         return self.root / "net.pth"
 
+    @property
+    def predicted(self) -> Path:
+        return self.root / "predicted"
+
     def spec(self, factory: str = "small(num_classes=4)") -> str:
         return f"python:{self.root / 'net.py'}:{factory}@{self.weights}"
 
@@ -310,7 +314,74 @@ def image_list_of_strangers(place: Place) -> list[str]:
     return place.evaluate("--images", str(place.root / "list.txt"))
 
 
+# predictions
+
+
+@bad(r"predicted: 2 of 6 images have no prediction \(s1, s4; first expected: .*s1\.png\); add them, or pass --on-error")
+def missing_predictions(place: Place) -> list[str]:
+    for name in ("s1", "s4"):
+        (place.predicted / f"{name}.png").unlink()
+    return place.evaluate("--save", str(place.root / "run"), checkpoint=f"predictions:{place.predicted}")
+
+
+@bad(r"predicted: 6 of 6 images have no prediction .*; if they are named otherwise, say so, as in .*\{stem\}_pred\.png")
+def predictions_of_other_names(place: Place) -> list[str]:
+    for path in sorted(place.predicted.iterdir()):
+        path.rename(path.with_name(f"{path.stem}_pred.png"))
+    return place.evaluate(checkpoint=f"predictions:{place.predicted}")
+
+
+@bad(r"s2\.png: the prediction is 31x24, but its label map is 32x24; save predictions at the size of the label maps")
+def prediction_of_another_size(place: Place) -> list[str]:
+    cv2.imwrite(str(place.predicted / "s2.png"), np.zeros((24, 31), np.uint8))
+    return place.evaluate(checkpoint=f"predictions:{place.predicted}")
+
+
+@bad(r"s2\.png: has 3 channels, but one of class values is expected; .* or state encoding=colours")
+def prediction_in_colours(place: Place) -> list[str]:
+    cv2.imwrite(str(place.predicted / "s2.png"), np.zeros((24, 32, 3), np.uint8))
+    return place.evaluate(checkpoint=f"predictions:{place.predicted}")
+
+
+@bad(r"s2\.png: the PNG is cut off at byte \d+; replace it, or pass --on-error skip")
+def prediction_cut_off(place: Place) -> list[str]:
+    path = place.predicted / "s2.png"
+    path.write_bytes(path.read_bytes()[:-30])
+    return place.evaluate("--save", str(place.root / "run"), checkpoint=f"predictions:{place.predicted}")
+
+
+@bad(r"encoding is 'ids', but must be codes, index or colours")
+def unknown_encoding(place: Place) -> list[str]:
+    return place.evaluate(checkpoint=f"predictions:{place.predicted}?encoding=ids")
+
+
+@bad(r"toy is a folder; if it holds predicted label maps, write predictions:")
+def folder_as_checkpoint(place: Place) -> list[str]:
+    return place.evaluate(checkpoint=str(place.root / "toy"))
+
+
+@bad(r"net\.pth: loading a whole pickled module runs whatever code the file holds; pass --trust-pickle")
+def whole_module_without_trust(place: Place) -> list[str]:
+    torch.save(Command(place.root / "marker"), place.weights)
+    return place.evaluate(checkpoint=f"module:{place.weights}")
+
+
+@bad(r"net\.pth: not a whole TorchScript archive")
+def state_dict_as_torchscript(place: Place) -> list[str]:
+    return place.evaluate(checkpoint=f"torchscript:{place.weights}")
+
+
 # options
+
+
+@bad(r"stride is 40x40, larger than the window 16x16, which leaves pixels out")
+def stride_beyond_the_window(place: Place) -> list[str]:
+    return place.evaluate("--window", "16", "--stride", "40")
+
+
+@bad(r"--window is 'wide', but must be a side in pixels, as in 512, or HEIGHTxWIDTH")
+def window_in_words(place: Place) -> list[str]:
+    return place.evaluate("--window", "wide")
 
 
 @bad(r"device 'cuda' was asked for, but .*; use --device cpu, or install a CUDA build")
@@ -355,7 +426,7 @@ def misspelt_option(place: Place) -> list[str]:
     return place.evaluate("--limt", "3")
 
 
-@bad(r"taken is there already; choose another --save, or remove it")
+@bad(r"taken is there already; choose another name, or remove it")
 def save_over_something(place: Place) -> list[str]:
     (place.root / "taken").mkdir()
     return place.evaluate("--save", str(place.root / "taken"))
@@ -388,6 +459,15 @@ def test_what_is_skipped_is_counted_and_named(place: Place, capsys: pytest.Captu
     assert run(place.evaluate("--on-error", "skip", "--format", "json")) == 0
     report = json.loads(capsys.readouterr().out)
     assert any("1 images were skipped (s2)" in note for note in report["notes"])
+
+
+def test_predictions_outside_and_left_over_are_noted(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    cv2.imwrite(str(place.predicted / "s2.png"), np.full((24, 32), 9, np.uint8))
+    cv2.imwrite(str(place.predicted / "s7.png"), np.zeros((24, 32), np.uint8))
+    assert run(place.evaluate("--format", "json", checkpoint=f"predictions:{place.predicted}")) == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert any("labelled pixels" in note and "are predicted outside the label set: misses" in note for note in notes)
+    assert "1 predictions belong to no image evaluated (s7.png)" in notes
 
 
 def test_stray_files_do_no_harm(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

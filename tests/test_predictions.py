@@ -19,8 +19,9 @@ from segablate.checkpoints import Loading, open_checkpoint
 from segablate.checkpoints.predictions import decode
 from segablate.datasets import Dataset, open_dataset
 from segablate.errors import CheckpointError, SegablateError
-from segablate.evaluation import Measures, evaluate
+from segablate.evaluation import evaluate
 from segablate.losses import get_loss
+from segablate.measures import Measures
 from segablate.metrics.confusion import class_counts, count_confusion, mean_iou
 from segablate.metrics.tolerance import Tolerance
 from segablate.results import Evaluation

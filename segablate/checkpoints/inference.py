@@ -5,8 +5,9 @@ probabilities where the network gives these. Windows are laid a stride apart fro
 column is moved back to the border, so that every pixel is covered.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -88,15 +89,17 @@ class Inference:
             return scores if padded == inner else _at_size(scores, padded)[..., : inner[0], : inner[1]]
         rows, columns = (_spans(padded[axis], self._side(axis, padded), self._step(axis, padded)) for axis in (0, 1))
         passes = [pixels, _mirrored(pixels, inner[1])] if self.flip else [pixels]
-        share = _share(rows, padded[0], pixels)[:, None] * _share(columns, padded[1], pixels) / len(passes)
+        down = _share(rows, padded[0], pixels)[:, None] / len(passes)
+        across = _share(columns, padded[1], pixels)
         total: Tensor | None = None
         for mirrored, view in zip((False, True), passes, strict=False):
-            for row, column in ((row, column) for row in rows for column in columns):
+            for row, column in product(rows, columns):
                 crop = view[..., row, column]
                 scores = _at_size(forward(crop), (crop.shape[-2], crop.shape[-1]))
                 if total is None:
                     total = scores.new_zeros((*scores.shape[:2], *inner))
-                _add(total, scores, share[row, column], row.start, column.start, mirrored)
+                _add(total, scores, down[row] * across[column], row.start, column.start, mirrored)
+                del scores  # or they would be held during the next pass
         assert total is not None
         return total
 
@@ -123,14 +126,9 @@ def _mirrored(pixels: Tensor, width: int) -> Tensor:
 
 
 def _spans(length: int, window: int, stride: int) -> list[slice]:
-    return list(_laid(length, window, stride))
-
-
-def _laid(length: int, window: int, stride: int) -> Iterator[slice]:
     """Windows along one side, the last moved back to its end."""
-    for start in range(0, length - window + stride, stride):
-        begin = min(start, length - window)
-        yield slice(begin, begin + window)
+    starts = (min(start, length - window) for start in range(0, length - window + stride, stride))
+    return [slice(start, start + window) for start in starts]
 
 
 def _share(spans: list[slice], length: int, like: Tensor) -> Tensor:

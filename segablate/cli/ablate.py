@@ -101,7 +101,7 @@ def ablate(
     from segablate.ablation import plan_settings
     from segablate.metrics.tolerance import Tolerance
     from segablate.render import print_report
-    from segablate.results import refuse_existing, save_report
+    from segablate.runs import npz, refuse_existing, save_report
     from segablate.tables.ablation import ablation_report
     from segablate.tables.stored import to_plain
 
@@ -118,7 +118,8 @@ def ablate(
     found = _sweep(term, settings, checkpoint, data, tolerance, sweep, checkpoints, running)
     report = ablation_report(found, tolerance, sweep.per_class)
     if sweep.save is not None:
-        save_report("ablation", to_plain(report), {**found.run.facts, "loss": term.name}, sweep.save, **_arrays(found))
+        facts, arrays = {**found.run.facts, "loss": term.name}, {"values.npz": npz(_arrays(found))}
+        save_report("ablation", to_plain(report), facts, sweep.save, arrays)
     print_report(report, output.format, wide=output.wide)
     if sweep.plot is not None:
         from segablate.plots import draw_ablation
@@ -139,15 +140,19 @@ def _sweep(
     from segablate.ablation import Ablation, Sweep, costs
     from segablate.checkpoints import open_checkpoint
     from segablate.cli.measuring import with_inputs
-    from segablate.evaluation import Measures, evaluate
+    from segablate.evaluation import evaluate
+    from segablate.measures import Measures
     from segablate.objective import parse_objective
     from segablate.render import progress
 
     objective = parse_objective(options.objective or term.objective)
     probe = Sweep(term, settings, objective, not options.no_gradients)
     segmenter = open_checkpoint(checkpoint, checkpoints.loading(running))
-    segmenter, inputs = with_inputs(segmenter, probe.needs, data, f"ablate {term.name}")
-    measures = Measures({}, (tolerance,), probe, inputs)
+    segmenter, inputs, notes = with_inputs(segmenter, probe.needs, data, f"ablate {term.name}")
+    if term.after_description:
+        notes = (*notes, f"the formula of {term.name} is this project's, after the description in the paper")
+    reads = {term.name: term.reads({})}
+    measures = Measures(tolerances=(tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
     with progress(len(data), f"{term.name}, {len(settings)} settings") as advance:
         run = evaluate(
             segmenter,

@@ -18,6 +18,13 @@ def evaluate(
     save: Annotated[
         Path | None, typer.Option(help="Keep the run in this new folder.", rich_help_panel="Output")
     ] = None,
+    write_predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the predicted label maps into this new folder, as PNG of the dataset's codes.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
     measuring: MeasureOptions,
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
@@ -29,14 +36,16 @@ def evaluate(
     Without arguments, a checkpoint and a dataset that come with the package.
     """
     from segablate.render import print_report, render
-    from segablate.results import refuse_existing, save_run
+    from segablate.results import save_run
+    from segablate.runs import refuse_existing
     from segablate.tables.evaluation import View, evaluation_report
 
-    if save is not None:
-        refuse_existing(save)
+    for taken in (save, write_predictions):
+        if taken is not None:
+            refuse_existing(taken)
     view = View(measuring.void_as_error, measuring.tolerances)
     data = images.open(dataset or default_dataset(checkpoint, f"evaluate {checkpoint}"))
-    run = measured(checkpoint, data, measuring, checkpoints, running)
+    run = measured(checkpoint, data, measuring, checkpoints, running, write_predictions)
     report = evaluation_report(run, view)
     if save is not None:
         save_run(run, save, render(report, "json"))

@@ -31,30 +31,36 @@ class DatasetOptions:
     split: Annotated[str | None, _option("Split of the dataset; by default the layout's, usually val.", _IMAGES)] = None
     limit: Annotated[int | None, _option("Only so many images, evenly spaced.", _IMAGES, min=1)] = None
     images: Annotated[Path | None, _option("Only the images that a text file names, one a line.", _IMAGES)] = None
+    classes: Annotated[
+        Path | None, _option("YAML file that merges or renames classes, as in vehicle: [car, truck].", _IMAGES)
+    ] = None
 
     def open(self, spec: str) -> "Dataset":
         """The dataset, at its split and subset."""
         from segablate.datasets import open_dataset
+        from segablate.datasets.merging import merge_classes
         from segablate.datasets.pairing import read_list
 
         dataset = open_dataset(spec, self.split)
+        if self.classes is not None:
+            dataset = merge_classes(dataset, self.classes)
         if self.images is not None:
             dataset = dataset.only(read_list(self.images), str(self.images))
         return dataset.evenly(self.limit) if self.limit is not None else dataset
 
 
 @dataclass(frozen=True)
-class MeasureOptions:
-    """What is measured."""
+class ReadingOptions:
+    """How counts are read."""
 
-    losses: Annotated[
-        str | None,
-        _option("Losses with commas, all, or none; by default ce where there are logits.", _MEASURES),
-    ] = None
     tolerance: Annotated[
-        str,
-        _option("Boundary tolerances, with commas: pixels (3), shares of the diagonal (0.0075d), or none.", _MEASURES),
-    ] = "3"
+        str | None,
+        _option(
+            "Boundary tolerances, with commas: pixels (3), shares of the diagonal (0.0075d), or none; by default 3, "
+            "for saved runs what they were made with.",
+            _MEASURES,
+        ),
+    ] = None
     void_as_error: Annotated[
         bool, _option("Predictions on void pixels count as false positives.", _MEASURES, "--void-as-error")
     ] = False
@@ -64,7 +70,18 @@ class MeasureOptions:
         """The boundary tolerances. Raises KnobError for what is none."""
         from segablate.metrics.tolerance import Tolerance
 
-        return () if self.tolerance == "none" else tuple(Tolerance.parse(part) for part in self.tolerance.split(","))
+        text = self.tolerance or "3"
+        return () if text == "none" else tuple(Tolerance.parse(part) for part in text.split(","))
+
+
+@dataclass(frozen=True)
+class MeasureOptions(ReadingOptions):
+    """What is measured, and how counts are read."""
+
+    losses: Annotated[
+        str | None,
+        _option("Losses with commas, all, or none; by default ce where there are logits.", _MEASURES),
+    ] = None
 
 
 @dataclass(frozen=True)

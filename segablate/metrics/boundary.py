@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from segablate.errors import KnobError, RunError
 from segablate.kernels.boundary import boundary_distances
 from segablate.kernels.boundary_reference import LABELLED, PREDICTED
+from segablate.metrics.confusion import rows_of
 from segablate.metrics.tolerance import Tolerance
 
 Counts = NDArray[np.int64]
@@ -56,6 +57,16 @@ class BoundaryCounts:
         counts = cls(classes=int(arrays["classes"]), **columns)
         _check(counts)
         return counts
+
+    def subset(self, images: Sequence[int]) -> "BoundaryCounts":
+        """The images at these places, in that order."""
+        rows, image = rows_of(self.image, images)
+        columns = {name: getattr(self, name)[rows] for name in ("side", "class_index", "squared", "pixels")}
+        return BoundaryCounts(self.sizes[images], self.reach[images], self.classes, image, **columns)
+
+    def answers(self, tolerance: Tolerance) -> bool:
+        """Whether distances were counted far enough for this tolerance in every image."""
+        return not _beyond(self, tolerance).size
 
 
 def count_boundaries(
@@ -108,8 +119,8 @@ def boundary_sums(counts: BoundaryCounts, tolerance: Tolerance) -> BoundarySums:
 
     Raises :class:`KnobError` for a tolerance beyond what was counted.
     """
-    squared = np.array([tolerance.squared(height, width) for height, width in counts.sizes.tolist()], np.int64)
-    _check_within(counts, tolerance, squared)
+    _check_within(counts, tolerance)
+    squared = _squared(counts, tolerance)
     matched = counts.squared <= squared[counts.image]
     sides = counts.side == PREDICTED, counts.side == LABELLED
     return BoundarySums(*(_per_image(counts, rows) for side in sides for rows in (side & matched, side)))
@@ -153,8 +164,18 @@ def _per_image(counts: BoundaryCounts, rows: NDArray[np.bool_]) -> Counts:
     return sums
 
 
-def _check_within(counts: BoundaryCounts, tolerance: Tolerance, squared: Counts) -> None:
-    over = np.flatnonzero(squared > counts.reach)
+def _squared(counts: BoundaryCounts, tolerance: Tolerance) -> Counts:
+    """The largest squared distance that matches, for each image."""
+    return np.array([tolerance.squared(height, width) for height, width in counts.sizes.tolist()], np.int64)
+
+
+def _beyond(counts: BoundaryCounts, tolerance: Tolerance) -> Counts:
+    """Images whose distances were not counted up to the tolerance."""
+    return np.flatnonzero(_squared(counts, tolerance) > counts.reach)
+
+
+def _check_within(counts: BoundaryCounts, tolerance: Tolerance) -> None:
+    over = _beyond(counts, tolerance)
     if over.size:
         height, width = counts.sizes[over[0]].tolist()
         raise KnobError(

@@ -74,7 +74,18 @@ class Confusion:
 
     def subset(self, images: Sequence[int]) -> "Confusion":
         """The named images, in that order."""
-        return Confusion.from_dense([self.dense(image) for image in images], self.classes)
+        rows, image = rows_of(self.image, images)
+        columns = (column[rows] for column in (self.label, self.predicted, self.pixels))
+        return Confusion(self.classes, len(images), image, *columns)
+
+
+def rows_of(image: np.ndarray, images: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a sparse table whose `image` (K,) is among `images`, in that order, and their image's new number."""
+    order = np.argsort(image, kind="stable")
+    starts, stops = (np.searchsorted(image[order], images, side) for side in ("left", "right"))
+    lengths = stops - starts
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return order[np.repeat(starts, lengths) + within], np.repeat(np.arange(len(images)), lengths).astype(np.int32)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ def sources_report(sources: Mapping[str, Described]) -> Report:
     """The page of ``segablate checkpoints list``."""
     columns = (
         Column("source", "source", "text", wide=True),
-        Column("form", "written as", "text"),
+        Column("form", "written as", "prose"),
         Column("what", "what it is", "prose"),
     )
     rows = tuple({"source": name, "form": source.form, "what": source.what} for name, source in sources.items())

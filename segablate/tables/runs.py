@@ -4,8 +4,9 @@ from pathlib import Path
 
 from segablate.errors import RunError, SegablateError
 from segablate.metrics.confusion import class_counts, mean_iou
-from segablate.results import is_run, load_run, read_description
-from segablate.tables import Column, Report, Table
+from segablate.results import load_run
+from segablate.runs import is_run, read_description, read_run
+from segablate.tables import Column, Report, Row, Table
 
 
 def runs_report(folder: Path) -> Report:
@@ -20,6 +21,7 @@ def runs_report(folder: Path) -> Report:
         Column("dataset", "dataset", "text"),
         Column("images", "images", "count"),
         Column("miou", "mIoU", "share", digits=2),
+        Column("written", "written (UTC)", "text"),
     )
     rows, notes = [], []
     for path in paths:
@@ -33,17 +35,19 @@ def runs_report(folder: Path) -> Report:
     return Report(f"Runs in {folder}", (), (Table("runs", "Runs", columns, tuple(rows)),), tuple(notes))
 
 
-def _row(path: Path) -> dict[str, object]:
+def _row(path: Path) -> Row:
     described = read_description(path)
     facts = described["facts"]
-    row: dict[str, object] = {
+    row = {
         "run": path.name,
         "kind": described["kind"],
         "checkpoint": facts["checkpoint"]["name"],
         "dataset": facts["dataset"]["name"],
         "images": facts["dataset"]["images"],
+        "written": described["written"][:16].replace("T", " "),
     }
-    if described["kind"] == "evaluation":
-        run = load_run(path)
-        row |= {"images": run.images, "miou": float(mean_iou(class_counts(run.confusion).total()))}
-    return row
+    if described["kind"] != "evaluation":
+        read_run(path, described["kind"])
+        return row
+    run = load_run(path)
+    return row | {"images": run.images, "miou": float(mean_iou(class_counts(run.confusion).total()))}

@@ -1,0 +1,20 @@
+"""Two or more evaluations of the same images: what differs, how surely, and where.
+
+::
+
+    runs = {"ce": load_run(Path("runs/ce")), "rmi": load_run(Path("runs/rmi"))}
+    require_comparable(runs)                       # or: runs = intersect(runs)
+    comparison = compare(runs, Method(tolerances=shared_tolerances(runs)))
+
+pairing      which runs can be compared, and the images they share
+measures     the scores that are compared, as functions of image weights
+differences  the comparison itself
+changes      the confusions and the images that changed most
+ranking      which checkpoint each measure would choose, and how stable that is
+"""
+
+from segablate.comparison.differences import Comparison, Pair, compare
+from segablate.comparison.measures import Measure, Method, shared_tolerances
+from segablate.comparison.pairing import intersect, require_comparable
+
+__all__ = ["Comparison", "Measure", "Method", "Pair", "compare", "intersect", "require_comparable", "shared_tolerances"]

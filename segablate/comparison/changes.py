@@ -1,0 +1,91 @@
+"""Where two runs differ: the confusions and the images that changed most."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from segablate.metrics.confusion import class_counts, mean_iou, pixel_accuracy
+from segablate.results import Evaluation
+from segablate.statistics.bootstrap import Floats
+
+
+@dataclass(frozen=True)
+class ConfusionChange:
+    """Pixels of one label that are predicted as another, in both runs.
+
+    - `label`, `predicted`: class indices; C is void as a label, outside the label set as a prediction.
+    - `pixels`: in the first and in the second run; `labelled`: pixels of the label in all.
+    """
+
+    label: int
+    predicted: int
+    pixels: tuple[int, int]
+    labelled: int
+
+    @property
+    def change(self) -> int:
+        """Pixels more in the second run."""
+        return self.pixels[1] - self.pixels[0]
+
+    @property
+    def share(self) -> float:
+        """The change as a share of the label's pixels."""
+        return self.change / self.labelled
+
+
+@dataclass(frozen=True)
+class ImageChange:
+    """Image-level mIoU and pixel accuracy of one image in the first and in the second run."""
+
+    name: str
+    miou: tuple[float, float]
+    pixel_accuracy: tuple[float, float]
+
+
+def changed_confusions(
+    a: Evaluation, b: Evaluation, *, void_as_error: bool, limit: int = 10
+) -> tuple[ConfusionChange, ...]:
+    """The confusions whose pixels changed most, the largest change first; unchanged ones and hits are left out."""
+    tables = np.stack([a.confusion.total(), b.confusion.total()])
+    labelled = tables[0].sum(axis=1)
+    change = np.abs(tables[1] - tables[0])
+    np.fill_diagonal(change[:-1], 0)
+    if void_as_error:
+        change[-1, -1] = 0  # void predicted outside the label set is nobody's false positive
+    else:
+        change[-1] = 0
+    order = np.argsort(-change, axis=None, kind="stable")[:limit]
+    places = zip(*(axis.tolist() for axis in np.unravel_index(order, change.shape)), strict=True)
+    return tuple(
+        ConfusionChange(i, j, (int(tables[0, i, j]), int(tables[1, i, j])), int(labelled[i]))
+        for i, j in places
+        if change[i, j]
+    )
+
+
+def image_scores(run: Evaluation, *, void_as_error: bool) -> tuple[Floats, Floats]:
+    """Image-level mIoU and pixel accuracy, (N,) each."""
+    counts = class_counts(run.confusion, void_as_error=void_as_error)
+    return mean_iou(counts), pixel_accuracy(counts)
+
+
+def changed_images(
+    a: Evaluation, b: Evaluation, *, void_as_error: bool, limit: int = 5
+) -> tuple[tuple[ImageChange, ...], tuple[ImageChange, ...]]:
+    """The images whose mIoU rose most and those whose fell most, each the largest change first."""
+    miou, accuracy = (
+        np.stack(scores)
+        for scores in zip(*(image_scores(run, void_as_error=void_as_error) for run in (a, b)), strict=True)
+    )
+    change = np.nan_to_num(miou[1] - miou[0])
+    order = np.argsort(change, kind="stable")
+
+    def described(places: np.ndarray) -> tuple[ImageChange, ...]:
+        return tuple(
+            ImageChange(
+                a.names[i], (float(miou[0, i]), float(miou[1, i])), (float(accuracy[0, i]), float(accuracy[1, i]))
+            )
+            for i in places[:limit].tolist()
+        )
+
+    return described(order[::-1][change[order[::-1]] > 0]), described(order[change[order] < 0])

@@ -1,0 +1,166 @@
+"""The comparison: paired differences of exact dataset scores, per measure and per class."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from segablate.comparison.changes import (
+    ConfusionChange,
+    ImageChange,
+    changed_confusions,
+    changed_images,
+    image_scores,
+)
+from segablate.comparison.measures import Measure, Method, images_with, measures_of, statistics_of
+from segablate.comparison.pairing import Runs, clusters, intersect, require_comparable
+from segablate.comparison.ranking import Ranking, ranking
+from segablate.statistics.bootstrap import Distribution, Floats, Plan, by_cluster, by_image, resample
+from segablate.statistics.multiplicity import benjamini_hochberg, holm
+from segablate.statistics.paired import (
+    Difference,
+    SignedRank,
+    detectable,
+    images_to_settle,
+    signed_rank,
+)
+from segablate.statistics.paired import compare as paired_difference
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two of the compared runs, by their places among them, and how the second differs from the first.
+
+    - `measures`: the difference in each measure, by key; `iou`: in the IoU of each class, (C,).
+    - `iou_holm`, `iou_bh` (C,): p of `iou` corrected over the classes, by Holm and by Benjamini and Hochberg.
+    - `image_miou` (N,): differences of image-level mIoU; `signed_rank`: Wilcoxon's test on them.
+    - `detectable`: for each measure the smallest true difference that a set like this one shows with 80 % power;
+      `images_to_settle`: how many images would show a difference as large as the one seen with that power.
+    """
+
+    a: int
+    b: int
+    measures: Mapping[str, Difference]
+    iou: Difference
+    iou_holm: Floats
+    iou_bh: Floats
+    image_miou: Floats
+    signed_rank: SignedRank
+    detectable: Mapping[str, float]
+    images_to_settle: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Where the second of two runs differs from the first."""
+
+    confusions: tuple[ConfusionChange, ...]
+    risen: tuple[ImageChange, ...]
+    fallen: tuple[ImageChange, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """R runs on the same N images, C classes.
+
+    - `names`: of the runs; `classes`: of the label set; `images`, `clusters`: how many there are (equal without
+      clusters); `void_pixels`: whether there are any.
+    - `measures`, each with `values` (R,) by key and, where it is a loss, the images `defined` in all runs.
+    - `iou` (R, C).
+    - `pairs`: every pair of runs in order, (0, 1) first; `miou_holm` (pairs,): p of mIoU corrected over the pairs.
+    - `rankings`: one for each measure; `changes`: of exactly two runs.
+    - `identical`: all runs have the same confusion counts on every image.
+    """
+
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    images: int
+    clusters: int
+    method: Method
+    measures: tuple[Measure, ...]
+    values: Mapping[str, Floats]
+    defined: Mapping[str, int]
+    iou: Floats
+    pairs: tuple[Pair, ...]
+    miou_holm: Floats
+    rankings: tuple[Ranking, ...]
+    changes: Changes | None
+    identical: bool
+
+
+def compare(runs: Runs, method: Method | None = None) -> Comparison:
+    """Compare two or more runs, paired by image.
+
+    Raises RunError when they are not comparable and for a `group_by` that does not divide the images, KnobError for a
+    tolerance beyond what was counted.
+    """
+    method = method or Method()
+    require_comparable(runs)
+    runs = intersect(runs)
+    measures = measures_of(runs, method.tolerances)
+    plan = _plan(runs, method)
+    found = resample(statistics_of(runs, measures, void_as_error=method.void_as_error), plan)
+    per_image = [image_scores(run, void_as_error=method.void_as_error)[0] for run in runs.values()]
+    pairs = tuple(
+        _pair((a, b), measures, (found[a], found[b]), (per_image[a], per_image[b]))
+        for a, b in combinations(range(len(runs)), 2)
+    )
+    first = next(iter(runs.values()))
+    return Comparison(
+        names=tuple(runs),
+        classes=first.labels.names,
+        images=first.images,
+        clusters=plan.clusters,
+        method=method,
+        measures=measures,
+        values={measure.key: np.array([scores[measure.key].value for scores in found]) for measure in measures},
+        defined={m.key: int(images_with(runs, m.title).sum()) for m in measures if m.kind == "loss"},
+        iou=np.stack([scores["iou"].value for scores in found]),
+        pairs=pairs,
+        miou_holm=holm(np.array([float(pair.measures["miou"].p) for pair in pairs])),
+        rankings=tuple(ranking(measure, [scores[measure.key] for scores in found]) for measure in measures),
+        changes=_changes(runs, method) if len(runs) == 2 else None,
+        identical=_identical(runs),
+    )
+
+
+def _plan(runs: Runs, method: Method) -> Plan:
+    names = next(iter(runs.values())).names
+    if method.group_by is None:
+        return by_image(len(names), method.replicates, method.seed)
+    return by_cluster(clusters(names, method.group_by), method.replicates, method.seed)
+
+
+def _pair(
+    places: tuple[int, int],
+    measures: tuple[Measure, ...],
+    found: tuple[dict[str, Distribution], dict[str, Distribution]],
+    per_image: tuple[Floats, Floats],
+) -> Pair:
+    differences = {m.key: paired_difference(found[0][m.key], found[1][m.key]) for m in measures}
+    iou = paired_difference(found[0]["iou"], found[1]["iou"])
+    images = len(per_image[0])
+    return Pair(
+        *places,
+        measures=differences,
+        iou=iou,
+        iou_holm=holm(iou.p),
+        iou_bh=benjamini_hochberg(iou.p),
+        image_miou=per_image[1] - per_image[0],
+        signed_rank=signed_rank(*per_image),
+        detectable={key: float(detectable(found.change)) for key, found in differences.items()},
+        images_to_settle={key: float(images_to_settle(found.change, images)) for key, found in differences.items()},
+    )
+
+
+def _changes(runs: Runs, method: Method) -> Changes:
+    a, b = runs.values()
+    risen, fallen = changed_images(a, b, void_as_error=method.void_as_error)
+    return Changes(changed_confusions(a, b, void_as_error=method.void_as_error), risen, fallen)
+
+
+def _identical(runs: Runs) -> bool:
+    first, *others = (run.confusion for run in runs.values())
+    columns = ("image", "label", "predicted", "pixels")
+    return all(np.array_equal(getattr(first, name), getattr(other, name)) for other in others for name in columns)

@@ -1,0 +1,124 @@
+"""The scores that are compared, each a function of image weights, so that all of them see the same resamples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segablate.comparison.pairing import Runs
+from segablate.errors import at
+from segablate.metrics.boundary import boundary_sums
+from segablate.metrics.confusion import class_counts
+from segablate.metrics.tolerance import Tolerance
+from segablate.results import Evaluation
+from segablate.statistics.bootstrap import Floats, Statistic
+from segablate.statistics.scores import boundary_scores, means, region_scores
+
+REGIONS = {
+    "miou": "mIoU",
+    "mean_recall": "mean recall",
+    "pixel_accuracy": "pixel accuracy",
+    "frequency_weighted_iou": "frequency-weighted IoU",
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """How runs are compared.
+
+    - `void_as_error`: predictions on void pixels count as false positives.
+    - `tolerances`: of the boundary F-scores.
+    - `replicates`, `seed`: of the bootstrap.
+    - `group_by`: a regular expression on image names; images in which it finds the same are drawn together.
+    """
+
+    void_as_error: bool = False
+    tolerances: tuple[Tolerance, ...] = ()
+    replicates: int = 10_000
+    seed: int = 0
+    group_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A score of a whole set: of a region or boundary score, in 0..1, more is better; of a loss, less is."""
+
+    key: str
+    title: str
+    kind: Literal["region", "boundary", "loss"]
+    tolerance: Tolerance | None = None
+
+
+def measures_of(runs: Runs, tolerances: Sequence[Tolerance]) -> tuple[Measure, ...]:
+    """The measures that every run has: region scores, boundary F at each tolerance, losses."""
+    regions = [Measure(key, title, "region") for key, title in REGIONS.items()]
+    bounded = all(run.boundary is not None for run in runs.values())
+    boundaries = [_boundary_measure(tolerance) for tolerance in tolerances if bounded]
+    losses = [Measure(f"loss_{name}", name, "loss") for name in shared_losses(runs)]
+    return (*regions, *boundaries, *losses)
+
+
+def shared_losses(runs: Runs) -> list[str]:
+    """Names of the losses that every run has, in the order of the first."""
+    first, *others = runs.values()
+    return [name for name in first.values if all(name in other.values for other in others)]
+
+
+def shared_tolerances(runs: Runs) -> tuple[Tolerance, ...]:
+    """The tolerances that some run was made for and all can answer."""
+    stated = [text for run in runs.values() for text in run.facts["measures"]["tolerances"]]
+    counts = [run.boundary for run in runs.values()]
+    tolerances = [Tolerance.parse(text) for text in dict.fromkeys(stated)]
+    return tuple(t for t in tolerances if all(count is not None and count.answers(t) for count in counts))
+
+
+def statistics_of(runs: Runs, measures: Sequence[Measure], *, void_as_error: bool) -> list[Statistic]:
+    """For each run the function that gives every measure (B,) and "iou" (B, C) under weights of images.
+
+    A loss is the mean over the images where all runs have it. Raises KnobError, naming the run, for a tolerance beyond
+    what was counted.
+    """
+    defined = {name: images_with(runs, name) for name in shared_losses(runs)}
+    statistics = []
+    for name, run in runs.items():
+        with at(name):
+            statistics.append(_statistic(run, measures, defined, void_as_error))
+    return statistics
+
+
+def images_with(runs: Runs, loss: str) -> NDArray[np.bool_]:
+    """Where all runs have a value of a loss that is finite, (N,)."""
+    return np.all([np.isfinite(run.values[loss]) for run in runs.values()], axis=0)
+
+
+def _statistic(
+    run: Evaluation, measures: Sequence[Measure], defined: dict[str, NDArray[np.bool_]], void_as_error: bool
+) -> Statistic:
+    regions = region_scores(class_counts(run.confusion, void_as_error=void_as_error))
+    boundaries = {
+        measure.key: boundary_scores(boundary_sums(run.boundary, measure.tolerance))
+        for measure in measures
+        if measure.tolerance is not None and run.boundary is not None
+    }
+    losses = {
+        measure.key: means(np.where(defined[measure.title], run.values[measure.title], np.nan))
+        for measure in measures
+        if measure.kind == "loss"
+    }
+
+    def scores(weights: Floats) -> dict[str, Floats]:
+        of_regions = regions(weights)
+        return {
+            **{key: of_regions[key] for key in (*REGIONS, "iou")},
+            **{key: boundary(weights)["mean_boundary_f"] for key, boundary in boundaries.items()},
+            **{key: mean(weights)["mean"] for key, mean in losses.items()},
+        }
+
+    return scores
+
+
+def _boundary_measure(tolerance: Tolerance) -> Measure:
+    key = f"boundary_f_{tolerance}".replace(".", "_")
+    return Measure(key, f"boundary F @{tolerance}{'' if tolerance.of_diagonal else 'px'}", "boundary", tolerance)

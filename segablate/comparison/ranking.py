@@ -1,0 +1,44 @@
+"""Which run each measure would choose, and how stable that choice is when the images are drawn anew."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from segablate.comparison.measures import Measure
+from segablate.statistics.bootstrap import Distribution, Floats
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """R runs under one measure; rank 1 is the best, and equal values share their mean rank.
+
+    - `rank` (R,): on the images as they are; `first` (R,): the share of replicates in which a run is best, a tie for
+      the first place divided among those who tie; `mean_rank` (R,): over replicates. nan where undefined.
+    """
+
+    measure: Measure
+    rank: Floats
+    first: Floats
+    mean_rank: Floats
+
+    @property
+    def chosen(self) -> int | None:
+        """The run that the measure chooses, the earliest of equals; None where it is undefined."""
+        return None if np.isnan(self.rank).any() else int(np.argmin(self.rank))
+
+
+def ranking(measure: Measure, distributions: Sequence[Distribution]) -> Ranking:
+    """Rank the runs, (R) distributions of one score. Replicates in which a run's score is undefined take no part."""
+    sign = 1.0 if measure.kind == "loss" else -1.0
+    values = sign * np.array([distribution.value for distribution in distributions])
+    replicates = sign * np.stack([distribution.replicates for distribution in distributions], axis=1)
+    replicates = replicates[~np.isnan(replicates).any(axis=1)]
+    unknown = np.full(len(distributions), np.nan)
+    rank = unknown if np.isnan(values).any() else rankdata(values)
+    if not len(replicates):
+        return Ranking(measure, rank, unknown, unknown)
+    best = replicates == replicates.min(axis=1, keepdims=True)
+    first = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+    return Ranking(measure, rank, first, rankdata(replicates, axis=1).mean(axis=0))

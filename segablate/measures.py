@@ -1,0 +1,162 @@
+"""What is measured on one image: confusion counts, boundary distances, losses, and whatever else is asked for.
+
+A network's output is counted on its device; only counts come back to the host, and the label map where boundaries are
+wanted.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segablate.alignment import Alignment
+from segablate.errors import CheckpointError
+from segablate.files import write_label_map
+from segablate.labels import LabelSet
+from segablate.metrics.boundary import BoundaryCounts, count_boundaries
+from segablate.metrics.confusion import count_confusion
+from segablate.metrics.tolerance import Tolerance
+from segablate.results import ImageRecord
+from segablate.samples import Batch, Output, Sample, Scene
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from segablate.losses import Term
+
+Probe = Callable[[Scene], Mapping[str, np.ndarray]]
+"""Whatever else is to be measured on the output for one image: arrays by name, of the same shapes for every image."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is measured on every image beside confusion counts.
+
+    - `losses`: terms by the name under which their values are kept.
+    - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off; may be empty.
+    - `predictions`: a folder into which the predicted label maps are written, as PNG of the dataset's codes.
+    - `reads`: by which activation, softmax or sigmoid, each loss reads the logits; `notes`: what to say of the inputs.
+    - `probe`: see :data:`Probe`; `inputs`: what losses may take that is the same for all images, such as `edge_net`.
+    """
+
+    losses: "dict[str, Term]" = field(default_factory=dict)
+    tolerances: tuple[Tolerance, ...] = ()
+    predictions: Path | None = None
+    probe: Probe | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    reads: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def activation_notes(self, kind: str) -> list[str]:
+        """Which losses read the scores by another activation than that for which the checkpoint was trained."""
+        other = [loss for loss, activation in self.reads.items() if activation != kind and kind != "probabilities"]
+        if not other:
+            return []
+        activation = "sigmoid" if kind == "softmax" else "softmax"
+        reads = "reads" if len(other) == 1 else "read"
+        return [f"{', '.join(other)} {reads} the logits by {activation}, but the checkpoint was trained for {kind}"]
+
+
+def measure_labels(
+    sample: Sample, predicted: np.ndarray, alternative: np.ndarray | None, labels: LabelSet, measures: Measures
+) -> ImageRecord:
+    """A predicted label map, H, W uint8, on the host; `alternative`: see :attr:`Output.alternative`."""
+    table = count_confusion(sample.labels, predicted, len(labels))
+    record = _record(sample, table, {}, _boundary(sample, predicted, labels, measures))
+    if alternative is None:
+        return record
+    return replace(record, alternative=count_confusion(sample.labels, alternative, len(labels)))
+
+
+def measure_scores(
+    batch: Batch, output: Output, alignment: Alignment, labels: LabelSet, measures: Measures
+) -> Iterator[ImageRecord]:
+    """The output of a network for a batch, image by image. CheckpointError where it is NaN."""
+    import torch
+
+    scores = output.scores
+    assert scores is not None
+    if bool(scores.isnan().any()):
+        broken = [s.name for s, score in zip(batch.samples, scores, strict=True) if bool(score.isnan().any())]
+        raise CheckpointError(f"the network gives NaN on {broken[0]}; its weights or its preprocessing are broken")
+    truth = torch.from_numpy(batch.labels).to(scores.device)
+    table = torch.from_numpy(alignment.table).to(scores.device)
+    predicted = table[scores.argmax(dim=1)]
+    counts = _count_on_device(truth, predicted, len(labels)).cpu().numpy()
+    logits = class_logits(scores, output.kind, alignment) if measures.losses or measures.probe else scores
+    on_host = predicted.cpu().numpy() if measures.tolerances or measures.predictions else None
+    for place, sample in enumerate(batch.samples):
+        scene = _scene(sample, output, logits, place, len(labels), measures)
+        boundary = _boundary(sample, on_host[place], labels, measures) if on_host is not None else None
+        if on_host is not None and measures.predictions:
+            write_label_map(measures.predictions / f"{sample.name}.png", labels.encode(on_host[place]))
+        record = _record(sample, counts[place], _loss_values(scene, measures), boundary)
+        yield replace(record, probed=measures.probe(scene)) if measures.probe else record
+
+
+def _count_on_device(truth: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
+    """(N, C+1, C+1) int64 confusion tables of N, H, W uint8 label maps, on their device."""
+    import torch
+
+    side = classes + 1
+    codes = truth.clamp(max=classes).int() * side + predicted.clamp(max=classes)
+    tables = [torch.bincount(code.reshape(-1), minlength=side * side).view(side, side) for code in codes]
+    return torch.stack(tables)
+
+
+def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":
+    """Logits N, K', H, W whose first C channels are the classes; outputs outside the label set follow.
+
+    Probabilities become their logarithm. Outputs that mean one class are joined by log-sum-exp, which is exact for a
+    softmax.
+    """
+    import torch
+
+    logits = scores.clamp_min(torch.finfo(scores.dtype).tiny).log() if kind == "probabilities" else scores
+    if alignment.leading:
+        return logits
+    outside = [output for output, index in enumerate(alignment.outputs) if index is None]
+    classes = []
+    for wanted in range(alignment.classes):
+        outputs = [output for output, index in enumerate(alignment.outputs) if index == wanted]
+        classes.append(logits[:, outputs].logsumexp(dim=1, keepdim=True) if len(outputs) > 1 else logits[:, outputs])
+    return torch.cat([*classes, logits[:, outside]], dim=1)
+
+
+def _scene(sample: Sample, output: Output, logits: "Tensor", place: int, classes: int, measures: Measures) -> Scene:
+    """One image of a batch as losses see it. Tensors are copies, as those of inference mode take no gradient."""
+    import torch
+
+    inputs = dict(measures.inputs)
+    if sample.image is not None:
+        inputs["image"] = torch.from_numpy(sample.image).to(logits.device).permute(2, 0, 1)[None].float()
+    if output.features is not None:
+        inputs["features"] = output.features[place : place + 1].clone()
+    labels = torch.from_numpy(sample.labels).to(logits.device)[None].long()
+    return Scene(logits[place : place + 1].clone(), labels, sample.labels, classes, inputs)
+
+
+def _loss_values(scene: Scene, measures: Measures) -> dict[str, float]:
+    import torch
+
+    values = {}
+    for name, term in measures.losses.items():
+        inputs = {key: value for key, value in scene.inputs.items() if key in term.inputs}
+        with torch.no_grad():
+            parts = term.parts(scene.logits, scene.labels, **inputs)
+        values[name] = float(parts.value) if parts.defined else float("nan")
+    return values
+
+
+def _boundary(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures) -> BoundaryCounts | None:
+    if not measures.tolerances:
+        return None
+    return count_boundaries(sample.labels, predicted, len(labels), measures.tolerances)
+
+
+def _record(
+    sample: Sample, table: np.ndarray, values: dict[str, float], boundary: BoundaryCounts | None
+) -> ImageRecord:
+    return ImageRecord(sample.index, sample.name, sample.size, sample.label_hash, table, values, boundary)

@@ -1,0 +1,105 @@
+"""Where runs differ, as tables: confusions and images that changed most, what each measure would choose, and facts."""
+
+from collections.abc import Mapping
+
+from segablate.comparison.changes import ImageChange
+from segablate.comparison.differences import Comparison
+from segablate.results import Evaluation
+from segablate.tables import Column, Row, Table
+from segablate.tables.differences import LETTERS
+
+_OWN = ("name", "files")
+
+
+def confusions_table(comparison: Comparison) -> Table:
+    """The confusions of two runs that changed most."""
+    assert comparison.changes is not None
+    labels, predicted = (*comparison.classes, "void"), (*comparison.classes, "outside the label set")
+    rows = tuple(
+        {
+            "label": labels[confusion.label],
+            "predicted": predicted[confusion.predicted],
+            "a": confusion.pixels[0],
+            "b": confusion.pixels[1],
+            "change": confusion.change,
+            "share": confusion.share,
+        }
+        for confusion in comparison.changes.confusions
+    )
+    columns = (
+        Column("label", "labelled", "text"),
+        Column("predicted", "predicted as", "text"),
+        Column("a", "A", "count"),
+        Column("b", "B", "count"),
+        Column("change", "B − A", "signed_number", digits=0),
+        Column("share", "of the label", "signed_share", digits=2),
+    )
+    return Table("confusions", "Confusions that changed most, in pixels", columns, rows)
+
+
+def images_table(comparison: Comparison) -> Table:
+    """The images whose mIoU rose and fell most from the first of two runs to the second."""
+    assert comparison.changes is not None
+    risen, fallen = comparison.changes.risen, comparison.changes.fallen
+    columns = (
+        Column("image", "image", "text"),
+        Column("a", "A", "share"),
+        Column("b", "B", "share"),
+        Column("change", "B − A", "signed_share"),
+        Column("accuracy_change", "pixel accuracy", "signed_share"),
+    )
+    notes = ("mIoU of one image, over the classes labelled or predicted in it: not the mIoU of the set.",)
+    rows = tuple(_image_row(image) for image in (*risen, *fallen))
+    sections = (len(risen),) if risen and fallen else ()
+    return Table("images", "Images that changed most, by mIoU", columns, rows, notes, sections)
+
+
+def choices_table(comparison: Comparison) -> Table:
+    """Which run each measure would choose, and how often it chooses each when the images are drawn anew."""
+    letters = LETTERS[: len(comparison.names)]
+    rows = []
+    for ranking in comparison.rankings:
+        chosen = ranking.chosen
+        first = {f"first_{x.lower()}": share for x, share in zip(letters, ranking.first.tolist(), strict=True)}
+        ranks = {f"rank_{x.lower()}": rank for x, rank in zip(letters, ranking.mean_rank.tolist(), strict=True)}
+        rows.append(
+            {"measure": ranking.measure.title, "choice": None if chosen is None else letters[chosen], **first, **ranks}
+        )
+    columns = (
+        Column("measure", "measure", "text"),
+        Column("choice", "chooses", "text"),
+        *(Column(f"first_{letter.lower()}", f"{letter} first", "share") for letter in letters),
+        *(Column(f"rank_{x.lower()}", f"mean rank of {x}", "number", digits=2, wide=True) for x in letters),
+    )
+    choices = {row["choice"] for row in rows}
+    agreement = (
+        "All measures agree." if len(choices) == 1 else "The measures do not agree: it matters which one counts."
+    )
+    notes = ("First: the share of the draws in which a run is the best of all.", agreement)
+    return Table("choices", "Which run each measure would choose", columns, tuple(rows), notes)
+
+
+def facts_table(runs: Mapping[str, Evaluation]) -> Table:
+    """What was not the same in all runs, beside the weights themselves."""
+    described = [_facts(run) for run in runs.values()]
+    letters = LETTERS[: len(runs)]
+    keys = dict.fromkeys(key for facts in described for key in facts)
+    rows = tuple(
+        {"fact": key} | {x.lower(): facts.get(key) for x, facts in zip(letters, described, strict=True)}
+        for key in keys
+        if len({facts.get(key) for facts in described}) > 1
+    )
+    columns = (Column("fact", "", "text"), *(Column(letter.lower(), letter, "prose") for letter in letters))
+    return Table("facts", "What differs between the runs", columns, rows)
+
+
+def _facts(run: Evaluation) -> dict[str, str]:
+    checkpoint = {key: str(value) for key, value in run.facts["checkpoint"].items() if key not in _OWN}
+    dataset = {key: f"{run.facts['dataset'][key]}" for key in ("name", "split")}
+    versions = {f"version of {package}": version for package, version in run.facts["versions"].items()}
+    return {**checkpoint, "dataset": dataset["name"], "split": dataset["split"], **versions}
+
+
+def _image_row(image: ImageChange) -> Row:
+    (a, b), (before, after) = image.miou, image.pixel_accuracy
+    return {"image": image.name, "a": a, "b": b, "change": b - a, "accuracy_change": after - before}

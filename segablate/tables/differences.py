@@ -1,0 +1,217 @@
+"""What differs between runs, as tables: scores, losses, classes, pairs.
+
+Runs are called A, B, C, ... in the order given; a difference is the later run − the earlier one.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from segablate.comparison.differences import Comparison, Pair
+from segablate.comparison.measures import Measure
+from segablate.labels import Colour
+from segablate.statistics.intervals import Interval
+from segablate.tables import Column, Row, Table
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+SHOWN = 0.05
+"""p below which a difference is called shown."""
+
+
+def scores_table(comparison: Comparison) -> Table:
+    """Region and boundary scores of two runs, in points: difference, interval, p, and what the set could show."""
+    rows = [_measure_row(comparison, m) for m in comparison.measures if m.kind != "loss"]
+    columns = (
+        Column("measure", "measure", "text"),
+        Column("a", "A", "share", digits=2),
+        Column("b", "B", "share", digits=2),
+        Column("change", "B − A", "signed_share", digits=2),
+        Column("interval", "95 % interval", "signed_interval", digits=2),
+        Column("p", "p", "p"),
+        Column("shown", "shown", "text"),
+        Column("bca", "BCa interval", "signed_interval", digits=2, wide=True),
+        Column("detectable", "detectable", "signed_share", digits=2, wide=True),
+        Column("images_to_settle", "images to settle", "count", wide=True),
+    )
+    return Table("scores", "Scores", columns, tuple(rows), (_image_level(comparison),))
+
+
+def losses_table(comparison: Comparison) -> Table:
+    """Losses of two runs: means over the images where both have a value."""
+    rows = [
+        _measure_row(comparison, m) | {"images": comparison.defined[m.key]}
+        for m in comparison.measures
+        if m.kind == "loss"
+    ]
+    columns = (
+        Column("measure", "loss", "text"),
+        Column("a", "A", "number"),
+        Column("b", "B", "number"),
+        Column("change", "B − A", "signed_number"),
+        Column("interval", "95 % interval", "signed_number_interval"),
+        Column("p", "p", "p"),
+        Column("shown", "shown", "text"),
+        Column("images", "images", "count"),
+        Column("bca", "BCa interval", "signed_number_interval", wide=True),
+        Column("detectable", "detectable", "signed_number", wide=True),
+        Column("images_to_settle", "images to settle", "count", wide=True),
+    )
+    return Table("losses", "Losses, means over images; less is better", columns, tuple(rows))
+
+
+def values_table(comparison: Comparison) -> Table:
+    """Every run under every measure."""
+    rows = tuple(
+        {"run": LETTERS[place]} | {m.key: float(comparison.values[m.key][place]) for m in comparison.measures}
+        for place in range(len(comparison.names))
+    )
+    columns = (
+        Column("run", "run", "text"),
+        *(
+            Column(m.key, m.title, "number", best="low")
+            if m.kind == "loss"
+            else Column(m.key, m.title, "share", digits=2, best="high")
+            for m in comparison.measures
+        ),
+    )
+    return Table("runs", "All runs", columns, rows)
+
+
+def pairs_table(comparison: Comparison) -> Table:
+    """Every pair of runs by mIoU, with p corrected for their number."""
+    rows = []
+    for pair, p_holm in zip(comparison.pairs, comparison.miou_holm.tolist(), strict=True):
+        found = pair.measures["miou"]
+        value = float(found.change.value)
+        rows.append(
+            {
+                "pair": f"{LETTERS[pair.b]} − {LETTERS[pair.a]}",
+                "change": value,
+                "interval": _ends(found.change.percentile),
+                "p": float(found.p),
+                "p_holm": p_holm,
+                "shown": _shown(p_holm, value, pair),
+                "bca": _ends(found.change.bca),
+                "detectable": pair.detectable["miou"],
+                "images_to_settle": _count(pair.images_to_settle["miou"]),
+            }
+        )
+    columns = (
+        Column("pair", "pair", "text"),
+        Column("change", "mIoU", "signed_share", digits=2),
+        Column("interval", "95 % interval", "signed_interval", digits=2),
+        Column("p", "p", "p"),
+        Column("p_holm", "p (Holm)", "p"),
+        Column("shown", "shown", "text"),
+        Column("bca", "BCa interval", "signed_interval", digits=2, wide=True),
+        Column("detectable", "detectable", "signed_share", digits=2, wide=True),
+        Column("images_to_settle", "images to settle", "count", wide=True),
+    )
+    return Table("pairs", "Differences of mIoU", columns, tuple(rows))
+
+
+def classes_table(comparison: Comparison, colours: Sequence[Colour]) -> Table:
+    """IoU of each class in each run, and each later run against the first; of two runs, what is shown stands first."""
+    against_first = [pair for pair in comparison.pairs if pair.a == 0]
+    order, shown = _order(comparison, against_first)
+    rows = tuple(
+        ({"colour": colours[i]} if colours else {})
+        | {"class": comparison.classes[i]}
+        | {f"iou_{LETTERS[place].lower()}": float(iou[i]) for place, iou in enumerate(comparison.iou)}
+        | {key: value for pair in against_first for key, value in _class_cells(pair, i).items()}
+        for i in order
+    )
+    columns = (
+        *((Column("colour", "", "swatch"),) if colours else ()),
+        Column("class", "class", "text"),
+        *(Column(f"iou_{letter.lower()}", letter, "share") for letter in LETTERS[: len(comparison.names)]),
+        *(column for pair in against_first for column in _class_columns(pair, wide=len(against_first) > 1)),
+    )
+    note = (
+        f"Shown: p below {SHOWN} after Holm's correction, by which the chance of any false alarm among all classes is "
+        f"at most 5 %. Each interval is of its class alone."
+    )
+    return Table("classes", "IoU of the classes", columns, rows, (note,), (shown,) if 0 < shown < len(order) else ())
+
+
+def _measure_row(comparison: Comparison, measure: Measure) -> dict[str, Any]:
+    pair = comparison.pairs[0]
+    found = pair.measures[measure.key]
+    value = float(found.change.value)
+    return {
+        "measure": measure.title,
+        "a": float(found.a),
+        "b": float(found.b),
+        "change": value,
+        "interval": _ends(found.change.percentile),
+        "p": float(found.p),
+        "shown": _shown(float(found.p), -value if measure.kind == "loss" else value, pair),
+        "bca": _ends(found.change.bca),
+        "detectable": pair.detectable[measure.key],
+        "images_to_settle": _count(pair.images_to_settle[measure.key]),
+    }
+
+
+def _class_cells(pair: Pair, i: int) -> Row:
+    change, x = pair.iou.change, LETTERS[pair.b].lower()
+    value, p_holm = float(change.value[i]), float(pair.iou_holm[i])
+    return {
+        f"change_{x}": value,
+        f"interval_{x}": _ends(change.percentile, i),
+        f"p_holm_{x}": p_holm,
+        f"shown_{x}": _shown(p_holm, value, pair),
+        f"p_{x}": float(pair.iou.p[i]),
+        f"p_bh_{x}": float(pair.iou_bh[i]),
+        f"bca_{x}": _ends(change.bca, i),
+        f"images_{x}": int(change.support[i]),
+    }
+
+
+def _class_columns(pair: Pair, *, wide: bool) -> tuple[Column, ...]:
+    letter, against = LETTERS[pair.b], f"{LETTERS[pair.b]} − {LETTERS[pair.a]}"
+    x = letter.lower()
+    return (
+        Column(f"change_{x}", against, "signed_share", digits=2),
+        Column(f"interval_{x}", "95 % interval", "signed_interval", digits=2, wide=wide),
+        Column(f"p_holm_{x}", "p (Holm)", "p"),
+        Column(f"shown_{x}", "shown", "text"),
+        Column(f"p_{x}", "p alone", "p", wide=True),
+        Column(f"p_bh_{x}", "p (Benjamini-Hochberg)", "p", wide=True),
+        Column(f"bca_{x}", "BCa interval", "signed_interval", digits=2, wide=True),
+        Column(f"images_{x}", "images", "count", wide=True),
+    )
+
+
+def _order(comparison: Comparison, against_first: Sequence[Pair]) -> tuple[list[int], int]:
+    """Classes in the order of rows, and how many of them come before the rule."""
+    if len(against_first) > 1:
+        return list(range(len(comparison.classes))), 0
+    (pair,) = against_first
+    change = np.nan_to_num(pair.iou.change.value, nan=-np.inf)
+    shown = pair.iou_holm < SHOWN
+    return np.lexsort((-change, ~shown)).tolist(), int(shown.sum())
+
+
+def _image_level(comparison: Comparison) -> str:
+    pair = comparison.pairs[0]
+    change, test = pair.image_miou[~np.isnan(pair.image_miou)], pair.signed_rank
+    p = "–" if np.isnan(test.p) else f"= {test.p:.3f}" if test.p >= 0.001 else "< 0.001"
+    return (
+        f"Image by image, mIoU is higher in B on {int((change > 0).sum())}, in A on {int((change < 0).sum())} and the "
+        f"same on {test.ties} of {test.images} images (Wilcoxon's signed-rank test"
+        f"{', as if images were independent' if comparison.method.group_by else ''}: p {p})."
+    )
+
+
+def _shown(p: float, gain: float, pair: Pair) -> str:
+    """Which run is shown to be better, if any; `gain` is positive where the second is."""
+    return f"{LETTERS[pair.b if gain > 0 else pair.a]} better" if p < SHOWN else ""
+
+
+def _ends(interval: Interval, index: int | tuple[()] = ()) -> tuple[float, float]:
+    return float(interval.low[index]), float(interval.high[index])
+
+
+def _count(images: float) -> int | None:
+    return int(images) if np.isfinite(images) else None
