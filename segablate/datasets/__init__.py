@@ -13,7 +13,7 @@ from segablate.errors import DatasetError, did_you_mean
 
 __all__ = ["Dataset", "Item", "dataset_layouts", "open_dataset"]
 
-_PARTS = {"dataset", "pairing", "reading"}
+_PARTS = {"dataset", "pairing", "reading", "scribbles"}
 
 
 def dataset_layouts() -> list[str]:
