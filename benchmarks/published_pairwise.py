@@ -1,4 +1,4 @@
-"""Auto Seg-Loss, AR, dense CRF and DFR as described: every class everywhere, every pair in a matrix, every window cut out.
+"""Auto Seg-Loss, AR, dense CRF and DFR as described: every class everywhere, every pair in a matrix, every window.
 
 What ``benchmarks/pairwise.py`` compares with, in the form of ``published.py``. Plain tensor operations and automatic
 differentiation, no care for memory.
