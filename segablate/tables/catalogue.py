@@ -1,0 +1,72 @@
+"""The losses as tables: all of them, and one with its knobs."""
+
+from segablate.errors import shorten
+from segablate.knobs import Knob
+from segablate.losses import Term
+from segablate.losses.catalogue import catalogue
+from segablate.ranges import format_value
+from segablate.tables import Column, Report, Table
+
+
+def losses_report() -> Report:
+    """Every loss: what it is, its knobs with their defaults, and the objective in which its authors train with it."""
+    columns = (
+        Column("name", "loss", "text"),
+        Column("what", "what it is", "prose"),
+        Column("knobs", "knobs", "prose", wide=True),
+        Column("objective", "published objective", "prose"),
+        Column("paper", "paper", "prose", wide=True),
+    )
+    rows = tuple(
+        {"name": row.name, "what": row.what, "knobs": row.knobs, "objective": row.objective, "paper": row.paper}
+        for row in catalogue()
+    )
+    note = "segablate losses show NAME tells all of one; python:package.module.function is a loss too."
+    return Report("Losses", (), (Table("losses", "Losses", columns, rows),), (note,))
+
+
+def loss_report(term: Term) -> Report:
+    """One loss: its paper, objective, knobs with ranges and grids, and what it declares."""
+    facts = {
+        "what": term.summary,
+        "paper": term.paper or "a user's own",
+        "objective": term.objective,
+        "logits by": "softmax or sigmoid (knob probability)" if "probability" in term.knobs else term.activation,
+        **({"may take": shorten(sorted(term.inputs), 9)} if term.inputs else {}),
+    }
+    columns = (
+        Column("knob", "knob", "text"),
+        Column("default", "default", "text"),
+        Column("range", "may be", "prose"),
+        Column("grid", "grid", "prose"),
+        Column("meaning", "meaning", "prose"),
+    )
+    rows = tuple(_knob_row(knob) for knob in term.knobs.values())
+    tables = (Table("knobs", "Knobs", columns, rows),) if rows else ()
+    return Report(term.name, tuple(facts.items()), tables, tuple(_declared(term)))
+
+
+def sections(term: Term) -> tuple[tuple[str, str], ...]:
+    """Heading and text of the rest of its documentation: formula, parts, differences from the authors' code."""
+    return tuple((heading or "Notes", text) for heading, text in term.sections.items())
+
+
+def _knob_row(knob: Knob) -> dict[str, object]:
+    used = "; ".join(
+        f"{other}={' or '.join(format_value(value) for value in values)}" for other, values in knob.used_when.items()
+    )
+    return {
+        "knob": knob.name,
+        "default": knob.format(knob.default),
+        "range": knob.expected(),
+        "grid": ", ".join(knob.format(value) for value in knob.grid),
+        "meaning": knob.help + (f" (with {used})" if used else ""),
+    }
+
+
+def _declared(term: Term) -> list[str]:
+    found = [f"by design ({rule}): {why}" for rule, why in term.exceptions.items()]
+    found += [f"values under different {knob} are not comparable: {why}" for knob, why in term.incomparable.items()]
+    if term.ranks_by:
+        found.append(f"images are ranked by its fact {term.ranks_by}, larger being better, not by the value")
+    return found
