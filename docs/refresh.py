@@ -8,7 +8,9 @@ A block to refresh looks like this, the fence right under the comment::
     ```
 
 What has to be there first is made by ``<!-- prepare: segablate evaluate ... -->``; the table of losses stands between
-``<!-- losses -->`` and ``<!-- /losses -->``. Commands run in a folder of their own, in which ``data`` is the folder that SEGABLATE_DATA names and ``examples`` is
+``<!-- losses -->`` and ``<!-- /losses -->``.
+
+Commands run in a folder of their own, in which ``data`` is the folder that SEGABLATE_DATA names and ``examples`` is
 that of the repository; those that need ``data`` are left as they are where it is not set.
 """
 
