@@ -175,7 +175,7 @@ REFUSED = {
     "another kind of plot": (2, (*ON, "--plot", "plot.gif"), "--plot plot.gif must end in .png, .svg, .pdf"),
     "plot into a file": (2, (*ON, "--plot", "toy/dataset.yaml/plot.png"), "plot.png cannot be written"),
     "expression": (2, (*ON, "--group-by", "("), "--group-by '(' is not a regular expression"),
-    "taken": (1, (*ON, "--save", "toy"), "toy is there already; choose another --save, or remove it"),
+    "taken": (1, (*ON, "--save", "toy"), "toy is there already; choose another name, or remove it"),
     "replicates": (2, (*ON, "--replicates", "10"), "'--replicates': Input should be greater than or equal to 100"),
 }
 
