@@ -178,7 +178,7 @@ def test_an_interrupted_save_leaves_nothing(run: Evaluation, tmp_path: Path, mon
 
 def test_nothing_is_written_over(run: Evaluation, saved: Path, tmp_path: Path) -> None:
     before = (saved / "run.json").read_bytes()
-    with pytest.raises(RunError, match="run is there already; choose another --save, or remove it"):
+    with pytest.raises(RunError, match="run is there already; choose another name, or remove it"):
         save_run(run, saved, "{}")
     assert (saved / "run.json").read_bytes() == before
     (tmp_path / "file").write_text("")
