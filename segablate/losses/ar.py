@@ -1,0 +1,93 @@
+"""Affinity regression."""
+
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segablate.losses.affinities import sum_of_magnitudes, sum_of_squares
+from segablate.losses.shapes import IGNORE, Labels, Logits
+from segablate.losses.term import Parts, loss
+from segablate.ranges import Choice, Range
+
+
+@loss(
+    paper="after the description in Cao and Yang, Use Square Root Affinity to Regress Labels in Semantic Segmentation, "
+    "arXiv:2103.04990",
+    objective="ce + ar",
+    incomparable={
+        "scales": "cells of another size differ less or more",
+        "kernel": "the two affinities differ in scale",
+        "penalty": "squares of shares are smaller than the shares",
+    },
+)
+def ar(
+    logits: Logits,
+    labels: Labels,
+    *,
+    scales: Annotated[
+        tuple[int, ...],
+        Range(1, 4096, grid=((4,), (8,), (4, 8), (2, 4, 8), (8, 16)), help="sides of the cells, in pixels"),
+    ] = (4, 8),
+    kernel: Annotated[
+        str, Choice("sqrt", "dot", help="affinity of two cells: product of the roots of their shares, or of the shares")
+    ] = "sqrt",
+    penalty: Annotated[str, Choice("l2", "l1", help="squared or absolute difference of two affinities")] = "l2",
+) -> Parts:
+    """Difference of predicted and labelled affinities between all pairs of cells, after the paper's description.
+
+    Formula:
+        L = mean over s of Σ_n Σ_ij (Â_ij - A_ij)² / Σ_n M_n²,    Â_ij = Σ_c √(P_ic P_jc),    A_ij = Σ_c √(Q_ic Q_jc)
+
+        At scale s the image is cut into disjoint cells of s×s pixels, smaller at the lower and right frame. P_i is the
+        mean softmax and Q_i the mean one-hot label over the labelled pixels of cell i; the M_n cells of image n that
+        have one take part. With kernel=dot affinities are Σ_c P_ic P_jc and Σ_c Q_ic Q_jc; with penalty=l1 the
+        difference is |Â_ij - A_ij|. Affinities lie in 0..1, and so does the value; 0 is perfect. A scale larger than
+        the image is one cell, which with kernel=sqrt tells nothing: its affinity to itself is always 1.
+
+    Parts:
+        The sums differences and pairs, one entry a scale, give the value over images. The fact cells is the number of
+        cells M over all images and scales.
+
+    After the paper's description:
+        Neither code nor equations could be had. Label affinities at several scales, an output affinity with a square
+        root kernel and a regression between the two are described; cells, scales, the penalty and the weight beside
+        cross entropy are this program's choice.
+    """
+    probabilities = logits.softmax(1).where((labels != IGNORE).unsqueeze(1), 0)
+    measure = sum_of_squares if penalty == "l2" else sum_of_magnitudes
+    differences, cells = [], []
+    for scale in scales:
+        counts = _count_labels(labels, logits.shape[1], scale)
+        pixels = counts.sum(1, keepdim=True)
+        predicted = F.avg_pool2d(probabilities, scale, ceil_mode=True, divisor_override=1).flatten(2).double()
+        shares = predicted / pixels.clamp(min=1), counts / pixels.clamp(min=1)
+        differences.append(measure(*map(_root, shares)) if kernel == "sqrt" else measure(*shares))
+        cells.append((pixels > 0).sum((1, 2)))
+    each, pairs = torch.stack(differences), torch.stack(cells).square().sum(1)
+    value = (each / pairs.clamp(min=1)).mean()
+    return Parts(
+        value.to(logits.dtype),
+        pairs.any(),
+        sums={"differences": each.detach(), "pairs": pairs},
+        facts={"cells": torch.stack(cells).sum()},
+    )
+
+
+def _count_labels(labels: Labels, classes: int, scale: int) -> Tensor:
+    """Labelled pixels of each class in each cell, N C M in float64."""
+    images, height, width = labels.shape
+    rows, columns = -(-height // scale), -(-width // scale)
+    row = torch.arange(height, device=labels.device).view(-1, 1) // scale
+    column = torch.arange(width, device=labels.device) // scale
+    image = torch.arange(images, device=labels.device).view(-1, 1, 1)
+    group = image * (classes + 1) + labels.long().where(labels != IGNORE, classes)
+    cell = (group * rows + row) * columns + column
+    counts = torch.bincount(cell.flatten(), minlength=images * (classes + 1) * rows * columns)
+    return counts.view(images, classes + 1, rows * columns)[:, :classes].double()
+
+
+def _root(shares: Tensor) -> Tensor:
+    """√x without a slope at 0: there a probability underflowed, and its own slope with it."""
+    return shares.clamp(min=torch.finfo(shares.dtype).tiny).sqrt().where(shares > 0, 0)

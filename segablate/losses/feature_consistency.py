@@ -1,0 +1,128 @@
+"""Feature consistency: the term that trains the features of the dynamic feature regularised loss."""
+
+from typing import Annotated, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from segablate.losses.guidance import check_shape
+from segablate.losses.near_pairs import half_window
+from segablate.losses.shapes import IGNORE, Features, Labels, Logits
+from segablate.losses.term import Parts, loss
+from segablate.ranges import Range
+
+EPSILON = 1e-5
+"""Added to affinities and to their complements inside the logarithms."""
+
+SHARES = (0.25, 0.25, 0.5)
+"""Weights of the pairs of background, of one foreground class, and of different classes."""
+
+
+@loss(
+    paper="after the description in Zhang et al., Dynamic Feature Regularized Loss for Weakly Supervised Semantic "
+    "Segmentation, Pattern Recognition 2025, arXiv:2108.01296",
+    exceptions={"relabelling": "class 0 is the background, whose pairs are balanced apart from those of other classes"},
+    incomparable={"background": "pairs are balanced in another way", "radius": "pairs farther apart differ more"},
+)
+def feature_consistency(
+    logits: Logits,
+    labels: Labels,
+    *,
+    features: Features,
+    radius: Annotated[int, Range(1, 1000, grid=(2, 3, 4, 5), help="reach of the window, in cells of the features")] = 4,
+    background: Annotated[
+        int | None, Range(0, 254, grid=(None, 0), help="class that is balanced apart; none: no one")
+    ] = 0,
+) -> Parts:
+    """Cross entropy of pairwise feature affinities: like labels, like features; after the paper's description.
+
+    Formula:
+        L = ¼ mean_B(-ln(a + ε)) + ¼ mean_S(-ln(a + ε)) + ½ mean_D(-ln(1 + ε - a)),    a_ij = exp(-mean_d |f_id - f_jd|)
+
+        Pairs of different cells of the features' own grid, at most radius rows and columns apart, both labelled: B
+        both background, S both of one other class, D of different classes; ε = 1e-5. Labels are sampled at the nearest
+        pixel. The means run over the batch, and one over no pairs is 0. In nats. The gradient is at the features alone:
+        the logits have no say.
+
+    Parts:
+        The facts background, same and different are the three means, nan without such pairs. The sums totals and pairs
+        (three entries each) give them over images.
+
+    After the paper's description:
+        Neither code nor equations could be had. A head trained on pairwise relations of pixels is described. Affinity,
+        balance and radius are those of the authors' related code, where cells beyond the frame count as background
+        and each cell as a pair with itself; here they do not.
+    """
+    check_shape("features", features, (len(logits),))
+    cells = F.interpolate(labels.unsqueeze(1).float(), tuple(features.shape[2:]), mode="nearest").squeeze(1)
+    maps = features.float() if features.dtype in (torch.float16, torch.bfloat16) else features
+    wanted = torch.is_grad_enabled() and features.requires_grad
+    value, totals, pairs = _PairEntropies.apply(maps, cells, radius, background, wanted)  # type: ignore[misc]
+    means = totals / pairs
+    return Parts(
+        value.to(logits.dtype) + logits.flatten()[:0].sum(),  # attached to the logits, without a slope
+        (pairs > 0).any(),
+        sums={"totals": totals, "pairs": pairs},
+        facts=dict(zip(("background", "same", "different"), means.unbind(), strict=True)),
+    )
+
+
+class _PairEntropies(torch.autograd.Function):
+    """(features N D h w, labels N h w, radius, background, whether a gradient will be wanted) -> value, totals, pairs.
+
+    The last two are detached, three entries each, float64. The gradient is found with the value: how much a pair
+    weighs is settled by counting labels before.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, labels: Tensor, radius: int, background: int | None, differentiable: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        pairs = _count_kinds(labels, radius, background)
+        weights = torch.tensor(SHARES, dtype=torch.float64, device=features.device) / pairs.clamp(min=1)
+        totals = torch.zeros_like(pairs)
+        gradient = torch.zeros_like(features) if differentiable else None
+        slopes = weights.to(features.dtype) / features.shape[1]
+        for image, label in enumerate(labels.unsqueeze(1)):  # 1 h w
+            for here, there, _ in half_window(label.shape[1:], radius):
+                kinds = _kinds(label[here], label[there], background)  # 3 h w
+                difference = features[image][here] - features[image][there]
+                distance = difference.abs().mean(0)
+                affinity = (-distance).exp()
+                alike, unlike = affinity + EPSILON, EPSILON - torch.expm1(-distance)
+                entropy = torch.stack([-alike.log(), -alike.log(), -unlike.log()])
+                totals += 2 * entropy.where(kinds, 0).sum((1, 2), dtype=torch.float64)
+                if gradient is None:
+                    continue
+                slope = torch.stack([affinity / alike, affinity / alike, -affinity / unlike])
+                slope = 2 * torch.einsum("k,khw->hw", slopes, slope.where(kinds, 0))
+                pull = difference.sign_().mul_(slope)
+                gradient[image][here].add_(pull)
+                gradient[image][there].sub_(pull)
+        ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(totals, pairs)
+        return (weights * totals).sum(), totals, pairs
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (gradient,) = ctx.saved_tensors
+        return upstream[0].to(gradient.dtype) * gradient, None, None, None, None
+
+
+def _kinds(here: Tensor, there: Tensor, background: int | None) -> Tensor:
+    """Pairs, from maps 1 h w of their labels: of background, of one other class, of different classes; 3 h w bool."""
+    valid, equal = (here != IGNORE) & (there != IGNORE), here == there
+    ground = equal & (here == (IGNORE if background is None else background))
+    return torch.cat([ground, equal & ~ground, ~equal]) & valid
+
+
+def _count_kinds(labels: Tensor, radius: int, background: int | None) -> Tensor:
+    """Ordered pairs of each kind, 3 in float64."""
+    count = torch.zeros(3, dtype=torch.float64, device=labels.device)
+    for label in labels.unsqueeze(1):
+        for here, there, _ in half_window(label.shape[1:], radius):
+            count += 2 * _kinds(label[here], label[there], background).sum((1, 2))
+    return count

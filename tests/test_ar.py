@@ -1,0 +1,99 @@
+"""AR against explicit affinity matrices, cell by cell."""
+
+import pytest
+import torch
+from scenes import VOID, one_hot_logits, scene, value_and_gradient
+from torch import Tensor
+
+from segablate.errors import KnobError
+from segablate.losses import affinities
+from segablate.losses.ar import ar
+
+
+def by_matrices(logits: Tensor, labels: Tensor, scales=(4, 8), kernel="sqrt", penalty="l2") -> Tensor:
+    """Every cell by its own slice, every pair of cells in two matrices."""
+    root = torch.sqrt if kernel == "sqrt" else (lambda x: x)
+    size = torch.square if penalty == "l2" else torch.abs
+    p, total = logits.softmax(1), []
+    for s in scales:
+        differences, pairs = [], 0
+        for image, label in zip(p, labels, strict=True):
+            predicted, labelled = [], []
+            for i in range(0, label.shape[0], s):
+                for j in range(0, label.shape[1], s):
+                    inside = label[i : i + s, j : j + s]
+                    valid = inside != VOID
+                    if valid.any():
+                        predicted.append(image[:, i : i + s, j : j + s][:, valid].mean(1))
+                        labelled.append(torch.bincount(inside[valid], minlength=len(image)).double() / valid.sum())
+            if predicted:
+                a, b = root(torch.stack(predicted)), root(torch.stack(labelled))
+                differences.append(size(a @ a.T - b @ b.T).sum())
+                pairs += len(a) ** 2
+        total.append(sum(differences) / pairs)
+    return sum(total) / len(total)
+
+
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+@pytest.mark.parametrize("kernel", ["sqrt", "dot"])
+@pytest.mark.parametrize("scales", [(4, 8), (1,), (3, 7, 64)], ids=str)
+def test_equals_explicit_matrices(scales, kernel, penalty, monkeypatch):
+    monkeypatch.setattr(affinities, "TILE", 37)
+    logits, labels = scene(2, 4, 21, 26, void=0.2)
+    labels[0, :8, :8] = VOID  # whole cells without a label
+    settings = {"scales": scales, "kernel": kernel, "penalty": penalty}
+    plain = value_and_gradient(lambda z: by_matrices(z, labels, **settings), logits)
+    gram = value_and_gradient(lambda z: ar(z, labels, **settings), logits)
+    torch.testing.assert_close(gram, plain, rtol=1e-10, atol=1e-14)
+
+
+def test_an_image_of_void_adds_nothing():
+    logits, labels = scene(2, 4, 24, 24)
+    labels[1] = VOID
+    assert ar(logits, labels).item() == pytest.approx(ar(logits[:1], labels[:1]).item(), rel=1e-12)
+
+
+def test_perfect_predictions_are_zero():
+    labels = scene(1, 4, 24, 24)[1]
+    assert ar(one_hot_logits(labels, 4, 100.0), labels).item() == pytest.approx(0, abs=1e-12)
+
+
+def test_a_scale_larger_than_the_image_tells_nothing_with_roots_alone():
+    logits, labels = scene(2, 4, 12, 14)
+    assert ar(logits, labels, scales=(64,)).item() == pytest.approx(0, abs=1e-15)
+    assert ar(logits, labels, scales=(64,), kernel="dot").item() > 1e-4
+
+
+def test_probabilities_that_underflow_stay_finite():
+    logits, labels = scene(1, 4, 16, 16, dtype=torch.float32)
+    for kernel in ("sqrt", "dot"):
+        value, gradient = value_and_gradient(lambda z, k=kernel: ar(z, labels, scales=(1, 2), kernel=k), 1000 * logits)
+        assert value.isfinite()
+        assert gradient.isfinite().all()
+
+
+def test_absent_classes_have_no_effect():
+    logits, labels = scene(1, 4, 16, 16)
+    more = torch.cat([logits, torch.full_like(logits[:, :2], -1e4)], 1)
+    torch.testing.assert_close(ar(more, labels), ar(logits, labels), rtol=1e-10, atol=0)
+
+
+def test_what_is_kept_is_linear_in_the_cells():
+    """No tensor of M×M entries is kept for the gradient."""
+    logits, labels = scene(1, 3, 64, 64)
+    for penalty in ("l2", "l1"):
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, s=sizes: (s.append(t.numel()), t)[1], lambda t: t):
+            ar(logits.requires_grad_(), labels, scales=(1,), penalty=penalty)
+        assert max(sizes) <= 2 * logits.numel() < 64**4
+
+
+def test_counts_cells():
+    logits, labels = scene(1, 3, 16, 20, void=0)
+    assert ar.parts(logits, labels, scales=(4, 8)).facts == {"cells": 20 + 6}
+
+
+def test_refuses_scales_that_are_none():
+    logits, labels = scene(1, 3, 8, 8)
+    with pytest.raises(KnobError, match=r"scales is 0:4, but each must "):
+        ar(logits, labels, scales=(0, 4))

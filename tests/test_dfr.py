@@ -1,0 +1,149 @@
+"""DFR against windows that are unfolded, and against the matrix of all pairs."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from scenes import scene, value_and_gradient
+from torch import Tensor
+
+from segablate.errors import KnobError
+from segablate.losses.dense_crf import dense_crf
+from segablate.losses.dfr import dfr
+
+KERNELS = {
+    "product": ((1.0, ("rgb", "deep")),),
+    "sum": ((0.5, ("rgb",)), (0.5, ("deep",))),
+    "shallow": ((1.0, ("rgb",)),),
+    "deep": ((1.0, ("deep",)),),
+}
+
+
+def by_unfolding(
+    logits: Tensor, image: Tensor, features: Tensor, roi: Tensor, radius=5, xy=6.0, rgb=0.1, feat=1.0, combine="product"
+) -> Tensor:
+    """Every window cut out of predictions, positions, colours and features; features on the predictions' grid."""
+    images, _, height, width = logits.shape
+    side = 2 * radius + 1
+    p = logits.softmax(1)
+    place = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")).double()
+    maps = {"xy": place.expand(images, -1, -1, -1) / xy, "rgb": image / 255 / rgb, "deep": features / feat}
+
+    def unfolded(x: Tensor) -> Tensor:
+        return F.unfold(x, side, padding=radius).view(images, x.shape[1], side**2, height, width)
+
+    squared = {name: (unfolded(x) - x.unsqueeze(2)).square().sum(1) for name, x in maps.items()}
+    kernel = sum(
+        w * torch.exp(-(squared["xy"] + sum(squared[name] for name in names)) / 2) for w, names in KERNELS[combine]
+    )
+    kernel = kernel * unfolded(roi.unsqueeze(1))[:, 0] * roi.unsqueeze(1)
+    kernel[:, side**2 // 2] = 0
+    alike = (unfolded(p) * p.unsqueeze(2)).sum(1)
+    return (kernel * (1 - alike)).sum() / roi.sum()
+
+
+def surroundings(height: int, width: int, images: int = 2) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(7)
+
+    def smooth(channels: int) -> Tensor:
+        cells = torch.rand(images, channels, 3, 4, generator=generator, dtype=torch.float64)
+        return F.interpolate(cells, (height, width), mode="bilinear")
+
+    roi = torch.rand(images, height, width, generator=generator, dtype=torch.float64)
+    roi[:, :3] = 0
+    return {"image": 255 * smooth(3), "features": 2 * smooth(20), "roi": roi}
+
+
+@pytest.mark.parametrize("combine", KERNELS)
+@pytest.mark.parametrize(("radius", "size"), [(1, (9, 13)), (5, (14, 11)), (12, (6, 15))], ids=str)
+def test_equals_unfolded_windows(radius, size, combine):
+    logits, labels = scene(2, 4, *size)
+    given = surroundings(*size)
+    plain = value_and_gradient(
+        lambda z: by_unfolding(z, **given, radius=radius, xy=4.0, rgb=0.3, feat=1.7, combine=combine), logits
+    )
+    settings = {"radius": radius, "sigma_xy": 4.0, "sigma_rgb": 0.3, "sigma_feat": 1.7, "combine": combine}
+    shifted = value_and_gradient(lambda z: dfr(z, labels, **given, **settings), logits)
+    torch.testing.assert_close(shifted[0], plain[0], rtol=1e-10, atol=0)
+    torch.testing.assert_close(shifted[1], plain[1], rtol=0, atol=1e-11 * plain[1].abs().max().item())
+
+
+def test_all_pairs_are_the_dense_crf_with_features():
+    logits, labels = scene(2, 4, 12, 15)
+    given = surroundings(12, 15)
+    shallow = dfr(logits, labels, **given, combine="shallow", dense=True, sigma_rgb=0.2, sigma_xy=5)
+    crf = dense_crf(
+        logits, labels, image=given["image"], roi=given["roi"], scale=1, sigma_rgb=0.2 * 255, sigma_xy=5, form="code"
+    )
+    assert shallow.item() == pytest.approx(crf.item(), rel=1e-12)
+    s = (logits.softmax(1) * given["roi"].unsqueeze(1)).flatten(2)
+    place = torch.cartesian_prod(torch.arange(12), torch.arange(15)).double() / 6
+    expected = []
+    for image in range(2):
+        flat = torch.cat([place, given["image"][image].flatten(1).T / 25.5, given["features"][image].flatten(1).T], 1)
+        kernel = torch.exp(-(flat.unsqueeze(0) - flat.unsqueeze(1)).square().sum(2) / 2)
+        expected.append(-(s[image] @ kernel * s[image]).sum())
+    assert dfr(logits, labels, **given, dense=True).item() == pytest.approx(
+        torch.stack(expected).mean().item(), rel=1e-10
+    )
+
+
+def test_features_come_from_any_grid():
+    logits, labels = scene(1, 3, 12, 16)
+    given = surroundings(12, 16, 1)
+    coarse, fine = torch.rand(1, 4, 3, 4, dtype=torch.float64), torch.rand(1, 4, 24, 32, dtype=torch.float64)
+    for features, expected in (
+        (coarse, F.interpolate(coarse, (12, 16), mode="bilinear", align_corners=False)),
+        (fine, F.avg_pool2d(fine, 2)),
+    ):
+        value = dfr(logits, labels, **(given | {"features": features}))
+        assert value.item() == pytest.approx(dfr(logits, labels, **(given | {"features": expected})).item(), rel=1e-12)
+
+
+def test_no_gradient_flows_into_the_features():
+    logits, labels = scene(1, 3, 10, 10)
+    given = surroundings(10, 10, 1)
+    features = given["features"].requires_grad_()
+    for dense in (False, True):
+        value = dfr(logits.requires_grad_(), labels, **given, dense=dense)
+        assert torch.autograd.grad(value, features, allow_unused=True) == (None,)
+
+
+def test_alike_predictions_are_zero_and_reported():
+    labels = scene(1, 3, 10, 10)[1]
+    logits = torch.tensor([40.0, 0.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 10, 10)
+    parts = dfr.parts(logits, labels, **surroundings(10, 10, 1))
+    assert parts.value.item() == pytest.approx(0, abs=1e-15)
+    assert parts.facts["disagreement"] == pytest.approx(0, abs=1e-15)
+    uniform = dfr.parts(0 * logits, labels, **surroundings(10, 10, 1))
+    assert uniform.facts["disagreement"] == pytest.approx(2 / 3, rel=1e-5)
+
+
+def test_a_single_pixel_has_no_pairs():
+    logits, labels = scene(1, 3, 1, 1)
+    parts = dfr.parts(logits, labels, image=torch.zeros(1, 3, 1, 1), combine="shallow")
+    assert not parts.defined
+    assert parts.value.item() == 0
+
+
+def test_float32_keeps_the_digits_of_sure_predictions():
+    logits, labels = scene(1, 3, 16, 16, void=0)
+    logits = 0 * logits
+    logits[:, 1] = 20
+    given = surroundings(16, 16, 1)
+    double = dfr(logits, labels, **given).item()
+    single = dfr(logits.float(), labels, **{name: tensor.float() for name, tensor in given.items()}).item()
+    assert single == pytest.approx(double, rel=1e-4)
+
+
+def test_bad_inputs():
+    logits, labels = scene(2, 3, 8, 8)
+    given = surroundings(8, 8)
+    for combine in ("product", "sum", "deep"):
+        with pytest.raises(KnobError, match="dfr needs features beside logits and labels"):
+            dfr(logits, labels, image=given["image"], combine=combine)
+    with pytest.raises(KnobError, match="dfr needs image"):
+        dfr(logits, labels, features=given["features"])
+    with pytest.raises(ValueError, match=r"features is \(1, 20, 8, 8\), but these logits need \(2,\)"):
+        dfr(logits, labels, image=given["image"], features=given["features"][:1])
+    with pytest.raises(ValueError, match=r"image is \(2, 1, 8, 8\), but these logits need \(2, 3\)"):
+        dfr(logits, labels, image=given["image"][:, :1], combine="shallow")
