@@ -174,7 +174,11 @@ REFUSED = {
         (*ON, "--losses", "ce"),
         "--losses ce needs logits, but predictions:good gives label maps",
     ),
-    "nothing there": (1, ("nowhere", "predictions:fair", "--on", "folder:toy"), "nowhere: there is no such file"),
+    "nothing there": (
+        1,
+        ("nowhere", "predictions:fair"),
+        "nowhere: there is no such run, checkpoint or card; check the path",
+    ),
     "another kind of plot": (2, (*ON, "--plot", "plot.gif"), "--plot plot.gif must end in .png, .svg, .pdf"),
     "plot into a file": (2, (*ON, "--plot", "toy/dataset.yaml/plot.png"), "plot.png cannot be written"),
     "expression": (2, (*ON, "--group-by", "("), "--group-by '(' is not a regular expression"),
