@@ -132,7 +132,10 @@ def test_intersect_is_the_way_out_for_different_images(command: Command) -> None
     refused = command("compare", good, fair, code=1)
     assert "runs/good and runs/fair cover different images (8 and 6; first missing: s3)" in refused
     assert "or pass --intersect" in refused
-    assert "6 images in all runs" in compared(command, good, fair, "--intersect")["facts"]["dataset"]
+    found = compared(command, good, fair, "--intersect")
+    assert "6 images in all runs" in found["facts"]["dataset"]
+    assert "A: --intersect: 6 of 8 images, those that all runs have" in found["notes"]
+    assert any(note.startswith("B: --limit: 6 of 8 images") for note in found["notes"])
 
 
 def test_tolerances_are_those_of_the_runs_unless_stated(command: Command) -> None:
@@ -171,7 +174,11 @@ REFUSED = {
         (*ON, "--losses", "ce"),
         "--losses ce needs logits, but predictions:good gives label maps",
     ),
-    "nothing there": (1, ("nowhere", "predictions:fair", "--on", "folder:toy"), "nowhere: there is no such file"),
+    "nothing there": (
+        1,
+        ("nowhere", "predictions:fair"),
+        "nowhere: there is no such run, checkpoint or card; check the path",
+    ),
     "another kind of plot": (2, (*ON, "--plot", "plot.gif"), "--plot plot.gif must end in .png, .svg, .pdf"),
     "plot into a file": (2, (*ON, "--plot", "toy/dataset.yaml/plot.png"), "plot.png cannot be written"),
     "expression": (2, (*ON, "--group-by", "("), "--group-by '(' is not a regular expression"),
