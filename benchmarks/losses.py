@@ -9,19 +9,24 @@ inputs.
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 
 import published
+import published_structures
 import torch
 import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from segablate.losses import get_loss
+from segablate.objective import parse_objective
 from segablate.profiling import Cost, measure_costs
 
 SHAPES = ((1, 19, 512, 1024), (2, 11, 360, 480))
-LOSSES = ("ce", "bce", "focal", "dice", "lovasz", "recall", "rmi", "cpg")
+LOSSES = (
+    *("ce", "bce", "focal", "dice", "lovasz", "recall", "rmi", "cpg"),
+    *("abl", "ssl", "semeda", "lal", "lal(window=5)"),
+)
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -35,6 +40,25 @@ def make_scene(shape: tuple[int, int, int, int], device: str) -> tuple[Tensor, T
     labels[torch.rand(n, h, w, generator=generator) < 0.03] = published.IGNORE
     logits = 3 * smooth + torch.randn(shape, generator=generator)
     return logits.to(device), labels.to(device)
+
+
+def both(text: str, classes: int, device: str) -> tuple[Loss, Loss]:
+    """This program's loss and the published procedure, under the settings in the text."""
+    (summand,) = parse_objective(text).terms
+    name = summand.term.name
+    options = dict(summand.settings)
+    if "edge_net" in summand.term.inputs:
+        options["edge_net"] = [tuple(tensor.to(device) for tensor in pair) for pair in make_edge_net(classes)]
+    procedure = getattr(published if hasattr(published, name) else published_structures, name)
+    return partial(summand.term, **options), partial(procedure, **options)
+
+
+def make_edge_net(classes: int) -> list[tuple[Tensor, Tensor]]:
+    """Weights as before training: what they are does not change the cost."""
+    generator = torch.Generator().manual_seed(1)
+    sizes = ((16, classes), (32, 16), (2, 32))
+    shapes = [((outputs, inputs, 3, 3), (outputs,)) for outputs, inputs in sizes]
+    return [tuple(torch.randn(shape, generator=generator) / 10 for shape in pair) for pair in shapes]
 
 
 def forward(loss: Loss, logits: Tensor, labels: Tensor) -> Callable[[], object]:
@@ -55,7 +79,7 @@ def forward_backward(loss: Loss, logits: Tensor, labels: Tensor) -> Callable[[],
 
 def compare(name: str, logits: Tensor, labels: Tensor, repeats: int) -> list[tuple[Cost, Cost]]:
     """Costs of this program's loss and of the published procedure: forward, then forward and backward."""
-    ours, theirs = get_loss(name), getattr(published, name)
+    ours, theirs = both(name, logits.shape[1], logits.device.type)
     torch.testing.assert_close(ours(logits, labels), theirs(logits, labels), rtol=1e-4, atol=1e-6)
     calls = [f(loss, logits, labels) for f in (forward, forward_backward) for loss in (ours, theirs)]
     costs = measure_costs(calls, repeats, logits.device)
@@ -84,8 +108,8 @@ def main() -> None:
             table.add_column(heading, justify="left" if heading in ("loss", "pass") else "right")
         logits, labels = make_scene(shape, arguments.device)
         for name in arguments.losses or LOSSES:
-            both = compare(name, logits, labels, arguments.repeats)
-            for title, pair in zip(("forward", "forward + backward"), both, strict=True):
+            costs = compare(name, logits, labels, arguments.repeats)
+            for title, pair in zip(("forward", "forward + backward"), costs, strict=True):
                 table.add_row(name, title, *cells(*pair))
         Console().print(table)
 

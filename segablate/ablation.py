@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segablate.errors import KnobError
-from segablate.gradients import described, ground
+from segablate.errors import KnobError, ObjectiveError
+from segablate.gradients import Ground, described, ground, lie_of_pixels
 from segablate.knobs import find_knob, format_settings
 from segablate.losses import Term
 from segablate.objective import Objective
@@ -85,8 +85,16 @@ class Sweep:
     """
 
     def __init__(self, term: Term, settings: Sequence[Setting], objective: Objective, gradients: bool = True) -> None:
+        """Raises ObjectiveError where the objective lacks the term, or settles knobs of it."""
         self.term, self.settings, self.gradients = term, tuple(settings), gradients
-        self.weight = sum(part.weight for part in objective.terms if part.term.name == term.name)
+        own = [part for part in objective.terms if part.term.name == term.name]
+        if not own:
+            raise ObjectiveError(
+                f"objective '{objective}' has no {term.name} to be turned; add it, as in ce + {term.name}"
+            )
+        if any(part.settings for part in own):
+            raise ObjectiveError(f"objective '{objective}' settles knobs of {term.name}; give them as options instead")
+        self.weight = sum(part.weight for part in own)
         self.others = Objective(tuple(part for part in objective.terms if part.term.name != term.name))
         self.first: Scene | None = None
 
@@ -97,23 +105,23 @@ class Sweep:
         return needed | (self.others.needs if self.others.terms else frozenset())
 
     def __call__(self, scene: Scene) -> dict[str, np.ndarray]:
-        """Arrays by name: `pixel` (), and over settings `term`, `objective`, facts, per class and gradients."""
+        """Arrays by name: `pixel` (); over settings `term`, `objective`, facts, per class and gradients; references."""
         import torch
+
+        from segablate.losses.sharing import sharing
 
         self.first = self.first or scene
         logits = scene.logits.requires_grad_(self.gradients)
         with torch.no_grad():
             pixel = float(self.others(logits, scene.labels, **scene.inputs)) if self.others.terms else 0.0
-        found = [self._try(setting, logits, scene) for setting in self.settings]
-        if self.gradients:
-            pull = _slope(_cross_entropy(logits, scene.labels), logits)
-            on = ground(scene.label_map, scene.classes, logits)
-            for values in found:
-                values |= described(values.pop("slope"), pull, on)
+        reference = _Reference.of(logits, scene) if self.gradients else None
+        with sharing():
+            found = [self._try(setting, logits, scene, reference) for setting in self.settings]
         stacked = {name: np.stack([np.asarray(values[name], np.float64) for values in found]) for name in found[0]}
-        return {"pixel": np.array(pixel), "objective": pixel + self.weight * stacked["term"], **stacked}
+        beside = reference.arrays() if reference else {}
+        return {"pixel": np.array(pixel), "objective": pixel + self.weight * stacked["term"], **stacked, **beside}
 
-    def _try(self, setting: Setting, logits: "Tensor", scene: Scene) -> dict[str, Any]:
+    def _try(self, setting: Setting, logits: "Tensor", scene: Scene, reference: "_Reference | None") -> dict[str, Any]:
         import torch
 
         inputs = {name: value for name, value in scene.inputs.items() if name in self.term.inputs}
@@ -129,9 +137,27 @@ class Sweep:
         found |= {f"fact_{name}": value for name, value in parts.facts.items()}
         if parts.per_class is not None:
             found["per_class"] = parts.per_class.detach().double().cpu().numpy()[: scene.classes]
-        if self.gradients:
-            found["slope"] = _slope(parts.value, logits)
+        if reference is not None:
+            measured = described(_slope(parts.value, logits), reference.slope, reference.ground)
+            found |= measured if parts.defined else {name: value * np.nan for name, value in measured.items()}
         return found
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What the gradients of one image are held against: that of cross entropy, and where its pixels lie."""
+
+    slope: "Tensor"
+    ground: Ground
+
+    @classmethod
+    def of(cls, logits: "Tensor", scene: Scene) -> "_Reference":
+        return cls(_slope(_cross_entropy(logits, scene.labels), logits), ground(scene.label_map, scene.classes, logits))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """`ce_norm`, `ce_within`, `ce_on_class`, `pixels_within`, `pixels_on_class`."""
+        entropy = {f"ce_{name}": value for name, value in described(self.slope, self.slope, self.ground).items()}
+        return entropy | {f"pixels_{name}": value for name, value in lie_of_pixels(self.ground).items()}
 
 
 def costs(sweep: Sweep, repeats: int = 5) -> "dict[str, list[Cost]]":

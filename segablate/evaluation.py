@@ -12,13 +12,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from segablate import __version__
+from segablate.alignment import Alignment, align
 from segablate.checkpoints.predictions import encoding_notes
 from segablate.checkpoints.segmenter import OnError, Segmenter
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead
 from segablate.errors import CheckpointError, DatasetError, SegablateError
 from segablate.files import fingerprint
-from segablate.labels import Alignment, LabelSet, align
+from segablate.labels import LabelSet
 from segablate.measures import Measures, measure_labels, measure_scores
 from segablate.results import Evaluation, ImageRecord, Skipped, collect
 from segablate.samples import Batch, Output, Sample
@@ -66,7 +67,7 @@ def evaluate(
         records,
         dataset.labels,
         facts=_facts(segmenter, dataset, measures),
-        notes=(*segmenter.source.notes, *notes, *dataset.notes),
+        notes=(*segmenter.source.notes, *notes, *measures.notes, *dataset.notes),
         skipped=skipped,
     )
 
@@ -112,6 +113,7 @@ def _measured(
             if alignment is None:
                 alignment = _align(segmenter, output, dataset.labels)
                 notes.extend([alignment.note] if alignment.note else [])
+                notes.extend(measures.activation_notes(output.kind))
             return list(measure_scores(batch, output, alignment, dataset.labels, measures))
         except SegablateError as error:
             if len(batch.samples) == 1:

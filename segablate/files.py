@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from segablate.errors import SegablateError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".webp")
-LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".npy")
+LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".npy", ".mat")
+ARRAY_SUFFIXES = (".npy", ".mat")
+"""Label files that are arrays, not images."""
 
 
 class Unreadable(SegablateError):
@@ -45,8 +48,8 @@ def read_label_map(path: Path) -> np.ndarray:
 
     Palette files give their indices, not their colours. Raises Unreadable for a missing, damaged or unknown file.
     """
-    if path.suffix == ".npy":
-        return _read_array(path)
+    if path.suffix.lower() in ARRAY_SUFFIXES:
+        return _read_array(path) if path.suffix.lower() == ".npy" else _read_mat(path)
     return decode_label_map(checked_bytes(path), path)
 
 
@@ -54,13 +57,13 @@ def decode_label_map(data: np.ndarray, path: Path) -> np.ndarray:
     """As :func:`read_label_map`, for bytes already read and checked; `path` is for the message only."""
     import cv2
 
-    if _has_palette(data):
-        return _read_palette(data, path)
+    if _may_have_palette(data) and (indices := _read_palette(data, path)) is not None:
+        return indices
     values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
     if values is None:
         raise Unreadable(f"{path}: not a label map that can be decoded; replace it, or pass --on-error skip")
     if values.ndim == 3:
-        return np.ascontiguousarray(values[..., 2::-1])
+        return cv2.cvtColor(values, cv2.COLOR_BGRA2RGB if values.shape[-1] == 4 else cv2.COLOR_BGR2RGB)
     return values
 
 
@@ -100,21 +103,24 @@ def _check_png(data: np.ndarray, path: Path) -> None:
     raise Unreadable(f"{path}: the PNG is cut off at byte {len(view)}; replace it, or pass --on-error skip")
 
 
-def _has_palette(data: np.ndarray) -> bool:
+def _may_have_palette(data: np.ndarray) -> bool:
     """Files whose values OpenCV would change: palettes become colours, grey below 8 bits is stretched to 0..255."""
-    start = data[:26].tobytes()
+    start = data[:30].tobytes()
     if start[:4] == b"\x89PNG":
         return start[25] == 3 or start[24] < 8
+    if start[:2] == b"BM":
+        return start[28] <= 8
     return start[:4] in (b"GIF8", b"II*\x00", b"MM\x00*")
 
 
-def _read_palette(data: np.ndarray, path: Path) -> np.ndarray:
+def _read_palette(data: np.ndarray, path: Path) -> np.ndarray | None:
+    """The indices, or the grey values, H, W; None for colours, of which OpenCV keeps all 16 bits."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(BytesIO(data.tobytes())) as image:
-            if image.mode in ("RGBA", "LA", "PA"):
-                image = image.convert("RGB")
+            if image.mode in ("RGB", "RGBA", "LA", "PA"):
+                return None
             values = np.array(image)
             stretched = {2: 85, 4: 17}.get(int(data[24]), 1) if image.mode == "L" and data[1] == ord("P") else 1
             return values.astype(np.uint8) if values.dtype == bool else values // np.array(stretched, values.dtype)
@@ -139,6 +145,42 @@ def write_label_map(path: Path, values: np.ndarray) -> None:
 
     _, data = cv2.imencode(".png", values[..., ::-1] if values.ndim == 3 else values)
     write_atomically(path, data.tobytes())
+
+
+def _read_mat(path: Path) -> np.ndarray:
+    """The one matrix of whole numbers in a MATLAB file, also inside structures; MATLAB's own type is double."""
+    from scipy.io import loadmat
+
+    try:
+        found = list(_matrices(loadmat(path, mat_dtype=False), ""))
+    except NotImplementedError:
+        raise Unreadable(f"{path}: is of MATLAB 7.3, which is another format; save it with -v7") from None
+    except (OSError, ValueError, TypeError, EOFError, KeyError) as error:
+        raise Unreadable(f"{path}: not a MATLAB file that can be read ({error}); replace it") from None
+    if len(found) != 1:
+        names = f"{len(found)} ({', '.join(name for name, _ in found[:5])})" if found else "none"
+        raise Unreadable(f"{path}: must hold one H x W matrix of whole numbers, but holds {names}; save that one alone")
+    values = found[0][1]
+    return values.astype(np.int32) if values.dtype.kind == "f" else values
+
+
+def _matrices(node: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Matrices of whole numbers and their names: not the rows, columns and single numbers that a file holds besides."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if not key.startswith("__"):
+                yield from _matrices(value, key)
+    elif isinstance(node, np.ndarray) and node.dtype.names and node.size == 1:
+        for field in node.dtype.names:
+            yield from _matrices(node[field].item(), f"{name}.{field}")
+    elif isinstance(node, np.ndarray) and node.ndim == 2 and min(node.shape) > 1 and _is_whole(node):
+        yield name, node
+
+
+def _is_whole(values: np.ndarray) -> bool:
+    if values.dtype.kind == "f":
+        return bool(np.isfinite(values).all() and (values == np.floor(values)).all())
+    return values.dtype.kind in "iub"
 
 
 def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

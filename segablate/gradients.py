@@ -40,25 +40,47 @@ def ground(label_map: np.ndarray, classes: int, like: "Tensor") -> Ground:
 
 
 def described(gradient: "Tensor", reference: "Tensor", on: Ground) -> dict[str, np.ndarray]:
-    """One gradient at the logits, 1, K, H, W.
+    """One gradient at the logits, 1, K, H, W; sums over pixels in float64.
 
     `norm`: its Euclidean norm; `cosine`: with `reference`, nan where either is 0; `within`: (3,) share of its absolute
-    mass within :data:`WITHIN` pixels of a label boundary; `on_class`: (C,) share on pixels of each class. Shares are
-    nan for a gradient of 0.
+    mass within :data:`WITHIN` pixels of a label boundary, nan where the labels have none; `on_class`: (C+1,) share on
+    pixels of each class, the last for void. Shares are nan for a gradient of 0.
     """
-    import torch
-
-    flat, other = gradient.double().reshape(-1), reference.double().reshape(-1)
-    norm, size = flat.norm(), other.norm()
-    mass = gradient.double().abs().sum(dim=1).reshape(-1)
-    total = mass.sum()
-    by_class = torch.zeros(IGNORE + 1, dtype=torch.float64, device=mass.device).index_add_(0, on.labels, mass)
+    norm, size = _norm(gradient), _norm(reference)
+    product = (gradient * reference).sum(dim=1).double().sum()
+    mass = gradient.abs().sum(dim=1).double().reshape(-1)
     return {
         "norm": _host(norm),
-        "cosine": _host(flat @ other / (norm * size)),
-        "within": _host((on.near * mass).sum(dim=1) / total),
-        "on_class": _host(by_class[: on.classes] / total),
+        "cosine": _host(product / (norm * size)),
+        "within": _host(_over(mass, on)),
+        "on_class": _host(_by_class(mass, on) / mass.sum()),
     }
+
+
+def lie_of_pixels(on: Ground) -> dict[str, np.ndarray]:
+    """The shares `within` and `on_class` that a gradient of one size on all pixels would have."""
+    everywhere = on.near.new_ones(on.labels.shape).double()
+    return {
+        "within": _host(_over(everywhere, on)),
+        "on_class": _host(_by_class(everywhere, on) / everywhere.sum()),
+    }
+
+
+def _over(mass: "Tensor", on: Ground) -> "Tensor":
+    shares = (on.near * mass).sum(dim=1) / mass.sum()
+    return shares.where(on.near.any(), float("nan"))
+
+
+def _by_class(mass: "Tensor", on: Ground) -> "Tensor":
+    """Sums (C+1,) by class, the last of void; a sum for each class, as atomic additions have no fixed order on CUDA."""
+    label = [*range(on.classes), IGNORE]
+    return mass.new_tensor([float(mass[on.labels == index].sum()) for index in label])
+
+
+def _norm(gradient: "Tensor") -> "Tensor":
+    import torch
+
+    return torch.linalg.vector_norm(gradient, dim=1).double().norm()
 
 
 def _host(values: "Tensor") -> np.ndarray:

@@ -6,7 +6,7 @@ that is read with the wrong label set must not look like a bad network.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -39,6 +39,7 @@ class LabelSet:
       (:func:`pack_colour`) where `encoding` is "colours".
     - `void`: codes of pixels without a label, or None when every code that is not a class is void.
     - `colours`: RGB for showing, one for each class.
+    - `merged_from`: the label set whose classes were merged into these, if any.
     """
 
     name: str
@@ -47,6 +48,7 @@ class LabelSet:
     void: tuple[int, ...] | None = (IGNORE,)
     colours: tuple[Colour, ...] = ()
     encoding: Encoding = "codes"
+    merged_from: "LabelSet | None" = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_names(self)
@@ -66,15 +68,14 @@ class LabelSet:
 
         Raises LabelError when the array is not of the encoding's form, or holds a code that is not in the set.
         """
-        codes = self._as_codes(raw)
+        codes = self.as_codes(raw)
         if codes.size and (codes.min() < 0 or codes.max() >= len(self._table)):
             self._refuse(codes, (codes < 0) | (codes >= len(self._table)))
-        indices = self._table.take(codes)
         if not self._complete:
-            unknown = self._unknown.take(codes)
+            unknown = _look_up(self._unknown, codes)
             if unknown.any():
-                self._refuse(codes, unknown)
-        return indices
+                self._refuse(codes, unknown.astype(bool))
+        return _look_up(self._table, codes)
 
     def encode(self, indices: np.ndarray) -> np.ndarray:
         """Class indices (H, W uint8) to the codes written in files (uint8, uint16, or H, W, 3 for colours)."""
@@ -86,7 +87,13 @@ class LabelSet:
             return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=-1).astype(np.uint8)
         return codes.astype(np.uint8 if table.max() < 256 else np.uint16)
 
-    def _as_codes(self, raw: np.ndarray) -> np.ndarray:
+    def class_of(self, code: int) -> int | None:
+        """The class index that a code means; None for void and for codes outside the set."""
+        index = int(self._table[code]) if code < len(self._table) else IGNORE
+        return None if index == IGNORE else index
+
+    def as_codes(self, raw: np.ndarray) -> np.ndarray:
+        """What a file holds as H, W integers: codes as they are, colours packed. LabelError for another form."""
         if self.encoding == "codes":
             if raw.ndim != 2:
                 raise LabelError(
@@ -104,11 +111,12 @@ class LabelSet:
         worst = int(pixels.argmax())
         others = f" (and {len(values) - 1} other codes)" if len(values) > 1 else ""
         raise LabelError(
-            f"code {self._show_code(int(values[worst]))} at {thousands(int(pixels[worst]))} pixels{others} is not in "
+            f"code {self.show_code(int(values[worst]))} at {thousands(int(pixels[worst]))} pixels{others} is not in "
             f"label set {self.name!r}; map it to a class or to void in the dataset file"
         )
 
-    def _show_code(self, code: int) -> str:
+    def show_code(self, code: int) -> str:
+        """A code as people write it: a number, or (red, green, blue)."""
         return f"({code >> 16}, {code >> 8 & 255}, {code & 255})" if self.encoding == "colours" else str(code)
 
     @cached_property
@@ -123,10 +131,10 @@ class LabelSet:
 
     @cached_property
     def _unknown(self) -> np.ndarray:
-        """Whether a code is neither a class nor void."""
-        unknown = np.full(len(self._table), self.void is not None)
-        unknown[[code for codes in self.codes for code in codes]] = False
-        unknown[list(self.void or ())] = False
+        """1 for every code that is neither a class nor void, else 0; uint8."""
+        unknown = np.full(len(self._table), self.void is not None, np.uint8)
+        unknown[[code for codes in self.codes for code in codes]] = 0
+        unknown[list(self.void or ())] = 0
         return unknown
 
     @cached_property
@@ -138,15 +146,24 @@ class LabelSet:
         return {field: self.__dict__[field] for field in self.__dataclass_fields__}
 
 
+def _look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """``table[codes]`` for uint8 tables; bytes, which most label maps are, go through OpenCV, several times as fast."""
+    if codes.dtype != np.uint8 or len(table) != 256 or not codes.size:
+        return table.take(codes)
+    import cv2
+
+    return cv2.LUT(codes, table)
+
+
 def _check_names(labels: LabelSet) -> None:
     if not 1 <= len(labels.names) <= MOST_CLASSES:
         raise LabelError(f"label set {labels.name!r} has {len(labels.names)} classes; 1 to {MOST_CLASSES} are possible")
     twice = sorted({name for name in labels.names if labels.names.count(name) > 1})
     if twice:
         raise LabelError(f"label set {labels.name!r} names {shorten(twice)} twice; class names must differ")
-    for field, values in (("codes", labels.codes), ("colours", labels.colours or labels.names)):
+    for what, values in (("codes", labels.codes), ("colours", labels.colours or labels.names)):
         if len(values) != len(labels.names):
-            raise LabelError(f"label set {labels.name!r} has {len(labels.names)} classes but {len(values)} {field}")
+            raise LabelError(f"label set {labels.name!r} has {len(labels.names)} classes but {len(values)} {what}")
 
 
 def _check_codes(labels: LabelSet) -> None:
@@ -160,115 +177,30 @@ def _check_codes(labels: LabelSet) -> None:
             seen[code] = name
 
 
-@dataclass(frozen=True)
-class Alignment:
-    """Which class of a dataset each output of a checkpoint means; None lies outside the label set.
+def merged(labels: LabelSet, classes: Mapping[str, Sequence[str]], rest: str | None = None) -> LabelSet:
+    """A label set of new classes, each made of classes of `labels`; the files and their codes stay as they are.
 
-    - `outputs`: for each of the K outputs a class index, or None.
-    - `classes`: the number C of classes of the dataset.
-    - `note`: how the alignment was found, when that is not plain.
+    What no new class names is void, or the last class, called `rest`. A new class has the colour of its first part.
+    Raises LabelError for a class that `labels` does not have and for one that is named twice.
     """
-
-    outputs: tuple[int | None, ...]
-    classes: int
-    note: str = ""
-
-    @cached_property
-    def table(self) -> np.ndarray:
-        """(K,) uint8: output index to class index; outputs outside the label set become 255."""
-        table = np.full(len(self.outputs), IGNORE, np.uint8)
-        for output, index in enumerate(self.outputs):
-            table[output] = IGNORE if index is None else index
-        return table
-
-    @property
-    def plain(self) -> bool:
-        """Output k is class k, without remainder."""
-        return self.outputs == tuple(range(self.classes))
-
-    @property
-    def leading(self) -> bool:
-        """Output k is class k for every class; further outputs may follow, outside the label set."""
-        classes = tuple(range(self.classes))
-        return self.outputs[: self.classes] == classes and not any(
-            index is not None for index in self.outputs[self.classes :]
-        )
-
-
-def align(
-    outputs: int, names: Sequence[str] | None, labels: LabelSet, class_map: Mapping[str, str | None] | None = None
-) -> Alignment:
-    """Match the `outputs` of a checkpoint with the classes of a dataset: by `class_map`, else by name, else by place.
-
-    By name only where the checkpoint names its outputs and every class of the dataset is among them. Raises LabelError
-    when classes of the dataset have no output.
-    """
-    if names is not None and len(names) != outputs:
-        raise LabelError(
-            f"gives {outputs} classes but {len(names)} class names are stated; correct the list of classes"
-        )
-    if class_map:
-        return _aligned_by_map(outputs, names, labels, class_map)
-    if names is not None and set(labels.names) <= set(names):
-        return _aligned_by_name(names, labels)
-    if names is not None and len(names) >= len(labels) and not set(labels.names) & set(names):
-        raise LabelError(
-            f"names its classes {shorten(names)}, none of which is in {labels.name!r} ({shorten(labels.names)}); "
-            f"choose the dataset it was trained on, or pass --class-map"
-        )
-    if names is not None:
-        missing = [name for name in labels.names if name not in names]
-        raise LabelError(
-            f"has no class named {shorten(missing)}, which {labels.name!r} has; "
-            f"choose the dataset it was trained on, or pass --class-map"
-        )
-    return _aligned_by_place(outputs, labels)
-
-
-def _aligned_by_place(outputs: int, labels: LabelSet) -> Alignment:
-    if outputs < len(labels):
-        raise LabelError(
-            f"gives {outputs} classes but {labels.name!r} has {len(labels)}; "
-            f"choose the dataset it was trained on, or pass --class-map"
-        )
-    surplus = outputs - len(labels)
-    note = (
-        f"the checkpoint gives {outputs} outputs for {len(labels)} classes: "
-        f"the last {surplus} lie outside the label set, and predicting them is a miss"
-        if surplus
-        else ""
+    parts = {name: [labels.index(old) for old in olds] for name, olds in classes.items()}
+    named = [index for indices in parts.values() for index in indices]
+    twice = sorted({labels.names[index] for index in named if named.count(index) > 1})
+    if twice:
+        raise LabelError(f"{shorten(twice)} of {labels.name!r} is put into several classes; name it once")
+    empty = [name for name, indices in parts.items() if not indices]
+    if empty:
+        raise LabelError(f"class {empty[0]!r} is made of nothing; name classes of {labels.name!r} for it")
+    left = [index for index in range(len(labels)) if index not in named]
+    if rest is not None and left:
+        parts[rest] = [*parts.get(rest, []), *left]
+    spare = [code for index in left for code in labels.codes[index]] if rest is None else []
+    return LabelSet(
+        labels.name,
+        tuple(parts),
+        tuple(tuple(code for index in indices for code in labels.codes[index]) for indices in parts.values()),
+        None if labels.void is None else (*labels.void, *spare),
+        tuple(labels.colours[indices[0]] for indices in parts.values()) if labels.colours else (),
+        labels.encoding,
+        merged_from=labels,
     )
-    return Alignment((*range(len(labels)), *[None] * surplus), len(labels), note)
-
-
-def _aligned_by_name(names: Sequence[str], labels: LabelSet) -> Alignment:
-    found = tuple(labels.names.index(name) if name in labels.names else None for name in names)
-    surplus = [name for name in names if name not in labels.names]
-    notes = []
-    if found[: len(labels)] != tuple(range(len(labels))):
-        notes.append("outputs were matched with the classes of the dataset by name (their order differs)")
-    if surplus:
-        lie = "lies" if len(surplus) == 1 else "lie"
-        notes.append(f"output {shorten(surplus)} {lie} outside the label set: predicting it is a miss")
-    return Alignment(found, len(labels), "; ".join(notes))
-
-
-def _aligned_by_map(
-    outputs: int, names: Sequence[str] | None, labels: LabelSet, class_map: Mapping[str, str | None]
-) -> Alignment:
-    """A class map names checkpoint classes (or output numbers) and the dataset's class for each; null is outside."""
-    known = list(names) if names is not None else [str(output) for output in range(outputs)]
-    for name in class_map:
-        if str(name) not in known:
-            raise LabelError(f"the class map names {name!r}, not a class of it{did_you_mean(str(name), known)}")
-    targets = {str(name): target for name, target in class_map.items()}
-    found = []
-    for name in known:
-        target = targets.get(name, name if name in labels.names else None)
-        found.append(None if target is None else labels.index(target))
-    missing = [name for index, name in enumerate(labels.names) if index not in found]
-    if missing:
-        raise LabelError(f"the class map gives no output for {shorten(missing)} of {labels.name!r}; map one to each")
-    outside = [name for name, index in zip(known, found, strict=True) if index is None]
-    note = f"class map: {len(class_map)} entries" + (f"; outside the label set: {shorten(outside)}" if outside else "")
-    return Alignment(tuple(found), len(labels), note)

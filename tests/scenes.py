@@ -18,12 +18,14 @@ def scene(
     w: int = 48,
     *,
     void: float = 0.06,
+    moved: int = 0,
     seed: int = 0,
     dtype: torch.dtype = torch.float64,
 ) -> tuple[Tensor, Tensor]:
     """Logits and labels: a few regions of every class and a share of void pixels in blocks.
 
-    Class 0 is found wholly wherever it is labelled; the others are mostly right.
+    Class 0 is found wholly wherever it is labelled; the others are mostly right. With ``moved`` the logits lie so many
+    pixels to the right, so that predicted boundaries are off.
     """
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randn(n, c, max(h // 8, 1), max(w // 8, 1), generator=generator, dtype=torch.float64)
@@ -31,6 +33,7 @@ def scene(
     labels = smooth.argmax(1)
     logits = 2 * smooth + torch.randn(n, c, h, w, generator=generator, dtype=torch.float64)
     logits[:, 0] += torch.where(labels == 0, 12.0, 0.0)
+    logits = logits.roll(moved, 3)
     blocks = torch.rand(n, 1, -(-h // 4), -(-w // 4), generator=generator) < void
     labels[F.interpolate(blocks.float(), scale_factor=4)[:, 0, :h, :w] > 0] = VOID
     return logits.to(dtype), labels

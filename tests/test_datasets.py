@@ -99,7 +99,7 @@ def test_camvid_lists_of_somebody_elses_paths(tmp_path: Path) -> None:
     assert data.names == ("0016E5_3",)
     assert (data.read(0).labels == IGNORE).all()
     assert len(open_dataset(f"camvid:{tmp_path}", "train")) == 3
-    with pytest.raises(SegablateError, match="CamVid has no split 'test' here; there are train, val"):
+    with pytest.raises(SegablateError, match="there is no split 'test' here; there are train, val"):
         open_dataset(f"camvid:{tmp_path}", "test")
 
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from conftest import scene, write_dataset
 
+from segablate.alignment import Alignment
 from segablate.checkpoints import open_checkpoint
 from segablate.checkpoints.segmenter import Loading, Source
 from segablate.datasets import Dataset, open_dataset
 from segablate.errors import CheckpointError, SegablateError
 from segablate.evaluation import evaluate
-from segablate.labels import Alignment
 from segablate.losses import get_loss
 from segablate.measures import Measures, class_logits
 from segablate.metrics.confusion import count_confusion

@@ -47,8 +47,12 @@ def value_of(case: SimpleNamespace, logits: Tensor, inputs: dict[str, object]) -
     return objective(logits, case.arrays["labels"], **inputs)
 
 
-def assert_gradient(found: Tensor | None, expected: Tensor, tolerance: float) -> None:
+def assert_gradient(found: Tensor | None, expected: Tensor, tolerance: float | None) -> None:
+    """Within the tolerance, a share of the largest entry; None: it hangs on rounding, and need only be finite."""
     found = torch.zeros_like(expected) if found is None else found
+    if tolerance is None:
+        assert found.isfinite().all()
+        return
     assert (found - expected).abs().max() <= tolerance * expected.abs().max()
 
 

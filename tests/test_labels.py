@@ -5,8 +5,9 @@ import pickle
 import numpy as np
 import pytest
 
+from segablate.alignment import align
 from segablate.errors import LabelError
-from segablate.labels import IGNORE, LabelSet, align, pack_colour
+from segablate.labels import IGNORE, LabelSet, pack_colour
 
 STREET = LabelSet("street", ("road", "car", "person"), ((0,), (1, 7), (2,)), void=(255, 9))
 RED, GREEN, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 0)

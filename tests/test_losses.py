@@ -104,7 +104,7 @@ def test_catalogue_has_a_row_for_each():
 
 @every_term
 def test_void_pixels_have_no_say(term: Term):
-    logits, labels = scene()
+    logits, labels = scene(moved=6)
     inputs = inputs_for(term, logits)
     at_void = (labels == VOID).unsqueeze(1)
     noise = torch.randn(logits.shape, generator=torch.Generator().manual_seed(3), dtype=logits.dtype)
@@ -150,7 +150,7 @@ def test_nothing_valid_is_undefined_and_attached(term: Term):
 
 @every_term
 def test_gradient_matches_finite_differences(term: Term):
-    logits, labels = scene(2, 4, 24, 20)
+    logits, labels = scene(2, 4, 24, 20, moved=6)
     inputs = inputs_for(term, logits)
     settings = differentiable(term)
     error = directional_error(lambda z: term(z, labels, **inputs, **settings), logits)
@@ -159,7 +159,7 @@ def test_gradient_matches_finite_differences(term: Term):
 
 @pytest.mark.parametrize(("term", "knob"), CHOICES, ids=[f"{term.name}-{knob.name}" for term, knob in CHOICES])
 def test_gradient_matches_under_every_choice(term: Term, knob: Knob):
-    logits, labels = scene(2, 3, 24, 20)
+    logits, labels = scene(2, 3, 24, 20, moved=6)
     inputs = inputs_for(term, logits)
     for word in knob.range.words:
         settings = differentiable(term) | enabling(knob) | {knob.name: word}
@@ -243,17 +243,22 @@ def test_knob_refuses_what_is_outside(term: Term, knob: Knob):
 
 @every_knob
 def test_knob_has_an_effect(term: Term, knob: Knob):
-    logits, labels = scene()
-    inputs = inputs_for(term, logits)
-    settings = enabling(knob)
-    at_default = value_and_gradient(lambda z: term(z, labels, **inputs, **settings), logits)
+    scenes = [scene(), scene(3, moved=6)]
+    scenes[1][1][2] = 1  # an image without boundary
     for turned in knob.grid:
         if turned == knob.default:
             continue
-        at_turned = value_and_gradient(
-            lambda z, turned=turned: term(z, labels, **inputs, **settings, **{knob.name: turned}), logits
-        )
-        assert not all(map(torch.equal, at_default, at_turned)), f"{knob.name}={turned} changes nothing"
+        assert any(differs(term, knob, turned, *each) for each in scenes), f"{knob.name}={turned} changes nothing"
+
+
+def differs(term: Term, knob: Knob, turned: object, logits: torch.Tensor, labels: torch.Tensor) -> bool:
+    """Whether the value or the gradient changes when the knob is turned."""
+    inputs, settings = inputs_for(term, logits), enabling(knob)
+    at_default, at_turned = (
+        value_and_gradient(lambda z, more=more: term(z, labels, **inputs, **settings, **more), logits)
+        for more in ({}, {knob.name: turned})
+    )
+    return not all(map(torch.equal, at_default, at_turned))
 
 
 @every_term

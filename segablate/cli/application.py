@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from segablate import __version__
-from segablate.cli import ablate, checkpoints, compare, evaluate, runs
+from segablate.cli import ablate, checkpoints, compare, datasets, evaluate, runs, train_edges
 from segablate.cli.options import expanded
 
 app = typer.Typer(
@@ -39,4 +39,6 @@ app.add_typer(ablate.app, name="ablate")
 app.command("compare")(expanded(compare.compare))
 app.command("show")(expanded(runs.show))
 app.command("runs")(expanded(runs.runs))
+app.command("train-edges")(expanded(train_edges.train_edges))
+app.add_typer(datasets.app, name="datasets")
 app.add_typer(checkpoints.app, name="checkpoints")

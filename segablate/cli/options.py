@@ -31,13 +31,19 @@ class DatasetOptions:
     split: Annotated[str | None, _option("Split of the dataset; by default the layout's, usually val.", _IMAGES)] = None
     limit: Annotated[int | None, _option("Only so many images, evenly spaced.", _IMAGES, min=1)] = None
     images: Annotated[Path | None, _option("Only the images that a text file names, one a line.", _IMAGES)] = None
+    classes: Annotated[
+        Path | None, _option("YAML file that merges or renames classes, as in vehicle: [car, truck].", _IMAGES)
+    ] = None
 
     def open(self, spec: str) -> "Dataset":
         """The dataset, at its split and subset."""
         from segablate.datasets import open_dataset
+        from segablate.datasets.merging import merge_classes
         from segablate.datasets.pairing import read_list
 
         dataset = open_dataset(spec, self.split)
+        if self.classes is not None:
+            dataset = merge_classes(dataset, self.classes)
         if self.images is not None:
             dataset = dataset.only(read_list(self.images), str(self.images))
         return dataset.evenly(self.limit) if self.limit is not None else dataset

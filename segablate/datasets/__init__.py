@@ -1,24 +1,45 @@
 """Datasets, by what lies on the disk: ``open_dataset("camvid:/data/camvid", split="val")``.
 
 A specification is ``LAYOUT:DIRECTORY``, or ``sample`` for the data that comes with the package. Each layout is one file
-here, with ``open_split(root, split)`` and a docstring that draws the expected tree.
+here, with ``LAYOUT``, ``splits(root)``, ``open_split(root, split)`` and a docstring that draws the expected tree.
 """
 
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from types import ModuleType
 
 from segablate.datasets.dataset import Dataset, Item
-from segablate.errors import DatasetError, did_you_mean
+from segablate.errors import DatasetError, SegablateError, did_you_mean
+from segablate.sample_files import sample_data
 
-__all__ = ["Dataset", "Item", "dataset_layouts", "open_dataset"]
+__all__ = ["Dataset", "Item", "dataset_layouts", "layout_module", "open_dataset", "other_splits"]
 
-_PARTS = {"dataset", "pairing", "reading", "scribbles"}
+_PARTS = {
+    "checking",
+    "class_lists",
+    "dataset",
+    "drafting",
+    "layout",
+    "merging",
+    "pairing",
+    "reading",
+    "scribbles",
+    "survey",
+}
 
 
 def dataset_layouts() -> list[str]:
     """Names of the layouts that can be opened, sorted."""
-    return sorted(module.name for module in iter_modules(__path__) if module.name not in _PARTS)
+    return sorted(module.name.replace("_", "-") for module in iter_modules(__path__) if module.name not in _PARTS)
+
+
+def layout_module(name: str) -> ModuleType:
+    """The module of a layout: `LAYOUT`, `splits`, `open_split`. DatasetError with the nearest name for none."""
+    if name not in dataset_layouts():
+        raise DatasetError(f"no dataset layout is called {name!r}{did_you_mean(name, dataset_layouts())}")
+    return import_module(f"segablate.datasets.{name.replace('-', '_')}")
 
 
 def open_dataset(spec: str, split: str | None = None) -> Dataset:
@@ -28,10 +49,11 @@ def open_dataset(spec: str, split: str | None = None) -> Dataset:
     split, images without label maps and an empty split.
     """
     layout, _, place = spec.partition(":")
-    if layout not in dataset_layouts():
-        hint = f"; for your own images and masks, write folder:{spec}" if Path(spec).is_dir() else ""
-        raise DatasetError(f"no dataset layout is called {layout!r}{hint or did_you_mean(layout, dataset_layouts())}")
-    module = import_module(f"segablate.datasets.{layout}")
+    if layout not in dataset_layouts() and Path(spec).is_dir():
+        raise DatasetError(
+            f"no dataset layout is called {layout!r}; for your own images and masks, write folder:{spec}"
+        )
+    module = layout_module(layout)
     if layout == "sample":
         return module.open_split(split)
     if not place:
@@ -40,3 +62,15 @@ def open_dataset(spec: str, split: str | None = None) -> Dataset:
     if not root.is_dir():
         raise DatasetError(f"{root} is not a directory; give the root of the dataset, as in {layout}:DIRECTORY")
     return module.open_split(root, split)
+
+
+def other_splits(dataset: Dataset) -> dict[str, Dataset]:
+    """The other splits of an opened dataset that can be opened, by name."""
+    module = layout_module(dataset.layout)
+    root = sample_data() if dataset.layout == "sample" else Path(dataset.spec.partition(":")[2])
+    found = {}
+    for split in module.splits(root):
+        if split != dataset.split:
+            with suppress(SegablateError):
+                found[split] = open_dataset(dataset.spec, split)
+    return found

@@ -4,11 +4,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from segablate.errors import DatasetError, at, did_you_mean, shorten
-from segablate.files import checked_bytes, decode_label_map, read_image, read_label_map
+from segablate.files import ARRAY_SUFFIXES, checked_bytes, decode_label_map, read_image, read_label_map
 from segablate.labels import LabelSet
 from segablate.samples import Sample
 
@@ -22,12 +23,40 @@ class Item:
     labels: Path
 
 
+class Source(Protocol):
+    """How the pixels of an item are read. A layout whose files are not an image and a label map each has its own."""
+
+    def image(self, item: Item) -> np.ndarray:
+        """H, W, 3 uint8 RGB."""
+        ...
+
+    def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
+        """The stored bytes, for a hash, and the codes: H, W integer, or H, W, 3 RGB for colours."""
+        ...
+
+
+@dataclass(frozen=True)
+class Files:
+    """One image file and one label file for each item."""
+
+    def image(self, item: Item) -> np.ndarray:
+        """The image file, decoded."""
+        return read_image(item.image)
+
+    def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
+        """The label file and its values."""
+        data = checked_bytes(item.labels)
+        array = item.labels.suffix.lower() in ARRAY_SUFFIXES
+        return data.tobytes(), read_label_map(item.labels) if array else decode_label_map(data, item.labels)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A split that can be read by index. It is picklable, so that worker processes can read it.
 
     - `spec`: what the user wrote; `layout`, `split`: what was opened.
     - `notes`: what a reader of the numbers should know (a subset, files that were left out).
+    - `source`: how the files of an item become an image and codes.
     """
 
     spec: str
@@ -36,6 +65,7 @@ class Dataset:
     labels: LabelSet
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()
+    source: Source = Files()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -48,10 +78,10 @@ class Dataset:
     def read(self, index: int, *, image: bool = True) -> Sample:
         """Decode one item. Raises a SegablateError that names the file."""
         item = self.items[index]
-        data, raw = _read_labels(item.labels)
+        data, raw = self.source.labels(item)
         with at(item.labels):
             indices = self.labels.decode(raw)
-        pixels = read_image(item.image) if image else None
+        pixels = self.source.image(item) if image else None
         if pixels is not None and pixels.shape[:2] != indices.shape:
             raise DatasetError(
                 f"{item.labels}: the label map is {_size(indices)} but its image {item.image.name} is {_size(pixels)}; "
@@ -78,12 +108,6 @@ class Dataset:
         note = f"--images: {len(wanted)} of {len(self)} images"
         items = tuple(item for item in self.items if item.name in wanted)
         return replace(self, items=items, notes=(*self.notes, note))
-
-
-def _read_labels(path: Path) -> tuple[bytes, np.ndarray]:
-    """The bytes of a label file, for its hash, and its values."""
-    data = checked_bytes(path)
-    return data.tobytes(), read_label_map(path) if path.suffix == ".npy" else decode_label_map(data, path)
 
 
 def _size(array: np.ndarray) -> str:

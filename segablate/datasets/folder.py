@@ -12,7 +12,7 @@
       - {name: road, code: 0, colour: [128, 64, 128]}
       - {name: car, code: [1, 7]}  # several codes may mean one class
     void: [255]                    # codes without a label; "rest": every code that is no class; []: none
-    encoding: codes                # codes (grey, palette, .npy) or colours (RGB, by each class's colour)
+    encoding: codes                # codes (grey, palette, .npy, .mat) or colours (RGB, by each class's colour)
     splits:
       val: {images: images/val, labels: labels/val}   # optionally list: val.txt, one name a line
     default_split: val
@@ -21,13 +21,16 @@
 """
 
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from segablate.datasets.dataset import Dataset, Item
-from segablate.datasets.pairing import pair_folders, read_list
+from segablate.datasets.dataset import Dataset
+from segablate.datasets.layout import Layout
+from segablate.datasets.pairing import listed, pair_folders
 from segablate.errors import DatasetError, at, did_you_mean, shorten
 from segablate.labels import Encoding, LabelSet, pack_colour
+
+LAYOUT = Layout((), "dataset.yaml, which names folders, classes and codes", always_void=False)
 
 _KEYS = ("name", "classes", "void", "encoding", "splits", "default_split", "image_suffix", "label_suffix")
 _SPLIT_KEYS = ("images", "labels", "list")
@@ -45,10 +48,16 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
         images, masks = (root / _required(entry, key, f"split {name!r}") for key in ("images", "labels"))
     items, notes = pair_folders(images, masks, **suffixes)
     if entry.get("list"):
-        items = _listed(items, root / str(entry["list"]), suffixes.get("image_suffix", ""))
+        items = listed(items, root / str(entry["list"]), suffixes.get("image_suffix", ""))
     if not items:
         raise DatasetError(f"{path}: split {name!r} is empty: no images in {images}; correct its path or image_suffix")
     return Dataset(f"folder:{root}", "folder", name, labels, items, notes)
+
+
+def splits(root: Path) -> list[str]:
+    """The splits that its ``dataset.yaml`` describes."""
+    described = read_description(root / "dataset.yaml").get("splits")
+    return list(described) if isinstance(described, dict) else []
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -147,20 +156,3 @@ def _refuse_unknown(mapping: Mapping[str, Any], known: tuple[str, ...], what: st
     for key in mapping:
         if key not in known:
             raise DatasetError(f"has an unknown {what}, {key!r}{did_you_mean(str(key), known)}")
-
-
-def _listed(items: tuple[Item, ...], path: Path, image_suffix: str) -> tuple[Item, ...]:
-    """The items a list names: by whole name, or by base name where that is unique; with or without suffix."""
-    by_name = {item.name: item for item in items}
-    by_base: dict[str, Item | None] = {}
-    for item in items:
-        base = PurePosixPath(item.name).name
-        by_base[base] = None if base in by_base else item
-    found, absent = [], []
-    for entry in read_list(path):
-        name = entry.removesuffix(image_suffix) if image_suffix else str(PurePosixPath(entry).with_suffix(""))
-        item = by_name.get(entry) or by_name.get(name) or by_base.get(PurePosixPath(name).name)
-        found.append(item) if item else absent.append(entry)
-    if absent:
-        raise DatasetError(f"{path} names {len(absent)} images that are not there (first: {shorten(absent)})")
-    return tuple(found)

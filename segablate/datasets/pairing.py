@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from segablate.datasets.dataset import Item
 from segablate.errors import DatasetError, shorten
@@ -65,3 +65,23 @@ def read_list(path: Path) -> list[str]:
     except UnicodeDecodeError:
         raise DatasetError(f"{path}: not a text file; a list has one image name a line") from None
     return [line.split()[0] for line in lines if line.strip()]
+
+
+def listed(items: Iterable[Item], path: Path, image_suffix: str = "") -> tuple[Item, ...]:
+    """The items that a split list names, in its order: by whole name, or by base name where that is unique.
+
+    Entries may be paths, also of another machine, with or without suffix. DatasetError when one is not there.
+    """
+    by_name = {item.name: item for item in items}
+    by_base: dict[str, Item | None] = {}
+    for name, item in by_name.items():
+        base = PurePosixPath(name).name
+        by_base[base] = None if base in by_base else item
+    found, absent = [], []
+    for entry in read_list(path):
+        name = entry.removesuffix(image_suffix) if image_suffix else str(PurePosixPath(entry).with_suffix(""))
+        item = by_name.get(entry) or by_name.get(name) or by_base.get(PurePosixPath(name).name)
+        found.append(item) if item else absent.append(entry)
+    if absent:
+        raise DatasetError(f"{path} names {len(absent)} images that are not there (first: {shorten(absent)})")
+    return tuple(found)

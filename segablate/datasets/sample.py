@@ -1,10 +1,22 @@
-"""The street scenes that come with the package: void, train and val splits, made by ``sample_data/make.py``."""
+"""The street scenes that come with the package: void, train and val splits, made by ``sample_data/make.py``.
+
+Written as ``sample``, without a directory.
+"""
 
 from dataclasses import replace
+from pathlib import Path
 
 from segablate.datasets import folder
 from segablate.datasets.dataset import Dataset
+from segablate.datasets.layout import Layout
 from segablate.sample_files import sample_data
+
+LAYOUT = Layout((), "nothing: it comes with the package")
+
+
+def splits(root: Path) -> list[str]:
+    """The splits of the sample data; `root` is where it lies."""
+    return folder.splits(root)
 
 
 def open_split(split: str | None = None) -> Dataset:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from segablate.losses.shapes import IGNORE, Labels, Logits
+from segablate.losses.sharing import shared
 from segablate.losses.sobel import derivatives, integer_kernel, kernel, pad, pulled_back, step_gain
 from segablate.losses.term import Parts, loss
 from segablate.ranges import Choice, Range
@@ -104,20 +104,22 @@ class _Gradients(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Logits, labels: Labels, setting: Setting, differentiable: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        probabilities = logits.softmax(1)
+        probabilities = _softmax(logits)
         band = _find_band(labels, logits.shape[1], setting)
-        weights, r = kernel(setting.ksize), setting.ksize // 2
+        weights = kernel(setting.ksize)
         gradient = torch.zeros_like(probabilities) if differentiable else None
         squares = torch.zeros(logits.shape[1], dtype=torch.float64, device=logits.device)
         elements = torch.zeros_like(squares, dtype=torch.int64)
         for index in band.classes:
-            difference = probabilities[:, index] - (labels == index).to(logits.dtype)
-            (error_x, error_y), (in_x, in_y) = derivatives(pad(difference, r), weights), _elements(band, index)
-            error_x, error_y = error_x.mul_(in_x), error_y.mul_(in_y)
+            in_x, in_y = _elements(band, index)
+            elements[index] = in_x.count_nonzero() + in_y.count_nonzero()
+            if gradient is None:
+                squares[index] = _squares(probabilities, labels, index, setting.ksize, in_x, in_y)
+                continue
+            error_x, error_y = _errors(probabilities, labels, index, setting.ksize)
+            error_x, error_y = error_x * in_x, error_y * in_y
             squares[index] = error_x.square().sum() + error_y.square().sum()
-            elements[index] = in_x.sum() + in_y.sum()
-            if gradient is not None:
-                gradient[:, index] = pulled_back(error_x, error_y, weights)
+            gradient[:, index] = pulled_back(error_x, error_y, weights)
         if gradient is not None:
             inner = torch.zeros_like(gradient[:, 0])
             for index in band.classes:
@@ -160,30 +162,68 @@ def _find_band(labels: Labels, classes: int, setting: Setting) -> Band:
     if setting.width != "official":
         near = torch.zeros_like(labels, dtype=torch.int16)
         for index in present:
-            near += _spread(labels == index, int(setting.width))
+            near += _near(labels, index, int(setting.width))
         scored = scored & (near > 1)
     return Band(labels, setting, scored, present)
 
 
 def _elements(band: Band, index: int) -> tuple[Tensor, Tensor]:
     """Which pixels of a class are scored in the direction x and which in y, N H W."""
-    width, target = band.setting.width, band.labels == index
+    width = band.setting.width
     if width == "all":
         return band.scored, band.scored
     if width != "official":
-        near = band.scored & _spread(target, int(width))
+        near = band.scored & _near(band.labels, index, int(width))
         return near, near
     weights, integer = integer_kernel(band.setting.ksize)
-    along_x, along_y = derivatives(pad(target.to(integer), band.setting.ksize // 2), weights)
+    target = (band.labels == index).to(integer)
+    along_x, along_y = derivatives(pad(target, band.setting.ksize // 2), weights)
     return band.scored & (along_x != 0), band.scored & (along_y != 0)
+
+
+@shared
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(1)
+
+
+@shared
+def _errors(probabilities: Tensor, labels: Tensor, index: int, ksize: int) -> tuple[Tensor, Tensor]:
+    """The derivatives of probability less label of one class in the directions x and y, N H W."""
+    difference = probabilities[:, index] - (labels == index).to(probabilities.dtype)
+    along_x, along_y = derivatives(pad(difference, ksize // 2), kernel(ksize))
+    return along_x, along_y
+
+
+def _squares(probabilities: Tensor, labels: Tensor, index: int, ksize: int, in_x: Tensor, in_y: Tensor) -> Tensor:
+    """The sum of squared errors of one class over the pixels scored in each direction."""
+    if in_x is in_y:
+        return (_both_squared(probabilities, labels, index, ksize) * in_x).sum()
+    along_x, along_y = _errors(probabilities, labels, index, ksize)
+    return (along_x * in_x).square().sum() + (along_y * in_y).square().sum()
+
+
+@shared
+def _both_squared(probabilities: Tensor, labels: Tensor, index: int, ksize: int) -> Tensor:
+    along_x, along_y = _errors(probabilities, labels, index, ksize)
+    return along_x.square() + along_y.square()
+
+
+@shared
+def _near(labels: Tensor, index: int, reach: int) -> Tensor:
+    """Pixels in whose window of this reach the class is labelled, N H W."""
+    return _spread(labels == index, reach)
 
 
 def _spread(mask: Tensor, reach: int) -> Tensor:
     """Pixels with a true one in the square window of this reach around them, clipped at the frame."""
-    maps = mask.unsqueeze(1).float()
-    for axis, size in enumerate(mask.shape[1:]):
-        side = min(reach, size)
-        window, padding = [1, 1], [0, 0]
-        window[axis], padding[axis] = 2 * side + 1, side
-        maps = F.max_pool2d(maps, window, 1, padding)
-    return maps.squeeze(1) > 0
+    for axis, size in enumerate(mask.shape[1:], start=1):
+        done, wanted = 0, min(reach, size - 1)
+        while done < wanted:
+            # a window of 2·done+1 is full, so that a step of one more leaves no gap
+            step = min(2 * done + 1, wanted - done)
+            near, far = mask.narrow(axis, 0, size - step), mask.narrow(axis, step, size - step)
+            mask = mask.clone()
+            mask.narrow(axis, step, size - step).logical_or_(near)
+            mask.narrow(axis, 0, size - step).logical_or_(far)
+            done += step
+    return mask

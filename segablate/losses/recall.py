@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segablate.losses.shapes import IGNORE, Labels, Logits, Weights
+from segablate.losses.sharing import shared
 from segablate.losses.term import Parts, loss
 from segablate.ranges import Choice, Range
 
@@ -53,14 +54,14 @@ def recall(
         paper's weight is 1 - recall: floor=0.
     """
     images = labels.shape[0] if scope == "image" else 1
-    misses, pixels = _counts(logits, labels)  # N C each
+    with torch.no_grad():
+        misses, pixels = _counts(logits, labels)  # N C each
     misses, pixels = (counts.reshape(images, -1, counts.shape[1]).sum(1) for counts in (misses, pixels))
     if weights is None:
         by_group = _weights(misses, pixels, floor, prior_hits, prior_misses)
     else:
         by_group = weights.detach().double().expand_as(misses)
-    entropy = F.cross_entropy(logits, labels.long(), ignore_index=IGNORE, reduction="none")  # N H W, 0 where void
-    summed = _sum_by_class(entropy, labels, misses.shape)  # groups C
+    summed = _entropy_by_class(logits, labels, images)
     divisor = {
         "valid": pixels.sum(1).clamp(min=1),
         "all": labels.numel() // images,
@@ -101,6 +102,7 @@ def recall_weights(
     return torch.where(pixels > 0, (1 - momentum) * fresh + momentum * previous, previous.to(fresh.dtype))
 
 
+@shared
 def _counts(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Misses and labelled pixels of each image and class, N C, from one count of (image, label, predicted)."""
     images, classes = logits.shape[:2]
@@ -122,9 +124,11 @@ def _weights(misses: Tensor, pixels: Tensor, floor: float, hits: float, missed: 
     return torch.where(below > 0, above / _positive(below), 1)
 
 
-def _sum_by_class(entropy: Tensor, labels: Tensor, shape: torch.Size) -> Tensor:
-    """The sum of a map N H W over the pixels of each group of images and class, groups C, in float64."""
-    groups, classes = shape
+@shared
+def _entropy_by_class(logits: Tensor, labels: Tensor, groups: int) -> Tensor:
+    """Cross entropy summed over the pixels of each group of images and class, groups C, in float64."""
+    classes = logits.shape[1]
+    entropy = F.cross_entropy(logits, labels.long(), ignore_index=IGNORE, reduction="none")  # N H W, 0 where void
     group = torch.arange(groups, device=labels.device).repeat_interleave(labels.numel() // groups)
     cell = group * classes + labels.long().where(labels != IGNORE, 0).flatten()
     zeros = torch.zeros(groups * classes, dtype=torch.float64, device=entropy.device)

@@ -1,7 +1,7 @@
 """The region term of RMI with its gradient, one class at a time."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from segablate.losses.cells import kept_windows, pooled, unpooled, unwindowed, window_count, windows
-from segablate.losses.regression import LOG_OFFSET, Solver, by_cholesky, by_eigenvalues, uninformed
+from segablate.losses.regression import LOG_OFFSET, Residual, Solver, by_cholesky, by_eigenvalues, uninformed
 from segablate.losses.shapes import IGNORE, Labels, Logits
+from segablate.losses.sharing import shared
 
 FLOOR = 1e-6
 """Added to every probability, void pixels included, as the authors do."""
@@ -54,20 +55,33 @@ class Scene:
 
 def look(logits: Logits, labels: Labels, setting: Setting) -> Scene:
     """Find the windows and the classes of a batch; the one place that waits for the device."""
-    classes, valid = logits.shape[1], labels != IGNORE
+    valid, narrow, present = _survey(labels, logits.shape[1])
     height, width = pooled(valid[:1], setting.stride, "max", torch.float32).shape[1:]
     count = window_count(height, width, setting.radius)
     kept = kept_windows(~valid, setting.radius, setting.stride) if setting.drop and count else None
     points = kept.sum(1).double() if kept is not None else torch.full_like(valid[:, 0, 0], count, dtype=torch.float64)
     points = points * valid.any()
+    shown = (present & (points > 0).unsqueeze(1)).T.tolist()
+    labelled = [[image for image, there in enumerate(row) if there] for row in shown]
+    return Scene(setting, narrow, _as_factor(valid, logits.dtype), (height, width), kept, points, labelled)
+
+
+@shared
+def _survey(labels: Labels, classes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Which pixels are valid, N H W; the labels in a small type, compared with every class faster; which classes each
+    image shows, N C."""
+    valid = labels != IGNORE
     images = torch.arange(len(labels), device=labels.device).view(-1, 1, 1) * (classes + 1)
     cell = images + labels.long().where(valid, classes)
     pixels = torch.bincount(cell.flatten(), minlength=len(labels) * (classes + 1)).view(len(labels), -1)
-    shown = ((pixels[:, :classes] > 0) & (points > 0).unsqueeze(1)).T.tolist()
-    labelled = [[image for image, there in enumerate(row) if there] for row in shown]
-    narrow = torch.uint8 if classes <= IGNORE else torch.int16
-    # narrow labels are compared with every class faster, and a floating-point mask multiplies faster
-    return Scene(setting, labels.to(narrow), valid.to(logits.dtype), (height, width), kept, points, labelled)
+    narrow = labels.to(torch.uint8 if classes <= IGNORE else torch.int16)
+    return valid, narrow, pixels[:, :classes] > 0
+
+
+@shared
+def _as_factor(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """1 and 0: a floating-point mask multiplies faster."""
+    return mask.to(dtype)
 
 
 @dataclass(frozen=True)
@@ -123,13 +137,20 @@ class RegionTerm(torch.autograd.Function):
 
 def _regress_all(logits: Logits, scene: Scene, differentiable: bool) -> tuple[dict[int, Found], Tensor]:
     """Every class that is there, and which factorisations failed, N C: those are done again by eigenvalues."""
-    probability = _probabilities(logits, scene.setting)
+
+    setting, there = scene.setting, [index for index, images in enumerate(scene.labelled) if images]
+
+    def cells(index: int) -> Tensor:
+        images = tuple(scene.labelled[index])
+        return _cells(logits, scene.labels, scene.valid, index, images, setting.softmax, setting.pool, setting.stride)
 
     def regress(index: int, solver: Solver) -> Found:
-        points = _points(probability(index), index, scene)
-        return _regress(points, scene.labelled[index], scene, solver, differentiable)
+        return _regress(cells(index), scene.labelled[index], scene, solver, differentiable)
 
-    found = {index: regress(index, by_cholesky) for index, images in enumerate(scene.labelled) if images}
+    if differentiable:
+        found = {index: regress(index, by_cholesky) for index in there}
+    else:
+        found = _regress_together({index: cells(index) for index in there}, scene)
     failed = _table({index: each.failed for index, each in found.items()}, scene, logits, False)
     again = {index: regress(index, by_eigenvalues) for index in failed.any(0).nonzero().flatten().tolist()}
     return found | again, failed
@@ -138,43 +159,99 @@ def _regress_all(logits: Logits, scene: Scene, differentiable: bool) -> tuple[di
 def _probabilities(logits: Tensor, setting: Setting) -> Callable[[int], Tensor]:
     """The map N H W of a class, made when asked for: all at once they would be as large as the logits."""
     if setting.softmax:
-        all_classes = logits.softmax(1)
+        all_classes = _softmax(logits)
         return lambda index: all_classes[:, index]
     return lambda index: logits[:, index].sigmoid()
 
 
-def _points(probability: Tensor, index: int, scene: Scene) -> Tensor:
-    """The points of one class in the images that show it, probabilities above labels, B 2d n; 0 where dropped."""
-    images, setting = scene.labelled[index], scene.setting
-    at_class = torch.addcmul(probability.new_full((), FLOOR), _pick(probability, images), _pick(scene.valid, images))
-    maps = at_class, (_pick(scene.labels, images) == index).view(torch.uint8)
-    cells = [pooled(each, setting.stride, setting.pool, at_class.dtype) for each in maps]
-    cells = torch.stack(cells, 1).double()  # B 2 h w
+@shared
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(1)
+
+
+@shared
+def _cells(
+    logits: Tensor,
+    labels: Tensor,
+    valid: Tensor,
+    index: int,
+    images: tuple[int, ...],
+    softmax: bool,
+    pool: str,
+    stride: int,
+) -> Tensor:
+    """One class in the images that show it: cells of its probabilities and of its labels, B 2 h w."""
+    probability = _softmax(logits)[:, index] if softmax else logits[:, index].sigmoid()
+    at_class = torch.addcmul(probability.new_full((), FLOOR), _pick(probability, images), _pick(valid, images))
+    maps = at_class, (_pick(labels, images) == index).view(torch.uint8)
+    cells = torch.stack([pooled(each, stride, pool, at_class.dtype) for each in maps], 1).double()
     # near 0 already here, so that taking the mean out of the scatter matrix cancels little
-    cells -= cells.mean((2, 3), keepdim=True)
-    points = windows(cells.flatten(0, 1), setting.radius).flatten(3).reshape(len(images), 2 * setting.radius**2, -1)
-    return points if scene.kept is None else points * _pick(scene.kept, images).unsqueeze(1)
+    return cells - cells.mean((2, 3), keepdim=True)
 
 
-def _regress(points: Tensor, images: list[int], scene: Scene, solver: Solver, differentiable: bool) -> Found:
-    setting = scene.setting
-    count = _pick(scene.points, images)
+def _points(cells: Tensor, kept: Tensor | None, radius: int) -> Tensor:
+    """Every window as a point, probabilities above labels, B 2d n; 0 where dropped."""
+    points = windows(cells.flatten(0, 1), radius).flatten(3).reshape(len(cells), 2 * radius**2, -1)
+    return points if kept is None else points * kept.unsqueeze(1)
+
+
+def _moments(points: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """Scatter matrices B 2d 2d and means B 2d of the points."""
     mean = points.sum(-1) / count.unsqueeze(-1)
-    scatter = points @ points.mT - count[:, None, None] * mean.unsqueeze(-1) * mean.unsqueeze(-2)
+    return points @ points.mT - count[:, None, None] * mean.unsqueeze(-1) * mean.unsqueeze(-2), mean
+
+
+@shared
+def _moments_of_all(cells: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    """The moments of every window; the points themselves are not kept."""
+    points = _points(cells, None, radius)
+    return _moments(points, torch.full_like(points[:, 0, 0], points.shape[-1]))
+
+
+def _regress_together(cells: Mapping[int, Tensor], scene: Scene) -> dict[int, Found]:
+    """All classes by one factorisation, without slopes: their scatter matrices are small."""
+    if not cells:
+        return {}
+    images = {index: scene.labelled[index] for index in cells}
+    scatter = torch.cat([_scatter(each, images[index], scene) for index, each in cells.items()])
+    count = torch.cat([_pick(scene.points, each) for each in images.values()])
+    found, _ = _solve(scatter, count, scene.setting, by_cholesky)
+    columns = zip(*(each.split([len(i) for i in images.values()]) for each in found), strict=True)
+    return {index: Found(*column, slope=None) for index, column in zip(cells, columns, strict=True)}
+
+
+def _scatter(cells: Tensor, images: Sequence[int], scene: Scene) -> Tensor:
+    if scene.kept is None:
+        return _moments_of_all(cells, scene.setting.radius)[0]
+    points = _points(cells, _pick(scene.kept, images), scene.setting.radius)
+    return _moments(points, _pick(scene.points, images))[0]
+
+
+def _solve(scatter: Tensor, count: Tensor, setting: Setting, solver: Solver) -> tuple[tuple[Tensor, ...], Residual]:
+    """Term, gain, present and failed of B scatter matrices of ``count`` points, and the regression behind them."""
     residual = solver(scatter, setting.alpha)
     # a single cell that differs by one pixel scatters by 1/stride⁴; rounding stays far below
     present = scatter.diagonal(dim1=-2, dim2=-1)[:, setting.radius**2 :].amax(-1) > 1e-8
     term = residual.term - count.log() / 2 if setting.by_points else residual.term
     gain = uninformed(scatter, setting.alpha) - residual.half_log_det
+    return (term.where(present, setting.absent), gain.where(present, 0), present, residual.failed), residual
+
+
+def _regress(cells: Tensor, images: Sequence[int], scene: Scene, solver: Solver, differentiable: bool) -> Found:
+    setting, count = scene.setting, _pick(scene.points, images)
+    kept = None if scene.kept is None else _pick(scene.kept, images)
+    points = _points(cells, kept, setting.radius)
+    scatter, mean = _moments(points, count)
+    found, residual = _solve(scatter, count, setting, solver)
     slope = None
     if differentiable:
         slope = residual.slope()
         at_points = torch.baddbmm(-(slope @ mean.unsqueeze(-1)), slope, points)  # B d n
-        if scene.kept is not None:
-            at_points = at_points * _pick(scene.kept, images).unsqueeze(1)
-        slope = unwindowed(at_points, scene.cells, setting.radius).where(present[:, None, None], 0)
+        if kept is not None:
+            at_points = at_points * kept.unsqueeze(1)
+        slope = unwindowed(at_points, scene.cells, setting.radius).where(found[2][:, None, None], 0)
         slope = slope.to(scene.valid.dtype)
-    return Found(term.where(present, setting.absent), gain.where(present, 0), present, residual.failed, slope)
+    return Found(*found, slope=slope)
 
 
 def _table(values: dict[int, Tensor], scene: Scene, logits: Logits, fill: float) -> Tensor:
@@ -188,6 +265,6 @@ def _table(values: dict[int, Tensor], scene: Scene, logits: Logits, fill: float)
     return table
 
 
-def _pick(tensor: Tensor, images: list[int]) -> Tensor:
+def _pick(tensor: Tensor, images: Sequence[int]) -> Tensor:
     """These images; the tensor itself, uncopied, if they are all."""
-    return tensor if len(images) == len(tensor) else tensor[images]
+    return tensor if len(images) == len(tensor) else tensor[list(images)]

@@ -1,0 +1,142 @@
+"""Which output of a checkpoint means which class of a dataset."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from segablate.errors import LabelError, did_you_mean, shorten
+from segablate.labels import IGNORE, LabelSet
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Which class of a dataset each output of a checkpoint means; None lies outside the label set.
+
+    - `outputs`: for each of the K outputs a class index, or None.
+    - `classes`: the number C of classes of the dataset.
+    - `note`: how the alignment was found, when that is not plain.
+    """
+
+    outputs: tuple[int | None, ...]
+    classes: int
+    note: str = ""
+
+    @cached_property
+    def table(self) -> np.ndarray:
+        """(K,) uint8: output index to class index; outputs outside the label set become 255."""
+        table = np.full(len(self.outputs), IGNORE, np.uint8)
+        for output, index in enumerate(self.outputs):
+            table[output] = IGNORE if index is None else index
+        return table
+
+    @property
+    def plain(self) -> bool:
+        """Output k is class k, without remainder."""
+        return self.outputs == tuple(range(self.classes))
+
+    @property
+    def leading(self) -> bool:
+        """Output k is class k for every class; further outputs may follow, outside the label set."""
+        classes = tuple(range(self.classes))
+        return self.outputs[: self.classes] == classes and not any(
+            index is not None for index in self.outputs[self.classes :]
+        )
+
+
+def align(
+    outputs: int, names: Sequence[str] | None, labels: LabelSet, class_map: Mapping[str, str | None] | None = None
+) -> Alignment:
+    """Match the `outputs` of a checkpoint with the classes of a dataset: by `class_map`, else by name, else by place.
+
+    By name only where the checkpoint names its outputs and every class of the dataset is among them. Where classes of
+    the dataset were merged, a checkpoint for the classes before that is matched with those, and its outputs are merged
+    likewise. Raises LabelError when classes of the dataset have no output.
+    """
+    if names is not None and len(names) != outputs:
+        raise LabelError(
+            f"gives {outputs} classes but {len(names)} class names are stated; correct the list of classes"
+        )
+    if class_map:
+        return _aligned_by_map(outputs, names, labels, class_map)
+    if labels.merged_from is not None and _is_of(labels.merged_from, outputs, names, labels):
+        return _aligned_before_merging(outputs, names, labels, labels.merged_from)
+    if names is not None and set(labels.names) <= set(names):
+        return _aligned_by_name(names, labels)
+    if names is not None and len(names) >= len(labels) and not set(labels.names) & set(names):
+        raise LabelError(
+            f"names its classes {shorten(names)}, none of which is in {labels.name!r} ({shorten(labels.names)}); "
+            f"choose the dataset it was trained on, or pass --class-map"
+        )
+    if names is not None:
+        missing = [name for name in labels.names if name not in names]
+        raise LabelError(
+            f"has no class named {shorten(missing)}, which {labels.name!r} has; "
+            f"choose the dataset it was trained on, or pass --class-map"
+        )
+    return _aligned_by_place(outputs, labels)
+
+
+def _is_of(before: LabelSet, outputs: int, names: Sequence[str] | None, labels: LabelSet) -> bool:
+    """Whether a checkpoint is for the classes before merging."""
+    if names is not None:
+        return not set(labels.names) <= set(names)
+    return outputs >= len(before)
+
+
+def _aligned_before_merging(outputs: int, names: Sequence[str] | None, labels: LabelSet, before: LabelSet) -> Alignment:
+    found = align(outputs, names, before)
+    merged = [labels.class_of(codes[0]) for codes in before.codes]
+    classes = tuple(None if index is None else merged[index] for index in found.outputs)
+    note = f"the outputs were matched with the {len(before)} classes before merging, and merged likewise"
+    return Alignment(classes, len(labels), "; ".join(filter(None, (found.note, note))))
+
+
+def _aligned_by_place(outputs: int, labels: LabelSet) -> Alignment:
+    if outputs < len(labels):
+        raise LabelError(
+            f"gives {outputs} classes but {labels.name!r} has {len(labels)}; "
+            f"choose the dataset it was trained on, or pass --class-map"
+        )
+    surplus = outputs - len(labels)
+    note = (
+        f"the checkpoint gives {outputs} outputs for {len(labels)} classes: "
+        f"the last {surplus} lie outside the label set, and predicting them is a miss"
+        if surplus
+        else ""
+    )
+    return Alignment((*range(len(labels)), *[None] * surplus), len(labels), note)
+
+
+def _aligned_by_name(names: Sequence[str], labels: LabelSet) -> Alignment:
+    found = tuple(labels.names.index(name) if name in labels.names else None for name in names)
+    surplus = [name for name in names if name not in labels.names]
+    notes = []
+    if found[: len(labels)] != tuple(range(len(labels))):
+        notes.append("outputs were matched with the classes of the dataset by name (their order differs)")
+    if surplus:
+        lie = "lies" if len(surplus) == 1 else "lie"
+        notes.append(f"output {shorten(surplus)} {lie} outside the label set: predicting it is a miss")
+    return Alignment(found, len(labels), "; ".join(notes))
+
+
+def _aligned_by_map(
+    outputs: int, names: Sequence[str] | None, labels: LabelSet, class_map: Mapping[str, str | None]
+) -> Alignment:
+    """A class map names checkpoint classes (or output numbers) and the dataset's class for each; null is outside."""
+    known = list(names) if names is not None else [str(output) for output in range(outputs)]
+    for name in class_map:
+        if str(name) not in known:
+            raise LabelError(f"the class map names {name!r}, not a class of it{did_you_mean(str(name), known)}")
+    targets = {str(name): target for name, target in class_map.items()}
+    found = []
+    for name in known:
+        target = targets.get(name, name if name in labels.names else None)
+        found.append(None if target is None else labels.index(target))
+    missing = [name for index, name in enumerate(labels.names) if index not in found]
+    if missing:
+        raise LabelError(f"the class map gives no output for {shorten(missing)} of {labels.name!r}; map one to each")
+    outside = [name for name, index in zip(known, found, strict=True) if index is None]
+    note = f"class map: {len(class_map)} entries" + (f"; outside the label set: {shorten(outside)}" if outside else "")
+    return Alignment(tuple(found), len(labels), note)

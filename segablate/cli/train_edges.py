@@ -1,0 +1,50 @@
+"""``segablate train-edges``: the network that SEMEDA compares with, from the masks of a dataset."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segablate.cli.options import DatasetOptions
+
+
+def train_edges(
+    dataset: Annotated[str, typer.Argument(help="LAYOUT:DIRECTORY, or sample; see `segablate datasets list`.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Where to write the network (safetensors).")],
+    seed: Annotated[int, typer.Option(help="Of weights, crops and noise.", rich_help_panel="Training", min=0)] = 0,
+    steps: Annotated[int, typer.Option(help="Steps of Adam.", rich_help_panel="Training", min=1)] = 300,
+    noise: Annotated[
+        float,
+        typer.Option(
+            help="Standard deviation of the noise on the scaled one-hot labels.", rich_help_panel="Training", min=0
+        ),
+    ] = 0.1,
+    onehot_scale: Annotated[
+        float | None,
+        typer.Option(
+            help="Factor on the one-hot labels before the softmax; by default one that makes it 0.95 sure.",
+            rich_help_panel="Training",
+        ),
+    ] = None,
+    masks: Annotated[
+        int, typer.Option(help="Most masks that are read, evenly spaced.", rich_help_panel="Training", min=1)
+    ] = 200,
+    images: DatasetOptions,
+) -> None:
+    """Train the edge network of SEMEDA on the masks of a dataset, by default of its train split; takes seconds."""
+    from segablate.edges import Training, save_edge_network, train_edge_network
+    from segablate.render import progress
+
+    training = Training(seed=seed, steps=steps, noise=noise, onehot_scale=onehot_scale, masks=masks)
+    data = replace(images, split=images.split or "train").open(dataset)
+    with progress(steps, "training") as advance:
+        network = train_edge_network(data, training, progress=advance)
+    save_edge_network(out, network)
+    facts = network.facts
+    typer.echo(f"wrote {out}: edge network {network.hash} for the {len(data.labels)} classes of {data.labels.name}")
+    typer.echo(
+        f"from {facts['masks_read']} of {len(data)} masks of split {data.split}; "
+        f"edge F1 {100 * facts['edge_f1']:.1f} %, cross entropy {facts['cross_entropy']:.4f}"
+    )

@@ -1,0 +1,201 @@
+"""What is wrong or suspicious in a dataset: faults would stop an evaluation or spoil it, warnings deserve a look."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from segablate.datasets.dataset import Dataset
+from segablate.datasets.layout import Layout
+from segablate.datasets.pairing import read_list
+from segablate.datasets.survey import Seen, Survey
+from segablate.errors import SegablateError, shorten, thousands
+from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, fingerprint
+from segablate.labels import LabelSet
+
+_MUCH_VOID = 0.5
+_NOTES = (".json", ".txt", ".xml", ".csv", ".md", ".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found, in a sentence."""
+
+    level: Literal["fault", "warning"]
+    message: str
+
+
+def check(found: Survey, others: Mapping[str, Dataset], layout: Layout) -> list[Finding]:
+    """Everything that can be said against a dataset, faults first; `others`: its other splits, by name."""
+    findings = [
+        *_unreadable(found),
+        *_sizes(found),
+        *_unknown_codes(found),
+        *_shifted(found),
+        *_void(found, layout),
+        *_duplicates(found.dataset, others),
+        *_strays([found.dataset, *others.values()]),
+        *_foreign_lists(found.dataset),
+    ]
+    return sorted(findings, key=lambda finding: finding.level != "fault")
+
+
+def known_codes(labels: LabelSet) -> set[int]:
+    """Every code that is a class or void."""
+    return {code for codes in labels.codes for code in codes} | set(labels.void or ())
+
+
+def _unreadable(found: Survey) -> Iterator[Finding]:
+    for failure in found.failures[:5]:
+        yield Finding("fault", str(failure.error))
+    if len(found.failures) > 5:
+        yield Finding("fault", f"{len(found.failures) - 5} more images or label maps cannot be read")
+
+
+def _sizes(found: Survey) -> Iterator[Finding]:
+    differ = [seen for seen in found.seen if seen.image_size not in (None, seen.label_size)]
+    if differ:
+        first = differ[0]
+        exchanged = "; width and height are exchanged" if first.image_size == first.label_size[::-1] else ""
+        yield Finding(
+            "fault",
+            f"{len(differ)} of {len(found.seen)} label maps differ in size from their image (first: {first.name}, "
+            f"{_size(first.label_size)}, image {_size(first.image_size)}{exchanged}); export them at one size",
+        )
+
+
+def _size(size: tuple[int, int] | None) -> str:
+    return f"{size[1]}x{size[0]}" if size else "unknown"
+
+
+def _unknown_codes(found: Survey) -> Iterator[Finding]:
+    if found.labels.void is None:
+        return
+    pixels, images = found.pixels(), found.images()
+    unknown = sorted(set(pixels) - known_codes(found.labels), key=lambda code: -pixels[code])
+    for code in unknown[:5]:
+        first = next(seen.name for seen in found.seen if code in seen.pixels)
+        yield Finding(
+            "fault",
+            f"code {found.labels.show_code(code)} is not in label set {found.labels.name!r}: "
+            f"{thousands(pixels[code])} pixels in {images[code]} images (first: {first}); map it to a class or to void",
+        )
+    if len(unknown) > 5:
+        hint = "; were the label maps saved as JPEG, or resized with interpolation?" if len(unknown) > 50 else ""
+        yield Finding("fault", f"{len(unknown) - 5} more codes are not in label set {found.labels.name!r}{hint}")
+
+
+def _shifted(found: Survey) -> Iterator[Finding]:
+    """Codes that do not fit as they are, but fit all together when one is added or subtracted (in 8 bits)."""
+    known, present = known_codes(found.labels), set(found.pixels())
+    if found.labels.encoding == "colours" or found.labels.void is None or present <= known:
+        return
+    for step, change in ((1, "too high: subtract 1"), (-1, "too low: add 1")):
+        if all((code - step) % 256 in known for code in present):
+            yield Finding(
+                "fault", f"all codes fit label set {found.labels.name!r} shifted by one; they are one {change}"
+            )
+
+
+def _void(found: Survey, layout: Layout) -> Iterator[Finding]:
+    void = {seen.name: _void_pixels(found.labels, seen) for seen in found.seen}
+    total = sum(sum(seen.pixels.values()) for seen in found.seen)
+    if layout.always_void and found.seen and not any(void.values()):
+        yield Finding(
+            "warning",
+            "no pixel is void, but the official label maps always have some; was void turned into a class?",
+        )
+    empty = [seen.name for seen in found.seen if void[seen.name] == sum(seen.pixels.values())]
+    if empty:
+        yield Finding("warning", f"{len(empty)} label maps are void all over (first: {shorten(empty)})")
+    if sum(void.values()) > _MUCH_VOID * total and not found.dataset.split.endswith("-scribble"):
+        yield Finding("warning", f"{sum(void.values()) / total:.0%} of the pixels are void; are classes missing?")
+
+
+def _void_pixels(labels: LabelSet, seen: Seen) -> int:
+    return sum(count for code, count in seen.pixels.items() if labels.class_of(code) is None)
+
+
+def _duplicates(dataset: Dataset, others: Mapping[str, Dataset]) -> Iterator[Finding]:
+    """Images of one content within the split, or here and in another split that is not a part or variant of it."""
+    splits = {dataset.split: dataset} | {
+        split: other for split, other in others.items() if split not in dataset.split and dataset.split not in split
+    }
+    alike = _same_content(splits)
+    within = [names for names in (group.get(dataset.split, []) for group in alike) if len(names) > 1]
+    if within:
+        yield Finding("warning", f"{len(within)} images occur more than once (first: {shorten(within[0])})")
+    for split in list(splits)[1:]:
+        shared = [group for group in alike if dataset.split in group and split in group]
+        if shared:
+            pair = f"{shared[0][dataset.split][0]} is {shared[0][split][0]} there"
+            yield Finding("fault", f"{len(shared)} images are in split {split!r} too (first: {pair}); remove them")
+
+
+def _same_content(splits: Mapping[str, Dataset]) -> list[dict[str, list[str]]]:
+    """Groups of images of equal bytes: for each the names by split. Only files of equal length are hashed."""
+    by_length = defaultdict(list)
+    for split, dataset in splits.items():
+        for item in dataset.items:
+            if item.image.is_file() and item.image != item.labels:
+                by_length[item.image.stat().st_size].append((split, item))
+    groups: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for entries in by_length.values():
+        for split, item in entries if len(entries) > 1 else ():
+            groups[fingerprint(item.image)][split].append(item.name)
+    return [group for group in groups.values() if sum(map(len, group.values())) > 1]
+
+
+def _strays(datasets: Iterable[Dataset]) -> Iterator[Finding]:
+    """Label maps that belong to no image of any split, and files of other kinds among images and label maps."""
+    items = [item for dataset in datasets for item in dataset.items]
+    used = {path for item in items for path in (item.image, item.labels)}
+    stems = {Path(item.name).name for item in items}
+    endings = {item.labels.name.removeprefix(Path(item.name).name) for item in items}
+    masks = {item.labels.parent for item in items}
+    spare, strange = [], []
+    for path in _beside(used):
+        if path.suffix.lower() not in (*IMAGE_SUFFIXES, *LABEL_SUFFIXES, *_NOTES):
+            strange.append(path.name)
+        elif path.parent in masks:
+            spare += [path.name for ending in endings if path.name.endswith(ending) and not _belongs(path, stems)]
+    if spare:
+        yield Finding("warning", f"{len(spare)} label maps belong to no image (first: {shorten(sorted(spare))})")
+    if strange:
+        yield Finding("warning", f"{len(strange)} stray files lie among the data (first: {shorten(sorted(strange))})")
+
+
+def _beside(used: set[Path]) -> Iterator[Path]:
+    """Visible files in the folders of the used ones that are not used."""
+    for folder in {path.parent for path in used}:
+        if folder.is_dir():
+            yield from (
+                path
+                for path in folder.iterdir()
+                if not path.name.startswith(".") and path not in used and path.is_file()
+            )
+
+
+def _belongs(path: Path, stems: set[str]) -> bool:
+    """Whether a name begins with an item's name, up to a full stop or an underscore: other encodings of its labels."""
+    cuts = [place for place, letter in enumerate(path.name) if letter in "._"]
+    return any(path.name[:cut] in stems for cut in cuts)
+
+
+def _foreign_lists(dataset: Dataset) -> Iterator[Finding]:
+    root = Path(dataset.spec.partition(":")[2])
+    if root == Path():
+        return
+    for path in sorted({*root.glob("*.txt"), *root.glob("ImageSets/**/*.txt")}):
+        try:
+            entries = read_list(path)
+        except SegablateError:
+            continue
+        foreign = [entry for entry in entries if entry.startswith("/") and not Path(entry).exists()]
+        if foreign:
+            yield Finding(
+                "warning",
+                f"{path.name}: {len(foreign)} of {len(entries)} lines name paths of another machine "
+                f"(first: {foreign[0]}); images are found by base name",
+            )

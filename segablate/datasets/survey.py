@@ -1,0 +1,85 @@
+"""Walking a dataset: the sizes and codes of every image, and what could not be read."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from segablate.datasets.dataset import Dataset
+from segablate.datasets.reading import Failure, ahead
+from segablate.labels import LabelSet
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One image: its size (None where it was not read) and that of its labels, as (height, width), and its codes."""
+
+    index: int
+    name: str
+    image_size: Size | None
+    label_size: Size
+    pixels: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A walked split. `with_images`: whether there are images beside the label maps."""
+
+    dataset: Dataset
+    seen: tuple[Seen, ...]
+    failures: tuple[Failure, ...]
+    with_images: bool
+
+    @property
+    def labels(self) -> LabelSet:
+        """The label set."""
+        return self.dataset.labels
+
+    def pixels(self) -> dict[int, int]:
+        """How often each code occurs, ascending by code."""
+        return self._added(lambda count: count)
+
+    def images(self) -> dict[int, int]:
+        """In how many images each code occurs, ascending by code."""
+        return self._added(lambda count: 1)
+
+    def _added(self, share: Callable[[int], int]) -> dict[int, int]:
+        total: dict[int, int] = {}
+        for seen in self.seen:
+            for code, count in seen.pixels.items():
+                total[code] = total.get(code, 0) + share(count)
+        return dict(sorted(total.items()))
+
+
+def survey(dataset: Dataset, workers: int, progress: Callable[[int], None] | None = None) -> Survey:
+    """Decode every image and label map of a dataset, with `workers` processes; what fails is kept, not raised."""
+    with_images = any(item.image.is_file() for item in dataset.items)
+    seen, failures = [], []
+    with ahead(partial(_look, dataset, with_images), range(len(dataset)), workers) as results:
+        for result in results:
+            (failures if isinstance(result, Failure) else seen).append(result)
+            if progress:
+                progress(1)
+    return Survey(dataset, tuple(seen), tuple(failures), with_images)
+
+
+def _look(dataset: Dataset, with_image: bool, index: int) -> Seen:
+    item = dataset.items[index]
+    _, raw = dataset.source.labels(item)
+    codes = dataset.labels.as_codes(raw)
+    image_size = dataset.source.image(item).shape[:2] if with_image else None
+    height, width = codes.shape
+    return Seen(index, item.name, image_size, (height, width), count_codes(codes))
+
+
+def count_codes(codes: np.ndarray) -> dict[int, int]:
+    """How often each value occurs in an array of integers."""
+    if codes.dtype == np.uint8:
+        pixels = np.bincount(codes.reshape(-1), minlength=256)
+        values = np.flatnonzero(pixels)
+        return dict(zip(values.tolist(), pixels[values].tolist(), strict=True))
+    values, pixels = np.unique(codes, return_counts=True)
+    return dict(zip(values.tolist(), pixels.tolist(), strict=True))

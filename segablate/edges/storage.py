@@ -1,0 +1,118 @@
+"""Keeping edge networks: in a file that says what it is, and in a cache by what they were trained on.
+
+The file is safetensors; its metadata key ``segablate_edges`` holds the facts as JSON.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from segablate.datasets import Dataset, open_dataset
+from segablate.edges.network import EdgeNetwork, Training
+from segablate.edges.training import train_edge_network
+from segablate.errors import CheckpointError, DatasetError, at, shorten
+from segablate.files import fingerprint, write_atomically
+from segablate.labels import LabelSet
+
+FORMAT = 1
+_KEY = "segablate_edges"
+_NAMES = tuple((f"weight_{layer}", f"bias_{layer}") for layer in (1, 2, 3))
+
+
+def edge_network_for(
+    dataset: Dataset, training: Training | None = None, *, progress: Callable[[int], None] = lambda steps: None
+) -> EdgeNetwork:
+    """The network for a dataset, trained on its train split unless one is kept from earlier.
+
+    The cache is by content: the masks it is trained on, the label set and the training. Where there is no train split
+    the dataset's own is taken; the facts say which, and ``kept`` where the network lies (None: the folder cannot be
+    written, and it will be trained again next time).
+    """
+    training = training or Training()
+    source = _train_split(dataset)
+    path = cache_folder() / f"{_content(source, training)}.safetensors"
+    try:
+        network = load_edge_network(path, source.labels)
+        return replace(network, facts={**network.facts, "kept": str(path)})
+    except CheckpointError:  # none is kept, or a damaged one
+        network = train_edge_network(source, training, progress=progress)
+    try:
+        save_edge_network(path, network)
+    except OSError:
+        return replace(network, facts={**network.facts, "kept": None})
+    return replace(network, facts={**network.facts, "kept": str(path)})
+
+
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/segablate/edges``, or the same under ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "segablate" / "edges"
+
+
+def save_edge_network(path: Path, network: EdgeNetwork) -> None:
+    """Write the network and its facts, whole or not at all."""
+    from safetensors.torch import save
+
+    pairs = zip(_NAMES, network.layers, strict=True)
+    tensors = {name: tensor.contiguous() for names, pair in pairs for name, tensor in zip(names, pair, strict=True)}
+    described = {"format": FORMAT, "hash": network.hash, "facts": dict(network.facts)}
+    write_atomically(path, save(tensors, {_KEY: json.dumps(described, sort_keys=True)}))
+
+
+def load_edge_network(path: Path, labels: LabelSet | None = None) -> EdgeNetwork:
+    """Read a network; with `labels`, one that must be for these classes in this order.
+
+    Raises CheckpointError, beginning with the path, for another kind of file, damage, a newer format, other classes.
+    """
+    with at(path):
+        described, tensors = _read(path)
+        network = EdgeNetwork(tuple((tensors[weight], tensors[bias]) for weight, bias in _NAMES), described["facts"])
+        if network.hash != described["hash"]:
+            raise CheckpointError("the weights are not those that were saved; train it again (segablate train-edges)")
+        classes = tuple(described["facts"]["classes"])
+        if labels is not None and classes != labels.names:
+            raise CheckpointError(
+                f"this edge network is for the classes {shorten(classes)}, but label set {labels.name!r} has "
+                f"{shorten(labels.names)}; train one on this dataset (segablate train-edges)"
+            )
+        return network
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The description and the tensors in a file."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise CheckpointError("there is no such file; segablate train-edges DATASET --out FILE writes one")
+    try:
+        with safe_open(str(path), "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"not a whole safetensors file ({error}); train it again") from None
+    if _KEY not in metadata or set(tensors) != {name for names in _NAMES for name in names}:
+        raise CheckpointError("this is not an edge network; segablate train-edges DATASET --out FILE writes one")
+    described = json.loads(metadata[_KEY])
+    if described["format"] > FORMAT:
+        raise CheckpointError(f"this is of format {described['format']}, newer than this program's {FORMAT}; upgrade")
+    return described, tensors
+
+
+def _train_split(dataset: Dataset) -> Dataset:
+    """The whole train split of the same dataset, or the split at hand where there is none."""
+    try:
+        source = open_dataset(dataset.spec, "train")
+    except DatasetError:
+        return dataset
+    return source if source.labels == dataset.labels else dataset
+
+
+def _content(source: Dataset, training: Training) -> str:
+    """32 hexadecimal digits of what decides the network: masks, label set, training."""
+    digest = hashlib.sha256(json.dumps([FORMAT, asdict(training), repr(source.labels)]).encode())
+    for item in source.evenly(training.masks).items:
+        digest.update(fingerprint(item.labels).encode())
+    return digest.hexdigest()[:32]

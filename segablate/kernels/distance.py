@@ -1,0 +1,55 @@
+"""Exact Euclidean distance to the nearest marked pixel, for a batch of masks; on the device where the masks are.
+
+On the CPU OpenCV's precise transform; elsewhere a separable one that never waits for the device: first the distance
+along one axis by running maxima, then, along the other, the lower envelope of parabolas by trying every shift.
+"""
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+_NOWHERE = 30_000
+"""Stands for a distance along one axis where there is no marked pixel; twice its square still fits int32."""
+
+
+def distance_transform(marked: Tensor) -> Tensor:
+    """Distance in pixels, N H W float32, from each pixel to the nearest marked one (N H W bool) of the same image.
+
+    The square root of the exact integer square, rounded once; on the CPU, from 1 000 pixels on, within one unit in
+    the last place. Infinite in an image without a marked pixel. Sides of up to 20 000 pixels.
+    """
+    return _by_opencv(marked) if marked.device.type == "cpu" else _by_shifts(marked)
+
+
+def _by_opencv(marked: Tensor) -> Tensor:
+    distances = torch.empty(marked.shape)
+    for image, distance in zip((~marked).numpy(), distances.numpy(), strict=True):
+        if image.all():
+            distance[:] = np.inf
+        else:
+            cv2.distanceTransform(image.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE, distance)
+            # OpenCV is off by the last digit, and so is torch's root on some processors; the squares are integers
+            np.sqrt(np.rint(distance * distance), out=distance)
+    return distances
+
+
+def _by_shifts(marked: Tensor) -> Tensor:
+    """The separable transform; the shifts go along the shorter axis, the running maxima along the longer."""
+    if marked.shape[1] < marked.shape[2]:
+        return _by_shifts(marked.mT).mT
+    down = _along_columns(marked).square()  # N H W int32
+    squares = down.clone()
+    for shift in range(1, down.shape[2]):
+        for to, of in ((slice(shift, None), slice(None, -shift)), (slice(None, -shift), slice(shift, None))):
+            torch.minimum(squares[..., to], down[..., of] + shift**2, out=squares[..., to])
+    distances = squares.double().sqrt().float()
+    return distances.where(squares < _NOWHERE**2, torch.inf)
+
+
+def _along_columns(marked: Tensor) -> Tensor:
+    """Distance to the nearest marked pixel of the same column, N H W int32; :data:`_NOWHERE` where there is none."""
+    row = torch.arange(marked.shape[1], dtype=torch.int32, device=marked.device).view(1, -1, 1)
+    above = row - row.where(marked, -_NOWHERE).cummax(1).values
+    below = row.where(marked, 2 * _NOWHERE).flip(1).cummin(1).values.flip(1) - row
+    return torch.minimum(above, below).clamp(max=_NOWHERE)

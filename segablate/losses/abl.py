@@ -1,0 +1,96 @@
+"""Active boundary loss."""
+
+from typing import Annotated
+
+import torch
+
+from segablate.losses.directions import Directions, Pixels
+from segablate.losses.predicted_boundary import dilated, divergences, select_seeds
+from segablate.losses.shapes import IGNORE, Labels, Logits
+from segablate.losses.steering import distances, label_boundary, targets
+from segablate.losses.term import Parts, loss
+from segablate.ranges import Choice, Range
+
+
+@loss(
+    paper="Wang et al., Active Boundary Loss for Semantic Segmentation, AAAI 2022, arXiv:2102.02696",
+    objective="ce + lovasz + abl",
+    exceptions={
+        "void": "void counts as label boundary and predictions under it as predictions, as in the authors' code"
+    },
+)
+def abl(
+    logits: Logits,
+    labels: Labels,
+    *,
+    budget: Annotated[
+        float, Range(0, 1, open_low=True, grid=(0.005, 0.01, 0.02, 0.05), help="most seeds, as a share of the pixels")
+    ] = 0.01,
+    clip: Annotated[
+        float, Range(0, 1e5, open_low=True, grid=(5, 10, 20, 40), help="distance of full weight, in pixels")
+    ] = 20,
+    smoothing: Annotated[
+        float, Range(0, 1, open_high=True, grid=(0, 0.1, 0.2, 0.3), help="taken from the direction aimed at")
+    ] = 0.2,
+    detach: Annotated[bool, Range(help="no gradient at the neighbours of a boundary pixel")] = True,
+    scope: Annotated[
+        str, Choice("image", "batch", help="whose seeds count against the budget of one image's pixels")
+    ] = "image",
+    distance: Annotated[
+        str, Choice("floor", "exact", help="distances as the whole number below d - 1, or as they are")
+    ] = "floor",
+    no_boundary: Annotated[
+        str, Choice("skip", "corner", help="an image without label boundary: left out, or drawn to its corner")
+    ] = "skip",
+) -> Parts:
+    """Cross entropy over eight directions that draws predicted boundaries towards those of the labels.
+
+    Formula:
+        L = -(1/|B|) Σ_{i∈B} min(D_i, θ)/θ Σ_k τ_ik ln softmax_k(KL(p_{i+k} ‖ p_i))
+
+        p is the softmax over the classes. Seeds are the pixels with KL(p_i ‖ p_below) + KL(p_i ‖ p_right) > ε, with
+        the first ε of 1e-5, 1.2e-5, 1.44e-5, ... that leaves at most budget times the pixels of an image; B are the
+        seeds and their eight neighbours. A pixel is label boundary if its label differs from the one below or to the
+        right or if it is void; D is the Euclidean distance d to the nearest one, with distance=floor max(0, ⌊d - 1⌋),
+        in pixels. θ is clip and k runs over the eight neighbours. τ is 1 - s for the one with the least D (the first of
+        several, in the authors' order) and s/8 for the others, s being smoothing. In nats. A pixel that is nearer than
+        all its neighbours is not in B. No gradient flows through the choice of B, nor with detach into p_{i+k}.
+
+    Parts:
+        Undefined without a predicted boundary, without a label and, with no_boundary=skip, without a label boundary.
+        The facts are the numbers of seeds, of boundary_pixels |B| and of skipped images, and the share unweighted of
+        the boundary pixels with D = 0, which only dilute: values are comparable where these are. The sums entropy and
+        pixels add up to the value over images.
+
+    Differs from the authors' code:
+        There, the seeds of a whole batch count against the budget of one image (scope=batch), and in an image without
+        label boundary distances are to the pixel above the top left corner (no_boundary=corner), a by-product of its
+        distance transform. Without a predicted boundary theirs gives None; this is 0. Equal otherwise, also where the
+        paper differs: it has d itself (distance=exact), KL(p_i ‖ p_{i+k}), the larger of the two divergences instead of
+        their sum, τ = s/7, and leaves pixels with D = 0 out.
+    """
+    seeds = select_seeds(divergences(logits.detach()), budget, scope == "batch")
+    marked = label_boundary(labels)
+    to_corner = no_boundary == "corner"
+    usable = marked.flatten(1).any(1) | to_corner
+    away = distances(marked, distance == "floor", to_corner)
+    boundary = dilated(seeds) & usable.view(-1, 1, 1)
+    pixels = Pixels(*boundary.nonzero(as_tuple=True))
+    target, counted = targets(away, pixels)
+    weight = away[pixels].to(logits.dtype).clamp(max=clip) / clip
+    count = counted.sum()
+    wanted = torch.is_grad_enabled() and logits.requires_grad
+    total = Directions.apply(logits, pixels, target, weight * counted, smoothing, detach, wanted)
+    labelled = (labels != IGNORE).flatten(1).any(1)
+    divisor = count.clamp(min=1)
+    return Parts(
+        (total / divisor).to(logits.dtype),
+        (counted & labelled[pixels.image]).any(),
+        sums={"entropy": total.detach(), "pixels": count},
+        facts={
+            "seeds": seeds.sum(),
+            "boundary_pixels": count,
+            "unweighted": (counted & (weight == 0)).sum() / count,
+            "skipped": (~usable).sum(),
+        },
+    )

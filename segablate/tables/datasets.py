@@ -1,0 +1,140 @@
+"""Datasets as tables: the layouts there are, their classes, and what a check has found."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from segablate.datasets.checking import Finding, known_codes
+from segablate.datasets.layout import Layout
+from segablate.datasets.survey import Survey
+from segablate.labels import LabelSet
+from segablate.tables import Column, Report, Table
+
+_MOST_SIZES = 8
+
+
+def layouts_report(layouts: Mapping[str, Layout]) -> Report:
+    """The page of ``segablate datasets list``."""
+    columns = (
+        Column("layout", "layout", "text"),
+        Column("classes", "classes", "text"),
+        Column("split", "default split", "text"),
+        Column("expects", "what it expects", "prose"),
+    )
+    rows = tuple(
+        {
+            "layout": name,
+            "classes": " or ".join(dict.fromkeys(str(len(labels)) for labels in layout.label_sets)) or "yours",
+            "split": layout.default_split,
+            "expects": layout.expects,
+        }
+        for name, layout in layouts.items()
+    )
+    notes = (
+        "Written as LAYOUT:DIRECTORY, as in cityscapes:/data/cityscapes; segablate datasets show LAYOUT has more.",
+        "segablate datasets init DIRECTORY describes your own images and masks.",
+    )
+    return Report("Dataset layouts", (), (Table("layouts", "Layouts", columns, rows),), notes)
+
+
+def classes_report(name: str, layout: Layout) -> Report:
+    """The classes of a layout, for ``segablate datasets show``."""
+    by_classes = {labels.names: labels for labels in reversed(layout.label_sets)}
+    tables = tuple(_classes_table(labels) for labels in reversed(by_classes.values()))
+    return Report(f"Classes of {name}", (), tables)
+
+
+def _classes_table(labels: LabelSet) -> Table:
+    columns = (
+        Column("index", "index", "count"),
+        *((Column("colour", "", "swatch"),) if labels.colours else ()),
+        Column("class", "class", "text"),
+        Column("codes", "codes in the files", "text"),
+    )
+    rows = tuple(
+        {
+            "index": index,
+            "class": name,
+            "codes": ", ".join(map(labels.show_code, labels.codes[index])),
+            **({"colour": labels.colours[index]} if labels.colours else {}),
+        }
+        for index, name in enumerate(labels.names)
+    )
+    void = "all others" if labels.void is None else ", ".join(map(labels.show_code, labels.void)) or "none"
+    return Table(f"classes_{len(labels)}", f"{len(labels)} classes", columns, rows, (f"Void: {void}.",))
+
+
+def check_report(found: Survey, findings: Iterable[Finding]) -> Report:
+    """The page of ``segablate datasets check``."""
+    data = found.dataset
+    columns = (Column("level", "", "text"), Column("finding", "finding", "prose"))
+    rows = tuple({"level": finding.level, "finding": finding.message} for finding in findings)
+    facts = (
+        ("dataset", f"{data.spec}, split {data.split}"),
+        ("images", f"{len(data)}" if found.with_images else f"none; {len(data)} label maps"),
+        ("label set", f"{data.labels.name}, {len(data.labels)} classes"),
+        ("sizes", _sizes(found)),
+    )
+    tables = (_codes_table(found), *([Table("findings", "Findings", columns, rows)] if rows else []))
+    notes = (*_absent(found), *data.notes, *(() if rows else ("Nothing is wrong, and nothing looks suspicious.",)))
+    return Report(f"Check of {data.spec}", facts, tables, notes)
+
+
+def _sizes(found: Survey) -> str:
+    counts = Counter(seen.label_size for seen in found.seen).most_common()
+    shown = ", ".join(f"{width}x{height} ({count})" for (height, width), count in counts[:_MOST_SIZES])
+    return shown + (f" and {len(counts) - _MOST_SIZES} more" if len(counts) > _MOST_SIZES else "")
+
+
+def _codes_table(found: Survey) -> Table:
+    """One row for each code that occurs: classes in order, then void, then what is not in the label set."""
+    labels, images = found.labels, found.images()
+    pixels = found.pixels()
+    total = sum(pixels.values())
+    columns = (
+        Column("code", "code", "text"),
+        *((Column("colour", "", "swatch"),) if labels.colours else ()),
+        Column("class", "class", "text"),
+        Column("pixels", "pixels", "count"),
+        Column("share", "share", "share", bar=True),
+        Column("images", "in images", "count"),
+    )
+    rows = tuple(
+        {
+            "code": labels.show_code(code),
+            "class": _meaning(labels, code),
+            "pixels": pixels[code],
+            "share": pixels[code] / total,
+            "images": images[code],
+            **_colour(labels, code),
+        }
+        for code in sorted(pixels, key=lambda code: _order(labels, code))
+    )
+    void = sum(count for code, count in pixels.items() if labels.class_of(code) is None)
+    notes = (f"{void / total:.1%} of the pixels are void or unknown.",) if total else ()
+    return Table("codes", "Codes in use", columns, rows, notes)
+
+
+def _order(labels: LabelSet, code: int) -> tuple[int, int]:
+    index = labels.class_of(code)
+    return (index, code) if index is not None else (len(labels) + (code not in known_codes(labels)), code)
+
+
+def _meaning(labels: LabelSet, code: int) -> str:
+    index = labels.class_of(code)
+    if index is not None:
+        return labels.names[index]
+    return "void" if labels.void is None or code in labels.void else "not in the label set"
+
+
+def _colour(labels: LabelSet, code: int) -> dict[str, object]:
+    index = labels.class_of(code)
+    return {"colour": labels.colours[index]} if labels.colours and index is not None else {}
+
+
+def _absent(found: Survey) -> tuple[str, ...]:
+    present = {found.labels.class_of(code) for code in found.pixels()}
+    absent = [name for index, name in enumerate(found.labels.names) if index not in present]
+    if not absent:
+        return ()
+    shown = ", ".join(absent[:10]) + (f" and {len(absent) - 10} more" if len(absent) > 10 else "")
+    return (f"{len(absent)} of {len(found.labels)} classes are never labelled here: {shown}.",)

@@ -1,0 +1,121 @@
+"""Label maps of every file format give the values that were stored."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import CLASSES, scene
+from PIL import Image
+from scipy.io import savemat
+
+from segablate.datasets import open_dataset
+from segablate.files import Unreadable, read_label_map
+
+LABELS = np.random.default_rng(0).integers(0, 20, (37, 23), dtype=np.uint8)
+
+
+def indexed(values: np.ndarray) -> Image.Image:
+    """A palette image whose palette is not grey."""
+    picture = Image.new("P", values.shape[::-1])
+    picture.putdata(values.reshape(-1).tolist())
+    picture.putpalette([value for code in range(256) for value in (code, 255 - code, code // 2)])
+    return picture
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "gif"])
+def test_palettes_give_their_indices(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    indexed(LABELS).save(path)
+    assert np.array_equal(read_label_map(path), LABELS)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif"])
+def test_one_bit_is_0_and_1(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(LABELS > 9).save(path)
+    found = read_label_map(path)
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, LABELS > 9)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "pgm"])
+def test_grey_keeps_its_values(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    cv2.imwrite(str(path), LABELS)
+    assert np.array_equal(read_label_map(path), LABELS)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "ppm"])
+def test_colours_come_as_red_green_blue(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    colours = np.stack([LABELS, LABELS + 50, LABELS * 3], axis=-1)
+    cv2.imwrite(str(path), colours[..., ::-1])
+    assert np.array_equal(read_label_map(path), colours)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_bits_are_kept(tmp_path: Path, suffix: str, channels: int) -> None:
+    path = tmp_path / f"a.{suffix}"
+    wide = np.stack([LABELS.astype(np.uint16) * 1000 + channel for channel in range(channels)], axis=-1)
+    cv2.imwrite(str(path), wide[..., ::-1])
+    assert np.array_equal(read_label_map(path), wide[..., 0] if channels == 1 else wide)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, float])
+def test_mat(tmp_path: Path, dtype: type) -> None:
+    savemat(
+        tmp_path / "a.mat", {"labels": LABELS.astype(dtype), "names": ["sky", "road"], "count": 3, "row": LABELS[:1]}
+    )
+    found = read_label_map(tmp_path / "a.mat")
+    assert found.dtype.kind in "iu"
+    assert np.array_equal(found, LABELS)
+
+
+def test_mat_with_a_structure(tmp_path: Path) -> None:
+    savemat(tmp_path / "a.mat", {"GTcls": {"Segmentation": LABELS, "CategoriesPresent": [[1, 2]]}})
+    assert np.array_equal(read_label_map(tmp_path / "a.mat"), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"a": LABELS, "b": LABELS}, r"must hold one H x W matrix of whole numbers, but holds 2 \(a, b\)"),
+        ({"scores": LABELS + 0.5}, "but holds none"),
+        ({"names": ["sky"]}, "but holds none"),
+    ],
+)
+def test_mat_that_is_no_label_map(tmp_path: Path, content: dict, message: str) -> None:
+    savemat(tmp_path / "a.mat", content)
+    with pytest.raises(Unreadable, match=message):
+        read_label_map(tmp_path / "a.mat")
+
+
+def test_mat_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.mat").write_bytes(b"not a matrix" * 30)
+    with pytest.raises(Unreadable, match=r"a\.mat: "):
+        read_label_map(tmp_path / "a.mat")
+    (tmp_path / "b.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(400))
+    with pytest.raises(Unreadable, match=r"is of MATLAB 7\.3, which is another format; save it with -v7"):
+        read_label_map(tmp_path / "b.mat")
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".mat", ".bmp", ".tif"])
+def test_a_folder_of_any_format(toy: Path, suffix: str) -> None:
+    described = (toy / "dataset.yaml").read_text()
+    (toy / "dataset.yaml").write_text(f"{described}label_suffix: {suffix}\n")
+    for index in range(6):
+        _, labels = scene(index)
+        path = toy / f"labels/val/s{index}{suffix}"
+        if suffix == ".npy":
+            np.save(path, labels)
+        elif suffix == ".mat":
+            savemat(path, {"labels": labels})
+        else:
+            cv2.imwrite(str(path), labels)
+    data = open_dataset(f"folder:{toy}")
+    assert len(data) == 6
+    assert data.labels.names == CLASSES
+    assert np.array_equal(data.read(3).labels, scene(3)[1])
+    assert len({data.read(index).label_hash for index in range(6)}) == 6

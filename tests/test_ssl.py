@@ -1,0 +1,172 @@
+"""SSL against the formula written out pixel by pixel, and what happens where there is no structure."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from scenes_of_losses import blobs, golden, gradient_of
+
+from segablate.losses.gaussian import blurred, taps
+from segablate.losses.ssl import ssl
+
+
+def as_written(
+    logits,
+    labels,
+    window=3,
+    sigma=1.5,
+    c4=0.01,
+    beta=0.1,
+    probability="sigmoid",
+    border="renormalise",
+    scope="image",
+    detach=False,
+):
+    """Every window of every class cut out by itself; differentiated by torch."""
+    valid = labels != 255
+    p = logits.sigmoid() if probability == "sigmoid" else logits.softmax(1)
+    y = F.one_hot(labels.where(valid, 0), logits.shape[1]).movedim(3, 1).double() * valid.unsqueeze(1)
+    offsets = torch.arange(window) - window // 2
+    weight = torch.exp(-(offsets.view(-1, 1) ** 2 + offsets**2).double() / (2 * sigma**2))
+    weight = (weight / weight.sum()).flatten()
+    inside = _windows(valid.unsqueeze(1).double(), window)
+    weights = weight.view(1, 1, -1, 1, 1) * inside if border == "renormalise" else weight.view(1, 1, -1, 1, 1)
+    if border == "renormalise":
+        weights = weights / weights.sum(2, keepdim=True).clamp(min=1e-300)
+
+    def normalised(maps):
+        cut = _windows(maps * valid.unsqueeze(1), window)
+        mean = (weights * cut).sum(2)
+        variance = (weights * (cut - mean.unsqueeze(2)) ** 2).sum(2)
+        if border == "zero":  # the weights of zeros outside count: they already do, the cut holds them
+            assert torch.allclose(weights.sum(), weights.new_ones(()))
+        deviation = variance.where(variance > 1e-20, 1).sqrt().where(variance > 1e-20, 0)
+        return (maps - mean + c4) / (deviation + c4)
+
+    error = (normalised(y) - normalised(p)).abs() * valid.unsqueeze(1)
+    axes = {"image": (1, 2, 3), "batch": (0, 1, 2, 3), "plane": (2, 3)}[scope]
+    kept = (error.detach() > beta * error.detach().amax(axes, keepdim=True)) & valid.unsqueeze(1)
+    entropy = -(y * p.log() + (1 - y) * (1 - p).log())
+    error = error.detach() if detach else error
+    return (error * entropy)[kept].sum() / max(int(kept.sum()), 1)
+
+
+def _windows(maps, window):
+    """N C w² H W; 0 beyond the frame."""
+    images, channels, height, width = maps.shape
+    return F.unfold(maps, window, padding=window // 2).view(images, channels, window**2, height, width)
+
+
+SETTINGS = [
+    {},
+    {"window": 7, "sigma": 2.5},
+    {"window": 21},
+    {"c4": 0.2},
+    {"beta": 0.0},
+    {"beta": 0.6},
+    {"probability": "softmax"},
+    {"probability": "softmax", "detach": True},
+    {"border": "zero"},
+    {"border": "zero", "window": 5, "probability": "softmax"},
+    {"scope": "batch", "beta": 0.4},
+    {"scope": "plane", "beta": 0.4},
+    {"detach": True},
+]
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+@pytest.mark.parametrize("void", [0, 0.15])
+def test_equals_the_formula(setting, void):
+    logits, labels = blobs(2, 4, 11, 14, void=void)
+    plain = gradient_of(as_written, logits, labels, **setting)
+    torch.testing.assert_close(gradient_of(ssl, logits, labels, **setting), plain, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", ["ssl_small_k11", "ssl_first_ignored"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_reference_case(name, dtype):
+    case = golden(name)
+    value, gradient = gradient_of(ssl, case.logits.to(dtype), case.labels, **case.meta["knobs"])
+    assert value == pytest.approx(case.meta["value"], rel=1e-6)
+    torch.testing.assert_close(gradient.double(), case.gradient, rtol=0, atol=1e-6 * case.gradient.abs().max().item())
+
+
+def test_saturated_reference_case():
+    case = golden("ssl_saturated")
+    value, gradient = gradient_of(ssl, case.logits, case.labels, scope="batch")
+    assert value == pytest.approx(case.meta["value"], rel=1e-3)
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("probability", ["sigmoid", "softmax"])
+def test_flat_predictions_over_flat_labels_say_nothing(probability):
+    labels = torch.zeros(1, 9, 9, dtype=torch.long)
+    logits = torch.tensor([-1.3, 0.7, 0.1]).view(1, 3, 1, 1).expand(1, 3, 9, 9)
+    parts = ssl.parts(logits.clone().requires_grad_(), labels, probability=probability, beta=0)
+    assert (parts.value, parts.facts["selected"], parts.defined) == (0, 0, True)
+
+
+def test_saturated_softmax_keeps_its_gradient():
+    """Where the wrong class has all but 1e-30 of the probability, its logit is still pushed down."""
+    labels = (torch.arange(81).view(1, 9, 9) // 3) % 2
+    logits = torch.zeros(1, 3, 9, 9, dtype=torch.float64)
+    logits[:, 2] = -5.0
+    logits[:, 0] = 70 * (labels - 0.5)
+    leaf = logits.requires_grad_()
+    value = ssl(leaf, labels, probability="softmax", detach=True)
+    value.backward()
+    assert value > 5
+    assert leaf.grad is not None
+    wrong = labels[0] == 1
+    assert (leaf.grad[0, 0][wrong] > 1e-4).all()
+    assert (leaf.grad[0, 1][wrong] < -1e-4).all()
+    torch.testing.assert_close(leaf.grad.sum(1), torch.zeros(1, 9, 9, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+def test_gradient_equals_finite_differences():
+    logits, labels = blobs(1, 3, 5, 6, void=0.1)
+    for probability in ("sigmoid", "softmax"):
+        _, gradient = gradient_of(ssl, logits, labels, probability=probability)
+        step = 1e-6 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        up, down = (ssl(logits + sign * step, labels, probability=probability).item() for sign in (1, -1))
+        assert (up - down) / 2 == pytest.approx((gradient * step).sum().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("setting", [{}, {"probability": "softmax"}, {"border": "zero"}], ids=str)
+def test_classes_in_parts_give_the_same(setting, monkeypatch):
+    logits, labels = blobs(2, 5, 9, 11, void=0.1)
+    whole = gradient_of(ssl, logits, labels, **setting)
+    monkeypatch.setattr("segablate.losses.similarity._VALUES", 2 * labels.numel())
+    torch.testing.assert_close(gradient_of(ssl, logits, labels, **setting), whole, rtol=1e-12, atol=1e-15)
+
+
+def test_float32_decides_as_float64():
+    logits, labels = blobs(2, 5, 20, 24)
+    logits = logits.float()
+    counts = [ssl.parts(each, labels).sums["selected"] for each in (logits, logits.double())]
+    assert torch.equal(*counts)
+
+
+def test_parts_add_up():
+    logits, labels = blobs(2, 4, 12, 14, void=0.1)
+    whole = ssl.parts(logits, labels)
+    assert whole.per_class is not None
+    assert whole.per_class.sum() == pytest.approx(whole.value.item(), rel=1e-12)
+    each = [ssl.parts(logits[i : i + 1], labels[i : i + 1]) for i in range(2)]
+    weighted, selected = (sum(part.sums[name].sum() for part in each) for name in ("weighted", "selected"))
+    assert weighted / selected == pytest.approx(whole.value.item(), rel=1e-12)
+
+
+def test_all_void_is_undefined():
+    parts = ssl.parts(torch.randn(1, 3, 5, 5, requires_grad=True), torch.full((1, 5, 5), 255))
+    assert (parts.defined, parts.value.item()) == (False, 0)
+    parts.value.backward()
+
+
+def test_blurring_is_its_own_adjoint_and_keeps_mass():
+    weights = taps(5, 1.2)
+    assert weights[0] + 2 * sum(weights[1:]) == pytest.approx(1)
+    assert weights[1] / weights[0] == pytest.approx(math.exp(-1 / (2 * 1.2**2)))
+    a, b = torch.randn(2, 1, 6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close((blurred(a, weights) * b).sum(), (a * blurred(b, weights)).sum())
