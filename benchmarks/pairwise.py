@@ -22,20 +22,22 @@ from segablate.profiling import measure_costs
 
 
 class Case(NamedTuple):
-    """A loss on a scene N C H W; ``settings`` go to both, ``ours`` to this program alone; ``features`` counts them."""
+    """A loss on a scene N C H W; ``settings`` go to both, the others to one; ``features`` counts their channels."""
 
     name: str
     shape: tuple[int, int, int, int]
     settings: dict[str, Any] = {}  # noqa: RUF012
     ours: dict[str, Any] = {}  # noqa: RUF012
+    theirs: dict[str, Any] = {}  # noqa: RUF012
     features: int = 0
 
 
 CASES = (
     Case("asl", (1, 19, 512, 1024)),
     Case("ar", (1, 11, 360, 480), {"scales": (8,)}),
+    Case("ar", (1, 11, 360, 480), {"scales": (8,)}, theirs={"affinities": published_pairwise.product_of_roots}),
+    Case("ar", (1, 11, 360, 480), {"scales": (4,)}, theirs={"affinities": published_pairwise.product_of_roots}),
     Case("ar", (1, 11, 360, 480), {"scales": (8,), "penalty": "l1"}),
-    Case("ar", (1, 11, 360, 480), {"scales": (4,)}),
     Case("dense_crf", (1, 21, 64, 64), ours={"scale": 1}),
     Case("dense_crf", (1, 21, 128, 128), ours={"scale": 1}),
     Case("dfr", (1, 11, 96, 128), {"radius": 3}, features=16),
@@ -62,7 +64,7 @@ def compare(case: Case, device: str, repeats: int) -> list[list[str]]:
     logits, labels = make_scene(case.shape, device)
     options = case.settings | make_inputs(case, device)
     ours = partial(get_loss(case.name), **options, **case.ours)
-    theirs = partial(getattr(published_pairwise, case.name), **options)
+    theirs = partial(getattr(published_pairwise, case.name), **options, **case.theirs)
     torch.testing.assert_close(ours(logits, labels), theirs(logits, labels), rtol=1e-3, atol=1e-6)
     calls = [f(loss, logits, labels) for f in (forward, forward_backward) for loss in (ours, theirs)]
     costs = measure_costs(calls, repeats, logits.device)
@@ -84,7 +86,8 @@ def main() -> None:
     for case in CASES:
         if arguments.names and case.name not in arguments.names:
             continue
-        settings = ", ".join(f"{name}={value}" for name, value in case.settings.items())
+        shown = case.settings | {name: function.__name__ for name, function in case.theirs.items()}
+        settings = ", ".join(f"{name}={value}" for name, value in shown.items())
         rows = compare(case, arguments.device, arguments.repeats)
         for title, row in zip(("forward", "forward + backward"), rows, strict=True):
             table.add_row(f"{case.name} {settings}", "×".join(map(str, case.shape)), title, *row)

@@ -1,8 +1,10 @@
-"""Auto Seg-Loss, AR, dense CRF and DFR as described: every class everywhere, every pair in a matrix, every window.
+"""Auto Seg-Loss, AR, dense CRF and DFR as described: curves everywhere, pairs in matrices, windows cut out.
 
 What ``benchmarks/pairwise.py`` compares with, in the form of ``published.py``. Plain tensor operations and automatic
 differentiation, no care for memory.
 """
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -43,8 +45,16 @@ def asl(logits: Tensor, labels: Tensor) -> Tensor:
     return 1 - (intersection / union).mean()
 
 
-def ar(logits: Tensor, labels: Tensor, *, scales: tuple[int, ...] = (4, 8), penalty: str = "l2") -> Tensor:
-    """Two affinity matrices of all cells for each image."""
+def ar(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    scales: tuple[int, ...] = (4, 8),
+    penalty: str = "l2",
+    affinities: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Two affinity matrices of all cells for each image, Σ_c √(P_ic P_jc)."""
+    affinities = affinities or sum_of_roots
     valid = (labels != IGNORE).unsqueeze(1).to(logits.dtype)
     p, y, each = logits.softmax(1) * valid, one_hot(logits, labels), []
     for scale in scales:
@@ -54,12 +64,21 @@ def ar(logits: Tensor, labels: Tensor, *, scales: tuple[int, ...] = (4, 8), pena
         total, pairs = logits.new_zeros(()), 0
         for count, a, b in zip(pixels[:, 0], predicted, labelled, strict=True):
             kept = count > 0
-            a, b = (a[:, kept] / count[kept]).sqrt(), (b[:, kept] / count[kept]).sqrt()
-            difference = a.T @ a - b.T @ b
+            difference = affinities(a[:, kept] / count[kept]) - affinities(b[:, kept] / count[kept])
             total = total + (difference.square() if penalty == "l2" else difference.abs()).sum()
             pairs += len(difference) ** 2
         each.append(total / pairs)
     return torch.stack(each).mean()
+
+
+def sum_of_roots(shares: Tensor) -> Tensor:
+    """The affinity matrix of shares C M as its definition has it, class by class."""
+    return torch.stack([torch.outer(share, share) for share in shares]).sqrt().sum(0)
+
+
+def product_of_roots(shares: Tensor) -> Tensor:
+    """The same, roots first: one matrix product."""
+    return shares.sqrt().T @ shares.sqrt()
 
 
 def dense_crf(logits: Tensor, labels: Tensor, *, image: Tensor, sigma_rgb: float = 15, sigma_xy: float = 100) -> Tensor:
