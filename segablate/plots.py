@@ -48,18 +48,18 @@ def draw_ablation(report: Report, path: Path) -> None:
     """Value, rank correlation and cost of every setting, side by side, the baseline marked. Raises as above."""
     tables = {table.name: table for table in report.tables}
     settings = [str(row["setting"]) for row in tables["values"].rows]
-    ranked = "gain" in tables["values"].rows[0]
+    merit = next((table for table in report.tables if "merit" in table.rows[0]), None)
     panels = [
-        ("values", "gain", "gain G") if ranked else ("values", "term", "term"),
+        (merit.name, "merit", merit.name) if merit else ("values", "term", "term"),
         ("agreement", "iou", "ρ with mIoU"),
     ]
     panels += [("cost", "both_time", "time, × cross entropy")] if "cost" in tables else []
     figure, axes = _figure(path, (3.2 * len(panels) + 1.5, 1.2 + 0.3 * len(settings)), len(panels))
     rows = np.arange(len(settings))[::-1]
     for axis, (name, key, title) in zip(axes, panels, strict=True):
-        found = tables[name].rows
+        found = tables[name].rows[: len(settings)]
         values = np.array([np.nan if row.get(key) is None else row[key] for row in found], float)
-        ends = {"iou": "iou_interval", "term": "interval"}.get(key)
+        ends = {"iou": "iou_interval", "term": "interval", "merit": "interval"}.get(key)
         if ends:
             low, high = np.array([row[ends] for row in found], float).T
             axis.hlines(rows, low, high, color=_BLUE, linewidth=2)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
 from segablate.cli.measuring import default_dataset
@@ -33,7 +34,7 @@ class AblateGroup(TyperGroup):
     def get_command(self, ctx: typer.Context, cmd_name: str) -> TyperCommand | None:  # type: ignore[override]
         """A stand-in with the summary, for listing."""
         summary = loss_summaries().get(cmd_name)
-        return None if summary is None else TyperCommand(cmd_name, help=summary, short_help=summary)
+        return None if summary is None else TyperCommand(cmd_name, help=escape(summary), short_help=escape(summary))
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
         """The command that runs the loss, with an option for each knob; ObjectiveError for an unknown loss."""
@@ -211,13 +212,14 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
 def _knob_option(knob: "Knob") -> Any:
     """An option that takes one value or several with commas."""
     grid = ",".join(knob.format(value) for value in knob.grid)
-    meaning = (
-        (knob.help or knob.expected()) + f". Default {knob.format(knob.default)}" + (f"; grid {grid}" if grid else "")
+    meaning = f"{knob.help + ': ' if knob.help else ''}{knob.expected()}. Default {knob.format(knob.default)}"
+    meaning += f"; grid {grid}" if grid else ""
+    option = typer.Option(
+        knob.option, help=escape(meaning), metavar="LIST", rich_help_panel="Knobs", show_default=False
     )
-    option = typer.Option(knob.option, help=meaning, metavar="LIST", rich_help_panel="Knobs", show_default=False)
     return Annotated[str | None, option]
 
 
 def _help(term: "Term") -> str:
     knobs = "Knobs given: those settings against the published default, several lists as a grid. None: every knob."
-    return f"{term.summary}\n\nPublished objective: {term.objective}. {knobs}"
+    return escape(f"{term.summary}\n\nPublished objective: {term.objective}. {knobs}")
