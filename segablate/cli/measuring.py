@@ -26,15 +26,25 @@ def measured(
 ) -> "Evaluation":
     """Open a checkpoint and evaluate it on a dataset, with a progress bar; write its predictions where asked to."""
     from segablate.checkpoints import open_checkpoint
+    from segablate.files import atomic_folder
+
+    segmenter, measures = prepared(open_checkpoint(checkpoint, loading.loading(running)), data, measuring)
+    if predictions is None:
+        return run(segmenter, data, measures, running, "evaluating")
+    if segmenter.on_host:
+        raise UsageError(f"--write-predictions: {checkpoint} is a folder of predictions already")
+    with atomic_folder(predictions) as folder:
+        return run(segmenter, data, replace(measures, predictions=folder), running, "evaluating")
+
+
+def run(
+    segmenter: "Segmenter", data: "Dataset", measures: "Measures", running: RunningOptions, what: str
+) -> "Evaluation":
+    """The evaluation loop under the options of the command line, with a progress bar."""
     from segablate.evaluation import evaluate
     from segablate.render import progress
 
-    segmenter, measures = prepared(open_checkpoint(checkpoint, loading.loading(running)), data, measuring)
-    if predictions is not None:
-        if segmenter.on_host:
-            raise UsageError(f"--write-predictions: {checkpoint} is a folder of predictions already")
-        measures = replace(measures, predictions=predictions)
-    with progress(len(data), "evaluating") as advance:
+    with progress(len(data), what) as advance:
         return evaluate(
             segmenter,
             data,
