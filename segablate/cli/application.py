@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from segablate import __version__
-from segablate.cli import ablate, checkpoints, compare, datasets, evaluate, runs, train_edges
+from segablate.cli import ablate, checkpoints, compare, datasets, evaluate, losses, runs, train_edges
 from segablate.cli.options import expanded
 
 app = typer.Typer(
@@ -42,3 +42,4 @@ app.command("runs")(expanded(runs.runs))
 app.command("train-edges")(expanded(train_edges.train_edges))
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(checkpoints.app, name="checkpoints")
+app.add_typer(losses.app, name="losses")

@@ -82,6 +82,7 @@ def values_table(ablation: Ablation, plan: Plan) -> Table:
     against = resample([means(values - values[:, :1])], plan)[0]["mean"]
     change = estimate(against)
     p, _ = p_value(against, change)
+    summed = len(ablation.objective.terms) > 1
     pixel, objective = float(np.mean(probed["pixel"])), mean_over_images(probed["objective"])
     rows = [
         {
@@ -91,8 +92,7 @@ def values_table(ablation: Ablation, plan: Plan) -> Table:
             "change": float(change.value[s]) if s else None,
             "change_interval": _interval(change, s) if s else None,
             "p": float(p[s]) if s else None,
-            "pixel": pixel,
-            "objective": float(objective[s]),
+            **({"pixel": pixel, "objective": float(objective[s])} if summed else {}),
             "images": int(np.isfinite(values[:, s]).sum()),
             "undefined": int(np.isnan(values[:, s]).sum()),
         }
@@ -105,15 +105,14 @@ def values_table(ablation: Ablation, plan: Plan) -> Table:
         Column("change", "− baseline", "signed_number"),
         Column("change_interval", "95 % interval", "signed_number_interval"),
         Column("p", "p", "p", wide=True),
-        Column("pixel", "pixel term", "number"),
-        Column("objective", "objective", "number"),
+        *((Column("pixel", "pixel term", "number"), Column("objective", "objective", "number")) if summed else ()),
         Column("images", "images", "count", wide=True),
         Column("undefined", "undefined", "count", wide=True),
     )
     undefined = int(np.isnan(values).sum(axis=0).max())
     note = (
         f"Means over the images where the term is defined (undefined in {undefined or 'none'}); differences are "
-        f"paired. Intervals: {thousands(REPLICATES)} draws of the images. The objective is {ablation.objective}; the "
+        f"paired. Intervals: {thousands(REPLICATES)} draws of the images. The objective is {ablation.objective}; a "
         f"pixel term is what it has beside {ablation.term.name}, with its weight."
     )
     return Table("values", "Value", columns, tuple(rows), (note,), baseline=0)
