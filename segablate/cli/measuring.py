@@ -36,7 +36,7 @@ def measured(
             raise UsageError(f"--write-predictions: {checkpoint} is a folder of predictions already")
         measures = replace(measures, predictions=predictions)
     with progress(len(data), "evaluating") as advance:
-        return evaluate(
+        run = evaluate(
             segmenter,
             data,
             measures,
@@ -45,6 +45,7 @@ def measured(
             on_error=running.on_error,
             progress=advance,
         )
+    return replace(run, notes=(*run.notes, *left_out(measuring, measures)))
 
 
 def chosen_measures(measuring: MeasureOptions, segmenter: "Segmenter") -> "Measures":
@@ -67,6 +68,15 @@ def chosen_measures(measuring: MeasureOptions, segmenter: "Segmenter") -> "Measu
     if asked == "all":
         terms = {name: term for name, term in terms.items() if not term.needs({})}
     return Measures(terms, measuring.tolerances)
+
+
+def left_out(measuring: MeasureOptions, measures: "Measures") -> tuple[str, ...]:
+    """A note on the losses that ``all`` leaves out, as they need more than logits and labels."""
+    from segablate.losses import get_loss, loss_names
+
+    missing = sorted(set(loss_names()) - set(measures.losses)) if measuring.losses == "all" else []
+    needs = (f"{name} ({', '.join(sorted(get_loss(name).needs({})))})" for name in missing)
+    return (f"--losses all leaves out what needs more than logits: {', '.join(needs)}",) if missing else ()
 
 
 def with_inputs(

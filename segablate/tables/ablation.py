@@ -99,21 +99,26 @@ def values_table(ablation: Ablation, plan: Plan) -> Table:
         for s, setting in enumerate(ablation.settings)
     ]
     columns = (
-        Column("setting", "setting", "text"),
+        Column("setting", "setting", "prose"),
         Column("term", "term", "number"),
         Column("interval", "95 % interval", "number_interval"),
         Column("change", "− baseline", "signed_number"),
         Column("change_interval", "95 % interval", "signed_number_interval"),
         Column("p", "p", "p", wide=True),
-        *((Column("pixel", "pixel term", "number"), Column("objective", "objective", "number")) if summed else ()),
+        *(
+            (Column("pixel", "pixel term", "number", wide=True), Column("objective", "objective", "number"))
+            if summed
+            else ()
+        ),
         Column("images", "images", "count", wide=True),
         Column("undefined", "undefined", "count", wide=True),
     )
     undefined = int(np.isnan(values).sum(axis=0).max())
+    beside = f"; without {ablation.term.name} it is {pixel:.4g}, the pixel term" if summed else ""
     note = (
         f"Means over the images where the term is defined (undefined in {undefined or 'none'}); differences are "
-        f"paired. Intervals: {thousands(REPLICATES)} draws of the images. The objective is {ablation.objective}; a "
-        f"pixel term is what it has beside {ablation.term.name}, with its weight."
+        f"paired. Intervals: {thousands(REPLICATES)} draws of the images. The objective is {ablation.objective}"
+        f"{beside}."
     )
     return Table("values", "Value", columns, tuple(rows), (note,), baseline=0)
 
@@ -136,7 +141,7 @@ def merit_table(ablation: Ablation, plan: Plan) -> Table:
         for s, setting in enumerate(ablation.settings)
     ]
     columns = (
-        Column("setting", "setting", "text"),
+        Column("setting", "setting", "prose"),
         Column("merit", name, "number"),
         Column("interval", "95 % interval", "number_interval"),
         Column("change", "− baseline", "signed_number"),
@@ -153,7 +158,7 @@ def agreement_table(ablation: Ablation, agreement: Mapping[str, Agreement], tole
     ranked = bool(ablation.term.ranks_by)
     rows: list[Row] = [{"setting": setting.text} for setting in ablation.settings]
     rows.append({"setting": "number of classes present"})
-    columns = [Column("setting", "setting", "text")]
+    columns = [Column("setting", "setting", "prose")]
     for name, found in agreement.items():
         estimates = [(found.merit, s) for s in range(len(ablation.settings))] + [(found.classes, 0)]
         for s, (row, (each, place)) in enumerate(zip(rows, estimates, strict=True)):
@@ -182,7 +187,7 @@ def per_class_table(ablation: Ablation) -> Table:
         means_of = {f"class_{c}": float(value) for c, value in enumerate(parts[s])}
         rows.append({"setting": setting.text, **means_of})
     columns = (
-        Column("setting", "setting", "text"),
+        Column("setting", "setting", "prose"),
         *(Column(f"class_{c}", name, "number", digits=3) for c, name in enumerate(names)),
     )
     return Table("per_class", "By class", columns, tuple(rows), baseline=0)
