@@ -20,6 +20,7 @@ from segablate.tables.evaluation import View, head
 from segablate.tables.gradients import cost_table, gradients_table
 
 REPLICATES = 2_000
+DENSITY = "fact_points_per_dimension"
 FEW_POINTS = 25
 
 
@@ -146,7 +147,7 @@ def merit_table(ablation: Ablation, plan: Plan) -> Table:
         Column("interval", "95 % interval", "number_interval"),
         Column("change", "− baseline", "signed_number"),
         Column("change_interval", "95 % interval", "signed_number_interval"),
-        *(Column(key, key.removeprefix("fact_").replace("_", " "), "number") for key in others),
+        *(Column(key, key.removeprefix("fact_").replace("_", " "), "number", wide=key != DENSITY) for key in others),
     )
     return Table(name, f"What may be compared: the {name}", columns, tuple(rows), baseline=0)
 
@@ -203,7 +204,7 @@ def notes(ablation: Ablation) -> tuple[str, ...]:
     ]
     found += [f"{ablation.term.name} departs from a rule by design: {why}" for why in ablation.term.exceptions.values()]
     found += _about_activation(ablation)
-    points = ablation.run.probed.get("fact_points_per_dimension")
+    points = ablation.run.probed.get(DENSITY)
     if points is not None and np.nanmin(points) < FEW_POINTS:
         few = [s.text for s, column in zip(ablation.settings, points.T, strict=True) if np.nanmin(column) < FEW_POINTS]
         found.append(
