@@ -89,9 +89,7 @@ class Sweep:
         self.term, self.settings, self.gradients = term, tuple(settings), gradients
         own = [part for part in objective.terms if part.term.name == term.name]
         if not own:
-            raise ObjectiveError(
-                f"objective '{objective}' has no {term.name} to be turned; add it, as in ce + {term.name}"
-            )
+            raise ObjectiveError(f"objective '{objective}' lacks {term.name}; add it, as in ce + {term.name}")
         if any(part.settings for part in own):
             raise ObjectiveError(f"objective '{objective}' settles knobs of {term.name}; give them as options instead")
         self.weight = sum(part.weight for part in own)

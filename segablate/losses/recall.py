@@ -11,10 +11,17 @@ from segablate.losses.sharing import shared
 from segablate.losses.term import Parts, loss
 from segablate.ranges import Choice, Range
 
+_SCALE = "the weights of all classes grow or shrink together, unless reduction=weights divides it out"
+
 
 @loss(
     paper="Tian et al., Striking the Right Balance: Recall Loss for Semantic Segmentation, ICRA 2022, arXiv:2106.14917",
-    incomparable={"reduction": "the three divisors give values of different scale"},
+    incomparable={
+        "floor": _SCALE,
+        "prior_hits": _SCALE,
+        "prior_misses": _SCALE,
+        "reduction": "the three divisors give values of different scale",
+    },
 )
 def recall(
     logits: Logits,

@@ -20,6 +20,7 @@ from segablate.tables.evaluation import View, head
 from segablate.tables.gradients import cost_table, gradients_table
 
 REPLICATES = 2_000
+DENSITY = "fact_points_per_dimension"
 FEW_POINTS = 25
 
 
@@ -82,6 +83,7 @@ def values_table(ablation: Ablation, plan: Plan) -> Table:
     against = resample([means(values - values[:, :1])], plan)[0]["mean"]
     change = estimate(against)
     p, _ = p_value(against, change)
+    summed = len(ablation.objective.terms) > 1
     pixel, objective = float(np.mean(probed["pixel"])), mean_over_images(probed["objective"])
     rows = [
         {
@@ -91,30 +93,33 @@ def values_table(ablation: Ablation, plan: Plan) -> Table:
             "change": float(change.value[s]) if s else None,
             "change_interval": _interval(change, s) if s else None,
             "p": float(p[s]) if s else None,
-            "pixel": pixel,
-            "objective": float(objective[s]),
+            **({"pixel": pixel, "objective": float(objective[s])} if summed else {}),
             "images": int(np.isfinite(values[:, s]).sum()),
             "undefined": int(np.isnan(values[:, s]).sum()),
         }
         for s, setting in enumerate(ablation.settings)
     ]
     columns = (
-        Column("setting", "setting", "text"),
+        Column("setting", "setting", "prose"),
         Column("term", "term", "number"),
         Column("interval", "95 % interval", "number_interval"),
         Column("change", "− baseline", "signed_number"),
         Column("change_interval", "95 % interval", "signed_number_interval"),
         Column("p", "p", "p", wide=True),
-        Column("pixel", "pixel term", "number"),
-        Column("objective", "objective", "number"),
+        *(
+            (Column("pixel", "pixel term", "number", wide=True), Column("objective", "objective", "number"))
+            if summed
+            else ()
+        ),
         Column("images", "images", "count", wide=True),
         Column("undefined", "undefined", "count", wide=True),
     )
     undefined = int(np.isnan(values).sum(axis=0).max())
+    beside = f"; without {ablation.term.name} it is {pixel:.4g}, the pixel term" if summed else ""
     note = (
         f"Means over the images where the term is defined (undefined in {undefined or 'none'}); differences are "
-        f"paired. Intervals: {thousands(REPLICATES)} draws of the images. The objective is {ablation.objective}; the "
-        f"pixel term is what it has beside {ablation.term.name}, with its weight."
+        f"paired. Intervals: {thousands(REPLICATES)} draws of the images. The objective is {ablation.objective}"
+        f"{beside}."
     )
     return Table("values", "Value", columns, tuple(rows), (note,), baseline=0)
 
@@ -137,12 +142,12 @@ def merit_table(ablation: Ablation, plan: Plan) -> Table:
         for s, setting in enumerate(ablation.settings)
     ]
     columns = (
-        Column("setting", "setting", "text"),
+        Column("setting", "setting", "prose"),
         Column("merit", name, "number"),
         Column("interval", "95 % interval", "number_interval"),
         Column("change", "− baseline", "signed_number"),
         Column("change_interval", "95 % interval", "signed_number_interval"),
-        *(Column(key, key.removeprefix("fact_").replace("_", " "), "number") for key in others),
+        *(Column(key, key.removeprefix("fact_").replace("_", " "), "number", wide=key != DENSITY) for key in others),
     )
     return Table(name, f"What may be compared: the {name}", columns, tuple(rows), baseline=0)
 
@@ -154,7 +159,7 @@ def agreement_table(ablation: Ablation, agreement: Mapping[str, Agreement], tole
     ranked = bool(ablation.term.ranks_by)
     rows: list[Row] = [{"setting": setting.text} for setting in ablation.settings]
     rows.append({"setting": "number of classes present"})
-    columns = [Column("setting", "setting", "text")]
+    columns = [Column("setting", "setting", "prose")]
     for name, found in agreement.items():
         estimates = [(found.merit, s) for s in range(len(ablation.settings))] + [(found.classes, 0)]
         for s, (row, (each, place)) in enumerate(zip(rows, estimates, strict=True)):
@@ -183,7 +188,7 @@ def per_class_table(ablation: Ablation) -> Table:
         means_of = {f"class_{c}": float(value) for c, value in enumerate(parts[s])}
         rows.append({"setting": setting.text, **means_of})
     columns = (
-        Column("setting", "setting", "text"),
+        Column("setting", "setting", "prose"),
         *(Column(f"class_{c}", name, "number", digits=3) for c, name in enumerate(names)),
     )
     return Table("per_class", "By class", columns, tuple(rows), baseline=0)
@@ -198,7 +203,8 @@ def notes(ablation: Ablation) -> tuple[str, ...]:
         if name in turned
     ]
     found += [f"{ablation.term.name} departs from a rule by design: {why}" for why in ablation.term.exceptions.values()]
-    points = ablation.run.probed.get("fact_points_per_dimension")
+    found += _about_activation(ablation)
+    points = ablation.run.probed.get(DENSITY)
     if points is not None and np.nanmin(points) < FEW_POINTS:
         few = [s.text for s, column in zip(ablation.settings, points.T, strict=True) if np.nanmin(column) < FEW_POINTS]
         found.append(
@@ -212,6 +218,19 @@ def notes(ablation: Ablation) -> tuple[str, ...]:
         "only training under it shows what it does to a network"
     )
     return tuple(found)
+
+
+def _about_activation(ablation: Ablation) -> list[str]:
+    """A loss that reads logits through another function than they were trained with measures that, too."""
+    knob, trained = ablation.term.knobs.get("probability"), ablation.run.facts["checkpoint"].get("output")
+    read = {s.values.get("probability", knob.default) for s in ablation.settings} if knob else set()
+    if not knob or trained not in knob.range.words or read <= {trained}:
+        return []
+    other = ", ".join(sorted(read - {trained}))
+    return [
+        f"the checkpoint gives logits of a {trained}, but {ablation.term.name} reads them with probability={other}, "
+        f"which sees offsets that a {trained} does not; {knob.option} {trained} reads them as they were trained"
+    ]
 
 
 def _same(ablation: Ablation, s: int) -> bool:

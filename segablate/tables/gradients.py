@@ -35,7 +35,7 @@ def gradients_table(ablation: Ablation) -> Table:
         for s, setting in enumerate(ablation.settings)
     ]
     columns = (
-        Column("setting", "setting", "text"),
+        Column("setting", "setting", "prose"),
         Column("norm", "norm", "number"),
         Column("cosine", "cosine with CE", "signed_number", digits=2),
         *(Column(f"within_{limit}", f"≤ {limit}px", "share", digits=0) for limit in WITHIN),
@@ -76,7 +76,7 @@ def cost_table(ablation: Ablation) -> Table:
         rows.append(row)
     titles = {"forward": "forward", "both": "and backward"}
     columns = (
-        Column("setting", "setting", "text"),
+        Column("setting", "setting", "prose"),
         *(Column(f"{kind}_time", f"time, {title}", "ratio", digits=1) for kind, title in titles.items()),
         *(Column(f"{kind}_memory", f"memory, {title}", "ratio", digits=1) for kind, title in titles.items()),
         *(Column(f"{kind}_seconds", f"time, {title}", "seconds", wide=True) for kind, title in titles.items()),

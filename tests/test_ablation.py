@@ -1,0 +1,269 @@
+"""A sweep measures what direct calls of the term give, on one forward pass, and sums it up as defined."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import write_dataset
+from scipy.stats import spearmanr
+
+from segablate.ablation import Ablation, Setting, Sweep, costs, plan_settings
+from segablate.checkpoints.segmenter import Source
+from segablate.datasets import Dataset, open_dataset
+from segablate.errors import KnobError, ObjectiveError, SegablateError
+from segablate.evaluation import Measures, evaluate
+from segablate.gradients import described, ground, lie_of_pixels
+from segablate.losses import Term, get_loss
+from segablate.losses.sharing import shared, sharing
+from segablate.metrics.confusion import class_counts, mean_iou
+from segablate.metrics.tolerance import Tolerance
+from segablate.objective import parse_objective, published_objective
+from segablate.samples import Batch, Output
+from segablate.statistics.bootstrap import by_image
+from segablate.tables.ablation import ablation_report, agree
+
+CLASSES = 4
+
+
+def logits_of(labels: np.ndarray) -> torch.Tensor:
+    """Scores 1 C H W for labels (H, W): noise of their own, and the label favoured."""
+    generator = torch.Generator().manual_seed(int(labels.sum()))
+    noise = torch.randn(1, CLASSES, *labels.shape, generator=generator)
+    known = torch.from_numpy(np.where(labels == 255, 0, labels)).long()
+    return noise + 2 * torch.nn.functional.one_hot(known, CLASSES).permute(2, 0, 1)
+
+
+@dataclass
+class Scripted:
+    """A segmenter whose scores depend on the labels alone; it counts the images that it is given."""
+
+    source: Source = field(default_factory=lambda: Source("scripted"))
+    classes: None = None
+    class_map: None = None
+    on_host: bool = False
+    needs_images: bool = False
+    images: int = 0
+
+    def for_dataset(self, dataset: Dataset, on_error: str) -> "Scripted":
+        return self
+
+    @torch.inference_mode()
+    def __call__(self, batch: Batch) -> Output:
+        self.images += len(batch.samples)
+        return Output("softmax", torch.cat([logits_of(sample.labels) for sample in batch.samples]))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return open_dataset(f"folder:{write_dataset(tmp_path_factory.mktemp('sweep') / 'toy', 7, ((24, 32), (25, 31)))}")
+
+
+def swept(data: Dataset, name: str, given: dict[str, Any], gradients: bool = True) -> tuple[Ablation, Scripted]:
+    term = get_loss(name)
+    settings, segmenter = plan_settings(term, given), Scripted()
+    sweep = Sweep(term, settings, published_objective(term), gradients)
+    run = evaluate(segmenter, data, Measures(tolerances=(Tolerance(3),), probe=sweep))
+    return Ablation(run, term, settings, published_objective(term), {}), segmenter
+
+
+def texts(term: Term, given: dict[str, Any], every: bool = False) -> list[str]:
+    return [setting.text for setting in plan_settings(term, given, every)]
+
+
+def test_knobs_given_are_tried_after_the_published_default() -> None:
+    rmi = get_loss("rmi")
+    assert texts(rmi, {"radius": (3,)}) == ["baseline"]
+    assert texts(rmi, {"radius": (1, 2, 3, 5)}) == ["baseline", "radius=1", "radius=2", "radius=5"]
+    assert texts(get_loss("cpg"), {"ksize": (3, 5), "width": ("official", 1)}) == [
+        "baseline",
+        "width=1",
+        "ksize=5",
+        "ksize=5, width=1",
+    ]
+
+
+def test_without_knobs_each_goes_over_its_grid_alone() -> None:
+    term = get_loss("rmi")
+    settings = plan_settings(term, {})
+    expected = sum(len([value for value in knob.grid if value != knob.default]) for knob in term.knobs.values())
+    assert len(settings) == 1 + expected
+    assert all(len(setting.values) == 1 for setting in settings[1:])
+    assert texts(term, {"radius": (7,)}, every=True) == ["baseline", "radius=7", *texts(term, {})[1:]]
+
+
+def test_a_knob_that_needs_a_choice_brings_it_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "twofold.py").write_text(
+        "from typing import Annotated\n"
+        "from segablate.ranges import Choice, Range\n"
+        "def twofold(logits, labels, *, form: Annotated[str, Choice('a', 'b')] = 'a',\n"
+        "    power: Annotated[float, Range(0, 9, grid=(1, 2), used_when={'form': ('b',)})] = 1.0):\n"
+        "    return (logits ** power).mean()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    term = get_loss("python:twofold.twofold")
+    assert texts(term, {}) == ["baseline", "form=b", "form=b, power=2"]
+    with pytest.raises(KnobError, match=r"--power has no effect on .* unless form is set; add --form b"):
+        plan_settings(term, {"power": (2.0,)})
+
+
+def test_every_value_equals_a_direct_call(data: Dataset) -> None:
+    for name, given in (
+        ("rmi", {"radius": (1, 2), "alpha": (1e-4, 1e-3), "stride": (2,)}),
+        ("recall", {"prior_misses": (0.0, 10.0), "floor": (0.0, 5.0)}),
+        ("cpg", {"ksize": (3, 5), "width": ("official", 1, "all")}),
+    ):
+        for gradients in (False, True):
+            found, _ = swept(data, name, given, gradients)
+            for index in range(len(data)):
+                labels = data.read(index).labels
+                for s, setting in enumerate(found.settings):
+                    parts = found.term.parts(logits_of(labels), torch.from_numpy(labels)[None].long(), **setting.values)
+                    assert found.values[index, s] == pytest.approx(float(parts.value), rel=1e-5), (name, setting.text)
+
+
+def test_the_model_sees_each_image_once(data: Dataset) -> None:
+    _, one = swept(data, "rmi", {"radius": (3,)}, gradients=False)
+    _, many = swept(data, "rmi", {"radius": (1, 2, 3, 4), "stride": (2, 3)})
+    assert one.images == many.images == len(data)
+
+
+def test_pixel_term_term_and_objective_add_up(data: Dataset) -> None:
+    found, _ = swept(data, "rmi", {"radius": (1,)}, gradients=False)
+    objective = found.objective.with_settings("rmi", found.settings[1].values)
+    labels = data.read(3).labels
+    direct = float(objective(logits_of(labels), torch.from_numpy(labels)[None].long()))
+    assert found.run.probed["objective"][3, 1] == pytest.approx(direct, rel=1e-5)
+    assert found.run.probed["pixel"][3] + 0.5 * found.values[3, 1] == pytest.approx(direct, rel=1e-5)
+
+
+def test_gradients_against_autograd(data: Dataset) -> None:
+    found, _ = swept(data, "cpg", {"width": (1,)})
+    labels = data.read(2).labels
+    truth = torch.from_numpy(labels)[None].long()
+
+    def slope(term: Any, **settings: Any) -> np.ndarray:
+        leaf = logits_of(labels).double().requires_grad_()
+        return torch.autograd.grad(term(leaf, truth, **settings), leaf)[0].numpy()
+
+    own, entropy = slope(get_loss("cpg"), width=1), slope(get_loss("ce"))
+    probed = found.run.probed
+    assert probed["norm"][2, 1] == pytest.approx(np.linalg.norm(own), rel=1e-4)
+    cosine = (own * entropy).sum() / np.linalg.norm(own) / np.linalg.norm(entropy)
+    assert probed["cosine"][2, 1] == pytest.approx(cosine, rel=1e-4)
+    mass = np.abs(own).sum(axis=1)[0]
+    shares = [mass[labels == label].sum() / mass.sum() for label in (*range(CLASSES), 255)]
+    np.testing.assert_allclose(probed["on_class"][2, 1], shares, rtol=1e-4)
+    assert probed["ce_norm"][2] == pytest.approx(np.linalg.norm(entropy), rel=1e-4)
+
+
+def test_where_a_gradient_goes_on_a_map_worked_by_hand() -> None:
+    labels = np.zeros((1, 12), np.uint8)
+    labels[0, 6:] = 1  # the boundary pixels are 5 and 6
+    labels[0, 11] = 255
+    gradient = torch.zeros(1, 2, 1, 12)
+    gradient[0, 0, 0, 5], gradient[0, 1, 0, 2], gradient[0, 1, 0, 11] = 3, -4, 1
+    on = ground(labels, 2, gradient)
+    found = described(gradient, gradient, on)
+    assert found["norm"] == pytest.approx(26**0.5)
+    assert found["cosine"] == pytest.approx(1)
+    np.testing.assert_allclose(found["within"], [3 / 8, 7 / 8, 1])
+    np.testing.assert_allclose(found["on_class"], [7 / 8, 0, 1 / 8])
+    np.testing.assert_allclose(lie_of_pixels(on)["within"], [4 / 12, 8 / 12, 12 / 12])
+    np.testing.assert_allclose(lie_of_pixels(on)["on_class"], [6 / 12, 5 / 12, 1 / 12])
+
+
+def test_no_gradient_and_no_boundary_are_undefined_not_zero() -> None:
+    flat = np.zeros((3, 4), np.uint8)
+    zero = torch.zeros(1, 2, 3, 4)
+    found = described(zero, torch.ones_like(zero), ground(flat, 2, zero))
+    assert found["norm"] == 0
+    assert np.isnan(found["cosine"])
+    assert np.isnan(found["on_class"]).all()
+    assert np.isnan(described(zero + 1, zero + 1, ground(flat, 2, zero))["within"]).all()
+
+
+def test_an_image_without_labels_is_left_out(tmp_path: Path) -> None:
+    import cv2
+
+    root = write_dataset(tmp_path / "toy", 5)
+    cv2.imwrite(str(root / "labels/val/s1.png"), np.full((24, 32), 255, np.uint8))
+    found, _ = swept(open_dataset(f"folder:{root}"), "rmi", {"radius": (1,), "stride": (2,)})
+    assert np.isnan(found.values[1]).all()
+    assert np.isnan(found.run.probed["norm"][1]).all()
+    values = ablation_report(found, Tolerance(3)).tables[0].rows
+    assert [row["undefined"] for row in values] == [1, 1]
+    assert values[0]["term"] == pytest.approx(np.nanmean(found.values[:, 0]))
+
+
+def test_summaries_are_those_of_the_arrays(data: Dataset) -> None:
+    found, _ = swept(data, "rmi", {"radius": (1, 2), "stride": (2,)})
+    report = ablation_report(found, Tolerance(3), per_class=True)
+    tables = {table.name: table for table in report.tables}
+    assert list(tables) == ["values", "gain", "agreement", "gradients", "per_class"]
+    row = tables["values"].rows[1]
+    assert row["term"] == pytest.approx(found.values[:, 1].mean())
+    assert row["change"] == pytest.approx((found.values[:, 1] - found.values[:, 0]).mean())
+    assert tables["gain"].rows[1]["merit"] == pytest.approx(found.run.probed["fact_gain"][:, 1].mean())
+    iou = mean_iou(class_counts(found.run.confusion))
+    rho = spearmanr(found.run.probed["fact_gain"][:, 1], iou)[0]
+    assert tables["agreement"].rows[1]["iou"] == pytest.approx(rho)
+    present = agree(found, Tolerance(3), by_image(len(data), 200))["iou"].classes
+    assert tables["agreement"].rows[-1]["iou"] == pytest.approx(float(present.value[0]), nan_ok=True)
+    assert any("different radius are not comparable" in note for note in report.notes)
+    assert any("fewer than 25 points" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(("output", "noted"), [("softmax", True), ("sigmoid", False)])
+def test_another_activation_than_the_trained_one_is_noted(data: Dataset, output: str, noted: bool) -> None:
+    found, _ = swept(data, "rmi", {"radius": (1,)}, gradients=False)
+    facts = {**found.run.facts, "checkpoint": {**found.run.facts["checkpoint"], "output": output}}
+    report = ablation_report(replace(found, run=replace(found.run, facts=facts)), Tolerance(3))
+    assert any("reads them with probability=sigmoid" in note for note in report.notes) == noted
+
+
+def test_too_few_points_are_refused(data: Dataset) -> None:
+    with pytest.raises(SegablateError, match=r"rmi with radius=5 has 0\.\d+ points for each dimension in an image of"):
+        swept(data, "rmi", {"radius": (5,)})
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        ("ce", r"'ce' lacks rmi; add it, as in ce \+ rmi"),
+        ("ce + rmi(radius=2)", "settles knobs of rmi; give them as options"),
+    ],
+)
+def test_an_objective_must_leave_the_term_to_the_sweep(objective: str, message: str) -> None:
+    with pytest.raises(ObjectiveError, match=message):
+        Sweep(get_loss("rmi"), [Setting({}, "baseline")], parse_objective(objective))
+
+
+def test_costs_come_for_every_setting_and_for_cross_entropy(data: Dataset) -> None:
+    term = get_loss("ce")
+    sweep = Sweep(term, plan_settings(term, {}), published_objective(term))
+    evaluate(Scripted(), data, Measures(probe=sweep))
+    found = costs(sweep, repeats=1)
+    assert {kind: len(each) for kind, each in found.items()} == {"forward": 2, "both": 2}
+    assert all(cost.seconds > 0 for each in found.values() for cost in each)
+
+
+def test_shared_steps_are_done_once_inside_and_anew_outside() -> None:
+    counted = []
+
+    @shared
+    def doubled(values: torch.Tensor, factor: int) -> torch.Tensor:
+        counted.append(factor)
+        return values * factor
+
+    a, b = torch.ones(2), torch.ones(2)
+    with sharing():
+        assert doubled(a, 2) is doubled(a, 2)
+        assert doubled(b, 2) is not doubled(a, 2)
+        doubled(a, 3)
+        leaf = a.clone().requires_grad_()
+        assert doubled(leaf, 2) is not doubled(leaf, 2)
+    doubled(a, 2)
+    assert counted == [2, 2, 3, 2, 2, 2]
