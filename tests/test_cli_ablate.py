@@ -130,13 +130,24 @@ def test_losses_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None
     assert "did you mean 'cpg'?" in err
 
 
-def test_losses_that_need_more_are_left_out_of_all_and_named(capsys: pytest.CaptureFixture[str]) -> None:
-    needy = [name for name in loss_names() if get_loss(name).needs({})]
-    code, out, _ = said(capsys, "evaluate", "--losses", "all", "--limit", "1", "--workers", "0", "--device", "cpu")
+def test_all_losses_at_once_and_those_without_their_inputs_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    fixed = ("evaluate", "--losses", "all", "--limit", "1", "--workers", "0", "--device", "cpu", "--format", "json")
+    code, out, _ = said(capsys, *fixed)
     assert code == 0
-    text = " ".join(out.split())
-    assert ("--losses all leaves out what needs more than logits" in text) == bool(needy)
-    assert all(f"{name} (" in text for name in needy)
+    report = json.loads(out)
+    assert {row["loss"] for row in report["tables"]["losses"]} == set(loss_names())
+    assert any("edge network" in note for note in report["notes"])
+    code, out, _ = said(capsys, *fixed, "--flip")
+    report = json.loads(out)
+    needy = {name for name in loss_names() if "features" in get_loss(name).needs({})}
+    assert {row["loss"] for row in report["tables"]["losses"]} == set(loss_names()) - needy
+    assert any(note.startswith(f"--losses all leaves out {', '.join(sorted(needy))}") for note in report["notes"])
+    code, _, err = said(capsys, "evaluate", "--losses", "dfr", "--flip", "--limit", "1", "--device", "cpu")
+    assert code == 2
+    assert "--losses dfr needs the features, which sample:ce does not give" in err
     code, _, err = said(capsys, "evaluate", "--losses", "ce,rim", "--limit", "1")
     assert code == 1
     assert "no loss is called 'rim'; did you mean 'rmi'?" in err

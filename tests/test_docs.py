@@ -20,7 +20,7 @@ def commands() -> list[tuple[str, str]]:
         shown = re.findall(r"<!-- output: (segablate .+?) -->", text)
         for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
             joined = block.replace("\\\n", " ")
-            shown += [line[2:] for line in joined.splitlines() if line.startswith("$ segablate ")]
+            shown += [line[2:].partition(" # ")[0] for line in joined.splitlines() if line.startswith("$ segablate ")]
         found += [(page.name, command) for command in dict.fromkeys(shown)]
     return found
 
