@@ -7,6 +7,9 @@ A block to refresh looks like this, the fence right under the comment::
     ...
     ```
 
+What has to be there first is made by ``<!-- prepare: segablate evaluate ... -->``; the table of losses stands between
+``<!-- losses -->`` and ``<!-- /losses -->``.
+
 Commands run in a folder of their own, in which ``data`` is the folder that SEGABLATE_DATA names and ``examples`` is
 that of the repository; those that need ``data`` are left as they are where it is not set.
 """
@@ -21,6 +24,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PREPARE = re.compile(r"<!-- prepare: (?P<command>[^\n]+?) -->")
+LOSSES = re.compile(r"(?<=<!-- losses -->\n).*?(?=<!-- /losses -->)", re.DOTALL)
 BLOCK = re.compile(r"(?P<comment><!-- output: (?P<command>[^\n]+?) -->\n)```(?P<kind>\w*)\n.*?```", re.DOTALL)
 
 
@@ -55,14 +60,22 @@ def printed(command: str, folder: Path) -> str:
 
 def refresh(page: Path, folder: Path, data: Path | None) -> None:
     """Put the output of every command of a page into its block."""
+    text = page.read_text(encoding="utf-8")
+    for match in PREPARE.finditer(text):
+        if data is not None or "data/" not in match["command"]:
+            printed(match["command"], folder)
+    table = [
+        line for line in printed("segablate losses list --format markdown", folder).splitlines() if line[:1] == "|"
+    ]
+    text = LOSSES.sub(lambda _: "\n".join(table) + "\n", text)
 
     def replaced(match: re.Match[str]) -> str:
-        if "data/" in match["command"] and data is None:
+        if data is None and re.search(r"data/|flipped", match["command"]):
             return match[0]
         print(f"{page.name}: {match['command']}", file=sys.stderr)
         return f"{match['comment']}```{match['kind']}\n{printed(match['command'], folder)}\n```"
 
-    page.write_text(BLOCK.sub(replaced, page.read_text(encoding="utf-8")), encoding="utf-8")
+    page.write_text(BLOCK.sub(replaced, text), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def evaluate(
         records,
         dataset.labels,
         facts=_facts(segmenter, dataset, measures),
-        notes=(*segmenter.source.notes, *notes, *dataset.notes),
+        notes=(*segmenter.source.notes, *notes, *measures.notes, *dataset.notes),
         skipped=skipped,
     )
 
@@ -113,6 +113,7 @@ def _measured(
             if alignment is None:
                 alignment = _align(segmenter, output, dataset.labels)
                 notes.extend([alignment.note] if alignment.note else [])
+                notes.extend(measures.activation_notes(output.kind))
             return list(measure_scores(batch, output, alignment, dataset.labels, measures))
         except SegablateError as error:
             if len(batch.samples) == 1:

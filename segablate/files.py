@@ -63,7 +63,7 @@ def decode_label_map(data: np.ndarray, path: Path) -> np.ndarray:
     if values is None:
         raise Unreadable(f"{path}: not a label map that can be decoded; replace it, or pass --on-error skip")
     if values.ndim == 3:
-        return np.ascontiguousarray(values[..., 2::-1])
+        return cv2.cvtColor(values, cv2.COLOR_BGRA2RGB if values.shape[-1] == 4 else cv2.COLOR_BGR2RGB)
     return values
 
 

@@ -71,12 +71,11 @@ class LabelSet:
         codes = self.as_codes(raw)
         if codes.size and (codes.min() < 0 or codes.max() >= len(self._table)):
             self._refuse(codes, (codes < 0) | (codes >= len(self._table)))
-        indices = self._table.take(codes)
         if not self._complete:
-            unknown = self._unknown.take(codes)
+            unknown = _look_up(self._unknown, codes)
             if unknown.any():
-                self._refuse(codes, unknown)
-        return indices
+                self._refuse(codes, unknown.astype(bool))
+        return _look_up(self._table, codes)
 
     def encode(self, indices: np.ndarray) -> np.ndarray:
         """Class indices (H, W uint8) to the codes written in files (uint8, uint16, or H, W, 3 for colours)."""
@@ -132,10 +131,10 @@ class LabelSet:
 
     @cached_property
     def _unknown(self) -> np.ndarray:
-        """Whether a code is neither a class nor void."""
-        unknown = np.full(len(self._table), self.void is not None)
-        unknown[[code for codes in self.codes for code in codes]] = False
-        unknown[list(self.void or ())] = False
+        """1 for every code that is neither a class nor void, else 0; uint8."""
+        unknown = np.full(len(self._table), self.void is not None, np.uint8)
+        unknown[[code for codes in self.codes for code in codes]] = 0
+        unknown[list(self.void or ())] = 0
         return unknown
 
     @cached_property
@@ -145,6 +144,15 @@ class LabelSet:
     def __getstate__(self) -> dict[str, object]:
         """Only the fields travel to worker processes; they build their own tables."""
         return {field: self.__dict__[field] for field in self.__dataclass_fields__}
+
+
+def _look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """``table[codes]`` for uint8 tables; bytes, which most label maps are, go through OpenCV, several times as fast."""
+    if codes.dtype != np.uint8 or len(table) != 256 or not codes.size:
+        return table.take(codes)
+    import cv2
+
+    return cv2.LUT(codes, table)
 
 
 def _check_names(labels: LabelSet) -> None:

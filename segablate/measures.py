@@ -37,6 +37,7 @@ class Measures:
     - `losses`: terms by the name under which their values are kept.
     - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off; may be empty.
     - `predictions`: a folder into which the predicted label maps are written, as PNG of the dataset's codes.
+    - `reads`: by which activation, softmax or sigmoid, each loss reads the logits; `notes`: what to say of the inputs.
     - `probe`: see :data:`Probe`; `inputs`: what losses may take that is the same for all images, such as `edge_net`.
     """
 
@@ -45,6 +46,17 @@ class Measures:
     predictions: Path | None = None
     probe: Probe | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    reads: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def activation_notes(self, kind: str) -> list[str]:
+        """Which losses read the scores by another activation than that for which the checkpoint was trained."""
+        other = [loss for loss, activation in self.reads.items() if activation != kind and kind != "probabilities"]
+        if not other:
+            return []
+        activation = "sigmoid" if kind == "softmax" else "softmax"
+        reads = "reads" if len(other) == 1 else "read"
+        return [f"{', '.join(other)} {reads} the logits by {activation}, but the checkpoint was trained for {kind}"]
 
 
 def measure_labels(

@@ -1,5 +1,6 @@
 """Pictures of results, with matplotlib (the extra ``plot``)."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from segablate.comparison import Comparison, Pair
 from segablate.errors import MissingExtra, UsageError
+from segablate.files import write_atomically
 from segablate.tables import Report
 
 _BLUE = "#3b6ea8"
@@ -91,6 +93,10 @@ def _figure(path: Path, size: tuple[float, float], panels: int = 1) -> tuple[Any
 
 
 def finish(figure: Any, path: Path) -> None:
-    """Write the picture."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    """Write the picture, whole or not at all. UsageError where it cannot be written."""
+    picture = BytesIO()
+    figure.savefig(picture, dpi=150, format=path.suffix[1:].lower())
+    try:
+        write_atomically(path, picture.getvalue())
+    except OSError as error:
+        raise UsageError(f"--plot {path} cannot be written: {error.strerror or error}; choose another file") from None

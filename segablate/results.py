@@ -6,11 +6,11 @@ A saved run is a folder (:mod:`segablate.runs`), format 1, described in ``docs/r
     counts.npz     per image: names, sizes, label hashes, confusion counts, boundary counts, values of losses
     summary.json   the report as ``--format json`` gives it, for scripts; derived, never read back
 
-The counts are read with numpy in three lines::
+The counts are read with numpy in three lines; the last label is void, the last prediction lies outside the label set::
 
     run = numpy.load("RUN/counts.npz")
-    C, N = int(run["classes"]), len(run["names"])        # label C is void, predicted C is outside the label set
-    table = numpy.zeros((N, C + 1, C + 1), int); table[run["image"], run["label"], run["predicted"]] = run["pixels"]
+    table = numpy.zeros((len(run["names"]), run["classes"] + 1, run["classes"] + 1), int)
+    table[run["image"], run["label"], run["predicted"]] = run["pixels"]
 """
 
 from collections.abc import Mapping, Sequence

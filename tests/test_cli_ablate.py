@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segablate.cli import run
-from segablate.losses import get_loss, loss_names
+from segablate.losses import loss_names
 
 QUICK = ["--limit", "5", "--workers", "0", "--device", "cpu", "--no-cost"]
 
@@ -128,15 +128,3 @@ def test_losses_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None
     code, _, err = said(capsys, "losses", "show", "cgp")
     assert code == 1
     assert "did you mean 'cpg'?" in err
-
-
-def test_losses_that_need_more_are_left_out_of_all_and_named(capsys: pytest.CaptureFixture[str]) -> None:
-    needy = [name for name in loss_names() if get_loss(name).needs({})]
-    code, out, _ = said(capsys, "evaluate", "--losses", "all", "--limit", "1", "--workers", "0", "--device", "cpu")
-    assert code == 0
-    text = " ".join(out.split())
-    assert ("--losses all leaves out what needs more than logits" in text) == bool(needy)
-    assert all(f"{name} (" in text for name in needy)
-    code, _, err = said(capsys, "evaluate", "--losses", "ce,rim", "--limit", "1")
-    assert code == 1
-    assert "no loss is called 'rim'; did you mean 'rmi'?" in err

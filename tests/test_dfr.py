@@ -22,7 +22,7 @@ def by_unfolding(
     logits: Tensor, image: Tensor, features: Tensor, roi: Tensor, radius=5, xy=6.0, rgb=0.1, feat=1.0, combine="product"
 ) -> Tensor:
     """Every window cut out of predictions, positions, colours and features; features on the predictions' grid."""
-    images, classes, height, width = logits.shape
+    images, _, height, width = logits.shape
     side = 2 * radius + 1
     p = logits.softmax(1)
     place = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")).double()

@@ -64,3 +64,14 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_output_is_missing(page: Path) -> None:
     assert not re.search(r"<!-- output: .+? -->\n```\w*\n```", page.read_text(encoding="utf-8"))
+
+
+def test_the_table_of_losses_is_generated() -> None:
+    from segablate.render import render
+    from segablate.tables.catalogue import losses_report
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"<!-- losses -->\n(.*?)<!-- /losses -->", text, re.DOTALL)
+    assert found
+    table = "\n".join(line for line in render(losses_report(), "markdown").splitlines() if line.startswith("|"))
+    assert found[1].strip() == table, "run python docs/refresh.py"

@@ -149,8 +149,11 @@ def _sweep(
     objective = parse_objective(options.objective or term.objective)
     probe = Sweep(term, settings, objective, not options.no_gradients)
     segmenter = open_checkpoint(checkpoint, checkpoints.loading(running))
-    segmenter, inputs = with_inputs(segmenter, probe.needs, data, f"ablate {term.name}")
-    measures = Measures(tolerances=(tolerance,), probe=probe, inputs=inputs)
+    segmenter, inputs, notes = with_inputs(segmenter, probe.needs, data, f"ablate {term.name}")
+    if term.after_description:
+        notes = (*notes, f"the formula of {term.name} is this project's, after the description in the paper")
+    reads = {term.name: term.reads({})}
+    measures = Measures(tolerances=(tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
     with progress(len(data), f"{term.name}, {len(settings)} settings") as advance:
         run = evaluate(
             segmenter,

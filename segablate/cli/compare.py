@@ -9,7 +9,7 @@ import typer
 
 from segablate.cli.measuring import default_dataset, measured
 from segablate.cli.options import CheckpointOptions, DatasetOptions, MeasureOptions, OutputOptions, RunningOptions
-from segablate.errors import UsageError
+from segablate.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from segablate.comparison import Method
@@ -116,7 +116,10 @@ def compare(
 
 
 def _checked(names: list[str], on: str | None) -> list[str]:
-    """What is to be compared. UsageError for too few, for one given twice, and for an --on that nothing needs."""
+    """What is to be compared.
+
+    UsageError for too few, for one given twice, for an --on that nothing needs; RunError for a path that is not there.
+    """
     from segablate.runs import is_run
 
     if not 2 <= len(names) <= MOST:
@@ -124,6 +127,9 @@ def _checked(names: list[str], on: str | None) -> list[str]:
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise UsageError(f"{twice[0]} is given twice; to compare it under other options, evaluate it with --save")
+    absent = [name for name in names if ":" not in name and not Path(name).exists()]
+    if absent:
+        raise RunError(f"{absent[0]}: there is no such run, checkpoint or card; check the path, or give SOURCE:...")
     if on is not None and all(is_run(Path(name)) for name in names):
         raise UsageError(f"--on {on} has no use: all of {', '.join(names)} are saved runs; leave it out")
     return names

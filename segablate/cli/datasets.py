@@ -46,6 +46,21 @@ def init(
     typer.echo(f"wrote {path}: {summary}; name the classes in it, then: segablate datasets check folder:{folder}")
 
 
+def scribble(
+    dataset: Annotated[str, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")],
+    *,
+    out: Annotated[Path, typer.Option(help="A new folder for the label maps.")],
+    seed: Annotated[int, typer.Option(help="Of the strokes.", min=0)] = 0,
+    images: DatasetOptions,
+) -> None:
+    """Simulate scribbles: label maps in which all but a stroke along the middle of each region is void."""
+    from segablate.datasets.scribbles import write_scribbles
+
+    data = images.open(dataset)
+    share = write_scribbles(data, out, seed)
+    typer.echo(f"wrote {len(data)} label maps into {out}: {share:.1%} of the labelled pixels are left")
+
+
 def check(
     dataset: Annotated[str, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")],
     *,
@@ -75,4 +90,5 @@ def check(
 app.command("list")(expanded(list_layouts))
 app.command("show")(expanded(show))
 app.command("init")(init)
+app.command("scribble")(expanded(scribble))
 app.command("check")(expanded(check))

@@ -1,4 +1,4 @@
-"""``segablate losses``: the catalogue, and one loss in full."""
+"""``segablate losses``: the catalogue."""
 
 from typing import Annotated
 
@@ -6,11 +6,11 @@ import typer
 
 from segablate.cli.options import OutputOptions, expanded
 
-app = typer.Typer(help="The losses: their formulas, knobs, papers and published objectives.", no_args_is_help=True)
+app = typer.Typer(help="The losses: all of them, or all of one.", no_args_is_help=True)
 
 
-def list_losses(output: OutputOptions) -> None:
-    """All losses: what they are, their knobs with defaults, and the objectives their authors train with."""
+def list_losses(*, output: OutputOptions) -> None:
+    """List the losses with their knobs and published objectives."""
     from segablate.render import print_report
     from segablate.tables.catalogue import losses_report
 
@@ -18,16 +18,26 @@ def list_losses(output: OutputOptions) -> None:
 
 
 def show(
-    loss: Annotated[str, typer.Argument(help="A loss, or python:package.module.function.")],
+    name: Annotated[str, typer.Argument(help="A loss, or python:package.module.function.")],
     *,
     output: OutputOptions,
 ) -> None:
-    """One loss: formula, knobs with ranges and grids, paper, objective, and where it differs from the authors' code."""
+    """Show one loss: formula, knobs with ranges and grids, paper, objective, and what it does by design."""
+    from dataclasses import replace
+
     from segablate.losses import get_loss
     from segablate.render import print_report
-    from segablate.tables.catalogue import loss_report
+    from segablate.tables.catalogue import loss_report, sections
 
-    print_report(loss_report(get_loss(loss)), output.format, wide=output.wide)
+    term = get_loss(name)
+    report = loss_report(term)
+    if output.format != "rich":
+        told = tuple(f"{heading}: {text}" for heading, text in sections(term))
+        print_report(replace(report, notes=(*report.notes, *told)), output.format)
+        return
+    print_report(report, wide=output.wide)
+    for heading, text in sections(term):
+        typer.echo(f"\n{heading}\n" + "\n".join(f"  {line}".rstrip() for line in text.splitlines()))
 
 
 app.command("list")(expanded(list_losses))

@@ -29,14 +29,13 @@ def measured(
     from segablate.evaluation import evaluate
     from segablate.render import progress
 
-    segmenter = open_checkpoint(checkpoint, loading.loading(running))
-    measures = chosen_measures(measuring, segmenter)
+    segmenter, measures = prepared(open_checkpoint(checkpoint, loading.loading(running)), data, measuring)
     if predictions is not None:
         if segmenter.on_host:
             raise UsageError(f"--write-predictions: {checkpoint} is a folder of predictions already")
         measures = replace(measures, predictions=predictions)
     with progress(len(data), "evaluating") as advance:
-        run = evaluate(
+        return evaluate(
             segmenter,
             data,
             measures,
@@ -45,44 +44,31 @@ def measured(
             on_error=running.on_error,
             progress=advance,
         )
-    return replace(run, notes=(*run.notes, *left_out(measuring, measures)))
 
 
-def chosen_measures(measuring: MeasureOptions, segmenter: "Segmenter") -> "Measures":
-    """What is measured on this checkpoint. UsageError when a loss was asked for and there are no scores."""
+def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions) -> "tuple[Segmenter, Measures]":
+    """The segmenter with what losses need, and what is measured. UsageError for losses where there are no scores."""
     from segablate.losses import get_loss, loss_names
     from segablate.measures import Measures
 
     asked = measuring.losses
-    if segmenter.on_host:
-        if asked not in (None, "none"):
-            raise UsageError(
-                f"--losses {asked} needs logits, but {segmenter.source.spec} gives label maps; leave --losses out, "
-                f"or evaluate the checkpoint itself"
-            )
-        return Measures({}, measuring.tolerances)
-    names = {None: ["ce"], "none": [], "all": loss_names()}.get(
-        asked, [name.strip() for name in (asked or "").split(",")]
-    )
-    terms = {name: get_loss(name) for name in names}
-    if asked == "all":
-        terms = {name: term for name, term in terms.items() if not term.needs({})}
-    return Measures(terms, measuring.tolerances)
-
-
-def left_out(measuring: MeasureOptions, measures: "Measures") -> tuple[str, ...]:
-    """A note on the losses that ``all`` leaves out, as they need more than logits and labels."""
-    from segablate.losses import get_loss, loss_names
-
-    missing = sorted(set(loss_names()) - set(measures.losses)) if measuring.losses == "all" else []
-    needs = (f"{name} ({', '.join(sorted(get_loss(name).needs({})))})" for name in missing)
-    return (f"--losses all leaves out what needs more than logits: {', '.join(needs)}",) if missing else ()
+    if segmenter.on_host and asked in (None, "none"):
+        return segmenter, Measures(tolerances=measuring.tolerances)
+    listed = [name.strip() for name in (asked or "ce").split(",")]
+    terms = {name: get_loss(name) for name in {"none": (), "all": loss_names()}.get(asked or "", listed)}
+    needs = frozenset[str]().union(*(term.needs({}) for term in terms.values()))
+    segmenter, inputs, notes = with_inputs(segmenter, needs, data, f"--losses {asked}")
+    described = [name for name, term in terms.items() if term.after_description]
+    if described:
+        notes = (*notes, f"formulas by this project, after the papers' description: {', '.join(described)}")
+    reads = {name: term.reads({}) for name, term in terms.items()}
+    return segmenter, Measures(terms, measuring.tolerances, inputs=inputs, reads=reads, notes=notes)
 
 
 def with_inputs(
     segmenter: "Segmenter", needs: Collection[str], data: "Dataset", what: str
-) -> "tuple[Segmenter, dict[str, Any]]":
-    """The segmenter such that it gives what losses need beside logits, and what is the same for all images.
+) -> "tuple[Segmenter, dict[str, Any], tuple[str, ...]]":
+    """The segmenter such that it gives what losses need, what is the same for all images, and notes on it.
 
     Raises UsageError where it cannot: label maps have no logits, and not every checkpoint has features.
     """
@@ -95,7 +81,27 @@ def with_inputs(
         if not hasattr(segmenter, "keep_features"):
             raise UsageError(f"{what} needs the features of a network, but {segmenter.source.spec} gives logits alone")
         segmenter = replace(segmenter, keep_features=True)  # type: ignore[type-var]
-    return segmenter, {}
+    if "edge_net" not in needs:
+        return segmenter, {}, ()
+    inputs, note = _edge_network(segmenter, data)
+    return segmenter, inputs, (note,)
+
+
+def _edge_network(segmenter: "Segmenter", data: "Dataset") -> tuple[dict[str, Any], str]:
+    """SEMEDA's edge network for a dataset, on the segmenter's device, and what it is called."""
+    from segablate.edges import Training, edge_network_for
+    from segablate.render import progress
+
+    with progress(Training().steps, "training the edge network of SEMEDA") as advance:
+        network = edge_network_for(data, progress=advance)
+    device = getattr(segmenter, "device", "cpu")
+    layers = tuple((weight.to(device), bias.to(device)) for weight, bias in network.layers)
+    facts = network.facts
+    note = (
+        f"semeda compares by edge network {network.hash}, trained on {facts['masks_read']} masks of split "
+        f"{facts['split']}; values under another network are not comparable"
+    )
+    return {"edge_net": layers}, note
 
 
 def default_dataset(checkpoint: str, command: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,10 @@ def require_comparable(runs: Runs) -> None:
 
 
 def intersect(runs: Runs) -> dict[str, Evaluation]:
-    """The runs on the images that all of them have, in the order of the first. RunError when there is no such image."""
+    """The runs on the images that all of them have, in the order of the first; a note says how many that are.
+
+    RunError when there is no such image.
+    """
     shared = set.intersection(*(set(run.names) for run in runs.values()))
     if not shared:
         raise RunError(f"{', '.join(runs)} have no image in common; evaluate them on the same split")
@@ -118,4 +122,8 @@ def _require_same_label_files(names: Pair, a: Evaluation, b: Evaluation) -> None
 
 def _ordered(run: Evaluation, order: Sequence[str]) -> Evaluation:
     places = {name: place for place, name in enumerate(run.names)}
-    return select(run, [places[name] for name in order])
+    chosen = select(run, [places[name] for name in order])
+    if len(order) == run.images:
+        return chosen
+    note = f"--intersect: {thousands(len(order))} of {thousands(run.images)} images, those that all runs have"
+    return replace(chosen, notes=(*chosen.notes, note))

@@ -16,7 +16,18 @@ from segablate.sample_files import sample_data
 
 __all__ = ["Dataset", "Item", "dataset_layouts", "layout_module", "open_dataset", "other_splits"]
 
-_PARTS = {"checking", "class_lists", "dataset", "drafting", "layout", "merging", "pairing", "reading", "survey"}
+_PARTS = {
+    "checking",
+    "class_lists",
+    "dataset",
+    "drafting",
+    "layout",
+    "merging",
+    "pairing",
+    "reading",
+    "scribbles",
+    "survey",
+}
 
 
 def dataset_layouts() -> list[str]:

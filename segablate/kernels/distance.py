@@ -29,8 +29,9 @@ def _by_opencv(marked: Tensor) -> Tensor:
             distance[:] = np.inf
         else:
             cv2.distanceTransform(image.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE, distance)
-    # OpenCV is off by the last digit in small images; the squares are integers
-    return distances.square_().round_().sqrt_()
+            # OpenCV is off by the last digit, and so is torch's root on some processors; the squares are integers
+            np.sqrt(np.rint(distance * distance), out=distance)
+    return distances
 
 
 def _by_shifts(marked: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
 """Affinity regression."""
 
-from typing import Annotated
+from functools import reduce
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from segablate.losses.affinities import sum_of_magnitudes, sum_of_squares
 from segablate.losses.shapes import IGNORE, Labels, Logits
@@ -55,14 +57,13 @@ def ar(
         root kernel and a regression between the two are described; cells, scales, the penalty and the weight beside
         cross entropy are this program's choice.
     """
-    probabilities = logits.softmax(1).where((labels != IGNORE).unsqueeze(1), 0)
+    pooled = _PooledSoftmax.apply(logits, labels != IGNORE, scales)  # one N C h w for each scale
     measure = sum_of_squares if penalty == "l2" else sum_of_magnitudes
     differences, cells = [], []
-    for scale in scales:
+    for scale, sums in zip(scales, pooled, strict=True):  # type: ignore[arg-type]
         counts = _count_labels(labels, logits.shape[1], scale)
         pixels = counts.sum(1, keepdim=True)
-        predicted = F.avg_pool2d(probabilities, scale, ceil_mode=True, divisor_override=1).flatten(2).double()
-        shares = predicted / pixels.clamp(min=1), counts / pixels.clamp(min=1)
+        shares = sums.flatten(2).double() / pixels.clamp(min=1), counts / pixels.clamp(min=1)
         differences.append(measure(*map(_root, shares)) if kernel == "sqrt" else measure(*shares))
         cells.append((pixels > 0).sum((1, 2)))
     each, pairs = torch.stack(differences), torch.stack(cells).square().sum(1)
@@ -73,6 +74,39 @@ def ar(
         sums={"differences": each.detach(), "pairs": pairs},
         facts={"cells": torch.stack(cells).sum()},
     )
+
+
+class _PooledSoftmax(torch.autograd.Function):
+    """(logits, valid N H W, scales) -> sums of the softmax over the valid pixels of each cell, N C h w for each scale.
+
+    Nothing but the softmax is kept, 0 where a pixel is not valid, which leaves such pixels out of the gradient too.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, valid: Tensor, scales: tuple[int, ...]) -> tuple[Tensor, ...]:
+        probabilities = logits.softmax(1).mul_(valid.unsqueeze(1))
+        ctx.save_for_backward(probabilities)
+        ctx.scales = scales
+        return tuple(F.avg_pool2d(probabilities, scale, ceil_mode=True, divisor_override=1) for scale in scales)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (probabilities,) = ctx.saved_tensors
+        gradient = torch.empty_like(probabilities)
+        inner = torch.zeros_like(probabilities[:, :1])
+        for index in range(probabilities.shape[1]):
+            one = slice(index, index + 1)
+            cells = [_spread(each[:, one], scale, inner) for each, scale in zip(upstream, ctx.scales, strict=True)]
+            gradient[:, one] = reduce(torch.add, cells)
+            inner.addcmul_(probabilities[:, one], gradient[:, one])
+        return gradient.sub_(inner).mul_(probabilities), None, None
+
+
+def _spread(cells: Tensor, scale: int, like: Tensor) -> Tensor:
+    """Every pixel's value of its cell, N 1 H W like that map, from cells N 1 h w."""
+    height, width = like.shape[2:]
+    return cells.repeat_interleave(scale, 3)[..., :width].repeat_interleave(scale, 2)[:, :, :height]
 
 
 def _count_labels(labels: Labels, classes: int, scale: int) -> Tensor:

@@ -9,7 +9,10 @@ from segablate.losses.term import Parts, loss
 from segablate.ranges import Choice, Range
 
 
-@loss(paper="Zhao et al., Region Mutual Information Loss for Semantic Segmentation, NeurIPS 2019, arXiv:1910.12037")
+@loss(
+    paper="Zhao et al., Region Mutual Information Loss for Semantic Segmentation, NeurIPS 2019, arXiv:1910.12037",
+    activation="sigmoid",
+)
 def bce(
     logits: Logits,
     labels: Labels,

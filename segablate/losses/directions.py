@@ -44,11 +44,12 @@ class Directions(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float64, device=logits.device)
         places: list[Pixels] = []
         slopes: list[Tensor] = []
+        around = _neighbours(pixels, logits.shape[2:])
+        rows, log_probabilities = _visited(logits, [*around, pixels])
         for part in _parts(len(target), values_at_once(logits.device) // (9 * logits.shape[1])):
-            here = Pixels(*(index[part] for index in pixels))
-            around = _neighbours(here, logits.shape[2:])
-            centre = _gather(logits, here).log_softmax(1)
-            near = torch.stack([_gather(logits, there) for there in around]).log_softmax(2)  # 8 K C
+            *near_rows, centre_rows = rows[:, part]
+            centre = log_probabilities[centre_rows]
+            near = log_probabilities[torch.stack(near_rows)]  # 8 K C
             probability, change = near.exp(), near - centre
             divergence = (probability * change).sum(2)  # 8 K
             log_share = divergence.log_softmax(0)
@@ -58,10 +59,10 @@ class Directions(torch.autograd.Function):
                 continue
             slope = weight[part].to(aim.dtype) * (aim.sum(0) * log_share.exp() - aim)  # 8 K
             probability *= slope.unsqueeze(2)
-            places.append(here)
+            places.append(_cut(pixels, part))
             slopes.append(-probability.sum(0))
             if not detach:
-                places += around
+                places += [_cut(there, part) for there in around]
                 slopes += (probability * (change - divergence.unsqueeze(2))).unbind(0)
         if places:
             ctx.save_for_backward(*(torch.cat(indices) for indices in zip(*places, strict=True)), torch.cat(slopes))
@@ -92,9 +93,23 @@ def _neighbours(pixels: Pixels, size: torch.Size) -> list[Pixels]:
     return [Pixels(pixels.image, rows[down], columns[right]) for down, right in OFFSETS]
 
 
-def _gather(maps: Tensor, pixels: Pixels) -> Tensor:
-    """The vectors of maps N C H W at these pixels, K C."""
-    return maps.permute(0, 2, 3, 1)[pixels]
+def _cut(pixels: Pixels, part: slice) -> Pixels:
+    return Pixels(*(index[part] for index in pixels))
+
+
+def _visited(logits: Tensor, places: list[Pixels]) -> tuple[Tensor, Tensor]:
+    """The log-softmax at all these pixels, each once, U C, and for each list the rows in it, len(places) K.
+
+    The windows of neighbouring pixels overlap: a pixel is visited several times.
+    """
+    images, _, height, width = logits.shape
+    flat = torch.stack([(image * height + row) * width + column for image, row, column in places])
+    row_of = torch.zeros(images * height * width, dtype=torch.int64, device=logits.device)
+    row_of[flat] = 1
+    (each,) = row_of.nonzero(as_tuple=True)
+    row_of[each] = torch.arange(len(each), device=logits.device)
+    image, within = each // (height * width), each % (height * width)
+    return row_of[flat], logits.flatten(2).mT[image, within].log_softmax(1)
 
 
 def _smoothed(target: Tensor, smoothing: float, like: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 FIRST, FACTOR = 1e-5, 1.2
 """The thresholds that are tried: 1e-5, 1.2e-5, 1.44e-5, ..."""
 
-_CACHED = 1 << 17
+_CACHED = 1 << 18
 """Probabilities that are made at once on a CPU, a thread: few enough for its cache."""
 
 _AT_ONCE = 1 << 26

@@ -48,7 +48,7 @@ class Term:
     authors train with it. ``exceptions`` says which of :data:`EXCEPTIONS` it breaks by design, and why. ``conditions``
     says under which settings an optional input is needed after all. ``incomparable`` says of which knobs values under
     different settings are not comparable, and why; ``ranks_by`` names the fact that ranks images in the term's stead,
-    larger being better.
+    larger being better. ``activation`` is what it reads the logits by, where no knob ``probability`` says so.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Term:
     conditions: Mapping[str, Conditions] = field(default_factory=dict)
     incomparable: Mapping[str, str] = field(default_factory=dict)
     ranks_by: str = ""
+    activation: str = "softmax"
 
     def __post_init__(self) -> None:
         vars(self).update(__doc__=self.function.__doc__, __wrapped__=self.function)  # for help() and signatures
@@ -98,6 +99,16 @@ class Term:
     def needs(self, settings: Mapping[str, object]) -> frozenset[str]:
         """The inputs that must be passed under these settings; raises :class:`KnobError` for a bad setting."""
         return self._needed(complete(self.knobs, settings, self.name))
+
+    def reads(self, settings: Mapping[str, object]) -> str:
+        """By which activation it reads logits under these settings: softmax or sigmoid."""
+        knob = self.knobs.get("probability")
+        return self.activation if knob is None else str(settings.get("probability", knob.default))
+
+    @property
+    def after_description(self) -> bool:
+        """Whether the formula is this project's, after the description in the paper: no code was published."""
+        return self.paper.startswith("after the description")
 
     @property
     def summary(self) -> str:
@@ -160,6 +171,7 @@ def loss(
     inputs: Mapping[str, Conditions] | None = None,
     incomparable: Mapping[str, str] | None = None,
     ranks_by: str = "",
+    activation: str = "softmax",
 ) -> Callable[[Function], Term]:
     """Make a term of the function below: its name is the function's, and the file's.
 
@@ -170,7 +182,7 @@ def loss(
 
     def decorate(function: Function) -> Term:
         name = function.__name__
-        declared = (exceptions or {}, inputs or {}, incomparable or {}, ranks_by)
+        declared = (exceptions or {}, inputs or {}, incomparable or {}, ranks_by, activation)
         return Term(name, function, paper, objective or name, *declared)
 
     return decorate

@@ -1,65 +1,39 @@
-"""The losses as tables: all of them at a glance, and one in full."""
+"""The losses as tables: all of them, and one with its knobs."""
 
-from collections.abc import Mapping
-
+from segablate.errors import shorten
+from segablate.knobs import Knob
+from segablate.losses import Term
 from segablate.losses.catalogue import catalogue
-from segablate.losses.term import Term
-from segablate.ranges import Conditions
-from segablate.tables import Column, Report, Row, Table
+from segablate.ranges import format_value
+from segablate.tables import Column, Report, Table
 
 
 def losses_report() -> Report:
-    """Every loss in a row: what it is, its knobs with their defaults, the objective its authors train with."""
-    rows: list[Row] = [
-        {
-            "loss": row.name,
-            "what": row.what,
-            "knobs": row.knobs or "none",
-            "objective": row.objective,
-            "paper": row.paper,
-        }
-        for row in catalogue()
-    ]
+    """Every loss: what it is, its knobs with their defaults, and the objective in which its authors train with it."""
     columns = (
-        Column("loss", "loss", "text"),
+        Column("name", "loss", "text"),
         Column("what", "what it is", "prose"),
-        Column("knobs", "knobs and defaults", "prose"),
+        Column("knobs", "knobs", "prose", wide=True),
         Column("objective", "published objective", "prose"),
         Column("paper", "paper", "prose", wide=True),
     )
-    return Report("Losses", (), (Table("losses", "Losses", columns, tuple(rows)),))
+    rows = tuple(
+        {"name": row.name, "what": row.what, "knobs": row.knobs, "objective": row.objective, "paper": row.paper}
+        for row in catalogue()
+    )
+    note = "segablate losses show NAME tells all of one; python:package.module.function is a loss too."
+    return Report("Losses", (), (Table("losses", "Losses", columns, rows),), (note,))
 
 
 def loss_report(term: Term) -> Report:
-    """One loss: paper, objective and inputs; its knobs; and the sections of its docstring."""
+    """One loss: its paper, objective, knobs with ranges and grids, and what it declares."""
     facts = {
         "what": term.summary,
-        "paper": term.paper or "none given",
-        "published objective": term.objective,
-        "inputs beside logits and labels": ", ".join(sorted(term.inputs)) or "none",
+        "paper": term.paper or "a user's own",
+        "objective": term.objective,
+        "logits by": "softmax or sigmoid (knob probability)" if "probability" in term.knobs else term.activation,
+        **({"may take": shorten(sorted(term.inputs), 9)} if term.inputs else {}),
     }
-    tables = [knobs_table(term)] if term.knobs else []
-    for name, title, reasons in (
-        ("exceptions", "Rules it breaks by design", term.exceptions),
-        ("incomparable", "Knobs across which values are not comparable", term.incomparable),
-    ):
-        tables += [_declared(name, title, reasons)] if reasons else []
-    tables += [_section(f"text_{place}", *section) for place, section in enumerate(term.sections.items())]
-    return Report(term.name, tuple(facts.items()), tuple(tables))
-
-
-def knobs_table(term: Term) -> Table:
-    """Each knob: its default, what it may be, what a sweep tries, what it means and when it has an effect."""
-    rows: list[Row] = [
-        {
-            "knob": knob.name,
-            "default": knob.format(knob.default),
-            "range": knob.expected(),
-            "grid": ", ".join(map(knob.format, knob.grid)),
-            "meaning": knob.help + _condition(knob.used_when),
-        }
-        for knob in term.knobs.values()
-    ]
     columns = (
         Column("knob", "knob", "text"),
         Column("default", "default", "text"),
@@ -67,21 +41,32 @@ def knobs_table(term: Term) -> Table:
         Column("grid", "grid", "prose"),
         Column("meaning", "meaning", "prose"),
     )
-    return Table("knobs", "Knobs", columns, tuple(rows))
+    rows = tuple(_knob_row(knob) for knob in term.knobs.values())
+    tables = (Table("knobs", "Knobs", columns, rows),) if rows else ()
+    return Report(term.name, tuple(facts.items()), tables, tuple(_declared(term)))
 
 
-def _condition(choices: Conditions) -> str:
-    said = (f"{name}={' or '.join(map(str, values))}" for name, values in choices.items())
-    return f" (with {', '.join(said)})" if choices else ""
+def sections(term: Term) -> tuple[tuple[str, str], ...]:
+    """Heading and text of the rest of its documentation: formula, parts, differences from the authors' code."""
+    return tuple((heading or "Notes", text) for heading, text in term.sections.items())
 
 
-def _declared(name: str, title: str, reasons: Mapping[str, str]) -> Table:
-    rows: list[Row] = [{"of": of, "why": why} for of, why in reasons.items()]
-    columns = (Column("of", "of", "text"), Column("why", "why", "prose"))
-    return Table(name, title, columns, tuple(rows))
+def _knob_row(knob: Knob) -> dict[str, object]:
+    used = "; ".join(
+        f"{other}={' or '.join(format_value(value) for value in values)}" for other, values in knob.used_when.items()
+    )
+    return {
+        "knob": knob.name,
+        "default": knob.format(knob.default),
+        "range": knob.expected(),
+        "grid": ", ".join(knob.format(value) for value in knob.grid),
+        "meaning": knob.help + (f" (with {used})" if used else ""),
+    }
 
 
-def _section(name: str, heading: str, text: str) -> Table:
-    """A part of the docstring, a paragraph in a row: the formula stands alone."""
-    rows: list[Row] = [{"text": " ".join(paragraph.split())} for paragraph in text.split("\n\n")]
-    return Table(name, heading or "About", (Column("text", "", "prose"),), tuple(rows))
+def _declared(term: Term) -> list[str]:
+    found = [f"by design ({rule}): {why}" for rule, why in term.exceptions.items()]
+    found += [f"values under different {knob} are not comparable: {why}" for knob, why in term.incomparable.items()]
+    if term.ranks_by:
+        found.append(f"images are ranked by its fact {term.ranks_by}, larger being better, not by the value")
+    return found

@@ -136,9 +136,18 @@ def notes(comparison: Comparison, runs: Runs) -> tuple[str, ...]:
         f"of the same recipe.",
         *_about_left_out(runs),
         *_about_few_images(comparison),
-        *(f"{letter}: {note}" for letter, run in zip(LETTERS, runs.values(), strict=False) for note in run.notes),
+        *_of_runs(runs),
         *_about_skipped(runs),
     )
+
+
+def _of_runs(runs: Runs) -> list[str]:
+    """The notes of the runs, each once, with the letters of the runs that have it unless all do."""
+    found: dict[str, list[str]] = {}
+    for letter, run in zip(LETTERS, runs.values(), strict=False):
+        for note in dict.fromkeys(run.notes):
+            found.setdefault(note, []).append(letter)
+    return [n if len(letters) == len(runs) else f"{_in_words(letters)}: {n}" for n, letters in found.items()]
 
 
 def _about_left_out(runs: Runs) -> list[str]:

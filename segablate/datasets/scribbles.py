@@ -1,0 +1,112 @@
+"""Scribbles simulated from full label maps: strokes along the middle of regions, all else void.
+
+A stroke follows the longest path in the skeleton of a connected region of one class; a random stretch of it is drawn.
+"""
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from segablate.datasets.dataset import Dataset
+from segablate.errors import DatasetError, at
+from segablate.files import atomic_folder
+from segablate.labels import IGNORE
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """How scribbles are drawn.
+
+    - `width`: of a stroke, in pixels.
+    - `shortest`: least share of the middle line that is drawn; the share is uniform between it and 1.
+    - `smallest`: regions of fewer pixels get no stroke, unless none of their class is larger.
+    """
+
+    width: int = 3
+    shortest: float = 0.5
+    smallest: int = 100
+
+
+def scribble(labels: np.ndarray, seed: int | list[int], strokes: Strokes = Strokes()) -> np.ndarray:
+    """Class indices (H, W uint8) with everything but a stroke in each region void; the same for the same seed.
+
+    Every class that is labelled keeps at least one stroke; no stroke leaves its region.
+    """
+    from skimage.measure import label, regionprops  # slow to import, and only needed here
+
+    rng = np.random.default_rng(seed)
+    result = np.full_like(labels, IGNORE)
+    for index in np.unique(labels[labels != IGNORE]):
+        regions = regionprops(label(labels == index, connectivity=1))
+        largest = max(region.area for region in regions)
+        for region in regions:
+            if region.area >= min(strokes.smallest, largest):
+                result[region.slice][_stroke(region.image, rng, strokes)] = index
+    return result
+
+
+def write_scribbles(dataset: Dataset, out: Path, seed: int = 0, strokes: Strokes = Strokes()) -> float:
+    """Write a label PNG for each image, in the dataset's own codes; the share of labelled pixels that is left.
+
+    `out` gets ``NAME.png`` for each name, and exists only when all of them are written. The strokes of an image hang on
+    the seed and its name, not on the others. Raises DatasetError when `out` exists or the label set has no void, and
+    what reading a label file raises.
+    """
+    if out.exists():
+        raise DatasetError(f"{out} exists already; remove it or choose another folder with --out")
+    if dataset.labels.void == ():
+        raise DatasetError(
+            f"label set {dataset.labels.name!r} has no code for void, which scribbles are mostly made of; "
+            f"give it one in the dataset file"
+        )
+    drawn = labelled = 0
+    with atomic_folder(out) as folder:
+        for index, name in enumerate(dataset.names):
+            full = dataset.read(index, image=False).labels
+            strokes_only = scribble(full, [seed, zlib.crc32(name.encode())], strokes)
+            _write(folder / f"{name}.png", dataset.labels.encode(strokes_only))
+            drawn += int((strokes_only != IGNORE).sum())
+            labelled += int((full != IGNORE).sum())
+    return drawn / max(labelled, 1)
+
+
+def _stroke(region: np.ndarray, rng: np.random.Generator, strokes: Strokes) -> np.ndarray:
+    """A random stretch of the middle line of a region (h, w bool), as wide as asked for, within the region."""
+    rows, columns = _middle_line(region)
+    share = rng.uniform(strokes.shortest, 1)
+    count = max(round(share * len(rows)), 1)
+    start = rng.integers(len(rows) - count + 1)
+    line = np.zeros(region.shape, np.uint8)
+    line[rows[start : start + count], columns[start : start + count]] = 1
+    pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (strokes.width, strokes.width))
+    return (cv2.dilate(line, pen) > 0) & region
+
+
+def _middle_line(region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the longest shortest path through the skeleton of a connected region, from end to end."""
+    from skimage.graph import MCP_Geometric
+    from skimage.morphology import skeletonize
+
+    padded = np.pad(region, 1)  # the frame is the background too
+    skeleton = skeletonize(padded)
+    paths = MCP_Geometric(np.where(skeleton, 1.0, -1.0))  # negative costs are never entered
+    end = tuple(np.argwhere(skeleton)[0])
+    for _ in range(2):  # from any point to the farthest end, and from there to the other
+        start = end
+        lengths, _ = paths.find_costs([start])
+        end = np.unravel_index(np.where(np.isfinite(lengths), lengths, -1).argmax(), lengths.shape)
+    line = np.array(paths.traceback(end)) - 1
+    return line[:, 0], line[:, 1]
+
+
+def _write(path: Path, codes: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = codes[..., ::-1] if codes.ndim == 3 else codes
+    with at(path):
+        written, data = cv2.imencode(".png", pixels)
+        if not written:
+            raise DatasetError("could not be encoded as PNG")
+    path.write_bytes(data.tobytes())

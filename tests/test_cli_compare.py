@@ -1,0 +1,260 @@
+"""``compare``, ``show`` and ``runs`` from the command line, on predictions that are quickly made."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import scene, write_dataset
+
+from segablate.cli import run
+from segablate.metrics.confusion import count_confusion
+from segablate.runs import read_description
+
+Command = Callable[..., str]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A dataset of eight images, three folders of predictions of falling quality, and two saved runs."""
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path / "toy", 8)
+    for name, share in (("good", 0.1), ("fair", 0.3), ("poor", 0.5)):
+        (tmp_path / name).mkdir()
+        rng = np.random.default_rng(len(name) + int(10 * share))
+        for index in range(8):
+            labels = scene(index)[1] % 4
+            wrong = rng.random(labels.shape) < share
+            cv2.imwrite(f"{name}/s{index}.png", np.where(wrong, (labels + 1) % 4, labels))
+    return tmp_path
+
+
+@pytest.fixture
+def command(place: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the program and give what it prints; it must succeed unless told otherwise."""
+
+    def call(*arguments: str, code: int = 0) -> str:
+        quiet = [] if arguments[0] in ("show", "runs") else ["--workers", "0", "--device", "cpu"]
+        found = run([*arguments, *quiet])
+        printed = capsys.readouterr()
+        assert found == code, printed.err
+        assert len(printed.err.splitlines()) == (code > 0)
+        return printed.err if code else printed.out
+
+    return call
+
+
+def saved(command: Command, *names: str, options: tuple[str, ...] = ()) -> list[str]:
+    for name in names:
+        command("evaluate", f"predictions:{name}", "folder:toy", "--save", f"runs/{name}", *options)
+    return [f"runs/{name}" for name in names]
+
+
+def compared(command: Command, *arguments: str) -> dict:
+    return json.loads(command("compare", *arguments, "--replicates", "300", "--format", "json"))
+
+
+ON = ("predictions:good", "predictions:fair", "--on", "folder:toy")
+
+
+def test_predictions_are_compared(command: Command) -> None:
+    found = compared(command, *ON)
+    tables = found["tables"]
+    assert found["title"] == "predictions:fair against predictions:good"
+    assert found["facts"]["verdict"].startswith("A is better than B by ")
+    assert list(tables) == ["scores", "classes", "confusions", "images", "choices", "facts"]
+    table = sum(count_confusion(scene(i)[1], cv2.imread(f"fair/s{i}.png", cv2.IMREAD_GRAYSCALE), 4) for i in range(8))
+    hits, union = np.diag(table)[:4], table[:4].sum(1) + table[:4].sum(0)[:4]
+    iou = hits / (union - hits)
+    assert tables["scores"][0]["b"] == pytest.approx(iou.mean())
+    assert {row["class"]: row["iou_b"] for row in tables["classes"]} == pytest.approx(
+        dict(zip(("road", "car", "tree", "sky"), iou, strict=True))
+    )
+    assert [row["shown_b"] for row in tables["classes"]] == ["A better"] * 4
+    assert {row["choice"] for row in tables["choices"]} == {"A"}
+
+
+def test_saved_runs_and_checkpoints_may_be_mixed(command: Command) -> None:
+    fresh = compared(command, *ON)
+    good, fair = saved(command, "good", "fair")
+    mixed = compared(command, good, "predictions:fair", "--on", "folder:toy")
+    both = compared(command, good, fair)
+    assert fresh["tables"]["scores"] == mixed["tables"]["scores"] == both["tables"]["scores"]
+    assert both["facts"]["A"] == "runs/good (predictions:good)"
+
+
+@pytest.mark.parametrize("format", ["rich", "markdown", "csv", "json", "latex"])
+def test_a_saved_comparison_is_shown_as_it_was_printed(command: Command, format: str) -> None:
+    printed = command("compare", *ON, "--save", "cmp", "--replicates", "300", "--format", format)
+    assert command("show", "cmp", "--format", format) == printed
+
+
+def test_the_runs_of_a_saved_comparison_can_be_used_again(command: Command) -> None:
+    first = compared(command, *ON, "--save", "cmp")
+    again = compared(command, "cmp/a", "cmp/b")
+    assert again["tables"]["scores"] == first["tables"]["scores"]
+    assert read_description(Path("cmp"))["kind"] == "comparison"
+    counts = Path("cmp/b/counts.npz")
+    counts.write_bytes(counts.read_bytes()[:-1])
+    assert "cmp is damaged: b/counts.npz has been changed" in command("show", "cmp", code=1)
+
+
+def test_three_are_ranked(command: Command) -> None:
+    found = compared(command, *ON[:2], "predictions:poor", *ON[2:])
+    assert found["title"] == "3 runs compared"
+    assert found["facts"]["verdict"].endswith(
+        "it is shown to be better than B and C at p < 0.05 after Holm's correction over all pairs"
+    )
+    assert list(found["tables"]) == ["runs", "pairs", "choices", "classes", "facts"]
+    assert [row["shown"] for row in found["tables"]["pairs"]] == ["A better", "A better", "B better"]
+    assert found["tables"]["choices"][0]["first_a"] == 1.0
+
+
+def test_equal_predictions_are_called_equal(command: Command) -> None:
+    found = compared(command, "predictions:good", "predictions:good?encoding=index", "--on", "folder:toy")
+    assert found["facts"]["verdict"] == "A and B have the same confusion counts on every image"
+
+
+def test_few_images_are_called_few(command: Command) -> None:
+    verdict = compared(command, *ON, "--limit", "4")["facts"]["verdict"]
+    assert "but 4 images are too few to say how sure that is (at least 5)" in verdict
+
+
+def test_groups_are_named(command: Command) -> None:
+    notes = compared(command, *ON, "--group-by", "[0-9]")["notes"]
+    assert any("by 8 groups that --group-by [0-9] finds" in note for note in notes)
+
+
+def test_intersect_is_the_way_out_for_different_images(command: Command) -> None:
+    good, fair = (*saved(command, "good"), *saved(command, "fair", options=("--limit", "6")))
+    refused = command("compare", good, fair, code=1)
+    assert "runs/good and runs/fair cover different images (8 and 6; first missing: s3)" in refused
+    assert "or pass --intersect" in refused
+    found = compared(command, good, fair, "--intersect")
+    assert "6 images in all runs" in found["facts"]["dataset"]
+    assert "A: --intersect: 6 of 8 images, those that all runs have" in found["notes"]
+    assert any(note.startswith("B: --limit: 6 of 8 images") for note in found["notes"])
+
+
+def test_tolerances_are_those_of_the_runs_unless_stated(command: Command) -> None:
+    good, fair = saved(command, "good", "fair", options=("--tolerance", "1,2"))
+
+    def shown(*options: str) -> list[str]:
+        rows = compared(command, good, fair, *options)["tables"]["scores"]
+        return [row["measure"] for row in rows if row["measure"].startswith("boundary")]
+
+    assert shown() == ["boundary F @1px", "boundary F @2px"]
+    assert shown("--tolerance", "1.5") == ["boundary F @1.5px"]
+    assert shown("--tolerance", "none") == []
+    assert "runs/good: tolerance 3 " in command("compare", good, fair, "--tolerance", "3", code=1)
+
+
+def test_the_forest_plot_is_drawn(command: Command) -> None:
+    for suffix, start in (("png", b"\x89PNG"), ("svg", b"<?xml")):
+        compared(command, *ON, "--plot", f"plot.{suffix}")
+        assert Path(f"plot.{suffix}").read_bytes().startswith(start)
+    svg = Path("plot.svg")
+    compared(command, *ON[:2], "predictions:poor", *ON[2:], "--plot", str(svg))
+    assert svg.stat().st_size > 1000
+
+
+REFUSED = {
+    "one": (2, ("predictions:good",), "compare takes 2 to 26 runs or checkpoints, but got 1"),
+    "twice": (2, ("predictions:good", "predictions:good"), "predictions:good is given twice"),
+    "no dataset": (
+        2,
+        ("predictions:good", "predictions:fair"),
+        "which dataset is predictions:good to be evaluated on? as in: segablate compare predictions:good "
+        "predictions:fair --on folder:DIR",
+    ),
+    "losses of label maps": (
+        2,
+        (*ON, "--losses", "ce"),
+        "--losses ce needs logits, but predictions:good gives label maps",
+    ),
+    "nothing there": (
+        1,
+        ("nowhere", "predictions:fair"),
+        "nowhere: there is no such run, checkpoint or card; check the path",
+    ),
+    "another kind of plot": (2, (*ON, "--plot", "plot.gif"), "--plot plot.gif must end in .png, .svg, .pdf"),
+    "plot into a file": (2, (*ON, "--plot", "toy/dataset.yaml/plot.png"), "plot.png cannot be written"),
+    "expression": (2, (*ON, "--group-by", "("), "--group-by '(' is not a regular expression"),
+    "taken": (1, (*ON, "--save", "toy"), "toy is there already; choose another name, or remove it"),
+    "replicates": (2, (*ON, "--replicates", "10"), "'--replicates': Input should be greater than or equal to 100"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_compared_is_one_line(command: Command, case: str) -> None:
+    code, arguments, message = REFUSED[case]
+    assert message in command("compare", *arguments, code=code)
+
+
+def test_a_dataset_that_nothing_needs_is_refused(command: Command) -> None:
+    message = command("compare", *saved(command, "good", "fair"), "--on", "folder:toy", code=2)
+    assert "--on folder:toy has no use: all of runs/good, runs/fair are saved runs" in message
+
+
+def test_without_matplotlib_the_extra_is_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    message = command("compare", *ON, "--plot", "plot.png", code=1)
+    assert "--plot needs matplotlib, which is not installed; pip install 'segablate[plot]'" in message
+
+
+# show and runs
+
+
+def test_a_saved_evaluation_is_shown_again(command: Command) -> None:
+    printed = command("evaluate", "predictions:good", "folder:toy", "--save", "run", "--format", "json")
+    assert command("show", "run", "--format", "json") == printed == Path("run/summary.json").read_text()
+
+
+def test_another_convention_is_applied_to_a_saved_run(command: Command) -> None:
+    options = ("--format", "json", "--void-as-error", "--tolerance", "1")
+    direct = json.loads(command("evaluate", "predictions:fair", "folder:toy", *options))
+    saved(command, "fair")
+    again = json.loads(command("show", "runs/fair", *options))
+    assert again["tables"] == direct["tables"]
+
+
+def test_what_a_run_cannot_show_is_said(command: Command) -> None:
+    saved(command, "good", options=("--tolerance", "none"))
+    message = "runs/good has no boundary counts; evaluate again with --tolerance 2"
+    assert message in command("show", "runs/good", "--tolerance", "2", code=1)
+    command("show", "runs/good")
+    command("compare", *ON, "--save", "cmp", "--replicates", "300")
+    assert "cmp is a saved comparison, which is shown as it was written" in command(
+        "show", "cmp", "--void-as-error", code=2
+    )
+    assert "toy is not a saved run: it has no run.json" in command("show", "toy", code=1)
+
+
+def test_runs_are_listed_and_damaged_ones_named(command: Command) -> None:
+    saved(command, "good", "fair", "poor")
+    command("compare", "runs/good", "runs/fair", "--save", "runs/cmp", "--replicates", "300")
+    Path("runs/poor/counts.npz").unlink()
+    (Path("runs") / "notes").mkdir()
+    listed = json.loads(command("runs", "runs", "--format", "json"))
+    rows = {row["run"]: row for row in listed["tables"]["runs"]}
+    assert list(rows) == ["cmp", "fair", "good", "poor"]
+    assert rows["poor"]["kind"] == "damaged"
+    assert listed["notes"] == ["runs/poor is damaged: counts.npz is missing; make it again"]
+    assert rows["good"]["miou"] > rows["fair"]["miou"]
+    assert (rows["good"]["images"], rows["good"]["checkpoint"]) == (8, "predictions:good")
+    assert rows["cmp"]["kind"] == "comparison"
+    assert len(rows["good"]["written"]) == len("2026-01-01 00:00")
+
+
+def test_a_folder_without_runs(command: Command) -> None:
+    assert "no saved run in toy" in command("runs", "toy")
+    assert "runs is not a folder" in command("runs", code=1)
+
+
+def test_without_arguments_the_sample_checkpoints_are_compared(command: Command) -> None:
+    text = command("compare", "--limit", "6", "--tolerance", "none", "--replicates", "300")
+    assert "sample:weighted against sample:ce" in text
+    assert "trained with" in text
+    assert "6 images in all runs" in text

@@ -1,0 +1,204 @@
+"""A saved run comes back as it was; damage of any file is detected and named; a save that fails leaves nothing."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluations import evaluation, noisy, truth
+
+from segablate import runs
+from segablate.errors import RunError
+from segablate.results import Evaluation, load_run, save_run, select
+from segablate.runs import load_report, read_description, refuse_existing, save_report, sealed
+
+COLUMNS = ("image", "label", "predicted", "pixels")
+
+
+@pytest.fixture
+def run() -> Evaluation:
+    maps = truth(5)
+    return evaluation(
+        maps, noisy(maps, 0.3, 1), values={"ce": [0.5, np.nan, 0.25, 1.0, 2.0], "rmi(radius=5)": [1.0] * 5}
+    )
+
+
+@pytest.fixture
+def saved(run: Evaluation, tmp_path: Path) -> Path:
+    save_run(run, tmp_path / "run", '{"title": "summary"}\n')
+    return tmp_path / "run"
+
+
+def assert_same(a: Evaluation, b: Evaluation) -> None:
+    assert a.labels == b.labels
+    assert (a.names, a.label_hashes, a.notes, a.skipped) == (b.names, b.label_hashes, b.notes, b.skipped)
+    assert a.facts == b.facts
+    assert np.array_equal(a.sizes, b.sizes)
+    for column in COLUMNS:
+        assert np.array_equal(getattr(a.confusion, column), getattr(b.confusion, column))
+        assert getattr(a.confusion, column).dtype == getattr(b.confusion, column).dtype
+    assert list(a.values) == list(b.values)
+    for loss in a.values:
+        assert np.array_equal(a.values[loss], b.values[loss], equal_nan=True)
+    assert (a.boundary is None) == (b.boundary is None)
+    if a.boundary is not None and b.boundary is not None:
+        there = b.boundary.to_arrays()
+        assert all(np.array_equal(array, there[name]) for name, array in a.boundary.to_arrays().items())
+
+
+def test_a_run_comes_back_as_it_was(run: Evaluation, saved: Path) -> None:
+    assert_same(run, load_run(saved))
+    assert sorted(path.name for path in saved.iterdir()) == ["counts.npz", "run.json", "summary.json"]
+    assert (saved / "summary.json").read_text() == '{"title": "summary"}\n'
+    assert read_description(saved)["kind"] == "evaluation"
+
+
+def test_without_boundaries_losses_and_void_codes(tmp_path: Path) -> None:
+    maps = truth(2)
+    plain = evaluation(maps, maps, tolerances=())
+    save_run(plain, tmp_path / "run", "{}")
+    assert_same(plain, load_run(tmp_path / "run"))
+
+
+def test_the_same_evaluation_gives_the_same_counts_file(run: Evaluation, saved: Path, tmp_path: Path) -> None:
+    save_run(run, tmp_path / "again", "{}")
+    assert (saved / "counts.npz").read_bytes() == (tmp_path / "again" / "counts.npz").read_bytes()
+
+
+def test_three_lines_of_numpy_read_the_counts(run: Evaluation, saved: Path) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "runs.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert code is not None
+    assert len(code[1].splitlines()) == 3
+    exec(code[1].replace("RUN/", f"{saved}/"), names := {"numpy": np})
+    names["run"].close()
+    assert np.array_equal(names["table"], np.stack([run.confusion.dense(i) for i in range(run.images)]))
+
+
+def test_every_array_of_the_counts_is_documented(saved: Path) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "runs.md").read_text(encoding="utf-8")
+    with np.load(saved / "counts.npz") as arrays:
+        names = ["value_NAME" if name.startswith("value_") else name for name in arrays.files]
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+DAMAGE = {
+    "cut": lambda data: data[: len(data) // 2],
+    "flipped": lambda data: data[:20] + bytes([data[20] ^ 1]) + data[21:],
+    "emptied": lambda data: b"",
+}
+
+
+@pytest.mark.parametrize("file", ["counts.npz", "summary.json", "run.json"])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_changed_file_is_named(saved: Path, file: str, damage: str) -> None:
+    path = saved / file
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    with pytest.raises(RunError, match=rf"run is damaged: {re.escape(file)} "):
+        load_run(saved)
+
+
+@pytest.mark.parametrize("file", ["counts.npz", "summary.json"])
+def test_a_missing_file_is_named(saved: Path, file: str) -> None:
+    (saved / file).unlink()
+    with pytest.raises(RunError, match=rf"run is damaged: {re.escape(file)} is missing"):
+        load_run(saved)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "null", '"run"', "{"])
+def test_a_description_of_another_form_is_damaged(saved: Path, text: str) -> None:
+    (saved / "run.json").write_text(text)
+    with pytest.raises(RunError, match=r"damaged: run\.json is not a description"):
+        load_run(saved)
+
+
+def test_an_edited_description_is_noticed(saved: Path) -> None:
+    described = json.loads((saved / "run.json").read_text())
+    described["facts"]["checkpoint"]["name"] = "another"
+    (saved / "run.json").write_text(json.dumps(described))
+    with pytest.raises(RunError, match=r"damaged: run\.json has been changed"):
+        load_run(saved)
+
+
+@pytest.mark.parametrize("resealed", [True, False])
+def test_a_newer_format_is_refused_as_such(saved: Path, resealed: bool) -> None:
+    described = {**json.loads((saved / "run.json").read_text()), "format": 2}
+    del described["seal"]
+    (saved / "run.json").write_text(json.dumps(sealed(described) if resealed else described))
+    with pytest.raises(RunError, match="is a run of format 2, newer than this program's 1; upgrade"):
+        load_run(saved)
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is not a saved run: it has no run\.json"):
+        load_run(tmp_path)
+
+
+def test_a_report_comes_back_and_is_no_evaluation(saved: Path, tmp_path: Path) -> None:
+    save_report("comparison", {"title": "x", "rows": [1, None]}, {"checkpoint": {}}, tmp_path / "cmp", {"a/b": b"c"})
+    assert load_report(tmp_path / "cmp", "comparison") == {"title": "x", "rows": [1, None]}
+    with pytest.raises(RunError, match="cmp is a saved comparison; expected a saved evaluation"):
+        load_run(tmp_path / "cmp")
+    with pytest.raises(RunError, match="run is a saved evaluation; expected a saved comparison"):
+        load_report(saved, "comparison")
+    (tmp_path / "cmp" / "a" / "b").write_bytes(b"d")
+    with pytest.raises(RunError, match="damaged: a/b has been changed"):
+        load_report(tmp_path / "cmp", "comparison")
+
+
+@pytest.mark.parametrize("file", [0, 1, 2])
+def test_a_save_that_fails_leaves_nothing(
+    run: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: int
+) -> None:
+    written, write = [], runs.write_atomically
+
+    def full_disk(path: Path, data: bytes) -> None:
+        if len(written) == file:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        write(path, data)
+
+    monkeypatch.setattr(runs, "write_atomically", full_disk)
+    with pytest.raises(RunError, match="run cannot be written: No space left on device; choose another --save"):
+        save_run(run, tmp_path / "run", "{}")
+    assert len(written) == file
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_save_leaves_nothing(run: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(path: Path, data: bytes) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "write_atomically", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_run(run, tmp_path / "run", "{}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_written_over(run: Evaluation, saved: Path, tmp_path: Path) -> None:
+    before = (saved / "run.json").read_bytes()
+    with pytest.raises(RunError, match="run is there already; choose another name, or remove it"):
+        save_run(run, saved, "{}")
+    assert (saved / "run.json").read_bytes() == before
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="is there already"):
+        refuse_existing(tmp_path / "file")
+    with pytest.raises(RunError, match="cannot be written"):
+        save_run(run, tmp_path / "file" / "run", "{}")
+
+
+def test_select_takes_images_in_the_order_asked_for(run: Evaluation) -> None:
+    chosen = select(run, [3, 0])
+    assert chosen.names == ("i3", "i0")
+    assert chosen.label_hashes == (run.label_hashes[3], run.label_hashes[0])
+    assert chosen.values["ce"].tolist() == [1.0, 0.5]
+    for new, old in enumerate((3, 0)):
+        assert np.array_equal(chosen.confusion.dense(new), run.confusion.dense(old))
+    maps = truth(5)
+    alone = evaluation([maps[3], maps[0]], [noisy(maps, 0.3, 1)[i] for i in (3, 0)])
+    assert alone.boundary is not None
+    assert chosen.boundary is not None
+    expected = alone.boundary.to_arrays()
+    assert all(np.array_equal(array, expected[name]) for name, array in chosen.boundary.to_arrays().items())
+    assert select(run, []).images == 0
