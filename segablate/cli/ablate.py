@@ -140,11 +140,9 @@ def _sweep(
 ) -> "Ablation":
     from segablate.ablation import Ablation, Sweep, costs
     from segablate.checkpoints import open_checkpoint
-    from segablate.cli.measuring import with_inputs
-    from segablate.evaluation import evaluate
+    from segablate.cli.measuring import run, with_inputs
     from segablate.measures import Measures
     from segablate.objective import parse_objective
-    from segablate.render import progress
 
     objective = parse_objective(options.objective or term.objective)
     probe = Sweep(term, settings, objective, not options.no_gradients)
@@ -154,17 +152,8 @@ def _sweep(
         notes = (*notes, f"the formula of {term.name} is this project's, after the description in the paper")
     reads = {term.name: term.reads({})}
     measures = Measures(tolerances=(tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
-    with progress(len(data), f"{term.name}, {len(settings)} settings") as advance:
-        run = evaluate(
-            segmenter,
-            data,
-            measures,
-            batch_size=running.batch_size,
-            workers=running.processes,
-            on_error=running.on_error,
-            progress=advance,
-        )
-    return Ablation(run, term, settings, objective, {} if options.no_cost else costs(probe))
+    found = run(segmenter, data, measures, running, f"{term.name}, {len(settings)} settings")
+    return Ablation(found, term, settings, objective, {} if options.no_cost else costs(probe))
 
 
 def _arrays(found: "Ablation") -> dict[str, Any]:

@@ -26,15 +26,25 @@ def measured(
 ) -> "Evaluation":
     """Open a checkpoint and evaluate it on a dataset, with a progress bar; write its predictions where asked to."""
     from segablate.checkpoints import open_checkpoint
+    from segablate.files import atomic_folder
+
+    segmenter, measures = prepared(open_checkpoint(checkpoint, loading.loading(running)), data, measuring)
+    if predictions is None:
+        return run(segmenter, data, measures, running, "evaluating")
+    if segmenter.on_host:
+        raise UsageError(f"--write-predictions: {checkpoint} is a folder of predictions already")
+    with atomic_folder(predictions) as folder:
+        return run(segmenter, data, replace(measures, predictions=folder), running, "evaluating")
+
+
+def run(
+    segmenter: "Segmenter", data: "Dataset", measures: "Measures", running: RunningOptions, what: str
+) -> "Evaluation":
+    """The evaluation loop under the options of the command line, with a progress bar."""
     from segablate.evaluation import evaluate
     from segablate.render import progress
 
-    segmenter, measures = prepared(open_checkpoint(checkpoint, loading.loading(running)), data, measuring)
-    if predictions is not None:
-        if segmenter.on_host:
-            raise UsageError(f"--write-predictions: {checkpoint} is a folder of predictions already")
-        measures = replace(measures, predictions=predictions)
-    with progress(len(data), "evaluating") as advance:
+    with progress(len(data), what) as advance:
         return evaluate(
             segmenter,
             data,
@@ -56,13 +66,26 @@ def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions)
         return segmenter, Measures(tolerances=measuring.tolerances)
     listed = [name.strip() for name in (asked or "ce").split(",")]
     terms = {name: get_loss(name) for name in {"none": (), "all": loss_names()}.get(asked or "", listed)}
+    wanting = [name for name, term in terms.items() if asked == "all" and term.needs({}) - available(segmenter)]
+    terms = {name: term for name, term in terms.items() if name not in wanting}
     needs = frozenset[str]().union(*(term.needs({}) for term in terms.values()))
     segmenter, inputs, notes = with_inputs(segmenter, needs, data, f"--losses {asked}")
+    if wanting:
+        notes = (*notes, f"--losses all leaves out {', '.join(wanting)}: they need the image or features of a network")
     described = [name for name, term in terms.items() if term.after_description]
     if described:
         notes = (*notes, f"formulas by this project, after the papers' description: {', '.join(described)}")
     reads = {name: term.reads({}) for name, term in terms.items()}
     return segmenter, Measures(terms, measuring.tolerances, inputs=inputs, reads=reads, notes=notes)
+
+
+def available(segmenter: "Segmenter") -> frozenset[str]:
+    """What losses may have beside logits and labels with this segmenter, by name."""
+    inference = getattr(segmenter, "inference", None)
+    features = hasattr(segmenter, "keep_features") and (inference is None or inference.plain)
+    return frozenset(
+        {"edge_net"} | ({"features"} if features else set()) | ({"image"} if segmenter.needs_images else set())
+    )
 
 
 def with_inputs(
@@ -77,9 +100,13 @@ def with_inputs(
             f"{what} needs logits, but {segmenter.source.spec} gives label maps; give the checkpoint itself, or "
             f"predictions saved as .npz with logits"
         )
+    missing = sorted(set(needs) - available(segmenter))
+    if missing:
+        raise UsageError(
+            f"{what} needs the {' and '.join(missing)}, which {segmenter.source.spec} does not give; evaluate the "
+            f"network itself, without windows and flips"
+        )
     if "features" in needs:
-        if not hasattr(segmenter, "keep_features"):
-            raise UsageError(f"{what} needs the features of a network, but {segmenter.source.spec} gives logits alone")
         segmenter = replace(segmenter, keep_features=True)  # type: ignore[type-var]
     if "edge_net" not in needs:
         return segmenter, {}, ()
