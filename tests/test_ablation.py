@@ -1,6 +1,6 @@
 """A sweep measures what direct calls of the term give, on one forward pass, and sums it up as defined."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -214,14 +214,6 @@ def test_summaries_are_those_of_the_arrays(data: Dataset) -> None:
     assert tables["agreement"].rows[-1]["iou"] == pytest.approx(float(present.value[0]), nan_ok=True)
     assert any("different radius are not comparable" in note for note in report.notes)
     assert any("fewer than 25 points" in note for note in report.notes)
-
-
-@pytest.mark.parametrize(("output", "noted"), [("softmax", True), ("sigmoid", False)])
-def test_another_activation_than_the_trained_one_is_noted(data: Dataset, output: str, noted: bool) -> None:
-    found, _ = swept(data, "rmi", {"radius": (1,)}, gradients=False)
-    facts = {**found.run.facts, "checkpoint": {**found.run.facts["checkpoint"], "output": output}}
-    report = ablation_report(replace(found, run=replace(found.run, facts=facts)), Tolerance(3))
-    assert any("reads them with probability=sigmoid" in note for note in report.notes) == noted
 
 
 def test_too_few_points_are_refused(data: Dataset) -> None:

@@ -203,7 +203,6 @@ def notes(ablation: Ablation) -> tuple[str, ...]:
         if name in turned
     ]
     found += [f"{ablation.term.name} departs from a rule by design: {why}" for why in ablation.term.exceptions.values()]
-    found += _about_activation(ablation)
     points = ablation.run.probed.get(DENSITY)
     if points is not None and np.nanmin(points) < FEW_POINTS:
         few = [s.text for s, column in zip(ablation.settings, points.T, strict=True) if np.nanmin(column) < FEW_POINTS]
@@ -218,19 +217,6 @@ def notes(ablation: Ablation) -> tuple[str, ...]:
         "only training under it shows what it does to a network"
     )
     return tuple(found)
-
-
-def _about_activation(ablation: Ablation) -> list[str]:
-    """A loss that reads logits through another function than they were trained with measures that, too."""
-    knob, trained = ablation.term.knobs.get("probability"), ablation.run.facts["checkpoint"].get("output")
-    read = {s.values.get("probability", knob.default) for s in ablation.settings} if knob else set()
-    if not knob or trained not in knob.range.words or read <= {trained}:
-        return []
-    other = ", ".join(sorted(read - {trained}))
-    return [
-        f"the checkpoint gives logits of a {trained}, but {ablation.term.name} reads them with probability={other}, "
-        f"which sees offsets that a {trained} does not; {knob.option} {trained} reads them as they were trained"
-    ]
 
 
 def _same(ablation: Ablation, s: int) -> bool:
