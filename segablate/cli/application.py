@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from segablate import __version__
-from segablate.cli import ablate, checkpoints, compare, datasets, evaluate, runs, train_edges
+from segablate.cli import ablate, checkpoints, compare, datasets, evaluate, losses, runs, train_edges
 from segablate.cli.options import expanded
 
 app = typer.Typer(
