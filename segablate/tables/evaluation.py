@@ -182,14 +182,19 @@ def _about_void(table: np.ndarray, view: View) -> list[str]:
 
 
 def _about_chance(table: np.ndarray, counts: ClassCounts) -> list[str]:
-    """A score that a constant or shuffled prediction nearly reaches points at preprocessing, not at the network."""
-    score, agreement = float(mean_iou(counts)), kappa(table)
-    constant = counts.labelled.max() / max(int(counts.labelled.sum()), 1) / max(int((counts.labelled > 0).sum()), 1)
-    if not (agreement < 0.2 or score < 1.5 * constant):
+    """A score that a constant, shuffled or half-blind prediction reaches points at preprocessing, not at the network.
+
+    Low is: below 2.5 times 1/C (0.4 for few classes), below 1.5 times what the commonest class alone gives, or an
+    agreement beyond chance (Cohen's kappa) below 0.2.
+    """
+    score, classes = float(mean_iou(counts)), int((counts.labelled > 0).sum())
+    constant = counts.labelled.max() / max(int(counts.labelled.sum()), 1) / max(classes, 1)
+    low = min(2.5 / max(classes, 1), 0.4)
+    if not (kappa(table) < 0.2 or score < max(1.5 * constant, low)):
         return []
     return [
-        f"mIoU is near chance (always predicting the commonest class gives {constant:.1%}): check channel order, "
-        f"scale, mean and std, the order of the classes, and that the weights belong to this network"
+        f"mIoU is near chance for {classes} classes (always predicting the commonest gives {constant:.1%}): check "
+        f"channel order, scale, mean and std, the order of the classes, and that the weights belong to this network"
     ]
 
 
