@@ -134,8 +134,18 @@ def _scene(sample: Sample, output: Output, logits: "Tensor", place: int, classes
         inputs["image"] = torch.from_numpy(sample.image).to(logits.device).permute(2, 0, 1)[None].float()
     if output.features is not None:
         inputs["features"] = output.features[place : place + 1].clone()
+    if "edge_net" in inputs and logits.shape[1] > classes:
+        inputs["edge_net"] = _widened(inputs["edge_net"], logits.shape[1] - classes)
     labels = torch.from_numpy(sample.labels).to(logits.device)[None].long()
     return Scene(logits[place : place + 1].clone(), labels, sample.labels, classes, inputs)
+
+
+def _widened(edge_net: Any, surplus: int) -> Any:
+    """An edge network to whose edges outputs outside the label set add nothing: their weights are 0."""
+    from torch.nn.functional import pad
+
+    (weight, bias), *rest = edge_net
+    return (pad(weight, (0, 0, 0, 0, 0, surplus)), bias), *rest
 
 
 def _loss_values(scene: Scene, measures: Measures) -> dict[str, float]:

@@ -156,6 +156,25 @@ def test_more_outputs_than_classes_are_misses(toy: Path, network_file: Path) -> 
     assert any("the last 3 lie outside" in note for note in found.notes)
 
 
+def test_semeda_sees_nothing_of_outputs_outside_the_label_set(toy: Path, network_file: Path) -> None:
+    exec(network_file.read_text(), code := {})
+    network = code["small"](7)
+    network.head.bias.data[4:] -= 1e4  # never predicted, so that softmaxes over 4 and over 7 outputs agree
+    torch.save(network.state_dict(), network_file.with_suffix(".pth"))
+    wide = open_checkpoint(f"python:{network_file}:small(7)@{network_file.with_suffix('.pth')}", CPU)
+    state = {key: value[:4] if key.startswith("head") else value for key, value in network.state_dict().items()}
+    torch.save(state, network_file.with_suffix(".pth"))
+    narrow = open_checkpoint(f"python:{network_file}:small(4)@{network_file.with_suffix('.pth')}", CPU)
+    torch.manual_seed(0)
+    shapes = ((16, 4), (32, 16), (2, 32))
+    layers = tuple((torch.randn(*shape, 3, 3) / 9, torch.randn(shape[0]) / 9) for shape in shapes)
+    measures = Measures({"semeda": get_loss("semeda")}, inputs={"edge_net": layers})
+    data = open_dataset(f"folder:{toy}")
+    values = [evaluate(segmenter, data, measures).values["semeda"] for segmenter in (wide, narrow)]
+    assert np.isfinite(values[0]).all()
+    assert np.allclose(*values, rtol=1e-5)
+
+
 def test_class_logits_put_classes_first_and_join_what_means_one_class() -> None:
     scores = torch.randn(2, 5, 3, 4, dtype=torch.float64)
     logits = class_logits(scores, "softmax", Alignment((1, None, 0, 1, None), 2))
