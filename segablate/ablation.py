@@ -13,7 +13,7 @@ import numpy as np
 
 from segablate.errors import KnobError, ObjectiveError
 from segablate.gradients import Ground, described, ground, lie_of_pixels
-from segablate.knobs import find_knob, format_settings
+from segablate.knobs import complete, find_knob, format_settings
 from segablate.losses import Term
 from segablate.objective import Objective
 from segablate.results import Evaluation
@@ -95,6 +95,15 @@ class Sweep:
         self.weight = sum(part.weight for part in own)
         self.others = Objective(tuple(part for part in objective.terms if part.term.name != term.name))
         self.first: Scene | None = None
+        self.sums: list[dict[str, Tensor]] = [{} for _ in settings]
+
+    def over_images(self) -> tuple[float, ...]:
+        """The value of each setting over all images seen, from their sums; empty where the term has no such value."""
+        pooled, knobs = self.term.over_images, self.term.knobs
+        if pooled is None:
+            return ()
+        pairs = zip(self.settings, self.sums, strict=True)
+        return tuple(float(pooled(complete(knobs, s.values, self.term.name), sums)) for s, sums in pairs)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -114,14 +123,15 @@ class Sweep:
             pixel = float(self.others(logits, scene.labels, **scene.inputs)) if self.others.terms else 0.0
         reference = _Reference.of(logits, scene) if self.gradients else None
         with sharing():
-            found = [self._try(setting, logits, scene, reference) for setting in self.settings]
+            found = [self._try(place, logits, scene, reference) for place in range(len(self.settings))]
         stacked = {name: np.stack([np.asarray(values[name], np.float64) for values in found]) for name in found[0]}
         beside = reference.arrays() if reference else {}
         return {"pixel": np.array(pixel), "objective": pixel + self.weight * stacked["term"], **stacked, **beside}
 
-    def _try(self, setting: Setting, logits: "Tensor", scene: Scene, reference: "_Reference | None") -> dict[str, Any]:
+    def _try(self, place: int, logits: "Tensor", scene: Scene, reference: "_Reference | None") -> dict[str, Any]:
         import torch
 
+        setting, sums = self.settings[place], self.sums[place]
         inputs = {name: value for name, value in scene.inputs.items() if name in self.term.inputs}
         with torch.set_grad_enabled(self.gradients):
             parts = self.term.parts(logits, scene.labels, **inputs, **setting.values)
@@ -131,6 +141,8 @@ class Sweep:
                 f"{self.term.name} with {setting.text} has {dimension:.2f} points for each dimension in an image of "
                 f"{logits.shape[3]}x{logits.shape[2]}; below 1 it means nothing: use a smaller radius or stride"
             )
+        if self.term.over_images is not None:
+            sums |= {name: sums.get(name, 0) + total.double() for name, total in parts.sums.items()}
         found: dict[str, Any] = {"term": float(parts.value.detach()) if parts.defined else float("nan")}
         found |= {f"fact_{name}": value for name, value in parts.facts.items()}
         if parts.per_class is not None:
@@ -184,13 +196,17 @@ def costs(sweep: Sweep, repeats: int = 5) -> "dict[str, list[Cost]]":
 
 @dataclass(frozen=True)
 class Ablation:
-    """A sweep over a dataset: the evaluation it rode on, per-image arrays in `run.probed`, and the costs."""
+    """A sweep over a dataset: the evaluation it rode on, per-image arrays in `run.probed`, and the costs.
+
+    - `over_images`: (S,) the value over the whole set, of terms whose sums give one; else empty.
+    """
 
     run: Evaluation
     term: Term
     settings: tuple[Setting, ...]
     objective: Objective
     costs: "Mapping[str, Sequence[Cost]]"
+    over_images: tuple[float, ...] = ()
 
     @property
     def values(self) -> np.ndarray:

@@ -259,3 +259,20 @@ def test_shared_steps_are_done_once_inside_and_anew_outside() -> None:
         assert doubled(leaf, 2) is not doubled(leaf, 2)
     doubled(a, 2)
     assert counted == [2, 2, 3, 2, 2, 2]
+
+
+def test_a_surrogate_of_the_set_stands_beside_the_mean_of_images(tmp_path: Path) -> None:
+    data = open_dataset(f"folder:{write_dataset(tmp_path / 'toy', 3)}")
+    term = get_loss("asl")
+    settings = plan_settings(term, {"metric": ["fwiou", "bf1"]})
+    sweep = Sweep(term, settings, published_objective(term))
+    found = evaluate(Scripted(), data, Measures(tolerances=(Tolerance(3),), probe=sweep))
+    samples = [data.read(index) for index in range(3)]
+    logits = torch.cat([logits_of(sample.labels) for sample in samples])
+    labels = torch.from_numpy(np.stack([sample.labels for sample in samples])).long()
+    for setting, value in zip(settings, sweep.over_images(), strict=True):
+        assert value == pytest.approx(float(term(logits, labels, **setting.values)), rel=1e-5)
+    ablation = Ablation(found, term, settings, published_objective(term), {}, sweep.over_images())
+    rows = {table.name: table.rows for table in ablation_report(ablation, Tolerance(3)).tables}["values"]
+    assert [row["over_images"] for row in rows] == list(sweep.over_images())
+    assert rows[0]["over_images"] != pytest.approx(rows[0]["term"], rel=1e-3)

@@ -153,7 +153,7 @@ def _sweep(
     reads = {term.name: term.reads({})}
     measures = Measures(tolerances=(tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
     found = run(segmenter, data, measures, running, f"{term.name}, {len(settings)} settings")
-    return Ablation(found, term, settings, objective, {} if options.no_cost else costs(probe))
+    return Ablation(found, term, settings, objective, {} if options.no_cost else costs(probe), probe.over_images())
 
 
 def _arrays(found: "Ablation") -> dict[str, Any]:

@@ -50,6 +50,7 @@ _AT_EDGES = {"metric": ("biou", "bf1")}
         "tolerance": "more pixels lie near an edge",
         "drop_background": "other edges count",
     },
+    over_images=lambda settings, sums: 1 - surrogate(settings["metric"], sums),
 )
 def asl(
     logits: Logits,

@@ -36,6 +36,9 @@ class Parts:
     facts: "Mapping[str, float | Tensor]" = field(default_factory=dict)
 
 
+Pooled = Callable[[Mapping[str, Any], "Mapping[str, Tensor]"], "Tensor"]
+"""(complete settings, sums over images) -> the value over the images, 0-dim."""
+
 Function = Callable[..., Any]
 """(logits, labels, *, inputs and knobs) -> a 0-dim tensor or :class:`Parts`."""
 
@@ -49,6 +52,8 @@ class Term:
     says under which settings an optional input is needed after all. ``incomparable`` says of which knobs values under
     different settings are not comparable, and why; ``ranks_by`` names the fact that ranks images in the term's stead,
     larger being better. ``activation`` is what it reads the logits by, where no knob ``probability`` says so.
+    ``over_images`` gives the value over any number of images from the complete settings and the ``sums`` of
+    :class:`Parts`, added over them.
     """
 
     name: str
@@ -60,6 +65,7 @@ class Term:
     incomparable: Mapping[str, str] = field(default_factory=dict)
     ranks_by: str = ""
     activation: str = "softmax"
+    over_images: Pooled | None = None
 
     def __post_init__(self) -> None:
         vars(self).update(__doc__=self.function.__doc__, __wrapped__=self.function)  # for help() and signatures
@@ -172,6 +178,7 @@ def loss(
     incomparable: Mapping[str, str] | None = None,
     ranks_by: str = "",
     activation: str = "softmax",
+    over_images: Pooled | None = None,
 ) -> Callable[[Function], Term]:
     """Make a term of the function below: its name is the function's, and the file's.
 
@@ -182,7 +189,7 @@ def loss(
 
     def decorate(function: Function) -> Term:
         name = function.__name__
-        declared = (exceptions or {}, inputs or {}, incomparable or {}, ranks_by, activation)
+        declared = (exceptions or {}, inputs or {}, incomparable or {}, ranks_by, activation, over_images)
         return Term(name, function, paper, objective or name, *declared)
 
     return decorate

@@ -93,6 +93,7 @@ def values_table(ablation: Ablation, plan: Plan) -> Table:
             "change": float(change.value[s]) if s else None,
             "change_interval": _interval(change, s) if s else None,
             "p": float(p[s]) if s else None,
+            **({"over_images": ablation.over_images[s]} if ablation.over_images else {}),
             **({"pixel": pixel, "objective": float(objective[s])} if summed else {}),
             "images": int(np.isfinite(values[:, s]).sum()),
             "undefined": int(np.isnan(values[:, s]).sum()),
@@ -103,6 +104,7 @@ def values_table(ablation: Ablation, plan: Plan) -> Table:
         Column("setting", "setting", "prose"),
         Column("term", "term", "number"),
         Column("interval", "95 % interval", "number_interval"),
+        *((Column("over_images", "over the set", "number"),) if ablation.over_images else ()),
         Column("change", "− baseline", "signed_number"),
         Column("change_interval", "95 % interval", "signed_number_interval"),
         Column("p", "p", "p", wide=True),
@@ -119,7 +121,7 @@ def values_table(ablation: Ablation, plan: Plan) -> Table:
     note = (
         f"Means over the images where the term is defined (undefined in {undefined or 'none'}); differences are "
         f"paired. Intervals: {thousands(REPLICATES)} draws of the images. The objective is {ablation.objective}"
-        f"{beside}."
+        f"{beside}." + (" Over the set: from sums over all images, no mean of theirs." if ablation.over_images else "")
     )
     return Table("values", "Value", columns, tuple(rows), (note,), baseline=0)
 
