@@ -124,7 +124,7 @@ class Sweep:
         reference = _Reference.of(logits, scene) if self.gradients else None
         with sharing():
             found = [self._try(place, logits, scene, reference) for place in range(len(self.settings))]
-        stacked = {name: np.stack([np.asarray(values[name], np.float64) for values in found]) for name in found[0]}
+        stacked = {name: _stacked(found, name) for name in dict.fromkeys(name for values in found for name in values)}
         beside = reference.arrays() if reference else {}
         return {"pixel": np.array(pixel), "objective": pixel + self.weight * stacked["term"], **stacked, **beside}
 
@@ -151,6 +151,13 @@ class Sweep:
             measured = described(_slope(parts.value, logits), reference.slope, reference.ground)
             found |= measured if parts.defined else {name: value * np.nan for name, value in measured.items()}
         return found
+
+
+def _stacked(found: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+    """One array over settings; nan where a setting has nothing of that name."""
+    arrays = [np.asarray(values[name], np.float64) if name in values else None for values in found]
+    shape = next(array.shape for array in arrays if array is not None)
+    return np.stack([np.full(shape, np.nan) if array is None else array for array in arrays])
 
 
 @dataclass(frozen=True)

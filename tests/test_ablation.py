@@ -261,6 +261,19 @@ def test_shared_steps_are_done_once_inside_and_anew_outside() -> None:
     assert counted == [2, 2, 3, 2, 2, 2]
 
 
+def test_a_fact_that_only_some_settings_have_is_undefined_in_the_others(data: Dataset) -> None:
+    torch.manual_seed(0)
+    shapes = ((16, CLASSES), (32, 16), (2, 32))
+    layers = tuple((torch.randn(*shape, 3, 3) / 9, torch.randn(shape[0]) / 9) for shape in shapes)
+    term = get_loss("semeda")
+    settings = plan_settings(term, {"layer_weights": [(1.0, 0.0, 0.0)]})
+    sweep = Sweep(term, settings, published_objective(term))
+    run = evaluate(Scripted(), data, Measures(probe=sweep, inputs={"edge_net": layers}))
+    whole, first = run.probed["fact_layer_3"].T
+    assert np.isfinite(whole).all()
+    assert np.isnan(first).all()
+
+
 def test_a_surrogate_of_the_set_stands_beside_the_mean_of_images(tmp_path: Path) -> None:
     data = open_dataset(f"folder:{write_dataset(tmp_path / 'toy', 3)}")
     term = get_loss("asl")
