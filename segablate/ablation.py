@@ -36,26 +36,26 @@ class Setting:
 def plan_settings(term: Term, given: Mapping[str, Sequence[Any]], every: bool = False) -> tuple[Setting, ...]:
     """What is tried: the published default first, as the baseline.
 
-    With knobs given, exactly those settings: several lists make a grid. With none, or with `every`, each knob over its
-    declared grid, one at a time. Raises KnobError for an unknown knob, a value outside its range, or a knob without
-    effect under the settings.
+    With knobs given, exactly those settings, also one that is the default: several lists make a grid. With none, or
+    with `every`, each knob over its declared grid, one at a time. Raises KnobError for an unknown knob, a value outside
+    its range, or a knob without effect under the settings.
     """
     for name, values in given.items():
         knob = find_knob(term.knobs, name, term.name)
         for value in values:
             knob.check(value, as_option=True)
-    chosen = [dict(zip(given, values, strict=True)) for values in product(*given.values())] if given else []
+    asked = [dict(zip(given, values, strict=True)) for values in product(*given.values())] if given else []
+    grids: list[dict[str, Any]] = []
     if every or not given:
-        chosen += [_with_conditions(term, name, value) for name, knob in term.knobs.items() for value in knob.grid]
-    else:
-        for values in chosen:
-            _refuse_idle(term, values)
-    defaults = {name: knob.default for name, knob in term.knobs.items()}
+        defaults = {name: knob.default for name, knob in term.knobs.items()}
+        turned = [_with_conditions(term, name, value) for name, knob in term.knobs.items() for value in knob.grid]
+        grids = [{name: value for name, value in values.items() if value != defaults[name]} for values in turned]
+    for values in asked:
+        _refuse_idle(term, values)
     settings = [Setting({}, "baseline")]
-    for values in chosen:
-        changed = {name: value for name, value in values.items() if value != defaults[name]}
-        if changed and all(changed != setting.values for setting in settings):
-            settings.append(Setting(changed, format_settings(term.knobs, changed)))
+    for values in (*asked, *grids):
+        if all(values != setting.values for setting in settings):
+            settings.append(Setting(values, format_settings(term.knobs, values)))
     return tuple(settings)
 
 

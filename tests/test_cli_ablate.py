@@ -77,8 +77,9 @@ def test_a_users_own_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     code, out, _ = said(capsys, "ablate", "python:mine.scaled", "--factor", "1,2,4", *QUICK, "--format", "json")
     assert code == 0
     rows = table(out, "values")
-    assert [row["setting"] for row in rows] == ["baseline", "factor=1", "factor=4"]
-    assert rows[2]["term"] == pytest.approx(2 * rows[0]["term"])
+    assert [row["setting"] for row in rows] == ["baseline", "factor=1", "factor=2", "factor=4"]
+    assert rows[2]["term"] == rows[0]["term"]
+    assert rows[3]["term"] == pytest.approx(2 * rows[0]["term"])
 
 
 def table(out: str, name: str) -> list[dict]:
@@ -91,11 +92,11 @@ def test_saved_shown_drawn_and_by_class(tmp_path: Path, capsys: pytest.CaptureFi
     code, out, _ = said(capsys, "ablate", "cpg", "--ksize", "3,5", *QUICK, *options)
     assert code == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert len(table(out, "per_class")) == 2
+    assert len(table(out, "per_class")) == 3
     with np.load(kept / "values.npz") as arrays:
-        assert arrays["term"].shape == (5, 2)
-        assert arrays["settings"].tolist() == ["baseline", "ksize=5"]
-        assert table(out, "values")[1]["term"] == pytest.approx(arrays["term"][:, 1].mean())
+        assert arrays["term"].shape == (5, 3)
+        assert arrays["settings"].tolist() == ["baseline", "ksize=3", "ksize=5"]
+        assert table(out, "values")[2]["term"] == pytest.approx(arrays["term"][:, 2].mean())
     code, again, _ = said(capsys, "show", str(kept), "--format", "json")
     assert code == 0
     assert table(again, "values") == table(out, "values")
