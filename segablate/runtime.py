@@ -60,11 +60,3 @@ def describe(device: "torch.device") -> str:
     import torch
 
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else f"{device}"
-
-
-def synchronise(device: "torch.device") -> None:
-    """Wait until the device has finished, before reading a clock."""
-    import torch
-
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from segablate.datasets.dataset import Dataset
-from segablate.errors import DatasetError, at
-from segablate.files import atomic_folder
+from segablate.errors import DatasetError
+from segablate.files import atomic_folder, write_label_map
 from segablate.labels import IGNORE
 
 
@@ -67,7 +67,7 @@ def write_scribbles(dataset: Dataset, out: Path, seed: int = 0, strokes: Strokes
         for index, name in enumerate(dataset.names):
             full = dataset.read(index, image=False).labels
             strokes_only = scribble(full, [seed, zlib.crc32(name.encode())], strokes)
-            _write(folder / f"{name}.png", dataset.labels.encode(strokes_only))
+            write_label_map(folder / f"{name}.png", dataset.labels.encode(strokes_only))
             drawn += int((strokes_only != IGNORE).sum())
             labelled += int((full != IGNORE).sum())
     return drawn / max(labelled, 1)
@@ -100,13 +100,3 @@ def _middle_line(region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         end = np.unravel_index(np.where(np.isfinite(lengths), lengths, -1).argmax(), lengths.shape)
     line = np.array(paths.traceback(end)) - 1
     return line[:, 0], line[:, 1]
-
-
-def _write(path: Path, codes: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = codes[..., ::-1] if codes.ndim == 3 else codes
-    with at(path):
-        written, data = cv2.imencode(".png", pixels)
-        if not written:
-            raise DatasetError("could not be encoded as PNG")
-    path.write_bytes(data.tobytes())
