@@ -64,10 +64,14 @@ class RunError(SegablateError):
 
 
 class MissingExtra(SegablateError):
-    """An optional dependency that is not installed or does not load."""
+    """An optional dependency that is not installed, or is `broken`: it does not load, for the reason given."""
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}, which is not installed; pip install 'segablate[{extra}]'")
+    def __init__(self, package: str, extra: str, purpose: str, broken: str | None = None) -> None:
+        state = f"is installed but does not load ({broken})" if broken else "is not installed"
+        again = (
+            "install a build of it for your torch, as with pip install --force-reinstall" if broken else "pip install"
+        )
+        super().__init__(f"{purpose} needs {package}, which {state}; {again} 'segablate[{extra}]'")
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from segablate.comparison import Comparison, Pair
-from segablate.errors import MissingExtra, UsageError
+from segablate.errors import UsageError
+from segablate.extras import require
 from segablate.files import write_atomically
 from segablate.tables import Report
 
@@ -75,10 +76,7 @@ def require_drawing(path: Path) -> None:
     """Raise before the work what drawing would raise after it."""
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--plot {path} must end in {', '.join(SUFFIXES)}")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise MissingExtra("matplotlib", "plot", "--plot") from None
+    require("matplotlib", "plot", "--plot")
 
 
 def _figure(path: Path, size: tuple[float, float], panels: int = 1) -> tuple[Any, Any]:

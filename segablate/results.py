@@ -23,7 +23,7 @@ import numpy as np
 
 from segablate.labels import LabelSet
 from segablate.metrics.boundary import BoundaryCounts, merge
-from segablate.metrics.confusion import Confusion
+from segablate.metrics.confusion import Confusion, joined_confusion
 from segablate.runs import npz, packed, read_run, write_run
 
 
@@ -33,7 +33,8 @@ class ImageRecord:
 
     - `table`: (C+1, C+1) int64 confusion counts; `boundary`: its boundary distances, where they were asked for.
     - `values`: one float64 for each loss; nan where it is undefined.
-    - `probed`: arrays of whatever else was asked for, see :data:`segablate.evaluation.Probe`.
+    - `tallies`: further counts and sums by name, arrays of the same shapes for every image; a run keeps them.
+    - `probed`: arrays of whatever else was asked for, see :data:`segablate.measures.Probe`.
     - `alternative`: as `table`, of :attr:`Output.alternative`; a run does not keep it.
     """
 
@@ -45,6 +46,7 @@ class ImageRecord:
     values: Mapping[str, float] = field(default_factory=dict)
     boundary: BoundaryCounts | None = None
     alternative: np.ndarray | None = None
+    tallies: Mapping[str, np.ndarray] = field(default_factory=dict)
     probed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -62,6 +64,7 @@ class Evaluation:
 
     - `labels`: the label set; `names`, `sizes` (N, 2) and `label_hashes`: the images, in the dataset's order.
     - `confusion`, `boundary`, `values` (each (N,) float64, nan where undefined): what was measured.
+    - `tallies`: further counts and sums by name, (N, ...) each: what they mean is up to the metric that made them.
     - `facts`: what was run, as plain values: checkpoint, dataset, options, versions.
     - `probed`: what else was asked for, stacked over images, (N, ...); a saved evaluation does not keep it.
     """
@@ -76,6 +79,7 @@ class Evaluation:
     facts: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    tallies: Mapping[str, np.ndarray] = field(default_factory=dict)
     probed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -92,7 +96,7 @@ class Evaluation:
 def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Evaluation:
     """Put per-image records, in any order, together in the dataset's order; `rest`: facts, notes, skipped."""
     records = sorted(records, key=lambda record: record.index)
-    losses, probed = (records[0].values, records[0].probed) if records else ({}, {})
+    losses = records[0].values if records else {}
     boundaries = [record.boundary for record in records if record.boundary is not None]
     return Evaluation(
         labels,
@@ -102,8 +106,36 @@ def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Ev
         Confusion.from_dense([record.table for record in records], len(labels)),
         {loss: np.array([record.values[loss] for record in records], np.float64) for loss in losses},
         merge(boundaries) if boundaries else None,
-        probed={name: np.stack([record.probed[name] for record in records]) for name in probed},
+        tallies=_stacked([record.tallies for record in records]),
+        probed=_stacked([record.probed for record in records]),
         **rest,
+    )
+
+
+def _stacked(records: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.stack([record[name] for record in records]) for name in (records[0] if records else ())}
+
+
+def joined(parts: Sequence[Evaluation]) -> Evaluation:
+    """The images of all parts, one or more of the same run, in order; facts are the first part's."""
+    first = parts[0]
+    boundaries = [part.boundary for part in parts if part.boundary is not None]
+
+    def along_images(name: str) -> dict[str, np.ndarray]:
+        return {key: np.concatenate([getattr(part, name)[key] for part in parts]) for key in getattr(first, name)}
+
+    return replace(
+        first,
+        names=tuple(name for part in parts for name in part.names),
+        sizes=np.concatenate([part.sizes for part in parts]),
+        label_hashes=tuple(label_hash for part in parts for label_hash in part.label_hashes),
+        confusion=joined_confusion([part.confusion for part in parts]),
+        values=along_images("values"),
+        boundary=merge(boundaries) if boundaries else None,
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        skipped=tuple(skipped for part in parts for skipped in part.skipped),
+        tallies=along_images("tallies"),
+        probed=along_images("probed"),
     )
 
 
@@ -118,6 +150,7 @@ def select(run: Evaluation, images: Sequence[int]) -> Evaluation:
         confusion=run.confusion.subset(images),
         values={loss: values[places] for loss, values in run.values.items()},
         boundary=run.boundary.subset(images) if run.boundary else None,
+        tallies={name: array[places] for name, array in run.tallies.items()},
         probed={name: array[places] for name, array in run.probed.items()},
     )
 
@@ -157,6 +190,7 @@ def _counts_bytes(run: Evaluation) -> bytes:
             "predicted": run.confusion.predicted,
             "pixels": run.confusion.pixels,
             **{f"value_{loss}": values for loss, values in run.values.items()},
+            **{f"tally_{name}": array for name, array in run.tallies.items()},
             **({f"boundary_{name}": array for name, array in run.boundary.to_arrays().items()} if run.boundary else {}),
         }
     )
@@ -166,18 +200,23 @@ def _from_arrays(arrays: Mapping[str, np.ndarray], described: Mapping[str, Any])
     labels = _label_set(described["labels"])
     names = tuple(arrays["names"].tolist())
     counts = (arrays[name] for name in ("image", "label", "predicted", "pixels"))
-    boundary = {name.removeprefix("boundary_"): array for name, array in arrays.items() if name.startswith("boundary_")}
+
+    def under(prefix: str) -> dict[str, np.ndarray]:
+        return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+    boundary = under("boundary_")
     return Evaluation(
         labels,
         names,
         arrays["sizes"],
         tuple(arrays["label_hashes"].tolist()),
         Confusion(len(labels), len(names), *counts),
-        {name.removeprefix("value_"): array for name, array in arrays.items() if name.startswith("value_")},
+        under("value_"),
         BoundaryCounts.from_arrays(boundary) if boundary else None,
         described["facts"],
         tuple(described["notes"]),
         tuple(Skipped(**entry) for entry in described["skipped"]),
+        under("tally_"),
     )
 
 

@@ -14,6 +14,7 @@ PACKAGE = Path(segablate.__file__).parent
 
 LAYERS = {
     "errors": 0,
+    "extras": 1,
     "ranges": 1,
     "knobs": 2,
     "labels": 2,

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from evaluations import evaluation, noisy, truth
 
 from segablate import runs
 from segablate.errors import RunError
-from segablate.results import Evaluation, load_run, save_run, select
+from segablate.results import Evaluation, joined, load_run, save_run, select
 from segablate.runs import load_report, read_description, refuse_existing, save_report, sealed
 
 COLUMNS = ("image", "label", "predicted", "pixels")
@@ -19,9 +20,9 @@ COLUMNS = ("image", "label", "predicted", "pixels")
 @pytest.fixture
 def run() -> Evaluation:
     maps = truth(5)
-    return evaluation(
-        maps, noisy(maps, 0.3, 1), values={"ce": [0.5, np.nan, 0.25, 1.0, 2.0], "rmi(radius=5)": [1.0] * 5}
-    )
+    losses = {"ce": [0.5, np.nan, 0.25, 1.0, 2.0], "rmi(radius=5)": [1.0] * 5}
+    tallies = {"bins": np.arange(5 * 2 * 3).reshape(5, 2, 3)}
+    return replace(evaluation(maps, noisy(maps, 0.3, 1), values=losses), tallies=tallies)
 
 
 @pytest.fixture
@@ -39,6 +40,9 @@ def assert_same(a: Evaluation, b: Evaluation) -> None:
         assert np.array_equal(getattr(a.confusion, column), getattr(b.confusion, column))
         assert getattr(a.confusion, column).dtype == getattr(b.confusion, column).dtype
     assert list(a.values) == list(b.values)
+    assert list(a.tallies) == list(b.tallies)
+    for name in a.tallies:
+        assert np.array_equal(a.tallies[name], b.tallies[name])
     for loss in a.values:
         assert np.array_equal(a.values[loss], b.values[loss], equal_nan=True)
     assert (a.boundary is None) == (b.boundary is None)
@@ -79,7 +83,7 @@ def test_three_lines_of_numpy_read_the_counts(run: Evaluation, saved: Path) -> N
 def test_every_array_of_the_counts_is_documented(saved: Path) -> None:
     text = (Path(__file__).parent.parent / "docs" / "runs.md").read_text(encoding="utf-8")
     with np.load(saved / "counts.npz") as arrays:
-        names = ["value_NAME" if name.startswith("value_") else name for name in arrays.files]
+        names = [re.sub(r"^(value|tally)_.*", r"\1_NAME", name) for name in arrays.files]
     assert [name for name in names if f"`{name}`" not in text] == []
 
 
@@ -186,6 +190,12 @@ def test_nothing_is_written_over(run: Evaluation, saved: Path, tmp_path: Path) -
         refuse_existing(tmp_path / "file")
     with pytest.raises(RunError, match="cannot be written"):
         save_run(run, tmp_path / "file" / "run", "{}")
+
+
+def test_joined_parts_are_the_whole(run: Evaluation) -> None:
+    assert_same(
+        joined([select(run, [0, 1]), select(run, [2]), select(run, [3, 4])]), replace(run, skipped=run.skipped * 3)
+    )
 
 
 def test_select_takes_images_in_the_order_asked_for(run: Evaluation) -> None:

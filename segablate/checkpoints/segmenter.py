@@ -24,7 +24,7 @@ class Loading:
     - `output`: softmax, sigmoid or probabilities.
     - `classes`, `class_map`: names of the outputs; which class of the dataset each means.
     - `window`, `stride` (height and width), `flip`: see :class:`segablate.checkpoints.inference.Inference`.
-    - `trust_pickle`: run the code of a pickled module.
+    - `trust_pickle`: run the code of a pickled module; `allow_download`: let a library fetch weights from its hub.
     - `folder`: what relative paths in the specification start from.
     """
 
@@ -40,6 +40,7 @@ class Loading:
     stride: tuple[int, int] | None = None
     flip: bool | None = None
     trust_pickle: bool = False
+    allow_download: bool = False
     folder: Path = field(default_factory=Path)
 
     def over(self, card: "Loading") -> "Loading":

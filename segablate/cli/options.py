@@ -139,6 +139,9 @@ class CheckpointOptions:
     trust_pickle: Annotated[
         bool, _option("Run the code in a pickled module (module:FILE only).", _CHECKPOINT, "--trust-pickle")
     ] = False
+    allow_download: Annotated[
+        bool, _option("Let a library fetch what is not on the disk from its hub.", _CHECKPOINT, "--allow-download")
+    ] = False
 
     def loading(self, running: RunningOptions) -> "Loading":
         """What the checkpoint layer asks for."""
@@ -165,6 +168,7 @@ class CheckpointOptions:
             stride=_side_or_size("--stride", self.stride),
             flip=self.flip,
             trust_pickle=self.trust_pickle,
+            allow_download=self.allow_download,
         )
 
 

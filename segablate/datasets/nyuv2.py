@@ -24,7 +24,8 @@ from segablate.datasets.class_lists import class_rows, listed_classes, read_numb
 from segablate.datasets.dataset import Dataset, Item
 from segablate.datasets.layout import Layout, choose_split
 from segablate.datasets.pairing import pair_folders
-from segablate.errors import DatasetError, MissingExtra
+from segablate.errors import DatasetError
+from segablate.extras import require
 from segablate.files import Unreadable
 from segablate.labels import LabelSet
 
@@ -65,13 +66,10 @@ class Arrays:
         return codes.tobytes(), codes
 
     def _read(self, key: str, item: Item) -> np.ndarray:
-        try:
-            import h5py  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            raise MissingExtra("h5py", "mat", f"reading {self.path.name}") from None
+        h5py = require("h5py", "mat", f"reading {self.path.name}")
         try:
             with h5py.File(self.path, "r") as file:
-                return np.asarray(file[key][int(item.name) - 1])  # pyright: ignore[reportIndexIssue]
+                return np.asarray(file[key][int(item.name) - 1])
         except (OSError, KeyError, ValueError) as error:
             raise Unreadable(
                 f"{self.path}: not the labelled release of NYU Depth v2 ({error}); copy it again"

@@ -79,6 +79,15 @@ class Confusion:
         return Confusion(self.classes, len(images), image, *columns)
 
 
+def joined_confusion(parts: Sequence[Confusion]) -> Confusion:
+    """The images of all parts, one or more of the same classes, in order."""
+    (classes,) = {part.classes for part in parts}
+    offsets = np.cumsum([0, *(part.images for part in parts)], dtype=np.int32)
+    image = np.concatenate([part.image + offset for part, offset in zip(parts, offsets, strict=False)])
+    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in ("label", "predicted", "pixels"))
+    return Confusion(classes, int(offsets[-1]), image, *columns)
+
+
 def rows_of(image: np.ndarray, images: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Rows of a sparse table whose `image` (K,) is among `images`, in that order, and their image's new number."""
     order = np.argsort(image, kind="stable")

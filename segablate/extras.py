@@ -1,0 +1,22 @@
+"""Optional dependencies: imported when needed, and where one is missing or broken, an error that names the remedy."""
+
+import importlib
+from types import ModuleType
+
+from segablate.errors import MissingExtra
+
+
+def require(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import an optional module. MissingExtra when it is not installed, or is but does not load.
+
+    A package built for another torch raises whatever it likes (RuntimeError, OSError, AttributeError), at import.
+    """
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = (error.name or package).partition(".")[0]
+        raise MissingExtra(missing, extra, purpose) from None
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise MissingExtra(package, extra, purpose, broken=reason) from error
