@@ -253,7 +253,7 @@ def corrupt_png_mid_run(place: Place) -> list[str]:
     return place.evaluate("--save", str(place.root / "run"))
 
 
-@bad(r"split 'val' is empty: no images in .*; correct its path or image_suffix")
+@bad(r"split 'val' is empty: no files in .*; correct path and suffix")
 def empty_split(place: Place) -> list[str]:
     for path in (place.root / "toy/images/val").iterdir():
         path.unlink()
@@ -268,7 +268,7 @@ def list_naming_absent_files(place: Place) -> list[str]:
     return place.evaluate()
 
 
-@bad(r"dataset\.yaml: is missing; describe classes and folders in it")
+@bad(r"dataset\.yaml: is missing; `segablate datasets init .*toy` writes a first one by looking")
 def no_description(place: Place) -> list[str]:
     (place.root / "toy/dataset.yaml").unlink()
     return place.evaluate()

@@ -13,6 +13,7 @@ from conftest import CLASSES, scene, write_dataset
 
 from segablate.cli import run
 from segablate.datasets import dataset_layouts, open_dataset
+from segablate.errors import SegablateError
 
 Check = Callable[..., tuple[int, str]]
 
@@ -276,6 +277,23 @@ def test_init_of_colours(tmp_path: Path, segablate: Check) -> None:
     assert data.read(0).labels.max() < 5
 
 
+def test_init_of_masks_alone(tmp_path: Path, segablate: Check) -> None:
+    root = write_dataset(tmp_path / "toy", 2)
+    (root / "dataset.yaml").unlink()
+    shutil.rmtree(root / "images")
+    code, out = segablate("datasets", "init", root)
+    assert code == 0
+    assert "2 masks without images in val" in out
+    data = open_dataset(f"folder:{root}")
+    assert data.names == ("s0", "s1")
+    assert np.array_equal(data.read(0, image=False).labels, scene(0)[1])
+    with pytest.raises(SegablateError, match=r"s0\.png: there is no image beside this label map"):
+        data.read(0)
+    code, out = segablate("datasets", "check", f"folder:{root}", "--workers", 0)
+    assert code == 0
+    assert "there are no images" in out
+
+
 def test_init_of_nothing(tmp_path: Path, segablate: Check) -> None:
     code, out = segablate("datasets", "init", tmp_path)
     assert code == 1
@@ -304,7 +322,7 @@ def test_real_voc_masks(real_data: Path, check: Check, tmp_path: Path) -> None:
     code, out = check(f"voc2012:{tmp_path}")
     assert code == 0
     assert "none; 300 label maps" in out
-    assert "there are no images (JPEGImages)" in out
+    assert "there are no images: the label maps can only be compared with predictions" in out
     assert "warning" not in out
     assert "never labelled" not in out
 

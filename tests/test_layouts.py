@@ -89,11 +89,27 @@ def test_voc2012_scribbles(tmp_path: Path) -> None:
         open_dataset(f"voc2012:{root}", "val-scribble").read(0)
 
 
+def test_voc2012_nothing_but_masks(tmp_path: Path) -> None:
+    grey(tmp_path / "2007_000033.png", [7, 255])
+    data = open_dataset(f"voc2012:{tmp_path}")
+    assert (data.split, data.names) == ("all", ("2007_000033",))
+    assert data.read(0, image=False).labels[0, :2].tolist() == [7, IGNORE]
+
+
+def test_ade20k_without_splits(tmp_path: Path) -> None:
+    grey(tmp_path / "annotations/ADE_val_1.png", [0, 1, 150])
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images/ADE_val_1.jpg"), cv2.imread(str(tmp_path / "annotations/ADE_val_1.png")))
+    data = open_dataset(f"ade20k:{tmp_path}")
+    assert (data.split, data.names) == ("all", ("ADE_val_1",))
+    assert data.read(0).labels[0, :3].tolist() == [IGNORE, 0, 149]
+
+
 def test_voc2012_masks_alone(tmp_path: Path) -> None:
     grey(tmp_path / "SegmentationClass/2007_000033.png", [7, 255])
     data = open_dataset(f"voc2012:{tmp_path}")
     assert (data.split, data.names) == ("all", ("2007_000033",))
-    assert "there are no images (JPEGImages)" in data.notes[0]
+    assert data.notes[0].startswith("there are no images")
     assert data.read(0, image=False).labels[0, :2].tolist() == [7, IGNORE]
     with pytest.raises(SegablateError, match=r"2007_000033\.jpg: no such file"):
         data.read(0)

@@ -24,17 +24,20 @@ _FOLDERS = {"train": "training", "val": "validation"}
 
 
 def splits(root: Path) -> list[str]:
-    """The splits that are there."""
-    root = beneath(root, "ADEChallengeData2016")
-    return [split for split, folder in _FOLDERS.items() if (root / "annotations" / folder).is_dir()]
+    """The splits that are there; "all" where the files lie in images/ and annotations/ themselves."""
+    masks = beneath(root, "ADEChallengeData2016") / "annotations"
+    found = [split for split, folder in _FOLDERS.items() if (masks / folder).is_dir()]
+    return found or ["all"] * any(masks.glob("*.png"))
 
 
 def open_split(root: Path, split: str | None = None) -> Dataset:
     """Open `root` at "train" or "val" (the default), also under the folders' names "training" and "validation"."""
-    wanted = {folder: name for name, folder in _FOLDERS.items()}.get(split or "val", split or "val")
-    split = choose_split(root, wanted, splits(root), "folders images/validation/ and annotations/validation/")
+    present = splits(root)
+    wanted = split or ("all" if present == ["all"] else "val")
+    wanted = {folder: name for name, folder in _FOLDERS.items()}.get(wanted, wanted)
+    split = choose_split(root, wanted, present, "folders images/validation/ and annotations/validation/")
     place = beneath(root, "ADEChallengeData2016")
-    images, masks = (place / kind / _FOLDERS[split] for kind in ("images", "annotations"))
+    images, masks = (place / kind / _FOLDERS.get(split, "") for kind in ("images", "annotations"))
     items, notes = pair_folders(images, masks)
     if not items:
         raise DatasetError(f"{images} holds no images; unpack the release there")

@@ -51,6 +51,18 @@ class Files:
 
 
 @dataclass(frozen=True)
+class LabelMaps(Files):
+    """Label files without images."""
+
+    def image(self, item: Item) -> np.ndarray:
+        """DatasetError: there is none."""
+        raise DatasetError(
+            f"{item.labels}: there is no image beside this label map; a network needs images, name their folder in "
+            f"dataset.yaml"
+        )
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A split that can be read by index. It is picklable, so that worker processes can read it.
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from segablate.datasets.dataset import Item
 from segablate.datasets.folder import read_description, read_label_set
-from segablate.datasets.pairing import pair_folders
+from segablate.datasets.pairing import label_maps_alone, pair_folders
 from segablate.datasets.survey import count_codes
 from segablate.errors import DatasetError, SegablateError
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, read_label_map, visible_files, write_atomically
@@ -28,10 +28,10 @@ _LOOKED_AT = 40
 
 @dataclass(frozen=True)
 class Split:
-    """Two folders that pair: every image, without its suffix, has a mask."""
+    """Two folders that pair: every image, without its suffix, has a mask. Or masks without images."""
 
     name: str
-    images: Path
+    images: Path | None
     masks: Path
     image_suffix: str
     label_suffix: str
@@ -53,7 +53,9 @@ def draft(folder: Path) -> tuple[Path, str]:
     codes, encoding = _codes_in_use(masks)
     write_atomically(path, _description(folder, splits, codes, encoding))
     read_label_set(read_description(path), folder.name)
-    found = ", ".join(f"{len(split.items)} pairs in {split.name}" for split in splits)
+    found = ", ".join(
+        f"{len(split.items)} {'pairs' if split.images else 'masks without images'} in {split.name}" for split in splits
+    )
     return path, f"{found}; {len(codes)} {encoding} in the masks"
 
 
@@ -72,6 +74,7 @@ def _find_splits(folder: Path) -> list[Split]:
             if split:
                 found[split.name].append(split)
     splits = _of_one_suffix([joined for parts in found.values() if (joined := _joined(parts))])
+    splits = splits or _of_one_suffix([_alone(*key) for key in masks])
     if not splits:
         raise DatasetError(
             f"{folder}: no folder of images pairs with a folder of masks; give both the same base names, as in "
@@ -112,6 +115,12 @@ def _pair(images: Path, pictures: Sequence[Path], masks: Path, labels: Sequence[
             word = _SPLIT.search(images.name) or _SPLIT.search(images.parent.name)
             return Split(word[0].lower() if word else "all", images, masks, image_suffix, label_suffix, items)
     return None
+
+
+def _alone(masks: Path, suffix: str) -> Split:
+    items, _ = label_maps_alone(masks, label_suffix=suffix)
+    word = _SPLIT.search(masks.name)
+    return Split(word[0].lower() if word else "all", None, masks, "", suffix, items)
 
 
 def _ending(paths: Iterable[Path]) -> str:
@@ -196,15 +205,16 @@ def _description(folder: Path, splits: Sequence[Split], codes: Sequence[int], en
         f"void: {_void(codes, encoding)} # without a label",
         f"encoding: {encoding}",
         "splits:",
-        *(
-            f"  {split.name}: {{images: {_place(split.images, folder)}, labels: {_place(split.masks, folder)}}}"
-            for split in splits
-        ),
+        *(f"  {split.name}: {{{_images(split, folder)}labels: {_place(split.masks, folder)}}}" for split in splits),
         f"default_split: {default or splits[0].name}",
-        *(f"image_suffix: {suffix}" for suffix in suffixes if len(suffixes) == 1),
+        *(f"image_suffix: {suffix}" for suffix in suffixes if suffix and len(suffixes) == 1),
         f"label_suffix: {splits[0].label_suffix}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _images(split: Split, root: Path) -> str:
+    return f"images: {_place(split.images, root)}, " if split.images else ""
 
 
 def _place(folder: Path, root: Path) -> str:

@@ -15,6 +15,7 @@
     encoding: codes                # codes (grey, palette, .npy, .mat) or colours (RGB, by each class's colour)
     splits:
       val: {images: images/val, labels: labels/val}   # optionally list: val.txt, one name a line
+      test: {labels: labels/test}                     # without images: to be compared with predictions
     default_split: val
     image_suffix: _rgb.png         # optional: what follows the name in an image file
     label_suffix: _mask.png        # optional (.png): what follows the name in a label file
@@ -24,9 +25,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segablate.datasets.dataset import Dataset
+from segablate.datasets.dataset import Dataset, Files, LabelMaps
 from segablate.datasets.layout import Layout
-from segablate.datasets.pairing import listed, pair_folders
+from segablate.datasets.pairing import label_maps_alone, listed, pair_folders
 from segablate.errors import DatasetError, at, did_you_mean, shorten
 from segablate.labels import Encoding, LabelSet, pack_colour
 
@@ -45,13 +46,19 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
         labels = read_label_set(described, root.name)
         name, entry = _choose_split(described, split)
         suffixes = {key: str(described[key]) for key in ("image_suffix", "label_suffix") if described.get(key)}
-        images, masks = (root / _required(entry, key, f"split {name!r}") for key in ("images", "labels"))
-    items, notes = pair_folders(images, masks, **suffixes)
+        masks = root / _required(entry, "labels", f"split {name!r}")
+        images = root / str(entry["images"]) if entry.get("images") else None
+    items, notes = (
+        pair_folders(images, masks, **suffixes)
+        if images
+        else label_maps_alone(masks, label_suffix=suffixes.get("label_suffix", ".png"))
+    )
     if entry.get("list"):
         items = listed(items, root / str(entry["list"]), suffixes.get("image_suffix", ""))
     if not items:
-        raise DatasetError(f"{path}: split {name!r} is empty: no images in {images}; correct its path or image_suffix")
-    return Dataset(f"folder:{root}", "folder", name, labels, items, notes)
+        raise DatasetError(f"{path}: split {name!r} is empty: no files in {images or masks}; correct path and suffix")
+    source = Files() if images else LabelMaps()
+    return Dataset(f"folder:{root}", "folder", name, labels, items, notes, source)
 
 
 def splits(root: Path) -> list[str]:
@@ -65,7 +72,7 @@ def read_description(path: Path) -> dict[str, Any]:
     import yaml
 
     if not path.is_file():
-        raise DatasetError("is missing; describe classes and folders in it (see `segablate datasets show folder`)")
+        raise DatasetError(f"is missing; `segablate datasets init {path.parent}` writes a first one by looking")
     try:
         described = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

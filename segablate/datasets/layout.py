@@ -28,7 +28,11 @@ def choose_split(root: Path, split: str, present: Sequence[str], expected: str) 
     """`split` when it is `present`; DatasetError with what there is, or with what would be `expected`, otherwise."""
     if split in present:
         return split
-    there = f"there are {shorten(present, 10)}" if present else f"expected {expected}"
+    there = (
+        f"there are {shorten(present, 10)}"
+        if present
+        else f"expected {expected}; for files that lie otherwise, `segablate datasets init {root}` describes them"
+    )
     raise DatasetError(f"{root}: there is no split {split!r} here; {there}")
 
 

@@ -8,6 +8,8 @@ from segablate.datasets.dataset import Item
 from segablate.errors import DatasetError, shorten
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, visible_files
 
+NO_IMAGES = "there are no images: the label maps can only be compared with predictions"
+
 
 def pair_folders(
     images: Path, labels: Path, *, image_suffix: str = "", label_suffix: str = ".png"
@@ -30,6 +32,20 @@ def pair_folders(
     present = [path for path in visible_files(labels, LABEL_SUFFIXES) if path.name.endswith(label_suffix)]
     spare = [path.relative_to(labels) for path in present if path not in used]
     return items, (f"{len(spare)} label maps without an image were left out ({shorten(spare)})",) if spare else ()
+
+
+def label_maps_alone(labels: Path, *, label_suffix: str = ".png") -> tuple[tuple[Item, ...], tuple[str, ...]]:
+    """The label maps below a folder where there are no images, and a note that says so.
+
+    An item's name is the path below `labels` without `label_suffix`; its image is a file that is not there.
+    DatasetError when the folder is missing.
+    """
+    if not labels.is_dir():
+        raise DatasetError(f"{labels}: there is no such folder of label maps; correct the path in the dataset file")
+    found = [path for path in visible_files(labels, LABEL_SUFFIXES) if path.name.endswith(label_suffix)]
+    names = [path.relative_to(labels).as_posix().removesuffix(label_suffix) for path in found]
+    items = tuple(Item(name, path.with_suffix(""), path) for name, path in zip(names, found, strict=True))
+    return items, (NO_IMAGES,)
 
 
 def _item(image: Path, images: Path, labels: Path, image_suffix: str, label_suffix: str) -> Item:

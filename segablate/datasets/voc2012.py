@@ -10,9 +10,9 @@
       scribble_annotation/pascal_2012/2007_000032.xml     ScribbleSup; also pascal_2012_scribble/, XML or PNG
 
 Splits whose name ends in "aug" read SegmentationClassAug; "train-scribble" reads the scribbles of the split "train",
-drawn three pixels wide, with all else void. Without lists, all masks are one split, "all"; without JPEGImages, label
-maps can still be compared with predictions. Everingham et al., IJCV 2010; Hariharan et al., Semantic
-Contours from Inverse Detectors, ICCV 2011; Lin et al., ScribbleSup, CVPR 2016.
+drawn three pixels wide, with all else void. Without lists, all masks are one split, "all", also where the directory
+holds nothing but masks; without JPEGImages, label maps can still be compared with predictions. Everingham et al.,
+IJCV 2010; Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011; Lin et al., ScribbleSup, CVPR 2016.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ import numpy as np
 from segablate.datasets.class_lists import listed_classes
 from segablate.datasets.dataset import Dataset, Files, Item, Source
 from segablate.datasets.layout import Layout, beneath, choose_split, first_folder
-from segablate.datasets.pairing import read_list, require_labels
+from segablate.datasets.pairing import NO_IMAGES, read_list, require_labels
 from segablate.errors import DatasetError, at
 from segablate.files import Unreadable, visible_files
 from segablate.labels import IGNORE
@@ -61,7 +61,7 @@ def splits(root: Path) -> list[str]:
     place = _place(root)
     lists = place / "ImageSets" / "Segmentation"
     named = sorted(path.stem for path in lists.glob("*.txt")) if lists.is_dir() else []
-    if not named and first_folder((place / _MASKS, place / _AUGMENTED)):
+    if not named and (first_folder((place / _MASKS, place / _AUGMENTED)) or any(place.glob("*.png"))):
         named = ["all"]
     return [*named, *(name + _SUFFIX for name in named if _scribbles(place))]
 
@@ -92,6 +92,8 @@ def _labels_folder(place: Path, split: str) -> Path:
     scribbles = _scribbles(place)
     if split.endswith(_SUFFIX) and scribbles:
         return scribbles
+    if not first_folder((place / _MASKS, place / _AUGMENTED)):
+        return place
     augmented = split.replace("_", "").endswith("aug") or not (place / _MASKS).is_dir()
     return place / (_AUGMENTED if augmented else _MASKS)
 
@@ -111,8 +113,8 @@ def _names(place: Path, folder: Path, split: str, suffix: str) -> list[str]:
 def _notes(place: Path, folder: Path) -> tuple[str, ...]:
     notes = []
     if not (place / "JPEGImages").is_dir():
-        notes.append("there are no images (JPEGImages): the label maps can only be compared with predictions")
-    if folder.name != _MASKS:
+        notes.append(NO_IMAGES)
+    if folder.name != _MASKS and folder != place:
         notes.append(f"labels are read from {folder.name}")
     return tuple(notes)
 
