@@ -23,7 +23,7 @@ from segablate.labels import IGNORE, Colour, Encoding
 _MASK_WORDS = ("label", "annot", "gt", "truth", "manual", "seg", "mask")  # the first words count more
 _SPLIT = re.compile(r"(?<![a-z])(train|val|test|dev)[a-z]*", re.IGNORECASE)
 _MOST_CODES = 256
-_LOOKED_AT = 40
+_LOOKED_AT = 400
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,15 @@ def draft(folder: Path) -> tuple[Path, str]:
         raise DatasetError(f"{folder} is not a directory; give the folder that holds images and masks")
     splits = _find_splits(folder)
     masks = [item.labels for split in splits for item in split.items]
-    codes, encoding = _codes_in_use(masks)
+    chosen = masks[:: -(-len(masks) // _LOOKED_AT)]
+    codes, encoding = _codes_in_use(chosen)
     write_atomically(path, _description(folder, splits, codes, encoding))
     read_label_set(read_description(path), folder.name)
     found = ", ".join(
         f"{len(split.items)} {'pairs' if split.images else 'masks without images'} in {split.name}" for split in splits
     )
-    return path, f"{found}; {len(codes)} {encoding} in the masks"
+    looked_at = "" if len(chosen) == len(masks) else f" looked at ({len(chosen)} of {len(masks)})"
+    return path, f"{found}; {len(codes)} {encoding} in the masks{looked_at}"
 
 
 def _find_splits(folder: Path) -> list[Split]:
@@ -160,11 +162,10 @@ def _of_one_suffix(splits: list[Split]) -> list[Split]:
 
 
 def _codes_in_use(masks: Sequence[Path]) -> tuple[list[int], Encoding]:
-    """The codes in up to 40 masks, evenly chosen, ascending; and whether they are codes or colours."""
-    step = max(1, len(masks) // _LOOKED_AT)
+    """The codes in these masks, ascending; and whether they are codes or colours."""
     found: set[int] = set()
     encodings: set[Encoding] = set()
-    for path in masks[::step]:
+    for path in masks:
         values = read_label_map(path)
         if values.ndim == 3:
             values = values.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
