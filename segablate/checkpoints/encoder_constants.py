@@ -13,7 +13,7 @@ IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 INCEPTION = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 """Networks that Google trained, and those trained with adversarial examples (AdvProp)."""
 
-DUAL_PATH = Preprocessing(mean=(124 / 255, 117 / 255, 104 / 255), std=(1 / (0.0167 * 255),) * 3)
+DUAL_PATH = Preprocessing.parse({"mean": [124 / 255, 117 / 255, 104 / 255], "std": 1 / (0.0167 * 255)})
 """Dual path networks, trained on 0..255 with one factor, 0.0167."""
 
 _BY_NAME = {

@@ -8,6 +8,7 @@ by the stride of its encoder, images are padded to that.
 
 import inspect
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,13 +29,16 @@ HEADS = ("segmentation_head.0.bias", "segmentation_head.head.4.bias")
 """The last layer: of all architectures but DPT, and of DPT."""
 
 KINDS = {
-    **{None: "softmax", "identity": "softmax", "logsoftmax": "softmax"},
-    **{"sigmoid": "probabilities", "softmax": "probabilities", "softmax2d": "probabilities"},
+    **dict.fromkeys((None, "identity", "logsoftmax"), "softmax"),
+    **dict.fromkeys(("sigmoid", "softmax", "softmax2d"), "probabilities"),
 }
 """What a network gives, by its ``activation``."""
 
 CONFIGURATION = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+TIMM = ("tu-", "timm-")
+"""Beginnings of the names of encoders that timm builds."""
+
 OLD_NAMES = {"decoder_use_batchnorm", "psp_use_batchnorm"}
 """Arguments of earlier versions, which the library still takes."""
 
@@ -135,7 +139,7 @@ def _folder(text: str, loading: Loading) -> Path:
 
 
 def _completed(smp: ModuleType, plan: Plan, classes: int | None) -> Plan:
-    """Arguments checked, with the defaults that matter here and the number of classes in the weights."""
+    """The plan with the number of classes in the weights, where it states none, and its arguments checked."""
     architectures = _architectures(smp)
     if plan.architecture not in architectures:
         near = did_you_mean(plan.architecture, architectures)
@@ -143,27 +147,34 @@ def _completed(smp: ModuleType, plan: Plan, classes: int | None) -> Plan:
     known = inspect.signature(architectures[plan.architecture].__init__).parameters
     defaults = {"encoder_name": known["encoder_name"].default, **({"classes": classes} if classes else {})}
     plan = replace(plan, arguments={**defaults, **plan.arguments})
-    if not plan.encoder.startswith(("tu-", "timm-")):  # those hand what they do not know on to timm, which checks it
-        check_names(plan.arguments, {*known, *OLD_NAMES} - {"self", "kwargs"}, f"smp:{plan.architecture}")
-    _check_encoder(smp, plan)
-    if plan.arguments.get("in_channels", 3) != 3:
-        raise CheckpointError(f"{plan.spec}: in_channels is {plan.arguments['in_channels']}, but images have 3 channels")
-    if plan.arguments.get("activation") not in KINDS:
-        raise CheckpointError(
-            f"{plan.spec}: activation is {plan.arguments['activation']!r}, which gives neither logits nor "
-            f"probabilities; leave it out, as the weights are the same without"
-        )
+    with at(plan.spec):
+        _check_encoder(smp, plan)
+        if not plan.encoder.startswith(TIMM):  # those hand what they do not know on to timm, which checks it
+            check_names(plan.arguments, {*known, *OLD_NAMES} - {"self", "kwargs"}, plan.architecture)
+        if (channels := plan.arguments.get("in_channels", 3)) != 3:
+            raise CheckpointError(f"in_channels is {channels!r}, but images have 3 channels")
+        if (activation := plan.arguments.get("activation")) not in KINDS:
+            raise CheckpointError(
+                f"activation is {activation!r}, which gives neither logits nor probabilities; leave it out, "
+                f"as the weights are the same without"
+            )
     return plan
 
 
 def _check_encoder(smp: ModuleType, plan: Plan) -> None:
-    """CheckpointError for an unknown encoder, among them timm's names for models on a hub."""
-    if plan.encoder.startswith("timm-") or plan.encoder in smp.encoders.get_encoder_names():
+    """CheckpointError for an unknown encoder, be it one of timm's names for what lies on a hub, or unknown weights."""
+    own = smp.encoders.encoders
+    if plan.encoder in own:
+        known, weights = own[plan.encoder]["pretrained_settings"], plan.arguments.get("encoder_weights")
+        if weights is not None and weights not in known:
+            raise CheckpointError(
+                f"encoder_weights is {weights!r}, but must be one of {', '.join(known)}, by which pixels are normalised"
+            )
         return
     timm = require("timm", "smp", plan.spec)
-    if not plan.encoder.startswith("tu-") or not timm.is_model(plan.encoder.removeprefix("tu-")):
-        known = [*smp.encoders.get_encoder_names(), *(f"tu-{name}" for name in timm.list_models())]
-        raise CheckpointError(f"{plan.spec}: no encoder is called {plan.encoder!r}{did_you_mean(plan.encoder, known)}")
+    if not plan.encoder.startswith(TIMM) or not timm.is_model(plan.encoder.removeprefix("tu-")):
+        known = [*own, *(f"tu-{name}" for name in timm.list_models())]
+        raise CheckpointError(f"no encoder is called {plan.encoder!r}{did_you_mean(plan.encoder, known)}")
 
 
 def _build(smp: ModuleType, plan: Plan) -> "nn.Module":
@@ -184,9 +195,12 @@ def _fitting(module: Any, preprocessing: Preprocessing) -> Preprocessing:
     fixed = next((part.img_size for part in module.encoder.modules() if getattr(part, "strict_img_size", False)), None)
     if fixed:
         return replace(preprocessing, resize=tuple(fixed))
-    if module.requires_divisible_input_shape:
-        return replace(preprocessing, pad_to_multiple=module.encoder.output_stride)
-    return preprocessing
+    if not module.requires_divisible_input_shape:
+        return preprocessing
+    stride = module.encoder.output_stride
+    if hasattr(module.encoder, "output_strides"):  # DPT's, which resamples the features of a ViT to 1/4, 1/8, ...
+        stride = math.lcm(stride, 2 ** (len(module.encoder.output_strides) + 1))
+    return replace(preprocessing, pad_to_multiple=stride)
 
 
 def _call(plan: Plan) -> str:
