@@ -70,12 +70,14 @@ def write_card(
 
     `stated` and `kind`: the preprocessing and output that the source knows of, which the card repeats.
     """
+    import yaml
+
     if path.exists():
         raise CheckpointError(f"{path} is there already; choose another --out, or remove it")
     known = stated if stated and stated != Preprocessing() else _START
     values = {name: "null" if value is None else str(value) for name, value in known.plain().items()}
     many = f" (there are {outputs})" if outputs else ""
-    source = "\n".join(_source_lines(spec, path.parent))
+    source = yaml.safe_dump(_named(spec, path.parent), sort_keys=False, allow_unicode=True, width=10_000).strip()
     write_atomically(path, _FIRST.format(source=source, outputs=many, kind=kind, **values))
 
 
@@ -110,8 +112,8 @@ class_map: null            # where the names differ: {{checkpoint class: dataset
 """
 
 
-def _source_lines(spec: str, folder: Path) -> list[str]:
-    """The source and weights of a specification, with paths seen from the card's folder."""
+def _named(spec: str, folder: Path) -> dict[str, str]:
+    """The source and weights of a specification, as entries of a card, with paths seen from the card's folder."""
 
     def moved(place: str) -> str:
         given = Path(place).expanduser()
@@ -119,13 +121,11 @@ def _source_lines(spec: str, folder: Path) -> list[str]:
 
     source, _, rest = spec.partition(":")
     network, weights = split_weights(rest)
-    if source == "python":
-        parts = python.parse_spec(network)
-        network = str(replace(parts, module=moved(parts.module)) if parts.module.endswith(".py") else parts)
-        return [f"source: {network}", f"weights: {moved(weights) if weights else 'weights.pth'}"]
-    if source in _WEIGHTED and (weights or "(" in network):
-        return [f"source: {source}:{network}", f"weights: {moved(weights) if weights else 'weights.pth'}"]
-    return [f"source: {spec if source == 'sample' else f'{source}:{moved(rest)}' if rest else moved(spec)}"]
+    if source not in _WEIGHTED or not (weights or "(" in network):
+        return {"source": spec if source == "sample" else f"{source}:{moved(rest)}" if rest else moved(spec)}
+    if source == "python" and (parts := python.parse_spec(network)).module.endswith(".py"):
+        network = str(replace(parts, module=moved(parts.module))).removeprefix("python:")
+    return {"source": f"{source}:{network}", "weights": moved(weights) if weights else "weights.pth"}
 
 
 def _specification(card: dict[str, Any]) -> str:

@@ -1,9 +1,9 @@
-"""Networks of segmentation_models_pytorch: ``smp:Unet(encoder_name="resnet34", classes=11)@FILE``, ``smp:DIR``.
+"""Networks of segmentation_models_pytorch: ``smp:Unet(...)@FILE``, ``smp:DIR``.
 
-Every architecture of the library with literal arguments, or a folder that its ``save_pretrained`` wrote. The weights
-are a state dict, see :mod:`segablate.weights`; ``classes``, where not stated, is read off it. ``encoder_weights`` is
-never loaded: it only says by which constants pixels are normalised. Where an architecture takes only sides that divide
-by the stride of its encoder, images are padded to that.
+Every architecture of the library with literal arguments, as in ``smp:Unet(encoder_name="resnet34", classes=11)@w.pth``,
+or a folder that its ``save_pretrained`` wrote. The weights are a state dict, see :mod:`segablate.weights`; ``classes``,
+where not stated, is read off it. ``encoder_weights`` is never loaded: it only says by which constants pixels are
+normalised. Where an architecture takes only sides that divide by the stride of its encoder, images are padded to that.
 """
 
 import inspect
@@ -72,9 +72,11 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
     notes = (*weights.notes, *load_strictly(module, tensors, str(plan.files[0])))
     preprocessing, whence = encoder_constants(smp, plan.encoder, plan.arguments.get("encoder_weights"))
+    overridden = loading.preprocessing.keys() & {"mean", "std"}
+    facts = {"network": _call(plan), **({} if overridden else {"mean and std": whence})}
     return prepared(
         module,
-        Source(plan.spec, plan.files, {"network": _call(plan), "constants": whence}, notes),
+        Source(plan.spec, plan.files, facts, notes),
         loading,
         _fitting(module, preprocessing),
         KINDS[plan.arguments.get("activation")],

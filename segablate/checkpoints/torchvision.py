@@ -1,9 +1,10 @@
-"""torchvision's segmentation networks: ``torchvision:MODEL(num_classes=11)@FILE``.
+"""torchvision's segmentation networks: ``torchvision:MODEL(...)@FILE``.
 
-As in ``torchvision:deeplabv3_resnet50@w.pth``: every network of ``torchvision.models.segmentation``. The file is a
-state dict, see :mod:`segablate.weights`; where they are not stated, the number of classes and whether there is an
-auxiliary head are read off it. Mean and standard deviation are those of torchvision's preset for the network. Files
-that torchvision publishes are recognised by their SHA-256, and then their classes are known.
+Every network of ``torchvision.models.segmentation``, as in ``torchvision:deeplabv3_resnet50@w.pth`` or
+``torchvision:lraspp_mobilenet_v3_large(num_classes=11)@w.pth``. The file is a state dict, see :mod:`segablate.weights`;
+where they are not stated, the number of classes and whether there is an auxiliary head are read off it. Mean and
+standard deviation are those of torchvision's preset for the network. Files that torchvision publishes are recognised by
+their SHA-256, and then their classes are known.
 """
 
 import inspect
