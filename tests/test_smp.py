@@ -44,10 +44,10 @@ def saved(module: nn.Module, path: Path) -> str:
     return str(path)
 
 
-@pytest.fixture
-def unet(tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def unet(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The file of a U-Net with a ResNet-18 for five classes."""
-    return saved(build("Unet", "resnet18", classes=5), tmp_path / "w.pth")
+    return saved(build("Unet", "resnet18", classes=5), tmp_path_factory.mktemp("unet") / "w.pth")
 
 
 def image(height: int = 45, width: int = 61) -> np.ndarray:
@@ -80,7 +80,6 @@ def scores(segmenter: Any, pixels: np.ndarray) -> Tensor:
         ("FPN", "mobilenet_v2", {"classes": 11}, 32),
         ("DeepLabV3Plus", "mobilenet_v2", {"classes": 4}, 16),
         ("DeepLabV3", "mobilenet_v2", {"classes": 2}, 8),
-        ("PSPNet", "resnet18", {"classes": 3}, 8),
         ("Segformer", "mit_b0", {"classes": 3}, 32),
         ("Linknet", "resnet18", {"classes": 3, "activation": "logsoftmax"}, 32),
     ],
@@ -119,6 +118,13 @@ def test_a_side_of_360_is_padded_and_that_is_said(tmp_path: Path) -> None:
     pixels = image(360, 480)
     assert "padded to a multiple of 32" in opened.source.facts["preprocessing"]
     torch.testing.assert_close(scores(opened, pixels), own_output(module, pixels, IMAGENET, 32), atol=1e-4, rtol=1e-4)
+
+
+def test_windows_must_divide_as_well(tmp_path: Path) -> None:
+    spec = f'smp:FPN("mobilenet_v2")@{saved(build("FPN", "mobilenet_v2", classes=2), tmp_path / "w.pth")}'
+    assert scores(open_checkpoint(spec, Loading(device="cpu", window=(64, 64))), image(90, 100)).shape[-2:] == (90, 100)
+    with pytest.raises(CheckpointError, match="the sides of a --window must divide by 32 too"):
+        scores(open_checkpoint(spec, Loading(device="cpu", window=(50, 50))), image(90, 100))
 
 
 def test_one_class_is_the_second_of_two(tmp_path: Path) -> None:
@@ -318,7 +324,10 @@ def test_the_hub_is_asked_only_where_that_is_allowed(folder: Path, monkeypatch: 
         ("smp:Unet('resnet18', in_channels=4)@W", "in_channels is 4, but images have 3 channels"),
         ("smp:Unet('resnet18', activation='tanh')@W", "activation is 'tanh', which gives neither logits nor probabil"),
         ("smp:Unet('resnet18', encoder_depth=9)@W", r"cannot be built: .*depth should be in range"),
-        ("smp:Unet('resnet18', classes=len('ab'))@W", "arguments must be plain values"),
+        (
+            "smp:Unet('resnet18', classes=len('ab'))@W",
+            r"arguments must be plain values, as in Unet\(\"resnet34\", classes=11\)",
+        ),
         ("smp:Unet('resnet18', classes=4)@W", "the file gives 5 classes and the network 4: build it for 5"),
         ("smp:Unet('resnet34')@W", "build the network as it was when the file was saved"),
         ("smp:Unet('resnet18')@nowhere.pth", r"nowhere\.pth: no such file; check the path"),
@@ -330,24 +339,24 @@ def test_specifications_that_do_not_fit(spec: str, message: str, unet: str) -> N
     assert "\n" not in str(raised.value)
 
 
-def test_one_wrong_key_and_one_wrong_shape(unet: str) -> None:
-    state = torch.load(unet)
+def test_one_wrong_key_and_one_wrong_shape(unet: str, tmp_path: Path) -> None:
+    state, path = torch.load(unet), tmp_path / "w.pth"
     name = "decoder.blocks.0.conv1.0.weight"
-    torch.save({("extra" if key == name else key): value for key, value in state.items()}, unet)
+    torch.save({("extra" if key == name else key): value for key, value in state.items()}, path)
     with pytest.raises(
         CheckpointError, match=r"1 key missing from the file \(decoder\.blocks\.0\.conv1.*, 1 .*\(extra\)"
     ):
-        open_checkpoint(f"smp:Unet('resnet18')@{unet}", CPU)
-    torch.save({**state, name: torch.zeros(256, 3, 3, 3)}, unet)
+        open_checkpoint(f"smp:Unet('resnet18')@{path}", CPU)
+    torch.save({**state, name: torch.zeros(256, 3, 3, 3)}, path)
     with pytest.raises(
         CheckpointError, match=r"conv1\.0\.weight is 256x3x3x3 in the file and 256x768x3x3 in the network"
     ):
-        open_checkpoint(f"smp:Unet('resnet18')@{unet}", CPU)
+        open_checkpoint(f"smp:Unet('resnet18')@{path}", CPU)
 
 
-def test_a_head_for_other_classes_than_the_datasets(unet: str, toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    three = saved(build("Unet", "resnet18", classes=3), toy / "w.pth")
-    assert run(["evaluate", f'smp:Unet("resnet18")@{three}', f"folder:{toy}", "--device", "cpu"]) == 1
+def test_a_head_for_other_classes_than_the_datasets(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    three = saved(build("FPN", "mobilenet_v2", classes=3), toy / "w.pth")
+    assert run(["evaluate", f'smp:FPN("mobilenet_v2")@{three}', f"folder:{toy}", "--device", "cpu"]) == 1
     assert "gives 3 classes but 'toy' has 4; choose the dataset it was trained on" in capsys.readouterr().err
 
 
@@ -359,11 +368,11 @@ def test_the_library_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatc
         open_checkpoint("smp:Unet@w.pth", CPU)
 
 
-def test_it_is_listed_and_has_a_card(unet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_listed_and_has_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert described_sources()["smp"].form == "smp:Unet(...)@FILE, smp:DIR"
-    saved(build("FPN", "dpn68", classes=2, activation="sigmoid"), tmp_path / "fpn.pth")
+    saved(build("FPN", "mobilenet_v2", classes=2, activation="sigmoid"), tmp_path / "fpn.pth")
     monkeypatch.chdir(tmp_path)
-    spec = 'smp:FPN("dpn68", activation="sigmoid", aux_params=None)@fpn.pth'
+    spec = 'smp:FPN("mobilenet_v2", encoder_weights=None, activation="sigmoid", aux_params=None)@fpn.pth'
     assert run(["checkpoints", "init", spec, "--out", "cards/a.yaml"]) == 0
     card = read_card(Path("cards/a.yaml"))
     assert (card["source"], card["weights"]) == (spec.removesuffix("@fpn.pth"), "../fpn.pth")

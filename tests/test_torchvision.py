@@ -46,10 +46,10 @@ def save(module: nn.Module, path: Path) -> str:
     return str(path)
 
 
-@pytest.fixture
-def lraspp(tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def lraspp(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The file of an LR-ASPP for five classes."""
-    return save(build(LRASPP, num_classes=5), tmp_path / "w.pth")
+    return save(build(LRASPP, num_classes=5), tmp_path_factory.mktemp("lraspp") / "w.pth")
 
 
 def image(height: int = 45, width: int = 61) -> np.ndarray:
@@ -110,6 +110,13 @@ def test_files_of_trainers_are_read(tmp_path: Path) -> None:
         open_checkpoint(spec, CPU)
     opened = open_checkpoint(spec, Loading(device="cpu", strip_prefix="model."))
     assert scores(opened, image()).shape[1] == 6
+
+
+def test_an_exchanged_classifier_beside_the_old_auxiliary_head(tmp_path: Path) -> None:
+    module: Any = build("deeplabv3_mobilenet_v3_large", aux_loss=True)
+    module.classifier[-1] = nn.Conv2d(256, 3, 1)
+    opened = open_checkpoint(f"torchvision:deeplabv3_mobilenet_v3_large@{save(module, tmp_path / 'w.pth')}", CPU)
+    torch.testing.assert_close(scores(opened, image()), own_logits(module, image()), atol=1e-4, rtol=1e-4)
 
 
 def test_what_torchvision_publishes_has_the_classes_of_voc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +232,8 @@ def test_a_torchvision_for_another_torch_is_named(source: str, tmp_path: Path, m
         open_checkpoint(source, CPU)
 
 
-def test_it_is_listed_and_has_a_card(lraspp: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_listed_and_has_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(build(LRASPP, num_classes=5), tmp_path / "w.pth")
     assert described_sources()["torchvision"] == ("torchvision:MODEL(...)@FILE", "torchvision's segmentation networks")
     monkeypatch.chdir(tmp_path)
     assert run(["checkpoints", "init", f"torchvision:{LRASPP}@w.pth", "--out", "cards/a.yaml"]) == 0

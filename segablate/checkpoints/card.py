@@ -121,7 +121,7 @@ def _named(spec: str, folder: Path) -> dict[str, str]:
 
     source, _, rest = spec.partition(":")
     network, weights = split_weights(rest)
-    if source not in _WEIGHTED or not (weights or "(" in network):
+    if source not in _WEIGHTED or (source == "smp" and not (weights or "(" in network)):
         return {"source": spec if source == "sample" else f"{source}:{moved(rest)}" if rest else moved(spec)}
     if source == "python" and (parts := python.parse_spec(network)).module.endswith(".py"):
         network = str(replace(parts, module=moved(parts.module))).removeprefix("python:")

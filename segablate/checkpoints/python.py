@@ -69,7 +69,7 @@ def build(spec: PythonSpec) -> Any:
     from torch import nn
 
     factory = find_function(spec.module, spec.factory)
-    arguments, named = literal_arguments(spec.arguments, spec, spec.factory)
+    arguments, named = literal_arguments(spec.arguments, spec, f"{spec.factory}(num_classes=11, name='a')")
     try:
         module = factory(*arguments, **named)
     except Exception as error:

@@ -64,7 +64,7 @@ def open_source(text: str, loading: Loading) -> Segmenter:
 
     require("torchvision", "smp", f"smp:{text}")  # its encoders need it: the error is to name what is broken
     smp = require("segmentation_models_pytorch", "smp", f"smp:{text}")
-    plan = _written(smp, text, loading) if _is_written(smp, text) else _saved(text, loading)
+    plan = _written(smp, text, loading) if _is_written(smp, text, loading) else _saved(text, loading)
     weights = read_weights(plan.files[0], key=loading.key)
     stripped = state_dict(weights, strip_prefix=loading.strip_prefix)
     plan = _completed(smp, plan, count_classes(stripped, HEADS))
@@ -87,8 +87,10 @@ def _architectures(smp: ModuleType) -> dict[str, Any]:
     return {architecture.__name__: architecture for architecture in smp.MODEL_ARCHITECTURES_MAPPING.values()}
 
 
-def _is_written(smp: ModuleType, text: str) -> bool:
+def _is_written(smp: ModuleType, text: str, loading: Loading) -> bool:
     """Whether a specification writes a network out; otherwise it is a folder."""
+    if loading.located(text).is_dir():
+        return False
     return "(" in text or "@" in text or text in _architectures(smp)
 
 
@@ -99,7 +101,7 @@ def _written(smp: ModuleType, text: str, loading: Loading) -> Plan:
         raise CheckpointError(f"segmentation_models_pytorch has no architecture {spec.name!r}{near}")
     if spec.weights is None:
         raise CheckpointError(f"{spec} names no weights; add @FILE, as in {spec}@weights.pth")
-    positional, named = literal_arguments(spec.arguments, spec, spec.name)
+    positional, named = literal_arguments(spec.arguments, spec, f'{spec.name}("resnet34", classes=11)')
     names = list(inspect.signature(_architectures(smp)[spec.name].__init__).parameters)[1:]
     arguments = dict(zip(names, positional, strict=False)) | named
     return Plan(f"smp:{text}", spec.name, arguments, (loading.located(spec.weights),))
@@ -155,7 +157,7 @@ def _completed(smp: ModuleType, plan: Plan, classes: int | None) -> Plan:
             check_names(plan.arguments, {*known, *OLD_NAMES} - {"self", "kwargs"}, plan.architecture)
         if (channels := plan.arguments.get("in_channels", 3)) != 3:
             raise CheckpointError(f"in_channels is {channels!r}, but images have 3 channels")
-        if (activation := plan.arguments.get("activation")) not in KINDS:
+        if (activation := plan.arguments.get("activation")) not in list(KINDS):
             raise CheckpointError(
                 f"activation is {activation!r}, which gives neither logits nor probabilities; leave it out, "
                 f"as the weights are the same without"
@@ -168,7 +170,7 @@ def _check_encoder(smp: ModuleType, plan: Plan) -> None:
     own = smp.encoders.encoders
     if plan.encoder in own:
         known, weights = own[plan.encoder]["pretrained_settings"], plan.arguments.get("encoder_weights")
-        if weights is not None and weights not in known:
+        if weights is not None and weights not in list(known):
             raise CheckpointError(
                 f"encoder_weights is {weights!r}, but must be one of {', '.join(known)}, by which pixels are normalised"
             )

@@ -39,8 +39,8 @@ def split_weights(text: str) -> tuple[str, str | None]:
     return (found["network"], found["weights"]) if found else (text, None)
 
 
-def literal_arguments(arguments: str, spec: object, name: str) -> tuple[list[Any], dict[str, Any]]:
-    """The values in ``(1, b=2)``, nothing of which is run; CheckpointError where one is no literal."""
+def literal_arguments(arguments: str, spec: object, example: str) -> tuple[list[Any], dict[str, Any]]:
+    """The values in ``(1, b=2)``, nothing of which is run; CheckpointError, with the `example`, where one is no literal."""
     try:
         call = ast.parse(f"f{arguments or '()'}", mode="eval").body
         if isinstance(call, ast.Call) and all(keyword.arg for keyword in call.keywords):
@@ -48,7 +48,7 @@ def literal_arguments(arguments: str, spec: object, name: str) -> tuple[list[Any
             return positional, {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError):
         pass
-    raise CheckpointError(f"{spec}: arguments must be plain values, as in {name}(num_classes=11, name='a')")
+    raise CheckpointError(f"{spec}: arguments must be plain values, as in {example}")
 
 
 def check_names(named: Collection[str], known: Collection[str], spec: object) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 HEADS = ("classifier.4.bias", "classifier.low_classifier.bias")
 """The last layers: of FCN and DeepLabv3, and of LR-ASPP."""
 
+AUXILIARY_HEAD = "aux_classifier.4.bias"
+
 PRETRAINED = ("weights", "weights_backbone")
 """Arguments by which torchvision would load weights of its own, which are None here."""
 
@@ -61,7 +63,7 @@ def _build(models: ModuleType, spec: LibraryNetwork, tensors: "Mapping[str, Tens
     """The network without weights, for the classes and with the auxiliary head of the state dict."""
     from segablate.weights import count_classes
 
-    positional, given = literal_arguments(spec.arguments, spec, spec.name)
+    positional, given = literal_arguments(spec.arguments, spec, f"{spec.name}(num_classes=11)")
     known = inspect.signature(models.get_model_builder(spec.name)).parameters
     known = [name for name, parameter in known.items() if parameter.kind is not parameter.VAR_KEYWORD]
     if positional:
@@ -76,9 +78,23 @@ def _build(models: ModuleType, spec: LibraryNetwork, tensors: "Mapping[str, Tens
     }
     read_off = {name: value for name, value in found.items() if name in known}
     try:
-        return models.get_model(spec.name, **{**read_off, **given, **dict.fromkeys(PRETRAINED)})
+        module = models.get_model(spec.name, **{**read_off, **given, **dict.fromkeys(PRETRAINED)})
     except Exception as error:
         raise CheckpointError(f"{spec} cannot be built: {' '.join(str(error).split())[:200]}") from error
+    _fit_auxiliary(module, count_classes(tensors, [AUXILIARY_HEAD]))
+    return module
+
+
+def _fit_auxiliary(module: Any, classes: int | None) -> None:
+    """Give the auxiliary head, which plays no part here, its own number of classes.
+
+    Who exchanges the classifier of published weights for his own often leaves the auxiliary head at 21 classes.
+    """
+    from torch import nn
+
+    head = getattr(module, "aux_classifier", None)
+    if head is not None and classes is not None and head[-1].out_channels != classes:
+        head[-1] = nn.Conv2d(head[-1].in_channels, classes, 1)
 
 
 def _fetched(spec: LibraryNetwork, published: Any, loading: Loading) -> Path:
