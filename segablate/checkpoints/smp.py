@@ -73,7 +73,7 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     notes = (*weights.notes, *load_strictly(module, tensors, str(plan.files[0])))
     preprocessing, whence = encoder_constants(smp, plan.encoder, plan.arguments.get("encoder_weights"))
     overridden = loading.preprocessing.keys() & {"mean", "std"}
-    facts = {"network": _call(plan), **({} if overridden else {"mean and std": whence})}
+    facts = {"network": _call(smp, plan), **({} if overridden else {"mean and std": whence})}
     return prepared(
         module,
         Source(plan.spec, plan.files, facts, notes),
@@ -207,7 +207,10 @@ def _fitting(module: Any, preprocessing: Preprocessing) -> Preprocessing:
     return replace(preprocessing, pad_to_multiple=stride)
 
 
-def _call(plan: Plan) -> str:
-    """``Unet(encoder_name='resnet34', classes=11)``."""
-    said = {name: value for name, value in plan.arguments.items() if value is not None and name != "encoder_weights"}
+def _call(smp: ModuleType, plan: Plan) -> str:
+    """``Unet(encoder_name='resnet34', classes=11)``: the arguments that are not the library's defaults."""
+    known = inspect.signature(_architectures(smp)[plan.architecture].__init__).parameters
+    usual = {name: parameter.default for name, parameter in known.items() if name not in ("encoder_name", "classes")}
+    usual |= {"encoder_weights": plan.arguments.get("encoder_weights")}  # those are not loaded
+    said = {name: value for name, value in plan.arguments.items() if name not in usual or value != usual[name]}
     return f"{plan.architecture}({', '.join(f'{name}={value!r}' for name, value in said.items())})"

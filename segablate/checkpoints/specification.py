@@ -40,7 +40,10 @@ def split_weights(text: str) -> tuple[str, str | None]:
 
 
 def literal_arguments(arguments: str, spec: object, example: str) -> tuple[list[Any], dict[str, Any]]:
-    """The values in ``(1, b=2)``, nothing of which is run; CheckpointError, with the `example`, where one is no literal."""
+    """The values in ``(1, b=2)``, by place and by name; nothing in it is run.
+
+    Raises CheckpointError, with the `example`, where one is no literal.
+    """
     try:
         call = ast.parse(f"f{arguments or '()'}", mode="eval").body
         if isinstance(call, ast.Call) and all(keyword.arg for keyword in call.keywords):
