@@ -194,6 +194,14 @@ def test_an_encoder_without_constants_says_so(monkeypatch: pytest.MonkeyPatch) -
     assert word == f"ImageNet's, since timm has none for tu-{bare}"
 
 
+@pytest.mark.filterwarnings("ignore:`timm-` encoders are deprecated")
+def test_names_of_earlier_versions(tmp_path: Path) -> None:
+    module = build("Unet", "timm-mobilenetv3_small_minimal_100", classes=2)
+    spec = f'smp:Unet("timm-mobilenetv3_small_minimal_100")@{saved(module, tmp_path / "w.pth")}'
+    found = scores(open_checkpoint(spec, CPU), image())
+    torch.testing.assert_close(found, own_output(module, image(), IMAGENET, 1), atol=1e-4, rtol=1e-4)
+
+
 def test_constants_are_overridden(unet: str) -> None:
     loading = Loading(device="cpu", preprocessing={"mean": [0, 0, 0], "std": [1, 1, 1], "pad_to_multiple": 64})
     opened = open_checkpoint(f'smp:Unet("resnet18")@{unet}', loading)
@@ -321,6 +329,13 @@ def test_the_hub_is_asked_only_where_that_is_allowed(folder: Path, monkeypatch: 
             "smp:Unet('resnet18', encoder_weights='imagnet')@W",
             "encoder_weights is 'imagnet', but must be one of imagenet",
         ),
+        ("smp:Unet('timm-efficientnet-b0', clases=5)@W", "Unet has no argument 'clases'; did you mean 'classes'"),
+        (
+            "smp:Unet('resnet18', encoder_name='resnet34')@W",
+            "cannot be built: multiple values for argument 'encoder_name'",
+        ),
+        ("smp:Unet('resnet18', *(1,))@W", "must be plain values"),
+        ("smp:Unet(1,2,3,4,5,6,7,8,9,10,11,12,13)@W", "cannot be built: too many positional arguments"),
         ("smp:Unet('resnet18', in_channels=4)@W", "in_channels is 4, but images have 3 channels"),
         ("smp:Unet('resnet18', activation='tanh')@W", "activation is 'tanh', which gives neither logits nor probabil"),
         ("smp:Unet('resnet18', encoder_depth=9)@W", r"cannot be built: .*depth should be in range"),

@@ -36,8 +36,6 @@ KINDS = {
 
 CONFIGURATION = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-TIMM = ("tu-", "timm-")
-"""Beginnings of the names of encoders that timm builds."""
 
 OLD_NAMES = {"decoder_use_batchnorm", "psp_use_batchnorm"}
 """Arguments of earlier versions, which the library still takes."""
@@ -87,6 +85,12 @@ def _architectures(smp: ModuleType) -> dict[str, Any]:
     return {architecture.__name__: architecture for architecture in smp.MODEL_ARCHITECTURES_MAPPING.values()}
 
 
+def _signature(architecture: Any) -> inspect.Signature:
+    """How an architecture is built. Of the class itself, some Pythons give the signature of its ``__new__``."""
+    whole = inspect.signature(architecture.__init__)
+    return whole.replace(parameters=list(whole.parameters.values())[1:])
+
+
 def _is_written(smp: ModuleType, text: str, loading: Loading) -> bool:
     """Whether a specification writes a network out; otherwise it is a folder."""
     if loading.located(text).is_dir():
@@ -102,8 +106,12 @@ def _written(smp: ModuleType, text: str, loading: Loading) -> Plan:
     if spec.weights is None:
         raise CheckpointError(f"{spec} names no weights; add @FILE, as in {spec}@weights.pth")
     positional, named = literal_arguments(spec.arguments, spec, f'{spec.name}("resnet34", classes=11)')
-    names = list(inspect.signature(_architectures(smp)[spec.name].__init__).parameters)[1:]
-    arguments = dict(zip(names, positional, strict=False)) | named
+    signature = _signature(_architectures(smp)[spec.name])
+    try:
+        signature.bind_partial(*positional, **named)
+    except TypeError as error:
+        raise CheckpointError(f"{spec} cannot be built: {error}") from None
+    arguments = dict(zip(signature.parameters, positional, strict=False)) | named
     return Plan(f"smp:{text}", spec.name, arguments, (loading.located(spec.weights),))
 
 
@@ -148,13 +156,13 @@ def _completed(smp: ModuleType, plan: Plan, classes: int | None) -> Plan:
     if plan.architecture not in architectures:
         near = did_you_mean(plan.architecture, architectures)
         raise CheckpointError(f"segmentation_models_pytorch has no architecture {plan.architecture!r}{near}")
-    known = inspect.signature(architectures[plan.architecture].__init__).parameters
+    known = _signature(architectures[plan.architecture]).parameters
     defaults = {"encoder_name": known["encoder_name"].default, **({"classes": classes} if classes else {})}
     plan = replace(plan, arguments={**defaults, **plan.arguments})
     with at(plan.spec):
         _check_encoder(smp, plan)
-        if not plan.encoder.startswith(TIMM):  # those hand what they do not know on to timm, which checks it
-            check_names(plan.arguments, {*known, *OLD_NAMES} - {"self", "kwargs"}, plan.architecture)
+        if plan.encoder in smp.encoders.encoders:  # others hand what they do not know on to timm, which checks it
+            check_names(plan.arguments, {*known, *OLD_NAMES} - {"kwargs"}, plan.architecture)
         if (channels := plan.arguments.get("in_channels", 3)) != 3:
             raise CheckpointError(f"in_channels is {channels!r}, but images have 3 channels")
         if (activation := plan.arguments.get("activation")) not in list(KINDS):
@@ -175,8 +183,10 @@ def _check_encoder(smp: ModuleType, plan: Plan) -> None:
                 f"encoder_weights is {weights!r}, but must be one of {', '.join(known)}, by which pixels are normalised"
             )
         return
+    if plan.encoder.startswith("timm-"):
+        return  # names of earlier versions, which the library translates
     timm = require("timm", "smp", plan.spec)
-    if not plan.encoder.startswith(TIMM) or not timm.is_model(plan.encoder.removeprefix("tu-")):
+    if not plan.encoder.startswith("tu-") or not timm.is_model(plan.encoder.removeprefix("tu-")):
         known = [*own, *(f"tu-{name}" for name in timm.list_models())]
         raise CheckpointError(f"no encoder is called {plan.encoder!r}{did_you_mean(plan.encoder, known)}")
 
@@ -209,7 +219,7 @@ def _fitting(module: Any, preprocessing: Preprocessing) -> Preprocessing:
 
 def _call(smp: ModuleType, plan: Plan) -> str:
     """``Unet(encoder_name='resnet34', classes=11)``: the arguments that are not the library's defaults."""
-    known = inspect.signature(_architectures(smp)[plan.architecture].__init__).parameters
+    known = _signature(_architectures(smp)[plan.architecture]).parameters
     usual = {name: parameter.default for name, parameter in known.items() if name not in ("encoder_name", "classes")}
     usual |= {"encoder_weights": plan.arguments.get("encoder_weights")}  # those are not loaded
     said = {name: value for name, value in plan.arguments.items() if name not in usual or value != usual[name]}
