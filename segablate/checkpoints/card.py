@@ -3,7 +3,7 @@
 ::
 
     source: python:espnet.py:espnet(num_classes=12)   # or any other source; paths are relative to the card
-    weights: espnet.pth                               # of a python: source
+    weights: espnet.pth                               # of a python:, torchvision: or smp: source
     preprocessing: {channels: bgr, scale: 1, mean: [110.3, 108.4, 105.0], std: [72.1, 72.7, 69.9], divisor: 255}
     output: softmax                                   # softmax, sigmoid or probabilities
     inference: {window: 512, stride: 341, flip: true} # optional: sliding windows, mirrored images
@@ -21,10 +21,14 @@ from typing import Any
 from segablate.checkpoints import Loading, Segmenter, open_checkpoint, python
 from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.preprocessing import Preprocessing
+from segablate.checkpoints.specification import split_weights
 from segablate.errors import CheckpointError, at, did_you_mean
 from segablate.files import write_atomically
 
 KEYS = ("source", "weights", "preprocessing", "output", "inference", "classes", "class_map", "key", "strip_prefix")
+
+_WEIGHTED = ("python", "torchvision", "smp")
+"""Sources that name a network, and after ``@`` its weights."""
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
@@ -59,29 +63,43 @@ def read_card(path: Path) -> dict[str, Any]:
     return card
 
 
-def write_card(path: Path, spec: str, outputs: int | None = None) -> None:
-    """Write a first card for a specification, to be corrected by the person who knows."""
+def write_card(
+    path: Path, spec: str, outputs: int | None = None, stated: Preprocessing | None = None, kind: str = "softmax"
+) -> None:
+    """Write a first card for a specification, to be corrected by the person who knows.
+
+    `stated` and `kind`: the preprocessing and output that the source knows of, which the card repeats.
+    """
+    import yaml
+
     if path.exists():
         raise CheckpointError(f"{path} is there already; choose another --out, or remove it")
+    known = stated if stated and stated != Preprocessing() else _START
+    values = {name: "null" if value is None else str(value) for name, value in known.plain().items()}
     many = f" (there are {outputs})" if outputs else ""
-    write_atomically(path, _FIRST.format(source="\n".join(_source_lines(spec, path.parent)), outputs=many))
+    source = yaml.safe_dump(_named(spec, path.parent), sort_keys=False, allow_unicode=True, width=10_000).strip()
+    write_atomically(path, _FIRST.format(source=source, outputs=many, kind=kind, **values))
 
+
+_START = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""What a first card says where the source says nothing: ImageNet's constants."""
 
 _FIRST = """\
 # A checkpoint card. Paths are relative to this file. What is wrong here shows as a score near chance.
 {source}
 
-# x = ((pixels 0..255 in this channel order * scale) - mean) / std / divisor; these are ImageNet's constants.
+# x = ((pixels 0..255 in this channel order * scale) - mean) / std / divisor; ImageNet's constants are
+# mean [0.485, 0.456, 0.406] and std [0.229, 0.224, 0.225].
 preprocessing:
-  channels: rgb            # rgb (Pillow, torchvision) or bgr (OpenCV)
-  scale: 1/255             # 1 where mean and std are given for 0..255
-  mean: [0.485, 0.456, 0.406]
-  std: [0.229, 0.224, 0.225]
-  divisor: 1
-  resize: null             # [height, width] where the network was trained at a fixed size
-  pad_to_multiple: null    # 32 where the sides must divide by 32
+  channels: {channels:<15}# rgb (Pillow, torchvision) or bgr (OpenCV)
+  scale: {scale:<18}# 1 where mean and std are given for 0..255
+  mean: {mean}
+  std: {std}
+  divisor: {divisor}
+  resize: {resize:<17}# [height, width] where the network was trained at a fixed size
+  pad_to_multiple: {pad_to_multiple:<8}# 32 where the sides must divide by 32
 
-output: softmax            # what the network gives: softmax or sigmoid logits, or probabilities
+output: {kind:<19}# what the network gives: softmax or sigmoid logits, or probabilities
 
 inference:
   window: null             # side, or [height, width], of a sliding window, where it was tested in windows
@@ -94,19 +112,20 @@ class_map: null            # where the names differ: {{checkpoint class: dataset
 """
 
 
-def _source_lines(spec: str, folder: Path) -> list[str]:
-    """The source and weights of a specification, with paths seen from the card's folder."""
+def _named(spec: str, folder: Path) -> dict[str, str]:
+    """The source and weights of a specification, as entries of a card, with paths seen from the card's folder."""
 
     def moved(place: str) -> str:
         given = Path(place).expanduser()
         return str(given) if given.is_absolute() else Path(os.path.relpath(given, folder)).as_posix()
 
     source, _, rest = spec.partition(":")
-    if source == "python":
-        parts = python.parse_spec(rest)
-        parts = replace(parts, module=moved(parts.module)) if parts.module.endswith(".py") else parts
-        return [f"source: {parts}", f"weights: {moved(parts.weights) if parts.weights else 'weights.pth'}"]
-    return [f"source: {spec if source == 'sample' else f'{source}:{moved(rest)}' if rest else moved(spec)}"]
+    network, weights = split_weights(rest)
+    if source not in _WEIGHTED or (source == "smp" and not (weights or "(" in network)):
+        return {"source": spec if source == "sample" else f"{source}:{moved(rest)}" if rest else moved(spec)}
+    if source == "python" and (parts := python.parse_spec(network)).module.endswith(".py"):
+        network = str(replace(parts, module=moved(parts.module))).removeprefix("python:")
+    return {"source": f"{source}:{network}", "weights": moved(weights) if weights else "weights.pth"}
 
 
 def _specification(card: dict[str, Any]) -> str:
@@ -116,7 +135,8 @@ def _specification(card: dict[str, Any]) -> str:
         raise CheckpointError(f"source is {spec!r}, another card; name the checkpoint itself")
     if not weights:
         return spec
-    if not spec.startswith("python:") or python.parse_spec(spec.removeprefix("python:")).weights:
+    source, _, rest = spec.partition(":")
+    if source not in _WEIGHTED or split_weights(rest)[1]:
         raise CheckpointError(f"weights is {str(weights)!r}, but source {spec!r} says already where they are; drop one")
     return f"{spec}@{weights}"
 

@@ -87,7 +87,9 @@ class Network:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            raise CheckpointError(_failure(self.source.spec, pixels, error)) from error
+            raise CheckpointError(
+                _failure(self.source.spec, pixels, error, self.preprocessing.pad_to_multiple)
+            ) from error
         return choose_scores(output).float()
 
 
@@ -196,11 +198,11 @@ def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _failure(spec: str, pixels: Tensor, error: Exception) -> str:
+def _failure(spec: str, pixels: Tensor, error: Exception, multiple: int | None) -> str:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    remedy = (
-        "; if its sides must divide by 32, pass --pad-to-multiple 32"
-        if "size" in reason.lower() or "shape" in reason.lower()
-        else ""
-    )
+    remedy = ""
+    if multiple and any(side % multiple for side in pixels.shape[-2:]):
+        remedy = f"; the sides of a --window must divide by {multiple} too"
+    elif not multiple and ("size" in reason.lower() or "shape" in reason.lower()):
+        remedy = "; if its sides must divide by 32, pass --pad-to-multiple 32"
     return f"{spec} fails on images of {pixels.shape[3]}x{pixels.shape[2]}: {reason}{remedy}"

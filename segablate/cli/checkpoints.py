@@ -43,12 +43,14 @@ def init(
     """Write a first checkpoint card, to be corrected by the person who knows how the network was trained."""
     from segablate.checkpoints import Loading, card, count_outputs, open_checkpoint
 
+    opened, outputs = None, None
     try:
-        outputs = count_outputs(open_checkpoint(checkpoint, Loading(device="cpu")))
+        opened = open_checkpoint(checkpoint, Loading(device="cpu"))
+        outputs = count_outputs(opened)
     except SegablateError as error:
-        outputs = None
         typer.echo(f"it does not load yet: {error}", err=True)
-    card.write_card(out, checkpoint, outputs)
+    stated, kind = getattr(opened, "preprocessing", None), getattr(opened, "kind", "softmax")
+    card.write_card(out, checkpoint, outputs, stated, kind)
     typer.echo(f"wrote {out}; correct preprocessing and classes in it, then: segablate evaluate {out} DATASET")
 
 

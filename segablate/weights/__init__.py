@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from segablate.errors import CheckpointError, at
 from segablate.weights.contents import foreign_note, locate, named_tensors, plain_values
-from segablate.weights.fitting import load_strictly, without_prefix, without_wrappers
+from segablate.weights.fitting import count_classes, load_strictly, without_prefix, without_wrappers
 from segablate.weights.formats import Format, format_of
 from segablate.weights.torchfiles import read_legacy, read_zip
 from segablate.weights.unpickling import Content
@@ -25,7 +25,7 @@ from segablate.weights.unpickling import Content
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Weights", "load_strictly", "read_weights", "state_dict"]
+__all__ = ["Weights", "count_classes", "load_strictly", "read_weights", "state_dict"]
 
 DAMAGE = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError),

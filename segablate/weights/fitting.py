@@ -43,6 +43,15 @@ def without_wrappers(tensors: Mapping[str, "Tensor"], names: Iterable[str]) -> d
     return max(stages, key=lambda stage: len(names & stage.keys())) if names else stages[-1]
 
 
+def count_classes(tensors: Mapping[str, "Tensor"], heads: Collection[str]) -> int | None:
+    """How many classes a state dict is for: the size of the first of the `heads`, biases of a last layer, in it.
+
+    Whatever stands in front of the name; None where there is none of them.
+    """
+    found = (value for key, value in tensors.items() if any(f".{key}".endswith(f".{head}") for head in heads))
+    return next((int(value.shape[0]) for value in found if value.ndim == 1), None)
+
+
 def _stages(tensors: dict[str, "Tensor"], partly: bool) -> Iterator[dict[str, "Tensor"]]:
     """``tensors``, then with one prefix less, and so on. ``partly``: also where only some keys have the prefix."""
     while True:
