@@ -46,7 +46,7 @@ def parse_spec(text: str) -> PythonSpec:
 
 def open_source(text: str, loading: Loading) -> Segmenter:
     """Build the network and load its weights strictly, with the default preprocessing and what `loading` overrides."""
-    from segablate.checkpoints.network import prepared
+    from segablate.checkpoints.network import prepared, with_classes_of
     from segablate.weights import load_strictly, read_weights, state_dict
 
     spec = parse_spec(text)
@@ -61,7 +61,8 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     module = build(spec)
     tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
     notes = load_strictly(module, tensors, str(path))
-    return prepared(module, Source(f"python:{text}", files, {}, (*weights.notes, *(notes or ()))), loading)
+    source = Source(f"python:{text}", files, {}, (*weights.notes, *notes))
+    return with_classes_of(weights, prepared(module, source, loading))
 
 
 def build(spec: PythonSpec) -> Any:
@@ -69,7 +70,7 @@ def build(spec: PythonSpec) -> Any:
     from torch import nn
 
     factory = find_function(spec.module, spec.factory)
-    arguments, named = _literal_arguments(spec)
+    arguments, named = literal_arguments(str(spec), spec.factory, spec.arguments)
     try:
         module = factory(*arguments, **named)
     except Exception as error:
@@ -120,15 +121,16 @@ def _load_module(name: str) -> ModuleType:
         sys.path.pop(0)
 
 
-def _literal_arguments(spec: PythonSpec) -> tuple[list[Any], dict[str, Any]]:
+def literal_arguments(spec: str, factory: str, arguments: str) -> tuple[list[Any], dict[str, Any]]:
+    """By place and by name, of ``(21, layers=50)``; CheckpointError, beginning with `spec`, for other than literals."""
     try:
-        call = ast.parse(f"f{spec.arguments}", mode="eval").body
+        call = ast.parse(f"f{arguments}", mode="eval").body
         if isinstance(call, ast.Call) and all(keyword.arg for keyword in call.keywords):
-            arguments = [ast.literal_eval(argument) for argument in call.args]
-            return arguments, {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+            places = [ast.literal_eval(argument) for argument in call.args]
+            return places, {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError):
         pass
-    raise CheckpointError(f"{spec}: arguments must be plain values, as in {spec.factory}(num_classes=11, name='a')")
+    raise CheckpointError(f"{spec}: arguments must be plain values, as in {factory}(num_classes=11, name='a')")
 
 
 def _innermost(error: Exception) -> str:
