@@ -17,6 +17,7 @@ from segablate.files import write_label_map
 from segablate.labels import LabelSet
 from segablate.metrics.boundary import BoundaryCounts, count_boundaries
 from segablate.metrics.confusion import count_confusion
+from segablate.metrics.roc import TALLY, count_scores
 from segablate.metrics.tolerance import Tolerance
 from segablate.results import ImageRecord
 from segablate.samples import Batch, Output, Sample, Scene
@@ -93,6 +94,7 @@ def measure_scores(
         if on_host is not None and measures.predictions:
             write_label_map(measures.predictions / f"{sample.name}.png", labels.encode(on_host[place]))
         record = _record(sample, counts[place], _loss_values(scene, measures), boundary)
+        record = _with_ranking(record, output, alignment, place, truth[place])
         yield replace(record, probed=measures.probe(scene)) if measures.probe else record
 
 
@@ -104,6 +106,16 @@ def _count_on_device(truth: "Tensor", predicted: "Tensor", classes: int) -> "Ten
     codes = truth.clamp(max=classes).int() * side + predicted.clamp(max=classes)
     tables = [torch.bincount(code.reshape(-1), minlength=side * side).view(side, side) for code in codes]
     return torch.stack(tables)
+
+
+def _with_ranking(
+    record: ImageRecord, output: Output, alignment: Alignment, place: int, truth: "Tensor"
+) -> ImageRecord:
+    """The record with pixels counted by their score, where there are two classes; `truth`: labels, H, W."""
+    if alignment.classes != 2 or output.scores is None:
+        return record
+    logits = class_logits(output.scores[place : place + 1], output.kind, alignment)[0]
+    return replace(record, tallies={**record.tallies, TALLY: count_scores(logits, truth)})
 
 
 def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":

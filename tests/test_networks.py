@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from segablate.errors import CheckpointError
-from segablate.networks import get_network, network_names
+from segablate.networks import get_network, network_names, read_arguments
 from segablate.networks.small import small
 
 # A checkpoint is loaded by these names: a change here makes every saved one unreadable.
@@ -29,7 +29,11 @@ def test_names_are_found_and_give_the_function():
 
 def test_every_name_gives_a_network():
     for name in network_names():
-        assert isinstance(get_network(name)(num_classes=3), nn.Module)
+        with torch.device("meta"):  # nothing is filled with random values
+            network = get_network(name)(num_classes=3)
+        assert isinstance(network, nn.Module)
+        shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+        assert read_arguments(name, shapes)["num_classes"] == 3
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, DeviceError, thousands
 from segablate.runtime import Precision, autocast, describe, exact_arithmetic, resolve_device
 from segablate.samples import Batch, Kind, Output
+from segablate.weights import Weights
+from segablate.weights.classes import Colour, class_colours, class_names
 
 KINDS: tuple[Kind, ...] = ("softmax", "sigmoid", "probabilities")
 
@@ -27,6 +29,7 @@ class Network:
       entry is taken.
     - `kind`: what it gives; one output channel is read as the score of the second of two classes.
     - `inference`: windows and flips.
+    - `colours`: one for each of `classes`, where the file of the weights gives them.
     """
 
     module: nn.Module
@@ -41,6 +44,7 @@ class Network:
     keep_features: bool = False
     on_host: bool = False
     needs_images: bool = True
+    colours: tuple[Colour, ...] | None = None
 
     def __post_init__(self) -> None:
         """Raises CheckpointError where features are asked for that would be those of one window."""
@@ -131,6 +135,16 @@ def prepared(
         device,
         loading.precision,
     )
+
+
+def with_classes_of(weights: Weights, network: Network) -> Network:
+    """The network with the names and colours of its outputs that the file of its weights gives, unless it has names."""
+    names = class_names(weights.extras)
+    if network.classes is not None or names is None:
+        return network
+    colours = class_colours(weights.extras)
+    facts = {**network.source.facts, "classes": f"{len(names)}, from the file's meta"}
+    return replace(network, classes=names, colours=colours, source=replace(network.source, facts=facts))
 
 
 def choose_scores(output: Any) -> Tensor:

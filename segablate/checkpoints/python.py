@@ -46,7 +46,7 @@ def parse_spec(text: str) -> PythonSpec:
 
 def open_source(text: str, loading: Loading) -> Segmenter:
     """Build the network and load its weights strictly, with the default preprocessing and what `loading` overrides."""
-    from segablate.checkpoints.network import prepared
+    from segablate.checkpoints.network import prepared, with_classes_of
     from segablate.weights import load_strictly, read_weights, state_dict
 
     spec = parse_spec(text)
@@ -61,7 +61,8 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     module = build(spec)
     tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
     notes = load_strictly(module, tensors, str(path))
-    return prepared(module, Source(f"python:{text}", files, {}, (*weights.notes, *(notes or ()))), loading)
+    source = Source(f"python:{text}", files, {}, (*weights.notes, *notes))
+    return with_classes_of(weights, prepared(module, source, loading))
 
 
 def build(spec: PythonSpec) -> Any:

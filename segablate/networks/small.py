@@ -7,6 +7,9 @@ Resolution falls to an eighth and comes back in two steps, each joined by what t
     1/8          └ deep ── context ┘
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,6 +24,12 @@ def small(num_classes: int, width: int = 24) -> nn.Module:
     of any H, W >= 1 and gives logits N C H W. Its last convolution, 1 by 1, is the classifier.
     """
     return Small(num_classes, width)
+
+
+def read_arguments(shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Any]:
+    """What a state dict tells of the arguments; KeyError for a name that it lacks."""
+    num_classes, width, *_ = shapes["classifier.weight"]
+    return {"num_classes": num_classes, "width": width}
 
 
 def separable(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:

@@ -21,6 +21,7 @@ from segablate.metrics.confusion import (
     pixel_accuracy,
     recall,
 )
+from segablate.metrics.roc import average_precision, roc_auc
 from segablate.statistics.bootstrap import Floats, Statistic
 
 
@@ -52,6 +53,16 @@ def boundary_scores(counts: BoundarySums) -> Statistic:
         return {"mean_boundary_f": nanmean(f), "boundary_f": f}
 
     return of_sums(list(counts), score)
+
+
+def ranking_scores(counts: NDArray) -> Statistic:
+    """``auc`` and ``average_precision`` of the second of two classes; `counts` are per image, (N, 2, bins)."""
+
+    def score(negatives: Floats, positives: Floats) -> dict[str, Floats]:
+        sums = np.stack([negatives, positives], axis=-2)
+        return {"auc": roc_auc(sums), "average_precision": average_precision(sums)}
+
+    return of_sums([counts[:, 0], counts[:, 1]], score)
 
 
 def means(values: Floats, pixels: Floats | None = None) -> Statistic:

@@ -30,19 +30,28 @@ def checkpoint_report(segmenter: Segmenter, outputs: int | None) -> Report:
     rows += [{"fact": "file", "value": f"{path.name}, SHA-256 {fingerprint(path)}"} for path in source.files]
     columns = (Column("fact", "", "text"), Column("value", "value", "prose"))
     tables = [Table("facts", "Facts", columns, tuple(rows))]
-    tables += [_classes_table(segmenter.classes, segmenter.class_map or {})] if segmenter.classes else []
+    if segmenter.classes:
+        colours = getattr(segmenter, "colours", None)
+        tables.append(_classes_table(segmenter.classes, segmenter.class_map or {}, colours))
     return Report(source.spec, (), tuple(tables), source.notes)
 
 
-def _classes_table(classes: tuple[str, ...], class_map: Mapping[str, str | None]) -> Table:
+def _classes_table(
+    classes: tuple[str, ...], class_map: Mapping[str, str | None], colours: tuple[tuple[int, int, int], ...] | None
+) -> Table:
     columns = (
         Column("output", "output", "count"),
+        *((Column("colour", "", "swatch"),) if colours else ()),
         Column("class", "class", "text"),
         *((Column("means", "means in the dataset", "text"),) if class_map else ()),
     )
     rows = tuple(
-        {"output": output, "class": name}
-        | ({"means": class_map.get(name, name) or "outside the label set"} if class_map else {})
+        {
+            "output": output,
+            **({"colour": colours[output]} if colours else {}),
+            "class": name,
+            **({"means": class_map.get(name, name) or "outside the label set"} if class_map else {}),
+        }
         for output, name in enumerate(classes)
     )
     return Table("classes", "Classes", columns, rows)

@@ -22,6 +22,7 @@ from segablate.statistics.bootstrap import Distribution, by_image, resample
 from segablate.statistics.intervals import estimate
 from segablate.statistics.scores import boundary_scores, means, region_scores
 from segablate.tables import Column, Report, Table
+from segablate.tables.ranking import ranking_rows
 
 REPLICATES = 2_000
 
@@ -57,7 +58,7 @@ def head(run: Evaluation, view: View) -> tuple[tuple[str, str], ...]:
 
 
 def overall_table(run: Evaluation, view: View) -> Table:
-    """mIoU, mean recall, pixel accuracy, frequency-weighted IoU and boundary F, each with its interval."""
+    """mIoU, mean recall, pixel accuracy, frequency-weighted IoU, boundary F; of two classes AUC; with intervals."""
     counts = class_counts(run.confusion, void_as_error=view.void_as_error)
     statistics = [region_scores(counts)] + [
         boundary_scores(boundary_sums(run.boundary, tolerance)) for tolerance in view.tolerances if run.boundary
@@ -72,6 +73,7 @@ def overall_table(run: Evaluation, view: View) -> Table:
     for tolerance, scores in zip(view.tolerances, boundaries, strict=False):
         over = f"{_defined(scores['boundary_f'])} classes with a boundary"
         rows.append(_overall_row(f"boundary F {_within(tolerance)}", scores["mean_boundary_f"], over))
+    rows += [_overall_row(*row) for row in ranking_rows(run, by_image(run.images, REPLICATES))]
     columns = (
         Column("measure", "measure", "text"),
         Column("value", "value", "share", digits=2),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 USUAL_KEYS = (
-    *("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params"),
+    *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "params"),
     *("ema", "model_ema", "ema_model", "ema_state_dict", "state_dict_ema", "model_ema_state_dict", "params_ema"),
 )
 """Where trainers put the state dict. Averaged weights are among them: they are other weights, so one must choose."""

@@ -1,0 +1,97 @@
+"""A network written here, for weights as its authors' code saves them: ``builtin:NAME(...)@FILE``.
+
+As in ``builtin:hrnet_ocr@weights.pth`` or ``builtin:deeplabv3plus(output_stride=8)@weights.pth``; the names are those
+of :mod:`segablate.networks`. What the weights tell of the arguments (number of classes, depth, width) is read off
+them; an argument that is stated goes before. Pixels are preprocessed as the authors do, by ImageNet's constants.
+"""
+
+import inspect
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from segablate.checkpoints.preprocessing import Preprocessing
+from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.checkpoints.specification import LibraryNetwork, literal_arguments, parse_network
+from segablate.errors import CheckpointError, at, shorten
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+OF_TRAINING = ("loss.", "criterion.")
+"""Beginnings of the names of what a loss holds, saved along where it was a part of the module that was trained."""
+
+
+class Call(NamedTuple):
+    """The network of a specification, and the arguments stated there."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+def open_source(text: str, loading: Loading) -> Segmenter:
+    """Build the network that the weights are of, and load them strictly. CheckpointError where they do not fit."""
+    from segablate.checkpoints.network import prepared, with_classes_of
+    from segablate.networks import get_network
+    from segablate.weights import load_strictly, read_weights, state_dict
+
+    spec = parse_network("builtin", text, "pspnet(layers=101)")
+    if spec.weights is None:
+        raise CheckpointError(f"{spec} names no weights; add @FILE, as in {spec}@weights.pth")
+    call = _stated(spec)
+    path = loading.located(spec.weights)
+    weights = read_weights(path, key=loading.key)
+    tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=_usual_names(call.name))
+    tensors, notes = _without_training(tensors, str(path))
+    with at(path):
+        call = _completed(call, tensors)
+    module = get_network(call.name)(**call.arguments)
+    notes = (*weights.notes, *notes, *load_strictly(module, tensors, str(path)))
+    facts = {"network": _written(call)}
+    return with_classes_of(
+        weights, prepared(module, Source(f"builtin:{text}", (path,), facts, notes), loading, IMAGENET)
+    )
+
+
+def _stated(spec: LibraryNetwork) -> Call:
+    """The call of a specification, with its arguments by name. CheckpointError where the network takes others."""
+    from segablate.networks import get_network
+
+    signature = inspect.signature(get_network(spec.name))
+    places, named = literal_arguments(spec.arguments, spec, f"{spec.name}(num_classes=11)")
+    try:
+        return Call(spec.name, signature.bind_partial(*places, **named).arguments)
+    except TypeError as error:
+        raise CheckpointError(f"{spec}: {error}; {spec.name} takes {', '.join(signature.parameters)}") from None
+
+
+def _completed(call: Call, tensors: "dict[str, Tensor]") -> Call:
+    """The call with every argument: as stated, else as the weights tell, else the default."""
+    from segablate.networks import get_network, read_arguments
+
+    told = read_arguments(call.name, {key: tuple(value.shape) for key, value in tensors.items()})
+    bound = inspect.signature(get_network(call.name)).bind(**{**told, **call.arguments})
+    bound.apply_defaults()
+    return Call(call.name, bound.arguments)
+
+
+def _usual_names(name: str) -> list[str]:
+    """Names of the tensors of a network in its usual form, by which wrappers' prefixes are known from its own names."""
+    import torch
+
+    from segablate.networks import get_network
+
+    with torch.device("meta"):
+        network: nn.Module = get_network(name)(num_classes=1)
+    return list(network.state_dict())
+
+
+def _without_training(tensors: "dict[str, Tensor]", where: str) -> "tuple[dict[str, Tensor], list[str]]":
+    """The tensors without those of a loss, and a note on these."""
+    surplus = [key for key in tensors if key.startswith(OF_TRAINING)]
+    kept = {key: value for key, value in tensors.items() if key not in surplus}
+    return kept, [f"{where}: {shorten(surplus)} is of the loss in training, and was left out"] if surplus else []
+
+
+def _written(call: Call) -> str:
+    return f"{call.name}({', '.join(f'{name}={value!r}' for name, value in call.arguments.items())})"

@@ -1,0 +1,28 @@
+"""How well the scores of a two-class run rank its pixels, as rows of the overall table."""
+
+from dataclasses import replace
+
+from segablate.errors import thousands
+from segablate.metrics.roc import TALLY, average_precision, merged_bins, roc_auc
+from segablate.results import Evaluation
+from segablate.statistics.bootstrap import Distribution, Plan, resample
+from segablate.statistics.scores import ranking_scores
+
+GROUPS = 128
+"""Groups of bins that are resampled: enough for the width of an interval, few enough for thousands of images."""
+
+
+def ranking_rows(run: Evaluation, plan: Plan) -> list[tuple[str, Distribution, str]]:
+    """Measure, value with its replicates, and what it is over; nothing without scores of two classes."""
+    if TALLY not in run.tallies:
+        return []
+    counts = run.tallies[TALLY]
+    (found,) = resample([ranking_scores(merged_bins(counts, GROUPS))], plan)
+    total = counts.sum(axis=0, dtype="int64")
+    negatives, positives = (thousands(int(pixels)) for pixels in total.sum(axis=-1))
+    first, second = run.labels.names
+    over = f"{positives} pixels of {second}, {negatives} of {first}"
+    return [
+        ("AUC (ROC)", replace(found["auc"], value=roc_auc(total)), over),
+        ("average precision", replace(found["average_precision"], value=average_precision(total)), f"of {second}"),
+    ]
