@@ -28,8 +28,24 @@ __all__ = [
     "open_checkpoint",
 ]
 
-_PARTS = {"inference", "network", "prediction_files", "preprocessing", "score_files", "segmenter"}
-_BY_SUFFIX = {".yaml": "card", ".yml": "card", ".safetensors": "native"}
+_PARTS = {
+    "exported",
+    "inference",
+    "network",
+    "outputs",
+    "prediction_files",
+    "preprocessing",
+    "score_files",
+    "segmenter",
+}
+_BY_SUFFIX = {
+    ".yaml": "card",
+    ".yml": "card",
+    ".safetensors": "native",
+    ".onnx": "onnx",
+    ".pt2": "pt2",
+    ".tflite": "tflite",
+}
 
 
 def checkpoint_sources() -> list[str]:

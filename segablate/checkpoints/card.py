@@ -5,7 +5,8 @@
     source: python:espnet.py:espnet(num_classes=12)   # or any other source; paths are relative to the card
     weights: espnet.pth                               # of a python: source
     preprocessing: {channels: bgr, scale: 1, mean: [110.3, 108.4, 105.0], std: [72.1, 72.7, 69.9], divisor: 255}
-    output: softmax                                   # softmax, sigmoid or probabilities
+    output: softmax                                   # softmax, sigmoid, probabilities, or labels
+    head: out                                         # optional: name or place of one of several outputs
     inference: {window: 512, stride: 341, flip: true} # optional: sliding windows, mirrored images
     classes: [sky, building, ..., void]               # names of the outputs, in order
     class_map: {void: null}                           # optional: checkpoint class -> dataset class, or null
@@ -24,7 +25,18 @@ from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.errors import CheckpointError, at, did_you_mean
 from segablate.files import write_atomically
 
-KEYS = ("source", "weights", "preprocessing", "output", "inference", "classes", "class_map", "key", "strip_prefix")
+KEYS = (
+    "source",
+    "weights",
+    "preprocessing",
+    "output",
+    "head",
+    "inference",
+    "classes",
+    "class_map",
+    "key",
+    "strip_prefix",
+)
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
@@ -81,7 +93,7 @@ preprocessing:
   resize: null             # [height, width] where the network was trained at a fixed size
   pad_to_multiple: null    # 32 where the sides must divide by 32
 
-output: softmax            # what the network gives: softmax or sigmoid logits, or probabilities
+output: softmax            # what the network gives: softmax or sigmoid logits, probabilities, or labels
 
 inference:
   window: null             # side, or [height, width], of a sliding window, where it was tested in windows
@@ -130,6 +142,7 @@ def _said(card: dict[str, Any], folder: Path) -> Loading:
         key=card.get("key"),
         strip_prefix=card.get("strip_prefix"),
         output=card.get("output"),
+        head=None if card.get("head") is None else str(card["head"]),
         classes=tuple(map(str, card["classes"])) if card.get("classes") else None,
         class_map=card.get("class_map"),
         window=inference.window,
