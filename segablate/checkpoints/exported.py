@@ -108,7 +108,7 @@ class ExportedNetwork(nn.Module):
         for side, wanted in zip(pixels.shape[2:], self.image.size, strict=True):
             if wanted not in (None, side):
                 height, width = ("any" if side is None else side for side in self.image.size)
-                raise ValueError(f"it takes {width}x{height} alone; pass --resize {height}x{width}")
+                raise ValueError(f"takes {width}x{height} alone; pass --resize {height}x{width}")
 
 
 def open_exported(

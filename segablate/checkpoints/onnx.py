@@ -77,6 +77,10 @@ def _session(runtime: Any, path: Path, device: str) -> Any:
         session = runtime.InferenceSession(str(path), options, providers=[*gpu, "CPUExecutionProvider"])
     except Exception as error:  # the library has a class of its own for each of a dozen reasons
         reason = " ".join(str(error).split())[:160]
+        if "external data" in reason.lower():
+            raise CheckpointError(
+                "its weights lie in a file of their own, which is not here; copy that one too"
+            ) from None
         raise CheckpointError(f"is no file that onnxruntime loads ({reason}); export or copy it again") from None
     if gpu and _CUDA not in session.get_providers():
         raise DeviceError(f"onnxruntime could not start {_CUDA} on {device}; use --device cpu")

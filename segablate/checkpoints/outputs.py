@@ -18,6 +18,8 @@ from segablate.samples import Kind
 KINDS: tuple[Kind, ...] = ("softmax", "sigmoid", "probabilities")
 """What scores can be."""
 
+_STRIDES = (2, 4, 8, 16, 32)
+
 EXPECTED = "expected a tensor N x classes x height x width"
 
 
@@ -30,7 +32,7 @@ def read_output(
     Raises CheckpointError where there is no such output, and where it is not what it is said to be.
     """
     chosen, of_many = choose_scores(output, head)
-    arranged, of_layout = channels_first(_four_axes(chosen, len(images)), (images[2], images[3]), classes)
+    arranged, of_layout = channels_first(_four_axes(chosen, images[0]), (images[2], images[3]), classes)
     if kind == "labels" or not arranged.is_floating_point():
         inside = "" if kind == "labels" else "the network gives label maps, not scores: its argmax is inside"
         return _label_maps(arranged), tuple(filter(None, (of_many, of_layout, inside)))
@@ -75,12 +77,12 @@ def channels_first(
 ) -> tuple[Tensor, str]:
     """N, K, h, w of an output in this order or N, h, w, K, and a note where both are possible.
 
-    The sides that equal those of the images, `size`, or else are in proportion to them, are height and width; where
-    these fit both ways the number of classes tells, and where it does not, `usually_last`.
+    Height and width are the axes that go best with those of the images, `size`; where both orders could be, the number
+    of classes tells, where it is known, and where both go equally well, `usually_last`.
     """
     n, one, two, three = output.shape
     first, last = _fit((two, three), size), _fit((one, two), size)
-    if first == last and classes is not None and (one == classes) != (three == classes):
+    if first and last and classes is not None and (one == classes) != (three == classes):
         first, last = int(one == classes), int(three == classes)
     turned = last > first or (last == first > 0 and usually_last)
     order = "last" if turned else "first"
@@ -138,10 +140,17 @@ def _four_axes(output: Tensor, images: int) -> Tensor:
 
 
 def _fit(sides: tuple[int, int], size: tuple[int, int]) -> int:
-    """2 where sides are those of the images, 1 where they are in proportion to them, but for a pixel, else 0."""
-    if sides == size:
-        return 2
+    """How well sides go with those of the images.
+
+    3 where they are the same, 2 at the strides that networks have, 1 in proportion but for a pixel, else 0.
+    """
     (high, wide), (height, width) = sides, size
+    if sides == size:
+        return 3
+    down = ((height // stride, width // stride) for stride in _STRIDES)
+    up = ((-(-height // stride), -(-width // stride)) for stride in _STRIDES)
+    if sides in (*down, *up):
+        return 2
     return int(abs(high * width - wide * height) <= max(height, width))
 
 

@@ -145,7 +145,8 @@ def _facts(taken: Details, given: Details) -> dict[str, str]:
         quantised = f", scale {found[0]:.6g}, zero point {found[1]}" if found else ""
         return f"{np.dtype(tensor['dtype'])}{quantised}"
 
+    sides = "x".join("?" if side < 0 else str(side) for side in given["shape_signature"])
     return {
-        "head": f"{given['name']}, {'x'.join('?' if side < 0 else str(side) for side in given['shape_signature'])} {described(given)}",
+        "head": f"{given['name']}, {sides} {described(given)}",
         "runtime": f"ai-edge-litert, on {described(taken)}",
     }
