@@ -20,7 +20,7 @@ from segablate.datasets.reading import Failure, ahead
 from segablate.errors import CheckpointError, DatasetError, SegablateError
 from segablate.files import fingerprint
 from segablate.labels import LabelSet
-from segablate.measures import Measures, measure_labels, measure_scores
+from segablate.measures import Measures, measure_labels, measure_maps, measure_scores
 from segablate.results import Evaluation, ImageRecord, Skipped, collect
 from segablate.samples import Batch, Output, Sample
 
@@ -113,8 +113,10 @@ def _measured(
             if alignment is None:
                 alignment = _align(segmenter, output, dataset.labels)
                 notes.extend([alignment.note] if alignment.note else [])
+                notes.extend(output.notes)
                 notes.extend(measures.activation_notes(output.kind))
-            return list(measure_scores(batch, output, alignment, dataset.labels, measures))
+            measured = measure_maps if output.scores is None else measure_scores
+            return list(measured(batch, output, alignment, dataset.labels, measures))
         except SegablateError as error:
             if len(batch.samples) == 1:
                 return [Failure(batch.samples[0].index, error)]
@@ -140,9 +142,15 @@ def _batches(samples: Iterable[Sample | Failure], batch_size: int) -> Iterator[B
 
 
 def _align(segmenter: Segmenter, output: Output, labels: LabelSet) -> Alignment:
-    assert output.scores is not None
+    """Label maps do not say how many outputs there are: as many as are named, or else as the dataset has classes."""
+    outputs = len(segmenter.classes or labels.merged_from or labels)
     try:
-        return align(output.scores.shape[1], segmenter.classes, labels, segmenter.class_map)
+        return align(
+            outputs if output.scores is None else output.scores.shape[1],
+            segmenter.classes,
+            labels,
+            segmenter.class_map,
+        )
     except SegablateError as error:
         raise CheckpointError(f"{segmenter.source.spec} {error}") from None
 

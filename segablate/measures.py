@@ -14,7 +14,7 @@ import numpy as np
 from segablate.alignment import Alignment
 from segablate.errors import CheckpointError
 from segablate.files import write_label_map
-from segablate.labels import LabelSet
+from segablate.labels import IGNORE, LabelSet
 from segablate.metrics.boundary import BoundaryCounts, count_boundaries
 from segablate.metrics.confusion import count_confusion
 from segablate.metrics.roc import TALLY, count_scores
@@ -71,6 +71,23 @@ def measure_labels(
     return replace(record, alternative=count_confusion(sample.labels, alternative, len(labels)))
 
 
+def measure_maps(
+    batch: Batch, output: Output, alignment: Alignment, labels: LabelSet, measures: Measures
+) -> Iterator[ImageRecord]:
+    """Label maps of a network whose argmax is inside, image by image. CheckpointError where scores are wanted."""
+    if measures.losses or measures.probe:
+        raise CheckpointError(
+            "the network gives label maps, and losses need scores; pass --output labels to do without losses, or "
+            "export it without its argmax"
+        )
+    assert output.predicted is not None
+    table = np.full(256, IGNORE, np.uint8)
+    table[: len(alignment.table)] = alignment.table
+    for sample, predicted in zip(batch.samples, table[output.predicted], strict=True):
+        _write(sample, predicted, labels, measures)
+        yield measure_labels(sample, predicted, None, labels, measures)
+
+
 def measure_scores(
     batch: Batch, output: Output, alignment: Alignment, labels: LabelSet, measures: Measures
 ) -> Iterator[ImageRecord]:
@@ -91,8 +108,8 @@ def measure_scores(
     for place, sample in enumerate(batch.samples):
         scene = _scene(sample, output, logits, place, len(labels), measures)
         boundary = _boundary(sample, on_host[place], labels, measures) if on_host is not None else None
-        if on_host is not None and measures.predictions:
-            write_label_map(measures.predictions / f"{sample.name}.png", labels.encode(on_host[place]))
+        if on_host is not None:
+            _write(sample, on_host[place], labels, measures)
         record = _record(sample, counts[place], _loss_values(scene, measures), boundary)
         record = _with_ranking(record, output, alignment, place, truth[place])
         yield replace(record, probed=measures.probe(scene)) if measures.probe else record
@@ -170,6 +187,12 @@ def _loss_values(scene: Scene, measures: Measures) -> dict[str, float]:
             parts = term.parts(scene.logits, scene.labels, **inputs)
         values[name] = float(parts.value) if parts.defined else float("nan")
     return values
+
+
+def _write(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures) -> None:
+    """Write a predicted label map, H, W uint8, where they are to be written."""
+    if measures.predictions:
+        write_label_map(measures.predictions / f"{sample.name}.png", labels.encode(predicted))
 
 
 def _boundary(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures) -> BoundaryCounts | None:

@@ -59,10 +59,11 @@ class Output:
 
     - `scores`: N, K, H, W float tensor at label resolution, on the device, or None where only labels are known.
     - `kind`: what the scores are.
-    - `predicted`: N, H, W uint8 class indices of the dataset on the host, where there are no scores; a value that is
-      no class lies outside the label set.
+    - `predicted`: N, H, W uint8 on the host, where there are no scores: class indices of the dataset, or from a network
+      with its argmax inside, outputs of it; a value that is none lies outside the label set.
     - `alternative`: N, H, W uint8, as `predicted`: the files read in another encoding, where one fits all values.
     - `features`: N, D, h, w input of the network's last convolution, where there is one.
+    - `notes`: how what the network returned was read, where it could have been meant otherwise.
     """
 
     kind: Kind | Literal["labels"]
@@ -70,6 +71,7 @@ class Output:
     predicted: np.ndarray | None = None
     alternative: np.ndarray | None = None
     features: "Tensor | None" = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

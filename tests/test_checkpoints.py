@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from segablate.checkpoints import Loading, checkpoint_sources, count_outputs, described_sources, native, open_checkpoint
 from segablate.checkpoints.card import read_card, write_card
-from segablate.checkpoints.network import Network, choose_scores
+from segablate.checkpoints.network import Network
+from segablate.checkpoints.outputs import choose_scores
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.cli import run
 from segablate.errors import CheckpointError
@@ -209,7 +210,7 @@ def test_a_card_of_every_source(network: nn.Module, network_file: Path, monkeypa
         ({"inference": {"window": 4, "stride": 9}}, "stride is 9x9, larger than the window 4x4"),
         ({"classes": "a"}, "classes must be a list of names"),
         ({"class_map": ["a"]}, "class_map must map checkpoint classes to dataset classes"),
-        ({"output": "relu"}, "output is 'relu', but must be softmax, sigmoid or probabilities"),
+        ({"output": "relu"}, "output is 'relu', but must be softmax, sigmoid, probabilities or labels"),
     ],
 )
 def test_malformed_cards(entries: dict[str, Any], message: str, network_file: Path) -> None:

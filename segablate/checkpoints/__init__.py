@@ -29,10 +29,25 @@ __all__ = [
 ]
 
 _PARTS = {
-    *("encoder_constants", "inference", "network", "prediction_files", "preprocessing"),
-    *("score_files", "segmenter", "specification"),
+    "encoder_constants",
+    "exported",
+    "inference",
+    "network",
+    "outputs",
+    "prediction_files",
+    "preprocessing",
+    "score_files",
+    "segmenter",
+    "specification",
 }
-_BY_SUFFIX = {".yaml": "card", ".yml": "card", ".safetensors": "native"}
+_BY_SUFFIX = {
+    ".yaml": "card",
+    ".yml": "card",
+    ".safetensors": "native",
+    ".onnx": "onnx",
+    ".pt2": "pt2",
+    ".tflite": "tflite",
+}
 
 
 def checkpoint_sources() -> list[str]:

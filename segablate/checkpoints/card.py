@@ -3,9 +3,10 @@
 ::
 
     source: python:espnet.py:espnet(num_classes=12)   # or any other source; paths are relative to the card
-    weights: espnet.pth                               # of a python:, torchvision: or smp: source
+    weights: espnet.pth                               # of a source that names a network
     preprocessing: {channels: bgr, scale: 1, mean: [110.3, 108.4, 105.0], std: [72.1, 72.7, 69.9], divisor: 255}
-    output: softmax                                   # softmax, sigmoid or probabilities
+    output: softmax                                   # softmax, sigmoid, probabilities, or labels
+    head: out                                         # optional: name or place of one of several outputs
     inference: {window: 512, stride: 341, flip: true} # optional: sliding windows, mirrored images
     classes: [sky, building, ..., void]               # names of the outputs, in order
     class_map: {void: null}                           # optional: checkpoint class -> dataset class, or null
@@ -25,9 +26,20 @@ from segablate.checkpoints.specification import split_weights
 from segablate.errors import CheckpointError, at, did_you_mean
 from segablate.files import write_atomically
 
-KEYS = ("source", "weights", "preprocessing", "output", "inference", "classes", "class_map", "key", "strip_prefix")
+KEYS = (
+    "source",
+    "weights",
+    "preprocessing",
+    "output",
+    "head",
+    "inference",
+    "classes",
+    "class_map",
+    "key",
+    "strip_prefix",
+)
 
-_WEIGHTED = ("python", "torchvision", "smp")
+_WEIGHTED = ("python", "torchvision", "smp", "builtin")
 """Sources that name a network, and after ``@`` its weights."""
 
 
@@ -99,7 +111,7 @@ preprocessing:
   resize: {resize:<17}# [height, width] where the network was trained at a fixed size
   pad_to_multiple: {pad_to_multiple:<8}# 32 where the sides must divide by 32
 
-output: {kind:<19}# what the network gives: softmax or sigmoid logits, or probabilities
+output: {kind:<19}# what the network gives: softmax or sigmoid logits, probabilities, or labels
 
 inference:
   window: null             # side, or [height, width], of a sliding window, where it was tested in windows
@@ -150,6 +162,7 @@ def _said(card: dict[str, Any], folder: Path) -> Loading:
         key=card.get("key"),
         strip_prefix=card.get("strip_prefix"),
         output=card.get("output"),
+        head=None if card.get("head") is None else str(card["head"]),
         classes=tuple(map(str, card["classes"])) if card.get("classes") else None,
         class_map=card.get("class_map"),
         window=inference.window,

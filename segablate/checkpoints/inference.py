@@ -86,7 +86,7 @@ class Inference:
         padded = (pixels.shape[-2], pixels.shape[-1])
         if self.plain:
             scores = forward(pixels)
-            return scores if padded == inner else _at_size(scores, padded)[..., : inner[0], : inner[1]]
+            return scores if padded == inner else at_size(scores, padded)[..., : inner[0], : inner[1]]
         rows, columns = (_spans(padded[axis], self._side(axis, padded), self._step(axis, padded)) for axis in (0, 1))
         passes = [pixels, _mirrored(pixels, inner[1])] if self.flip else [pixels]
         down = _share(rows, padded[0], pixels)[:, None] / len(passes)
@@ -95,7 +95,7 @@ class Inference:
         for mirrored, view in zip((False, True), passes, strict=False):
             for row, column in product(rows, columns):
                 crop = view[..., row, column]
-                scores = _at_size(forward(crop), (crop.shape[-2], crop.shape[-1]))
+                scores = at_size(_averageable(forward(crop)), (crop.shape[-2], crop.shape[-1]))
                 if total is None:
                     total = scores.new_zeros((*scores.shape[:2], *inner))
                 _add(total, scores, down[row] * across[column], row.start, column.start, mirrored)
@@ -120,6 +120,12 @@ def _add(total: Tensor, scores: Tensor, share: Tensor, top: int, left: int, mirr
     total[..., top : top + height, left : left + width].addcmul_(scores, share)
 
 
+def _averageable(scores: Tensor) -> Tensor:
+    if not scores.is_floating_point():
+        raise CheckpointError("the network gives label maps, which have no average; leave out --window and --flip")
+    return scores
+
+
 def _mirrored(pixels: Tensor, width: int) -> Tensor:
     """The image mirrored from left to right, its padding on the right left in place."""
     return torch.cat([pixels[..., :width].flip(-1), pixels[..., width:]], dim=-1)
@@ -139,9 +145,12 @@ def _share(spans: list[slice], length: int, like: Tensor) -> Tensor:
     return 1 / covered
 
 
-def _at_size(scores: Tensor, size: Size) -> Tensor:
+def at_size(scores: Tensor, size: Size) -> Tensor:
+    """Scores N, K, h, w bilinearly at another size; label maps, which are integers, by the nearest pixel."""
     if (scores.shape[-2], scores.shape[-1]) == size:
         return scores
+    if not scores.is_floating_point():
+        return functional.interpolate(scores.float(), size, mode="nearest-exact").to(scores.dtype)
     return functional.interpolate(scores, size, mode="bilinear", align_corners=False)
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from segablate.checkpoints.inference import Inference
+from segablate.checkpoints.inference import Inference, at_size
+from segablate.checkpoints.outputs import KINDS, read_output, two_channels
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading, OnError, Source
 from segablate.datasets.dataset import Dataset
@@ -18,16 +19,14 @@ from segablate.samples import Batch, Kind, Output
 from segablate.weights import Weights
 from segablate.weights.classes import Colour, class_colours, class_names
 
-KINDS: tuple[Kind, ...] = ("softmax", "sigmoid", "probabilities")
-
 
 @dataclass(frozen=True)
 class Network:
     """A network with all that is needed to run it on images.
 
-    - `module`: gives N, K, h, w for N, 3, H, W: a tensor, a dictionary with "out" or "logits", or a list whose first
-      entry is taken.
+    - `module`: gives N, K, h, w for N, 3, H, W, in one of the forms of :mod:`segablate.checkpoints.outputs`.
     - `kind`: what it gives; one output channel is read as the score of the second of two classes.
+    - `head`: which output of several.
     - `inference`: windows and flips.
     - `colours`: one for each of `classes`, where the file of the weights gives them.
     """
@@ -35,9 +34,10 @@ class Network:
     module: nn.Module
     preprocessing: Preprocessing
     source: Source
-    kind: Kind = "softmax"
+    kind: Kind | Literal["labels"] = "softmax"
     classes: tuple[str, ...] | None = None
     class_map: Mapping[str, str | None] | None = None
+    head: str | None = None
     inference: Inference = field(default_factory=Inference)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: Precision = "fp32"
@@ -57,35 +57,44 @@ class Network:
 
     @torch.inference_mode()
     def __call__(self, batch: Batch) -> Output:
-        """Scores N, K, H, W float32 on the device. Raises CheckpointError when the network fails on the images."""
+        """Scores N, K, H, W float32 on the device, or label maps of its outputs where its argmax is inside.
+
+        Raises CheckpointError when the network fails on the images.
+        """
         images = torch.from_numpy(batch.images).to(self.device)
         # On the CPU one image at a time: a batch saves nothing there, and may round differently.
         parts = images.split(1) if self.device.type == "cpu" else (images,)
         try:
-            outputs = [self._forward(part) for part in parts]
-            features = [features for _, features in outputs if features is not None]
-            return Output(self.kind, _joined([s for s, _ in outputs]), features=_joined(features) if features else None)
+            return self._output(parts)
         except torch.OutOfMemoryError:
             raise DeviceError(
                 f"{self.device} has not enough memory for {len(images)} images of "
                 f"{images.shape[2]}x{images.shape[1]}; use a smaller --batch-size, or --window"
             ) from None
 
-    def _forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Scores at the size of the images, and the features where they are kept, of N, H, W, 3 uint8 images."""
+    def _output(self, parts: tuple[Tensor, ...]) -> Output:
+        """The output for images that are run in parts."""
+        notes: dict[str, None] = {}
+        outputs = [self._forward(part, notes) for part in parts]
+        scores = _joined([scores for scores, _ in outputs])
+        if not scores.is_floating_point():
+            return Output("labels", predicted=scores[:, 0].cpu().numpy(), notes=tuple(notes))
+        features = [features for _, features in outputs if features is not None]
+        kept = _joined(features) if features else None
+        return Output(self.kind, two_channels(scores, self.kind), features=kept, notes=tuple(notes))
+
+    def _forward(self, images: Tensor, notes: dict[str, None]) -> tuple[Tensor, Tensor | None]:
+        """What the network gives at the size of N, H, W, 3 uint8 images, and the features where they are kept."""
         size = (images.shape[1], images.shape[2])
         pixels = self.preprocessing(images)
         unpadded = self.preprocessing.unpadded(size)
         with autocast(self.device, self.precision), _LastConvolution(self.module, self.keep_features) as features:
-            scores = self.inference(self._run, pixels, unpadded)
-        scores = two_channels(scores, self.kind)
-        if scores.shape[-2:] != size:
-            scores = functional.interpolate(scores, size, mode="bilinear", align_corners=False)
+            scores = self.inference(partial(self._run, notes), pixels, unpadded)
         kept = features.inputs
-        return scores, None if kept is None else _cut(kept.float(), pixels.shape[-2:], unpadded)
+        return at_size(scores, size), None if kept is None else _cut(kept.float(), pixels.shape[-2:], unpadded)
 
-    def _run(self, pixels: Tensor) -> Tensor:
-        """The module's scores, at its resolution. The module is not ours: whatever it raises is the user's to see."""
+    def _run(self, notes: dict[str, None], pixels: Tensor) -> Tensor:
+        """The module's output, at its resolution. The module is not ours: whatever it raises is the user's to see."""
         try:
             output = self.module(pixels)
         except torch.OutOfMemoryError:
@@ -94,7 +103,10 @@ class Network:
             raise CheckpointError(
                 _failure(self.source.spec, pixels, error, self.preprocessing.pad_to_multiple)
             ) from error
-        return choose_scores(output).float()
+        classes = None if self.classes is None else len(self.classes)
+        found, said = read_output(output, pixels.shape, self.kind, self.head, classes)
+        notes.update(dict.fromkeys(said))
+        return found
 
 
 def prepared(
@@ -110,15 +122,16 @@ def prepared(
     exact_arithmetic(device)
     autocast(device, loading.precision)  # an impossible precision is refused before anything runs
     kind = loading.output or kind
-    if kind not in KINDS:
-        raise CheckpointError(f"output is {kind!r}, but must be softmax, sigmoid or probabilities")
+    if kind not in (*KINDS, "labels"):
+        raise CheckpointError(f"output is {kind!r}, but must be softmax, sigmoid, probabilities or labels")
     preprocessing = Preprocessing.parse(loading.preprocessing, preprocessing)
     inference = Inference.parse({"window": loading.window, "stride": loading.stride, "flip": loading.flip})
+    parameters = sum(parameter.numel() for parameter in module.parameters())
     facts = {
         **source.facts,
-        "parameters": thousands(sum(parameter.numel() for parameter in module.parameters())),
+        **({"parameters": thousands(parameters)} if parameters else {}),  # those of other runtimes are not seen here
         "preprocessing": str(preprocessing),
-        "output": kind,
+        "output": f"{kind} of head {loading.head}" if loading.head is not None else kind,
         "inference": inference.describe(kind),
         "device": f"{describe(device)}, {loading.precision}",
     }
@@ -131,6 +144,7 @@ def prepared(
         kind,
         loading.classes or classes,
         loading.class_map,
+        loading.head,
         inference,
         device,
         loading.precision,
@@ -145,35 +159,6 @@ def with_classes_of(weights: Weights, network: Network) -> Network:
     colours = class_colours(weights.extras)
     facts = {**network.source.facts, "classes": f"{len(names)}, from the file's meta"}
     return replace(network, classes=names, colours=colours, source=replace(network.source, facts=facts))
-
-
-def choose_scores(output: Any) -> Tensor:
-    """The N, K, h, w tensor in what a network returned; CheckpointError when there is none."""
-    chosen = output
-    if isinstance(chosen, Mapping):
-        named = [chosen[key] for key in ("out", "logits") if key in chosen]
-        if not named:
-            raise CheckpointError(
-                f"the network returns a dictionary with {', '.join(map(str, chosen))}, not out or logits"
-            )
-        chosen = named[0]
-    elif isinstance(chosen, list | tuple):
-        chosen = chosen[0] if len(chosen) else None
-    elif hasattr(chosen, "logits"):
-        chosen = chosen.logits
-    if not isinstance(chosen, Tensor) or chosen.ndim != 4:
-        form = tuple(chosen.shape) if isinstance(chosen, Tensor) else type(chosen).__name__
-        raise CheckpointError(f"the network returns {form}; expected a tensor N x classes x height x width")
-    return chosen
-
-
-def two_channels(scores: Tensor, kind: Kind) -> Tensor:
-    """One channel for two classes becomes both: log σ(−z), log σ(z), or 1 − p, p."""
-    if scores.shape[1] != 1:
-        return scores
-    if kind == "probabilities":
-        return torch.cat([1 - scores, scores], dim=1)
-    return torch.cat([functional.logsigmoid(-scores), functional.logsigmoid(scores)], dim=1)
 
 
 def _cut(scores: Tensor, padded: tuple[int, ...], unpadded: tuple[int, int]) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from segablate.checkpoints.network import KINDS, two_channels
+from segablate.checkpoints.outputs import KINDS, two_channels
 from segablate.checkpoints.prediction_files import PredictionFiles
 from segablate.checkpoints.segmenter import Loading, OnError, Source
 from segablate.datasets.dataset import Dataset

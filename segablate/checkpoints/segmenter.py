@@ -21,7 +21,7 @@ class Loading:
 
     - `preprocessing`: the values to override, by their names in :class:`Preprocessing`.
     - `key`, `strip_prefix`: where the weights are in the file, and what to cut off their names.
-    - `output`: softmax, sigmoid or probabilities.
+    - `output`: softmax, sigmoid, probabilities, or labels where the argmax is inside; `head`: which of several outputs.
     - `classes`, `class_map`: names of the outputs; which class of the dataset each means.
     - `window`, `stride` (height and width), `flip`: see :class:`segablate.checkpoints.inference.Inference`.
     - `trust_pickle`: run the code of a pickled module; `allow_download`: let a library fetch weights from its hub.
@@ -34,6 +34,7 @@ class Loading:
     key: str | None = None
     strip_prefix: str | None = None
     output: str | None = None
+    head: str | None = None
     classes: tuple[str, ...] | None = None
     class_map: Mapping[str, str | None] | None = None
     window: tuple[int, int] | None = None
@@ -51,6 +52,7 @@ class Loading:
             key=self.key or card.key,
             strip_prefix=self.strip_prefix or card.strip_prefix,
             output=self.output or card.output,
+            head=card.head if self.head is None else self.head,
             classes=self.classes or card.classes,
             class_map=self.class_map or card.class_map,
             window=self.window or card.window,

@@ -62,7 +62,7 @@ def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions)
     from segablate.measures import Measures
 
     asked = measuring.losses
-    if segmenter.on_host and asked in (None, "none"):
+    if gives_label_maps(segmenter) and asked in (None, "none"):
         return segmenter, Measures(tolerances=measuring.tolerances)
     listed = [name.strip() for name in (asked or "ce").split(",")]
     terms = {name: get_loss(name) for name in {"none": (), "all": loss_names()}.get(asked or "", listed)}
@@ -77,6 +77,11 @@ def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions)
         notes = (*notes, f"formulas by this project, after the papers' description: {', '.join(described)}")
     reads = {name: term.reads({}) for name, term in terms.items()}
     return segmenter, Measures(terms, measuring.tolerances, inputs=inputs, reads=reads, notes=notes)
+
+
+def gives_label_maps(segmenter: "Segmenter") -> bool:
+    """Whether it is known to give no scores: predictions, or a network with its argmax inside."""
+    return segmenter.on_host or getattr(segmenter, "kind", None) == "labels"
 
 
 def available(segmenter: "Segmenter") -> frozenset[str]:
@@ -95,7 +100,7 @@ def with_inputs(
 
     Raises UsageError where it cannot: label maps have no logits, and not every checkpoint has features.
     """
-    if segmenter.on_host:
+    if gives_label_maps(segmenter):
         raise UsageError(
             f"{what} needs logits, but {segmenter.source.spec} gives label maps; give the checkpoint itself, or "
             f"predictions saved as .npz with logits"

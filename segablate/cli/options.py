@@ -129,15 +129,17 @@ class CheckpointOptions:
         bool | None, _option("Average with the mirrored image.", _CHECKPOINT, "--flip/--no-flip", show_default=False)
     ] = None
     output: Annotated[
-        Literal["softmax", "sigmoid", "probabilities"] | None, _option("What the network gives.", _CHECKPOINT)
+        Literal["softmax", "sigmoid", "probabilities", "labels"] | None,
+        _option("What the network gives.", _CHECKPOINT),
     ] = None
+    head: Annotated[str | None, _option("Which of several outputs, by name or by place from 0.", _CHECKPOINT)] = None
     class_map: Annotated[
         Path | None, _option("YAML file that maps checkpoint classes to dataset classes.", _CHECKPOINT)
     ] = None
     key: Annotated[str | None, _option("Where the weights are in the file, as a.b.", _CHECKPOINT)] = None
     strip_prefix: Annotated[str | None, _option("What to cut off the names of the weights.", _CHECKPOINT)] = None
     trust_pickle: Annotated[
-        bool, _option("Run the code in a pickled module (module:FILE only).", _CHECKPOINT, "--trust-pickle")
+        bool, _option("Run the code that a file may hold (module:FILE and pt2:FILE).", _CHECKPOINT, "--trust-pickle")
     ] = False
     allow_download: Annotated[
         bool, _option("Let a library fetch what is not on the disk from its hub.", _CHECKPOINT, "--allow-download")
@@ -163,6 +165,7 @@ class CheckpointOptions:
             key=self.key,
             strip_prefix=self.strip_prefix,
             output=self.output,
+            head=self.head,
             class_map=_read_class_map(self.class_map),
             window=_side_or_size("--window", self.window),
             stride=_side_or_size("--stride", self.stride),

@@ -1,0 +1,164 @@
+"""Networks exported with their graph, which another runtime runs: one image input of a stated layout, size and type."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from segablate.checkpoints.network import Network, prepared
+from segablate.checkpoints.outputs import channels_first
+from segablate.checkpoints.preprocessing import Preprocessing
+from segablate.checkpoints.segmenter import Loading, Source
+from segablate.errors import CheckpointError, DeviceError
+
+Run = Callable[[Tensor], Any]
+"""What a runtime makes of a batch in the layout, size and type of its input."""
+
+
+_PIXELS = Preprocessing(scale="1")
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """The input of an exported network: N, 3, H, W, or N, H, W, 3; None for a side or a batch that may vary.
+
+    Of an integer `dtype` are pixels of 0..255, without scaling.
+    """
+
+    channels_last: bool
+    batch: int | None
+    size: tuple[int | None, int | None]
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, shape: Sequence[Any], dtype: torch.dtype) -> "ImageInput":
+        """From a shape in which whatever is no positive integer may vary. CheckpointError where it is no colour image.
+
+        Channels that may vary too are taken to come first.
+        """
+        sides = [side if isinstance(side, int) and side > 0 else None for side in shape]
+        shown = "x".join("?" if side is None else str(side) for side in sides)
+        if len(sides) != 4:
+            raise CheckpointError(f"its input is {shown}; expected colour images, N x 3 x H x W or N x H x W x 3")
+        batch, one, two, three = sides
+        if one == 3 or (one is None and three != 3):
+            return cls(False, batch, (two, three), dtype)
+        if three == 3:
+            return cls(True, batch, (one, two), dtype)
+        raise CheckpointError(f"its input is {shown}, of which no axis is that of three colours")
+
+    @property
+    def fixed(self) -> tuple[int, int] | None:
+        """Height and width where both are fixed."""
+        height, width = self.size
+        return None if height is None or width is None else (height, width)
+
+    def describe(self) -> str:
+        """In words, for the head of a table."""
+        batch, height, width = ("?" if side is None else str(side) for side in (self.batch, *self.size))
+        sides = f"{batch}x{height}x{width}x3" if self.channels_last else f"{batch}x3x{height}x{width}"
+        return f"{sides} {str(self.dtype).removeprefix('torch.')}"
+
+    def fed(self, pixels: Tensor) -> Tensor:
+        """N, 3, H, W float32 in layout and type of the input; integers are rounded."""
+        images = pixels.permute(0, 2, 3, 1).contiguous() if self.channels_last else pixels
+        return images.to(self.dtype) if self.dtype.is_floating_point else images.round().clamp(0, 255).to(self.dtype)
+
+
+class ExportedNetwork(nn.Module):
+    """A runtime as a module: N, 3, H, W float32 in, what it returns out, with the channels first.
+
+    A fixed batch is filled up with repeated images, whose output is cut off.
+    """
+
+    def __init__(self, image: ImageInput, run: Run, classes: int | None = None) -> None:
+        super().__init__()
+        self.image = image
+        self.run = run
+        self.classes = classes
+
+    def train(self, mode: bool = True) -> "ExportedNetwork":
+        """A graph was exported for training or for evaluation, and stays so."""
+        return self
+
+    def forward(self, pixels: Tensor) -> Any:
+        """Raises ValueError for images of another size than the network takes."""
+        self._check(pixels)
+        length = self.image.batch or len(pixels)
+        parts = [self._part(part, length) for part in pixels.split(length)]
+        return parts[0] if len(parts) == 1 else _joined(parts)
+
+    def _part(self, pixels: Tensor, length: int) -> Any:
+        """The output for at most as many images as a batch has."""
+        count, size = len(pixels), (pixels.shape[2], pixels.shape[3])
+        filled = functional.pad(pixels, (0, 0, 0, 0, 0, 0, 0, length - count)) if count < length else pixels
+
+        def arranged(output: Tensor) -> Tensor:
+            output = output[:count] if len(output) == length else output
+            if not self.image.channels_last or output.ndim != 4:
+                return output
+            return channels_first(output, size, self.classes, usually_last=True)[0]
+
+        return _mapped(arranged, self.run(self.image.fed(filled)))
+
+    def _check(self, pixels: Tensor) -> None:
+        for side, wanted in zip(pixels.shape[2:], self.image.size, strict=True):
+            if wanted not in (None, side):
+                height, width = ("any" if side is None else side for side in self.image.size)
+                raise ValueError(f"takes {width}x{height} alone; pass --resize {height}x{width}")
+
+
+def open_exported(
+    run: Run, image: ImageInput, source: Source, loading: Loading, *, kind: str, start: Preprocessing | None = None
+) -> Network:
+    """A runtime as a segmenter, with images resized to the size that it takes, where that is fixed.
+
+    `start`: the preprocessing where nothing else is stated. Raises CheckpointError for options that go against the
+    input, and DeviceError for a precision: that is the one it was exported with.
+    """
+    if loading.precision != "fp32":
+        raise DeviceError("runs in the precision that it was exported with; leave out --precision")
+    whole = not image.dtype.is_floating_point
+    loading, preprocessing = _fitted(loading, image, start or (_PIXELS if whole else Preprocessing()))
+    if whole and replace(preprocessing, channels="rgb", resize=None, pad_to_multiple=None) != _PIXELS:
+        raise CheckpointError(f"takes pixels of 0..255 as they are; leave out scale, mean and std ({preprocessing})")
+    source = replace(source, facts={"input": image.describe(), **source.facts})
+    classes = None if loading.classes is None else len(loading.classes)
+    return prepared(ExportedNetwork(image, run, classes), source, loading, preprocessing, kind)
+
+
+def _fitted(loading: Loading, image: ImageInput, start: Preprocessing) -> tuple[Loading, Preprocessing]:
+    """The options and the preprocessing such that the network gets the size that it takes."""
+    stated = {name: value for name, value in loading.preprocessing.items() if (name, value) != ("resize", None)}
+    loading, size = replace(loading, preprocessing=stated), image.fixed
+    if size is None:
+        return loading, Preprocessing.parse(stated, start)
+    height, width = size
+    if loading.window not in (None, size):
+        raise CheckpointError(f"takes images of {width}x{height} alone; pass --window {height}x{width}, or none")
+    resize = None if loading.window else size
+    preprocessing = Preprocessing.parse(stated, replace(start, resize=resize))
+    if loading.window is None and preprocessing.resize != size:
+        raise CheckpointError(f"takes images of {width}x{height} alone; leave out --resize")
+    return loading, preprocessing
+
+
+def _mapped(function: Callable[[Tensor], Tensor], output: Any) -> Any:
+    """A function applied to each tensor of what a network returned."""
+    if isinstance(output, Tensor):
+        return function(output)
+    if isinstance(output, Mapping):
+        return {name: _mapped(function, value) for name, value in output.items()}
+    return [_mapped(function, value) for value in output] if isinstance(output, list | tuple) else output
+
+
+def _joined(parts: list[Any]) -> Any:
+    """What a network returned for parts of a batch, as for the whole."""
+    if isinstance(parts[0], Tensor):
+        return torch.cat(parts)
+    if isinstance(parts[0], dict):
+        return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+    return [_joined(list(values)) for values in zip(*parts, strict=True)] if isinstance(parts[0], list) else parts[0]
