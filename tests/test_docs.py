@@ -28,7 +28,7 @@ def commands() -> list[tuple[str, str]]:
 def on_sample(command: str) -> bool:
     """Whether a command needs nothing but what comes with the package."""
     words = shlex.split(command)
-    foreign = re.compile(r"[\w-]+:[^=]|.*\.(ya?ml|pth|safetensors|txt)$|runs/|mydata")
+    foreign = re.compile(r"[\w-]+:[^=]|.*\.(ya?ml|pth|safetensors|onnx|txt)$|runs/|mydata")
     return not any(foreign.match(word) for word in words[1:] if not word.startswith("sample"))
 
 

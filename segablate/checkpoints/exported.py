@@ -71,7 +71,7 @@ class ImageInput:
 class ExportedNetwork(nn.Module):
     """A runtime as a module: N, 3, H, W float32 in, what it returns out, with the channels first.
 
-    A fixed batch is filled up with repeated images, whose output is cut off.
+    A fixed batch is filled up with empty images, whose output is cut off.
     """
 
     def __init__(self, image: ImageInput, run: Run, classes: int | None = None) -> None:
