@@ -1,7 +1,11 @@
 """What several tests use: a small dataset on disk, a small network in a file, and the real data where it is."""
 
+import importlib
 import os
+import socket
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +26,39 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
 
 
+_DECLARED: list[Any] = []
+"""Operators are there as long as the library that declares them is."""
+
+
+def optional(name: str) -> ModuleType:
+    """An optional package; where it is missing or does not load, the tests of the calling module are skipped."""
+    _declare_operators_of_torchvision()
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # a package built for another torch raises whatever it likes
+        pytest.skip(f"{name} does not load: {error}", allow_module_level=True)
+
+
+def _declare_operators_of_torchvision() -> None:
+    """Make a torchvision importable whose compiled part does not load, as the published one beside a CPU torch.
+
+    It describes the shapes of two of its compiled operators when imported, and fails where torch does not know of
+    them. Its networks use none of them, so that declaring them is enough to test with. A user's torchvision is left
+    alone: there, what does not load is an error that says so.
+    """
+    import torch
+
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        library = torch.library.Library("torchvision", "DEF")
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _DECLARED.append(library)
+    except Exception:
+        return  # it is not there, or does not load for another reason
+
+
 def _cuda() -> bool:
     import torch
 
@@ -32,6 +69,16 @@ def _cuda() -> bool:
 def real_data() -> Path:
     """The folder of real datasets and checkpoints."""
     return Path(os.environ["SEGABLATE_DATA"]).resolve()
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that uses this fails where anything looks for another machine."""
+
+    def refuse(*wanted: object, **_: object) -> None:
+        raise AssertionError(f"something looks for {wanted[0]} in the network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 def scene(seed: int, size: tuple[int, int] = (24, 32)) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,18 @@ __all__ = [
     "open_checkpoint",
 ]
 
-_PARTS = {"inference", "network", "prediction_files", "preprocessing", "score_files", "segmenter"}
+_PARTS = {
+    "hf_files",
+    "hf_network",
+    "image_processor",
+    "inference",
+    "mask_queries",
+    "network",
+    "prediction_files",
+    "preprocessing",
+    "score_files",
+    "segmenter",
+}
 _BY_SUFFIX = {".yaml": "card", ".yml": "card", ".safetensors": "native"}
 
 
