@@ -1,8 +1,8 @@
 """Segmentation networks of Hugging Face transformers, saved by ``save_pretrained``: ``hf:DIR``.
 
-The folder holds ``config.json`` (network, class names), ``model.safetensors`` or ``pytorch_model.bin``, also in several
-parts, and ``preprocessor_config.json``. ``hf:OWNER/NAME`` takes a model of the hub from the library's cache, and fetches
-it there with ``--allow-download``. Code that lies in a folder is never run.
+The folder holds ``config.json`` (network, class names), ``model.safetensors`` or ``pytorch_model.bin``, also in parts,
+and ``preprocessor_config.json``. ``hf:OWNER/NAME`` takes a model of the hub from the library's cache, and fetches it
+there with ``--allow-download``. Code that lies in a folder is never run.
 """
 
 import importlib.util

@@ -15,8 +15,8 @@ from segablate.checkpoints.mask_queries import MaskQueries
 from segablate.errors import CheckpointError, at, shorten
 from segablate.weights.fitting import misfits
 
-ONE_SIZE = ("beit", "data2vec-vision", "eomt", "eomt_dinov3")
-"""Types of networks that take images of ``image_size`` only."""
+ONE_SIZE = ("beit", "data2vec-vision", "dpt", "eomt", "eomt_dinov3")
+"""Types of networks that take squares only, most of them only of their ``image_size``."""
 
 MASK_QUERIES = ("maskformer", "mask2former", "oneformer", "eomt", "eomt_dinov3")
 """Types of networks that give masks and a class for each."""
@@ -48,7 +48,7 @@ def read_config(folder: Path) -> Any:
         except (ValueError, OSError, TypeError, KeyError) as error:
             raise CheckpointError(f"does not fit transformers {transformers.__version__}: {_line(error)}") from None
     for part in (config, getattr(config, "backbone_config", None)):
-        if getattr(part, "use_pretrained_backbone", False):
+        if part is not None and getattr(part, "use_pretrained_backbone", False):
             part.use_pretrained_backbone = False  # or building the network would fetch weights
     return config
 

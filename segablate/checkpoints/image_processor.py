@@ -65,7 +65,9 @@ def _understood(said: dict[str, Any], model_type: str, input_size: Size | None) 
     if said.get("do_split_image") and isinstance(values.get("resize"), int):
         notes.append("images wider or higher than 2:1 are cut into squares at other places than by the image processor")
         return ImageProcessor(Preprocessing.parse(values), values["resize"], tuple(notes))
-    multiple = said.get("size_divisor") or said.get("ensure_multiple_of") or 1
+    if said.get("keep_aspect_ratio"):
+        notes.append("images are resized to a square, which the network needs; the image processor keeps proportions")
+    multiple = said.get("size_divisor") or 1
     match values.get("resize"):
         case None:
             values["resize"] = input_size
@@ -111,10 +113,9 @@ def _resizing(said: dict[str, Any], model_type: str) -> dict[str, Any]:
             return {**values, "resize": size}
         case {"shortest_edge": int(side)}:
             return {**values, "resize": side, "longest": size.get("longest_edge")}
-        case {"height": int(height), "width": int(width)} if said.get("keep_aspect_ratio"):
-            return {**values, "resize": min(height, width)}
         case {"height": int(height), "width": int(width)}:
-            return {**values, "resize": [height, width]}
+            step = said.get("ensure_multiple_of") or 1
+            return {**values, "resize": [round(height / step) * step, round(width / step) * step]}
     raise CheckpointError(
         f"size is {size}; expected height and width, or shortest_edge; write it so, with the size that was trained with"
     )

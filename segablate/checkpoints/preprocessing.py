@@ -23,8 +23,8 @@ class Preprocessing:
     - `resize`: height and width to which the image is resized before the network, or one number for its shorter side,
       the longer in proportion; logits are resized back to the label map, never labels to the logits.
     - `longest`: where `resize` is one number, the longer side becomes no longer than this.
-    - `resample`: how: "bilinear" (torch's and OpenCV's, without antialiasing), or "pillow-bilinear" or "pillow-bicubic",
-      which average over what a coarser pixel covers, and round to whole numbers.
+    - `resample`: "bilinear" (torch's and OpenCV's, without antialiasing); or "pillow-bilinear" or "pillow-bicubic",
+      which average over all that a coarser pixel covers, and round to whole numbers.
     - `pad_to_multiple`: both sides are padded on the right and below, with the mean colour, to a multiple of this; the
       padding is cut off the logits.
     """
