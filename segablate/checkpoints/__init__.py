@@ -31,7 +31,11 @@ __all__ = [
 _PARTS = {
     "encoder_constants",
     "exported",
+    "hf_files",
+    "hf_network",
+    "image_processor",
     "inference",
+    "mask_queries",
     "network",
     "outputs",
     "prediction_files",

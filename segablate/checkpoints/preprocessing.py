@@ -10,6 +10,8 @@ from segablate.errors import CheckpointError, did_you_mean
 if TYPE_CHECKING:
     from torch import Tensor
 
+RESAMPLING = ("bilinear", "pillow-bilinear", "pillow-bicubic")
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -18,8 +20,11 @@ class Preprocessing:
     - `channels`: order in which the network expects the colours; `mean` and `std` are in this order.
     - `scale`: factor for pixels of 0..255, a number or a fraction such as "1/255".
     - `divisor`: a last division, for networks trained so.
-    - `resize`: height and width to which the image is resized (bilinear, without antialiasing) before the network;
-      logits are resized back to the label map, never labels to the logits.
+    - `resize`: height and width to which the image is resized before the network, or one number for its shorter side,
+      the longer in proportion; logits are resized back to the label map, never labels to the logits.
+    - `longest`: where `resize` is one number, the longer side becomes no longer than this.
+    - `resample`: "bilinear" (torch's and OpenCV's, without antialiasing); or "pillow-bilinear" or "pillow-bicubic",
+      which average over all that a coarser pixel covers, and round to whole numbers.
     - `pad_to_multiple`: both sides are padded on the right and below, with the mean colour, to a multiple of this; the
       padding is cut off the logits.
     """
@@ -29,7 +34,9 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     divisor: float = 1.0
-    resize: tuple[int, int] | None = None
+    resize: tuple[int, int] | int | None = None
+    longest: int | None = None
+    resample: Literal["bilinear", "pillow-bilinear", "pillow-bicubic"] = "bilinear"
     pad_to_multiple: int | None = None
 
     @classmethod
@@ -57,7 +64,7 @@ class Preprocessing:
     def __str__(self) -> str:
         parts = [self.channels.upper(), f"× {self.scale}", f"− {_row(self.mean)}", f"/ {_row(self.std)}"]
         parts += [f"/ {self.divisor:g}"] if self.divisor != 1 else []
-        parts += [f"resized to {self.resize[1]}x{self.resize[0]}" if self.resize else "native size"]
+        parts += [self._resizing()]
         parts += [f"padded to a multiple of {self.pad_to_multiple}"] if self.pad_to_multiple else []
         return " · ".join(parts)
 
@@ -66,13 +73,11 @@ class Preprocessing:
         import torch
         from torch.nn import functional
 
-        pixels = images.permute(0, 3, 1, 2).float()
+        pixels = self._resized(images.permute(0, 3, 1, 2).float())
         if self.channels == "bgr":
             pixels = pixels.flip(1)
         mean, std = (torch.tensor(row, device=images.device).view(3, 1, 1) for row in (self.mean, self.std))
         pixels = (pixels * self.factor - mean) / std / self.divisor
-        if self.resize:
-            pixels = functional.interpolate(pixels, self.resize, mode="bilinear", align_corners=False)
         if self.pad_to_multiple:
             height, width = pixels.shape[-2:]
             pixels = functional.pad(pixels, (0, -width % self.pad_to_multiple, 0, -height % self.pad_to_multiple))
@@ -80,7 +85,43 @@ class Preprocessing:
 
     def unpadded(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the network's input without padding, for an image of `size`."""
+        if isinstance(self.resize, int):
+            return _in_proportion(size, self.resize, self.longest)
         return self.resize or size
+
+    def _resized(self, pixels: "Tensor") -> "Tensor":
+        """Pixels of 0..255, N, 3, H, W, at the size for the network."""
+        from torch.nn import functional
+
+        size = self.unpadded((pixels.shape[-2], pixels.shape[-1]))
+        if size == pixels.shape[-2:]:
+            return pixels
+        if self.resample == "bilinear":
+            return functional.interpolate(pixels, size, mode="bilinear", align_corners=False)
+        mode = self.resample.removeprefix("pillow-")
+        return (
+            functional.interpolate(pixels, size, mode=mode, align_corners=False, antialias=True).round().clamp(0, 255)
+        )
+
+    def _resizing(self) -> str:
+        if not self.resize:
+            return "native size"
+        how = "" if self.resample == "bilinear" else f" ({self.resample})"
+        if isinstance(self.resize, int):
+            limit = f", the longer at most {self.longest}" if self.longest else ""
+            return f"shorter side resized to {self.resize}{limit}{how}"
+        return f"resized to {self.resize[1]}x{self.resize[0]}{how}"
+
+
+def _in_proportion(size: tuple[int, int], shorter: int, longest: int | None) -> tuple[int, int]:
+    """`size` with its shorter side as wanted, and less where the longer would exceed `longest`.
+
+    The rounding is that of transformers and torchvision: the shorter side to the nearest, the longer one down.
+    """
+    low, high = float(min(size)), float(max(size))
+    exact = longest * low / high if longest and high / low * shorter > longest else float(shorter)
+    sides = (round(exact), int(exact * high / low))
+    return sides if size[0] <= size[1] else (sides[1], sides[0])
 
 
 def _row(values: tuple[float, ...]) -> str:
@@ -116,12 +157,24 @@ def _triple(name: str, value: Any) -> tuple[float, ...]:
     return tuple(float(v) for v in values)
 
 
-def _size(name: str, value: Any) -> tuple[int, int] | None:
-    if value is None:
-        return None
+def _resize(name: str, value: Any) -> tuple[int, int] | int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
     if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(v, int) and v > 0 for v in value):
         return value[0], value[1]
-    raise CheckpointError(f"{name} is {value!r}, but must be height and width, such as [512, 1024]")
+    raise CheckpointError(f"{name} is {value!r}, but must be height and width, such as [512, 1024], or a side")
+
+
+def _side(name: str, value: Any) -> int | None:
+    if value is None or (isinstance(value, int) and 1 <= value <= 16384):
+        return value
+    raise CheckpointError(f"{name} is {value!r}, but must be an integer in 1..16384")
+
+
+def _resample(name: str, value: Any) -> str:
+    if value not in RESAMPLING:
+        raise CheckpointError(f"{name} is {value!r}, but must be {', '.join(RESAMPLING[:-1])} or {RESAMPLING[-1]}")
+    return value
 
 
 def _multiple(name: str, value: Any) -> int | None:
@@ -136,6 +189,8 @@ _CHECKS = {
     "mean": _triple,
     "std": _triple,
     "divisor": _positive,
-    "resize": _size,
+    "resize": _resize,
+    "longest": _side,
+    "resample": _resample,
     "pad_to_multiple": _multiple,
 }

@@ -83,7 +83,7 @@ def load_strictly(module: "nn.Module", tensors: Mapping[str, "Tensor"], where: s
         missing, unexpected = _load(module, tensors, where)
     missing = [key for key in missing if not key.endswith(COUNTER)]
     if missing or unexpected or misshaped:
-        facts = _misfits(missing, unexpected, misshaped)
+        facts = misfits(missing, unexpected, misshaped)
         raise CheckpointError(f"{where}: {facts}; {_remedy(missing, unexpected, misshaped, tensors)}")
     counters = any(key.endswith(COUNTER) and key not in tensors for key in own)
     return (f"{where} has no batch-norm counters ({COUNTER}), which play no part here",) if counters else ()
@@ -109,7 +109,8 @@ def _load(module: "nn.Module", tensors: Mapping[str, "Tensor"], where: str) -> t
     return missing, unexpected
 
 
-def _misfits(missing: list[str], unexpected: list[str], misshaped: Mapping[str, Shapes]) -> str:
+def misfits(missing: list[str], unexpected: list[str], misshaped: Mapping[str, Shapes]) -> str:
+    """In words: which keys are missing, not in the network, and of another shape (in the file and in the network)."""
     shapes = [
         f"{key} is {_by(found)} in the file and {_by(wanted)} in the network"
         for key, (found, wanted) in misshaped.items()

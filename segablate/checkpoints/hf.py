@@ -1,0 +1,73 @@
+"""Segmentation networks of Hugging Face transformers, saved by ``save_pretrained``: ``hf:DIR``.
+
+The folder holds ``config.json`` (network, class names), ``model.safetensors`` or ``pytorch_model.bin``, also in parts,
+and ``preprocessor_config.json``. ``hf:OWNER/NAME`` takes a model of the hub from the library's cache, and fetches it
+there with ``--allow-download``. Code that lies in a folder is never run.
+"""
+
+import importlib.util
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+from segablate.checkpoints.hf_files import hub_folder, read_tensors
+from segablate.checkpoints.image_processor import FILE, read_image_processor
+from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.errors import CheckpointError
+from segablate.extras import require
+
+QUERIES_NOTE = (
+    "scores are sums over mask queries, which do not sum to 1 over the classes: losses read their shares of the sum"
+)
+
+
+def open_source(place: str, loading: Loading) -> Segmenter:
+    """Load a folder, every weight into its place, with the constants of its image processor.
+
+    Raises CheckpointError where the folder is incomplete, damaged or of another kind of network, and MissingExtra.
+    """
+    from segablate.checkpoints.hf_network import build, gives_queries, input_size, joined, read_config
+    from segablate.checkpoints.network import prepared
+
+    transformers = _library(f"hf:{place}")
+    folder = _folder(place, loading)
+    config = read_config(folder)
+    tensors, files, notes = read_tensors(folder, loading)
+    module = build(config, tensors, folder)
+    facts = {"network": f"{type(module).__name__} of transformers {transformers.__version__}"}
+    processor = read_image_processor(folder, config.model_type, input_size(config))
+    if window := processor.window:
+        loading = loading.over(Loading(window=(window, window), stride=(window, window), folder=loading.folder))
+    kind = "softmax"
+    if gives_queries(config):
+        module, kind = joined(module, config, folder), "probabilities"
+        notes = (*notes, QUERIES_NOTE)
+    described = tuple(path for path in (folder / "config.json", folder / FILE) if path.is_file())
+    source = Source(f"hf:{place}", (*described, *files), facts, (*notes, *processor.notes))
+    return prepared(module, source, loading, processor.preprocessing, kind, class_names(config.id2label))
+
+
+def class_names(id2label: Mapping[int, str]) -> tuple[str, ...] | None:
+    """The names of the outputs, in order; None where they are the library's LABEL_0, LABEL_1, ..."""
+    names = tuple(str(id2label[index]).strip() for index in sorted(id2label))
+    return None if all(re.fullmatch(r"LABEL_\d+", name) for name in names) else names
+
+
+def _library(purpose: str) -> ModuleType:
+    """transformers, which imports torchvision where it is there, and fails with it."""
+    transformers = require("transformers", "hf", purpose)
+    if importlib.util.find_spec("torchvision"):
+        require("torchvision", "torchvision", purpose)
+    return transformers
+
+
+def _folder(place: str, loading: Loading) -> Path:
+    path = loading.located(place)
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise CheckpointError(f"{path} is a file; give the folder that save_pretrained wrote")
+    if re.fullmatch(r"\w[\w.-]*/[\w.-]+", place):
+        return hub_folder(place, loading.allow_download)
+    raise CheckpointError(f"{path}: there is no such folder; give one that save_pretrained wrote")

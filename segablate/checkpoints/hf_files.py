@@ -1,0 +1,95 @@
+"""The files of a Hugging Face checkpoint: found, read without running anything, or fetched from the hub."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segablate.checkpoints.segmenter import Loading
+from segablate.errors import CheckpointError, at, shorten
+from segablate.extras import require
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+"""Names of the weights, or of the list of their parts, in the order in which they are looked for."""
+
+_FETCHED = (
+    ("config.json", "preprocessor_config.json", "model*.safetensors*", "tokenizer*", "vocab.json", "merges.txt"),
+    ("pytorch_model*.bin*",),
+)
+"""What is fetched from the hub: pickles only where there is nothing else."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; CheckpointError, without the path, when it is missing or malformed."""
+    if not path.is_file():
+        raise CheckpointError("there is no such file; give a folder that save_pretrained of transformers wrote")
+    try:
+        described = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CheckpointError(f"is not valid JSON ({error}); copy it again") from None
+    if not isinstance(described, dict):
+        raise CheckpointError("is not a JSON object; copy it again")
+    return described
+
+
+def read_tensors(folder: Path, loading: Loading) -> tuple[dict[str, "Tensor"], tuple[Path, ...], tuple[str, ...]]:
+    """The weights in a folder by their names, the files they are in, and notes.
+
+    Raises CheckpointError when there are none, when a part is missing, or when a file is damaged.
+    """
+    from segablate.weights import read_weights, state_dict
+
+    paths = _weight_files(folder)
+    tensors: dict[str, Tensor] = {}
+    notes: list[str] = []
+    for path in paths:
+        weights = read_weights(path, key=loading.key)
+        prefix = loading.strip_prefix
+        tensors |= state_dict(weights, strip_prefix=prefix) if prefix else weights.tensors
+        notes += weights.notes
+    return tensors, paths, tuple(notes)
+
+
+def _weight_files(folder: Path) -> tuple[Path, ...]:
+    path = _first_weights(folder)
+    if path is None:
+        raise CheckpointError(f"{folder} holds no weights; expected {' or '.join(WEIGHTS[::2])}, also in parts")
+    if path.suffix != ".json":
+        return (path,)
+    with at(path):
+        named = read_json(path).get("weight_map")
+        if not isinstance(named, dict) or not named:
+            raise CheckpointError("has no weight_map, which says in which part each weight is; copy it again")
+        parts = tuple(folder / Path(str(name)).name for name in sorted(set(named.values())))
+        missing = [part.name for part in parts if not part.is_file()]
+        if missing:
+            raise CheckpointError(f"names {len(parts)} parts, but {shorten(missing)} is not there; copy all of them")
+    return parts
+
+
+def _first_weights(folder: Path) -> Path | None:
+    return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+
+
+def hub_folder(name: str, download: bool) -> Path:
+    """The folder of a model of the hub in the library's cache, fetched there with `download`.
+
+    Raises CheckpointError when it is not there, or cannot be fetched.
+    """
+    hub = require("huggingface_hub", "hf", f"hf:{name}")
+    folder = Path()
+    try:
+        for patterns in _FETCHED:
+            folder = Path(hub.snapshot_download(name, allow_patterns=patterns, local_files_only=not download))
+            if _first_weights(folder):
+                break
+    except Exception as error:  # of the network, of the hub, of the disk
+        if download:
+            raise CheckpointError(f"hf:{name} cannot be fetched: {' '.join(str(error).split())[:200]}") from None
+        raise CheckpointError(
+            f"hf:{name}: there is no such folder, nor a copy of such a model of the hub; correct the path, or pass "
+            f"--allow-download to fetch it"
+        ) from None
+    return folder

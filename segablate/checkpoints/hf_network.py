@@ -1,0 +1,139 @@
+"""Building a network of transformers from its configuration, and loading its weights with nothing left over."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import transformers
+from torch import Tensor, nn
+from transformers.models.auto import modeling_auto
+from transformers.utils import logging
+
+from segablate.checkpoints.hf_files import read_json
+from segablate.checkpoints.mask_queries import MaskQueries
+from segablate.errors import CheckpointError, at, shorten
+from segablate.weights.fitting import misfits
+
+ONE_SIZE = ("beit", "data2vec-vision", "dpt", "eomt", "eomt_dinov3")
+"""Types of networks that take squares only, most of them only of their ``image_size``."""
+
+MASK_QUERIES = ("maskformer", "mask2former", "oneformer", "eomt", "eomt_dinov3")
+"""Types of networks that give masks and a class for each."""
+
+MASKS_OF_MASK2FORMER = (384, 384)
+"""The size at which the library joins the masks of Mask2Former, whatever the image."""
+
+COMPUTED = ("num_batches_tracked", "relative_position_index", "position_ids")
+"""Counters and indices that some versions of the library save, and others compute or leave out."""
+
+
+def read_config(folder: Path) -> Any:
+    """The configuration in a folder. CheckpointError where it is missing, or of no network for segmentation."""
+    path = folder / "config.json"
+    with at(path):
+        described = read_json(path)
+        kind = described.get("model_type")
+        if not kind:
+            hint = "; for segmentation_models_pytorch, write smp:DIR" if "_model_class" in described else ""
+            raise CheckpointError(f"names no model_type, as configurations of transformers do{hint}")
+        saved = described.get("architectures") or [kind]
+        if kind not in known_networks() or not ("Segmentation" in saved[0] or saved == [kind]):
+            raise CheckpointError(
+                f"is of {saved[0]}, not of a network for semantic segmentation in transformers "
+                f"{transformers.__version__}; there is {shorten(sorted(known_networks()), 20)}"
+            )
+        try:
+            config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        except (ValueError, OSError, TypeError, KeyError) as error:
+            raise CheckpointError(f"does not fit transformers {transformers.__version__}: {_line(error)}") from None
+    for part in (config, getattr(config, "backbone_config", None)):
+        if part is not None and getattr(part, "use_pretrained_backbone", False):
+            part.use_pretrained_backbone = False  # or building the network would fetch weights
+    return config
+
+
+def known_networks() -> dict[str, str]:
+    """Names of the classes of the installed transformers, by type of network."""
+    universal = modeling_auto.MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING_NAMES
+    queries = {kind: universal[kind] for kind in MASK_QUERIES if kind in universal}
+    return {**modeling_auto.MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES, **queries}
+
+
+def build(config: Any, tensors: Mapping[str, Tensor], folder: Path) -> nn.Module:
+    """The network with these weights, in float32.
+
+    Raises CheckpointError that lists the missing, unexpected and mis-shaped keys; the library would draw at random
+    what is missing. Keys that its classes declare to be of no consequence, and those it computes, may differ.
+    """
+    network = getattr(transformers, known_networks()[config.model_type])
+    with _quiet():
+        try:
+            module, found = network.from_pretrained(
+                None, config=config, state_dict=dict(tensors), output_loading_info=True, ignore_mismatched_sizes=True
+            )
+        except (ValueError, OSError, TypeError, KeyError, RuntimeError, ImportError) as error:
+            raise CheckpointError(f"{folder}: {network.__name__} cannot be built: {_line(error)}") from None
+    missing, unexpected = (
+        sorted(key for key in found[which] if not key.endswith(COMPUTED))
+        for which in ("missing_keys", "unexpected_keys")
+    )
+    misshaped = {key: (tuple(saved), tuple(own)) for key, saved, own in sorted(found["mismatched_keys"])}
+    if missing or unexpected or misshaped:
+        raise CheckpointError(
+            f"{folder}: {misfits(missing, unexpected, misshaped)}; config.json and the weights are of different "
+            f"networks, take both from one save_pretrained"
+        )
+    return module.float()
+
+
+def gives_queries(config: Any) -> bool:
+    """Whether the network gives masks and a class for each."""
+    return config.model_type in MASK_QUERIES
+
+
+def input_size(config: Any) -> tuple[int, int] | None:
+    """Height and width of the only images that the network takes; None where it takes all."""
+    if config.model_type not in ONE_SIZE:
+        return None
+    side = config.image_size
+    return (side, side) if isinstance(side, int) else tuple(side)
+
+
+def joined(module: nn.Module, config: Any, folder: Path) -> MaskQueries:
+    """A network of mask queries as one that gives scores, joined as the library does for semantic segmentation."""
+    size = MASKS_OF_MASK2FORMER if config.model_type == "mask2former" else input_size(config)
+    return MaskQueries(module, size, _task(config, folder) if config.model_type == "oneformer" else {})
+
+
+def _task(config: Any, folder: Path) -> dict[str, Tensor]:
+    """What tells OneFormer its task: the tokens of a sentence."""
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (ValueError, OSError, TypeError, KeyError) as error:
+        raise CheckpointError(
+            f"{folder} holds no tokenizer, which OneFormer needs ({_line(error)}); save its processor there too"
+        ) from None
+    length = config.task_seq_len
+    tokens = tokenizer(
+        ["the task is semantic"], padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+    )
+    return {"task_inputs": tokens["input_ids"]}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's bars and reports: what they say is raised."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

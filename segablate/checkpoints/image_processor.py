@@ -1,0 +1,121 @@
+"""The image processor of a Hugging Face checkpoint, ``preprocessor_config.json``, in the terms of this program."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segablate.checkpoints.preprocessing import Preprocessing
+from segablate.errors import CheckpointError, at
+
+FILE = "preprocessor_config.json"
+
+Size = tuple[int, int]
+"""Height and width."""
+
+_RESAMPLING = {2: "pillow-bilinear", 3: "pillow-bicubic"}
+"""By Pillow's numbers."""
+
+_SHORTER_SIDE = ("mobilevit", "mobilenet_v2", "maskformer", "mask2former", "oneformer", "eomt")
+"""Types of networks whose processors mean the shorter side by one number; others mean a square."""
+
+
+@dataclass(frozen=True)
+class ImageProcessor:
+    """What it does to an image.
+
+    - `window`: the side of the squares into which it cuts an image along its longer side, if it does.
+    - `notes`: where this program does otherwise.
+    """
+
+    preprocessing: Preprocessing
+    window: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_image_processor(folder: Path, model_type: str, input_size: Size | None) -> ImageProcessor:
+    """The image processor saved in a folder, of a network of this type.
+
+    `input_size`: height and width for which a network of one size was built. Without the file, the pixels are scaled to
+    0..1 and resized to that, and a note says so. Raises CheckpointError when the file cannot be read.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        note = f"there is no {FILE}: pixels are scaled to 0..1 and not normalised; see --mean and --std"
+        return ImageProcessor(Preprocessing(resize=input_size), notes=(note,))
+    with at(path):
+        return _understood(_read(path), model_type, input_size)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        described = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CheckpointError(f"is not valid JSON ({error}); copy it again") from None
+    if not isinstance(described, dict):
+        raise CheckpointError("is not an image processor: expected a JSON object")
+    return described
+
+
+def _understood(said: dict[str, Any], model_type: str, input_size: Size | None) -> ImageProcessor:
+    values = {**_colours(said), **_resizing(said, model_type)}
+    notes = []
+    if said.get("do_center_crop"):
+        notes.append("the image processor's centre crop is left out: the whole image is run and measured")
+    if said.get("do_split_image") and isinstance(values.get("resize"), int):
+        notes.append("images wider or higher than 2:1 are cut into squares at other places than by the image processor")
+        return ImageProcessor(Preprocessing.parse(values), values["resize"], tuple(notes))
+    if said.get("keep_aspect_ratio"):
+        notes.append("images are resized to a square, which the network needs; the image processor keeps proportions")
+    multiple = said.get("size_divisor") or 1
+    match values.get("resize"):
+        case None:
+            values["resize"] = input_size
+        case [height, width]:
+            values["resize"] = [-(-height // multiple) * multiple, -(-width // multiple) * multiple]
+        case _ if input_size:
+            values["pad_to_multiple"] = input_size[0]
+            notes.append("images are padded to a square with the mean colour, and the padding is cut off the scores")
+        case _ if multiple > 1:
+            values["pad_to_multiple"] = multiple
+            notes.append(f"sides are padded to a multiple of {multiple}, to which the image processor stretches them")
+    return ImageProcessor(Preprocessing.parse(values), None, tuple(notes))
+
+
+def _colours(said: dict[str, Any]) -> dict[str, Any]:
+    """`scale`, and `mean`, `std` and `channels` where the processor has such a step."""
+    values: dict[str, Any] = {"scale": _scale(said)}
+    if said.get("do_normalize"):
+        values |= {"mean": said.get("image_mean", 0.0), "std": said.get("image_std", 1.0)}
+    if said.get("do_flip_channel_order"):  # the last step: the constants are in the order before it
+        values |= {key: row[::-1] for key, row in values.items() if isinstance(row, list)} | {"channels": "bgr"}
+    return values
+
+
+def _scale(said: dict[str, Any]) -> str:
+    if said.get("do_rescale") is False:
+        return "1"
+    factor = said.get("rescale_factor") or 1 / 255
+    return "1/255" if abs(factor * 255 - 1) < 1e-6 else str(factor)
+
+
+def _resizing(said: dict[str, Any], model_type: str) -> dict[str, Any]:
+    """`resize`, `longest` and `resample`; nothing where the processor does not resize."""
+    size = said.get("size")
+    if not said.get("do_resize") or size is None:
+        return {}
+    if isinstance(size, int):
+        shorter = model_type.startswith(_SHORTER_SIDE)
+        size = {"shortest_edge": size, "longest_edge": said.get("max_size")} if shorter else [size, size]
+    values: dict[str, Any] = {"resample": _RESAMPLING.get(said.get("resample", 2), "pillow-bicubic")}
+    match size:
+        case [int(), int()]:
+            return {**values, "resize": size}
+        case {"shortest_edge": int(side)}:
+            return {**values, "resize": side, "longest": size.get("longest_edge")}
+        case {"height": int(height), "width": int(width)}:
+            step = said.get("ensure_multiple_of") or 1
+            return {**values, "resize": [round(height / step) * step, round(width / step) * step]}
+    raise CheckpointError(
+        f"size is {size}; expected height and width, or shortest_edge; write it so, with the size that was trained with"
+    )

@@ -1,0 +1,45 @@
+"""Networks that give masks and a class for each, as one score per class and pixel."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def class_scores(classes: Tensor, masks: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    """``s_c(x) = Σ_q softmax(class logits of q)_c · σ(mask logit of q at x)``, without the class "no object".
+
+    `classes`: N, Q, C + 1 logits, the last of "no object"; `masks`: N, Q, h, w logits, resized to `size` before the
+    sigmoid where it is given. The result is N, C, h, w. It is not negative and does not sum to 1 over the classes; its
+    logarithm, read by a softmax, is divided by that sum. Cheng et al., Per-Pixel Classification is Not All You Need for
+    Semantic Segmentation, NeurIPS 2021, section 3.4.
+    """
+    if size is not None:
+        masks = functional.interpolate(masks, size, mode="bilinear", align_corners=False)
+    return torch.einsum("nqc,nqhw->nchw", classes.softmax(dim=-1)[..., :-1], masks.sigmoid())
+
+
+class MaskQueries(nn.Module):
+    """A network with ``class_queries_logits`` and ``masks_queries_logits`` as one that gives N, C, h, w scores.
+
+    - `size`: to which the masks are resized before they are joined, as the network's library does; None for not.
+    - `inputs`: what it takes beside the images, of one row each, such as the tokens of a task.
+    """
+
+    def __init__(
+        self, network: nn.Module, size: tuple[int, int] | None = None, inputs: Mapping[str, Tensor] | None = None
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.size = size
+        self.names = tuple(inputs or ())
+        for name, rows in (inputs or {}).items():
+            self.register_buffer(f"input_{name}", rows)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """N, 3, H, W to N, C, h, w."""
+        inputs: dict[str, Any] = {name: getattr(self, f"input_{name}").expand(len(pixels), -1) for name in self.names}
+        output = self.network(pixels, **inputs)
+        return class_scores(output.class_queries_logits.float(), output.masks_queries_logits.float(), self.size)
