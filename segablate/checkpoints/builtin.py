@@ -2,7 +2,7 @@
 
 As in ``builtin:hrnet_ocr@weights.pth`` or ``builtin:deeplabv3plus(output_stride=8)@weights.pth``; the names are those
 of :mod:`segablate.networks`. What the weights tell of the arguments (number of classes, depth, width) is read off
-them; an argument that is stated goes before. Pixels are preprocessed as the authors do, by ImageNet's constants.
+them; an argument that is stated goes before. Pixels are preprocessed as the authors do, unless options say otherwise.
 """
 
 import inspect
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 _FORM = re.compile(r"(?P<name>\w+)(?P<arguments>\(.*\))?@(?P<weights>.+)", re.DOTALL)
 
-IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-
 OF_TRAINING = ("loss.", "criterion.")
 """Beginnings of the names of what a loss holds, saved along where it was a part of the module that was trained."""
 
@@ -35,7 +33,7 @@ class Call(NamedTuple):
 def open_source(text: str, loading: Loading) -> Segmenter:
     """Build the network that the weights are of, and load them strictly. CheckpointError where they do not fit."""
     from segablate.checkpoints.network import prepared, with_classes_of
-    from segablate.networks import get_network
+    from segablate.networks import get_network, preprocessing_of
     from segablate.weights import load_strictly, read_weights, state_dict
 
     found = _FORM.fullmatch(text.strip())
@@ -52,10 +50,9 @@ def open_source(text: str, loading: Loading) -> Segmenter:
         call = _completed(call, tensors)
     module = get_network(call.name)(**call.arguments)
     notes = (*weights.notes, *notes, *load_strictly(module, tensors, str(path)))
-    facts = {"network": _written(call)}
-    return with_classes_of(
-        weights, prepared(module, Source(f"builtin:{text}", (path,), facts, notes), loading, IMAGENET)
-    )
+    source = Source(f"builtin:{text}", (path,), {"network": _written(call)}, notes)
+    preprocessing = Preprocessing.parse(preprocessing_of(call.name))
+    return with_classes_of(weights, prepared(module, source, loading, preprocessing))
 
 
 def _stated(name: str, arguments: str) -> Call:
@@ -76,7 +73,7 @@ def _completed(call: Call, tensors: "dict[str, Tensor]") -> Call:
     """The call with every argument: as stated, else as the weights tell, else the default."""
     from segablate.networks import get_network, read_arguments
 
-    told = read_arguments(call.name, {key: tuple(value.shape) for key, value in tensors.items()})
+    told = read_arguments(call.name, {key: tuple(value.shape) for key, value in tensors.items() if value.ndim})
     bound = inspect.signature(get_network(call.name)).bind(**{**told, **call.arguments})
     bound.apply_defaults()
     return Call(call.name, bound.arguments)
