@@ -114,7 +114,8 @@ def test_pixels_are_preprocessed_as_the_authors_do(smallest: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("deeplabv3", "'builtin:deeplabv3' is malformed; write builtin:NAME@FILE"),
+        ("deeplabv3", "builtin:deeplabv3 names no weights; add @FILE, as in builtin:deeplabv3@weights.pth"),
+        ("3(", "'builtin:3(' is malformed; write builtin:pspnet(layers=101)@FILE"),
         ("deeplab_v3@FILE", "no network is called 'deeplab_v3'; did you mean 'deeplabv3'?"),
         (
             "deeplabv3(layers=50)@FILE",
@@ -126,6 +127,11 @@ def test_pixels_are_preprocessed_as_the_authors_do(smallest: Path) -> None:
             "deeplabv3plus_rmi(layers=18)@FILE",
             "there is no 'decoder.last_conv.7.weight' in it, which every deeplabv3plus_rmi",
         ),
+        (
+            "deeplabv3(num_classes='3')@FILE",
+            "deeplabv3(num_classes='3', backbone='mobilenet', output_stride=16) cannot be",
+        ),
+        ("deeplabv3(num_classes=-1)@FILE", "cannot be built: Trying to create tensor with negative dimension -1"),
         ("deeplabv3(output_stride=32)@FILE", "output_stride is 32, but must be 8 or 16"),
         ("deeplabv3(backbone='resnet')@FILE", "no backbone is called 'resnet'; did you mean 'resnet50'?"),
         (

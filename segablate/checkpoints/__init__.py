@@ -28,7 +28,7 @@ __all__ = [
     "open_checkpoint",
 ]
 
-_PARTS = {"inference", "network", "prediction_files", "preprocessing", "score_files", "segmenter"}
+_PARTS = {"inference", "network", "prediction_files", "preprocessing", "score_files", "segmenter", "specification"}
 _BY_SUFFIX = {".yaml": "card", ".yml": "card", ".safetensors": "native"}
 
 

@@ -6,18 +6,15 @@ them; an argument that is stated goes before. Pixels are preprocessed as the aut
 """
 
 import inspect
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segablate.checkpoints.preprocessing import Preprocessing
-from segablate.checkpoints.python import literal_arguments
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.checkpoints.specification import LibraryNetwork, literal_arguments, parse_network
 from segablate.errors import CheckpointError, at, shorten
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-_FORM = re.compile(r"(?P<name>\w+)(?P<arguments>\(.*\))?@(?P<weights>.+)", re.DOTALL)
 
 OF_TRAINING = ("loss.", "criterion.")
 """Beginnings of the names of what a loss holds, saved along where it was a part of the module that was trained."""
@@ -33,40 +30,36 @@ class Call(NamedTuple):
 def open_source(text: str, loading: Loading) -> Segmenter:
     """Build the network that the weights are of, and load them strictly. CheckpointError where they do not fit."""
     from segablate.checkpoints.network import prepared, with_classes_of
-    from segablate.networks import get_network, preprocessing_of
+    from segablate.networks import preprocessing_of
     from segablate.weights import load_strictly, read_weights, state_dict
 
-    found = _FORM.fullmatch(text.strip())
-    if not found:
-        raise CheckpointError(
-            f"'builtin:{text}' is malformed; write builtin:NAME@FILE or builtin:NAME(layers=101)@FILE"
-        )
-    call = _stated(found["name"], found["arguments"] or "()")
-    path = loading.located(found["weights"])
+    spec = parse_network("builtin", text, "pspnet(layers=101)")
+    if spec.weights is None:
+        raise CheckpointError(f"{spec} names no weights; add @FILE, as in {spec}@weights.pth")
+    call = _stated(spec)
+    path = loading.located(spec.weights)
     weights = read_weights(path, key=loading.key)
     tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=_usual_names(call.name))
     tensors, notes = _without_training(tensors, str(path))
     with at(path):
         call = _completed(call, tensors)
-    module = get_network(call.name)(**call.arguments)
+    module = _built(call)
     notes = (*weights.notes, *notes, *load_strictly(module, tensors, str(path)))
     source = Source(f"builtin:{text}", (path,), {"network": _written(call)}, notes)
     preprocessing = Preprocessing.parse(preprocessing_of(call.name))
     return with_classes_of(weights, prepared(module, source, loading, preprocessing))
 
 
-def _stated(name: str, arguments: str) -> Call:
+def _stated(spec: LibraryNetwork) -> Call:
     """The call of a specification, with its arguments by name. CheckpointError where the network takes others."""
     from segablate.networks import get_network
 
-    signature = inspect.signature(get_network(name))
-    places, named = literal_arguments(f"builtin:{name}{arguments}", name, arguments)
+    signature = inspect.signature(get_network(spec.name))
+    places, named = literal_arguments(spec.arguments, spec, f"{spec.name}(num_classes=11)")
     try:
-        return Call(name, signature.bind_partial(*places, **named).arguments)
+        return Call(spec.name, signature.bind_partial(*places, **named).arguments)
     except TypeError as error:
-        raise CheckpointError(
-            f"builtin:{name}{arguments}: {error}; {name} takes {', '.join(signature.parameters)}"
-        ) from None
+        raise CheckpointError(f"{spec}: {error}; {spec.name} takes {', '.join(signature.parameters)}") from None
 
 
 def _completed(call: Call, tensors: "dict[str, Tensor]") -> Call:
@@ -77,6 +70,15 @@ def _completed(call: Call, tensors: "dict[str, Tensor]") -> Call:
     bound = inspect.signature(get_network(call.name)).bind(**{**told, **call.arguments})
     bound.apply_defaults()
     return Call(call.name, bound.arguments)
+
+
+def _built(call: Call) -> "nn.Module":
+    from segablate.networks import get_network
+
+    try:
+        return get_network(call.name)(**call.arguments)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{_written(call)} cannot be built: {' '.join(str(error).split())}") from error
 
 
 def _usual_names(name: str) -> list[str]:

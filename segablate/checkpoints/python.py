@@ -5,7 +5,6 @@ The module is a dotted name, found from the working directory too, or the path o
 with literal arguments and returns a ``torch.nn.Module``. The weights are a state dict, see :mod:`segablate.weights`.
 """
 
-import ast
 import importlib
 import importlib.util
 import re
@@ -18,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.checkpoints.specification import literal_arguments
 from segablate.errors import CheckpointError, did_you_mean
 
 _FORM = re.compile(r"(?P<module>.+?):(?P<factory>[A-Za-z_]\w*)(?P<arguments>\(.*\))?(@(?P<weights>.+))?", re.DOTALL)
@@ -70,7 +70,7 @@ def build(spec: PythonSpec) -> Any:
     from torch import nn
 
     factory = find_function(spec.module, spec.factory)
-    arguments, named = literal_arguments(str(spec), spec.factory, spec.arguments)
+    arguments, named = literal_arguments(spec.arguments, spec, f"{spec.factory}(num_classes=11, name='a')")
     try:
         module = factory(*arguments, **named)
     except Exception as error:
@@ -119,18 +119,6 @@ def _load_module(name: str) -> ModuleType:
         raise CheckpointError(f"python:{name} raises {_innermost(error)} when imported") from error
     finally:
         sys.path.pop(0)
-
-
-def literal_arguments(spec: str, factory: str, arguments: str) -> tuple[list[Any], dict[str, Any]]:
-    """By place and by name, of ``(21, layers=50)``; CheckpointError, beginning with `spec`, for other than literals."""
-    try:
-        call = ast.parse(f"f{arguments}", mode="eval").body
-        if isinstance(call, ast.Call) and all(keyword.arg for keyword in call.keywords):
-            places = [ast.literal_eval(argument) for argument in call.args]
-            return places, {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, ValueError):
-        pass
-    raise CheckpointError(f"{spec}: arguments must be plain values, as in {factory}(num_classes=11, name='a')")
 
 
 def _innermost(error: Exception) -> str:
