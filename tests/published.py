@@ -48,6 +48,9 @@ def saved(case: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     network = CASES[case]["network"]
     if network == "pspnet":
         return {"epoch": 50, "state_dict": {f"module.{key}": value for key, value in tensors.items()}, "optimizer": {}}
+    if network == "deeplabv3plus_rmi":
+        whole = {f"model.{key}": value for key, value in tensors.items()}
+        return {"global_step": 30_000, "state_dict": whole, "optimizer": {}}
     if network.startswith("deeplab"):
         return {"cur_itrs": 30_000, "model_state": dict(tensors), "optimizer_state": {}, "best_score": 0.7}
     classes = CASES[case]["arguments"]["num_classes"]

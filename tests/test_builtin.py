@@ -12,7 +12,7 @@ from torch import Tensor
 from segablate.checkpoints import Loading, open_checkpoint
 from segablate.cli import run
 from segablate.errors import CheckpointError
-from segablate.networks import get_network, read_arguments
+from segablate.networks import get_network, network_names, read_arguments
 from segablate.samples import Batch, Sample
 
 CPU = Loading(device="cpu")
@@ -65,11 +65,11 @@ def test_logits_are_the_authors(case: str, tmp_path: Path) -> None:
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["pspnet", "deeplabv3", "deeplabv3plus", "hrnet", "hrnet_ocr"])
+@pytest.mark.parametrize("name", [name for name in network_names() if name != "small"])
 @pytest.mark.parametrize("size", [(24, 33), (37, 50)])
 def test_any_size_is_taken(name: str, size: tuple[int, int]) -> None:
     small = {"width": 4, "depth": "small_v1"} if name.startswith("hrnet") else {}
-    small |= {"backbone": "mobilenet"} if name.startswith("deeplab") else {}
+    small |= {"backbone": "mobilenet"} if name in ("deeplabv3", "deeplabv3plus") else {}
     with torch.inference_mode():
         found = get_network(name)(num_classes=2, **small).eval()(torch.zeros(1, 3, *size))
     assert found.shape == (1, 2, *size)
@@ -115,6 +115,7 @@ def test_pixels_are_preprocessed_as_the_authors_do(smallest: Path) -> None:
     ("spec", "message"),
     [
         ("deeplabv3", "builtin:deeplabv3 names no weights; add @FILE, as in builtin:deeplabv3@weights.pth"),
+        ("3(", "'builtin:3(' is malformed; write builtin:pspnet(layers=101)@FILE"),
         ("deeplab_v3@FILE", "no network is called 'deeplab_v3'; did you mean 'deeplabv3'?"),
         (
             "deeplabv3(layers=50)@FILE",
@@ -122,9 +123,21 @@ def test_pixels_are_preprocessed_as_the_authors_do(smallest: Path) -> None:
         ),
         ("deeplabv3(num_classes=x)@FILE", "arguments must be plain values, as in deeplabv3(num_classes=11"),
         ("deeplabv3(num_classes=21)@FILE", "the file gives 3 classes and the network 21: build it for 3"),
+        (
+            "deeplabv3plus_rmi(layers=18)@FILE",
+            "there is no 'decoder.last_conv.7.weight' in it, which every deeplabv3plus_rmi",
+        ),
+        (
+            "deeplabv3(num_classes='3')@FILE",
+            "deeplabv3(num_classes='3', backbone='mobilenet', output_stride=16) cannot be",
+        ),
+        ("deeplabv3(num_classes=-1)@FILE", "cannot be built: Trying to create tensor with negative dimension -1"),
         ("deeplabv3(output_stride=32)@FILE", "output_stride is 32, but must be 8 or 16"),
         ("deeplabv3(backbone='resnet')@FILE", "no backbone is called 'resnet'; did you mean 'resnet50'?"),
-        ("pspnet@FILE", "best.pth: there is no 'cls.4.weight' in it, which every pspnet has, but backbone."),
+        (
+            "pspnet@FILE",
+            "best.pth: there is no 'cls.4.weight' in it, which every pspnet has; it fits builtin:deeplabv3",
+        ),
         ("hrnet@FILE", "best.pth: there is no 'last_layer.3.weight' in it, which every hrnet has"),
         ("pspnet(layers=34)@FILE", "there is no 'cls.4.weight'"),
     ],
@@ -140,6 +153,11 @@ def test_one_wrong_name_and_one_missing(tmp_path: Path) -> None:
     torch.save(tensors, tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match=r"1 key missing .*classifier\.2\.bias.*1 key not in .*classifier\.9"):
         open_checkpoint(f"builtin:deeplabv3@{tmp_path / 'w.pth'}", CPU)
+
+
+def test_weights_of_no_network_here() -> None:
+    with pytest.raises(CheckpointError, match="has; name the network that was saved, or --strip-prefix"):
+        read_arguments("hrnet", {"stem.weight": (3,)})
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 As in ``builtin:hrnet_ocr@weights.pth`` or ``builtin:deeplabv3plus(output_stride=8)@weights.pth``; the names are those
 of :mod:`segablate.networks`. What the weights tell of the arguments (number of classes, depth, width) is read off
-them; an argument that is stated goes before. Pixels are preprocessed as the authors do, by ImageNet's constants.
+them; an argument that is stated goes before. Pixels are preprocessed as the authors do, unless options say otherwise.
 """
 
 import inspect
@@ -15,8 +15,6 @@ from segablate.errors import CheckpointError, at, shorten
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 OF_TRAINING = ("loss.", "criterion.")
 """Beginnings of the names of what a loss holds, saved along where it was a part of the module that was trained."""
@@ -32,7 +30,7 @@ class Call(NamedTuple):
 def open_source(text: str, loading: Loading) -> Segmenter:
     """Build the network that the weights are of, and load them strictly. CheckpointError where they do not fit."""
     from segablate.checkpoints.network import prepared, with_classes_of
-    from segablate.networks import get_network
+    from segablate.networks import preprocessing_of
     from segablate.weights import load_strictly, read_weights, state_dict
 
     spec = parse_network("builtin", text, "pspnet(layers=101)")
@@ -45,12 +43,11 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     tensors, notes = _without_training(tensors, str(path))
     with at(path):
         call = _completed(call, tensors)
-    module = get_network(call.name)(**call.arguments)
+    module = _built(call)
     notes = (*weights.notes, *notes, *load_strictly(module, tensors, str(path)))
-    facts = {"network": _written(call)}
-    return with_classes_of(
-        weights, prepared(module, Source(f"builtin:{text}", (path,), facts, notes), loading, IMAGENET)
-    )
+    source = Source(f"builtin:{text}", (path,), {"network": _written(call)}, notes)
+    preprocessing = Preprocessing.parse(preprocessing_of(call.name))
+    return with_classes_of(weights, prepared(module, source, loading, preprocessing))
 
 
 def _stated(spec: LibraryNetwork) -> Call:
@@ -69,10 +66,19 @@ def _completed(call: Call, tensors: "dict[str, Tensor]") -> Call:
     """The call with every argument: as stated, else as the weights tell, else the default."""
     from segablate.networks import get_network, read_arguments
 
-    told = read_arguments(call.name, {key: tuple(value.shape) for key, value in tensors.items()})
+    told = read_arguments(call.name, {key: tuple(value.shape) for key, value in tensors.items() if value.ndim})
     bound = inspect.signature(get_network(call.name)).bind(**{**told, **call.arguments})
     bound.apply_defaults()
     return Call(call.name, bound.arguments)
+
+
+def _built(call: Call) -> "nn.Module":
+    from segablate.networks import get_network
+
+    try:
+        return get_network(call.name)(**call.arguments)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{_written(call)} cannot be built: {' '.join(str(error).split())}") from error
 
 
 def _usual_names(name: str) -> list[str]:

@@ -2,8 +2,8 @@
 
 A checkpoint names its network and the arguments it was built with; :func:`get_network` finds the function. A bare
 state dict does not name them, but the names and shapes of its tensors tell some: each file has a ``read_arguments``
-for them, found by :func:`read_arguments`. Nothing is imported, torch included, before a network is asked for. Files
-whose names begin with ``_`` are not networks, but parts of several.
+for them, found by :func:`read_arguments`, and the ``PREPROCESSING`` of its authors. Nothing is imported, torch
+included, before a network is asked for. Files whose names begin with ``_`` are not networks, but parts of several.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
-from segablate.errors import CheckpointError, did_you_mean, shorten
+from segablate.errors import CheckpointError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+IMAGENET = {"scale": "1/255", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+"""The preprocessing of most: colours in 0..1, less the mean of ImageNet's, over their standard deviation."""
 
 
 def network_names() -> tuple[str, ...]:
@@ -33,6 +37,15 @@ def get_network(name: str) -> Callable[..., nn.Module]:
     return getattr(import_module(f"{__name__}.{name}"), name)
 
 
+def preprocessing_of(name: str) -> Mapping[str, Any]:
+    """What the authors of a network do to pixels, by the names of a checkpoint card's ``preprocessing``.
+
+    Raises :class:`CheckpointError` when there is none of that name.
+    """
+    _check(name)
+    return import_module(f"{__name__}.{name}").PREPROCESSING
+
+
 def read_arguments(name: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     """What a state dict, given by the names and shapes of its tensors, tells of the arguments of a network.
 
@@ -42,10 +55,16 @@ def read_arguments(name: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str
     try:
         return dict(import_module(f"{__name__}.{name}").read_arguments(shapes))
     except KeyError as error:
-        raise CheckpointError(
-            f"there is no {error.args[0]!r} in it, which every {name} has, but {shorten(shapes)}; name the network "
-            f"that was saved, or state --strip-prefix"
-        ) from None
+        fitting = [f"builtin:{other}" for other in network_names() if _is_of(other, shapes)]
+        remedy = f"it fits {' and '.join(fitting)}" if fitting else "name the network that was saved, or --strip-prefix"
+        raise CheckpointError(f"there is no {error.args[0]!r} in it, which every {name} has; {remedy}") from None
+
+
+def _is_of(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    try:
+        return bool(import_module(f"{__name__}.{name}").read_arguments(shapes))
+    except (KeyError, CheckpointError):
+        return False
 
 
 def _check(name: str) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from segablate.errors import CheckpointError, did_you_mean
 from segablate.networks._mobilenet import MobileNetV2
@@ -46,13 +45,19 @@ class ResNet(nn.Module):
 
 def build_backbone(name: str, output_stride: int) -> ResNet | MobileNetV2:
     """The backbone called ``name``; CheckpointError for another, or where the output stride is neither 8 nor 16."""
-    if output_stride not in DILATIONS:
-        raise CheckpointError(f"output_stride is {output_stride}, but must be 8 or 16")
+    check_stride(output_stride)
     if name not in BACKBONES:
         raise CheckpointError(f"no backbone is called {name!r}{did_you_mean(name, BACKBONES)}")
     if name == "mobilenet":
         return MobileNetV2(output_stride)
     return ResNet(blocks_of(int(name.removeprefix("resnet"))), output_stride)
+
+
+def check_stride(output_stride: int) -> int:
+    """The output stride; CheckpointError where it is neither 8 nor 16."""
+    if output_stride not in DILATIONS:
+        raise CheckpointError(f"output_stride is {output_stride}, but must be 8 or 16")
+    return output_stride
 
 
 def read_backbone(shapes: Shapes) -> Mapping[str, Any]:
@@ -86,8 +91,3 @@ def normalised(convolution: nn.Conv2d) -> nn.Sequential:
 def two_convolutions(inputs: int, num_classes: int) -> tuple[nn.Module, ...]:
     """A 3 by 3 convolution to 256 channels, and the classes."""
     return (*normalised(nn.Conv2d(inputs, 256, 3, padding=1, bias=False)), nn.Conv2d(256, num_classes, 1))
-
-
-def resized(x: Tensor, like: Tensor) -> Tensor:
-    """``x`` at the height and width of ``like``, bilinear."""
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)

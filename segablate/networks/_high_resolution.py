@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from segablate.errors import CheckpointError, did_you_mean
+from segablate.networks._resizing import resized
 from segablate.networks._resnet import Shapes, bottlenecks, count_items, shortcut
 
 
@@ -149,10 +149,3 @@ def normalised(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     """A 3 by 3 convolution, batch norm and ReLU."""
     convolution = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
-
-
-def resized(x: Tensor, like: Tensor, align_corners: bool) -> Tensor:
-    """``x`` at the height and width of ``like``, bilinear; itself where it has them."""
-    if x.shape[-2:] == like.shape[-2:]:
-        return x
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=align_corners)

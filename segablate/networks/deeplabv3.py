@@ -9,15 +9,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from segablate.networks import IMAGENET
 from segablate.networks._atrous import (
     DILATIONS,
     SpatialPyramidPooling,
     build_backbone,
     read_backbone,
-    resized,
     two_convolutions,
 )
+from segablate.networks._resizing import resized
 from segablate.networks._resnet import Shapes
+
+PREPROCESSING = IMAGENET
 
 
 def deeplabv3(num_classes: int, backbone: str = "resnet50", output_stride: int = 16) -> nn.Module:

@@ -10,19 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segablate.networks import IMAGENET
 from segablate.networks._atrous import (
     DILATIONS,
     SpatialPyramidPooling,
     build_backbone,
     normalised,
     read_backbone,
-    resized,
     two_convolutions,
 )
+from segablate.networks._resizing import resized
 from segablate.networks._resnet import Shapes
 
 LOW_CHANNELS = 48
 """Channels to which the features at a quarter of the size are projected."""
+PREPROCESSING = IMAGENET
 
 
 def deeplabv3plus(num_classes: int, backbone: str = "resnet50", output_stride: int = 16) -> nn.Module:

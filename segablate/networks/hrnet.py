@@ -9,8 +9,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from segablate.networks import IMAGENET
 from segablate.networks._high_resolution import Depth, HighResolution, depth_called, read_trunk
 from segablate.networks._resnet import Shapes
+
+PREPROCESSING = IMAGENET
 
 
 def hrnet(num_classes: int, width: int = 48, depth: str = "full", align_corners: bool = False) -> nn.Module:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segablate.networks import IMAGENET
 from segablate.networks._high_resolution import Depth, HighResolution, depth_called, read_trunk
 from segablate.networks._resnet import Shapes
 from segablate.networks.hrnet import pointwise
@@ -17,6 +18,7 @@ from segablate.networks.hrnet import pointwise
 CHANNELS = 512
 KEY_CHANNELS = 256
 """Channels of the features that are compared, and of those by which they are compared."""
+PREPROCESSING = IMAGENET
 
 
 def hrnet_ocr(num_classes: int, width: int = 48, depth: str = "full", align_corners: bool = True) -> nn.Module:

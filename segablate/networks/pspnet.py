@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segablate.networks import IMAGENET
 from segablate.networks._resnet import Shapes, blocks_of, bottlenecks, layers_in
 
 STRIDE = 8
+PREPROCESSING = IMAGENET
 
 
 def pspnet(num_classes: int, layers: int = 50, bins: Sequence[int] = (1, 2, 3, 6), aux: bool = True) -> nn.Module:

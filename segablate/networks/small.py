@@ -16,6 +16,9 @@ from torch.nn import functional as F
 
 DILATIONS = (1, 2, 4, 8)
 
+PREPROCESSING = {"mean": [0.45, 0.45, 0.45], "std": [0.25, 0.25, 0.25]}
+"""What the checkpoints of the sample were trained with."""
+
 
 def small(num_classes: int, width: int = 24) -> nn.Module:
     """The network, with random weights; about 80 000 parameters at the default width.
@@ -28,8 +31,7 @@ def small(num_classes: int, width: int = 24) -> nn.Module:
 
 def read_arguments(shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Any]:
     """What a state dict tells of the arguments; KeyError for a name that it lacks."""
-    num_classes, width, *_ = shapes["classifier.weight"]
-    return {"num_classes": num_classes, "width": width}
+    return {"num_classes": shapes["classifier.weight"][0], "width": shapes["stem.0.0.weight"][0]}
 
 
 def separable(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
