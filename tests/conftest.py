@@ -72,6 +72,17 @@ def write_dataset(root: Path, count: int = 6, sizes: tuple[tuple[int, int], ...]
     return root
 
 
+def write_predictions(folder: Path, count: int, size: tuple[int, int]) -> Path:
+    """Label maps that are wrong on a fifth of the pixels."""
+    folder.mkdir()
+    for index in range(count):
+        rng = np.random.default_rng(index)
+        labels = scene(index, size)[1] % len(CLASSES)
+        wrong = rng.random(size) < 0.2
+        cv2.imwrite(str(folder / f"s{index}.png"), np.where(wrong, rng.integers(0, 4, size), labels).astype(np.uint8))
+    return folder
+
+
 NETWORK = '''\
 """A network for tests: one convolution, a batch norm and a classifier."""
 
@@ -115,6 +126,12 @@ def not_a_network():
 def broken():
     raise ValueError("no such layer")
 '''
+
+
+@pytest.fixture
+def every_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece for every image, however quick."""
+    monkeypatch.setattr("segablate.evaluation._pace", lambda: lambda: True)
 
 
 @pytest.fixture

@@ -24,9 +24,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(error.format_message(), error.exit_code)
     except SegablateError as error:
         return _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort) as interruption:
-        _say(f"interrupted; {interruption or 'nothing was written'}")
-        return 130
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    if code == 130:
+        _say("interrupted; nothing was written")
     return code if isinstance(code, int) else 0
 
 

@@ -1,13 +1,13 @@
 """From a specification on the command line to an evaluation, for every command that needs one."""
 
-from collections.abc import Collection, Mapping
-from contextlib import nullcontext
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segablate.cli.options import CheckpointOptions, MeasureOptions, RunningOptions
-from segablate.errors import SegablateError, UsageError
+from segablate.errors import Interrupted, SegablateError, UsageError
 
 if TYPE_CHECKING:
     from segablate.checkpoints import Segmenter
@@ -84,7 +84,7 @@ def _kept_while_run(
 ) -> "Evaluation":
     """Carry the work out, writing pieces and predictions where these are asked for."""
     from segablate.files import atomic_folder
-    from segablate.pieces import open_pieces, remove_pieces
+    from segablate.pieces import open_pieces
     from segablate.runtime import team
 
     together = team()
@@ -96,17 +96,29 @@ def _kept_while_run(
         pieces = replace(pieces, rank=together.rank)
         work = replace(work, notes=pieces.notes)
     new = atomic_folder(keeping.predictions) if keeping.predictions and together.leads else nullcontext()
+    with _to_be_resumed(keeping, pieces), new as folder:
+        measures = replace(work.measures, predictions=together.gather(folder)[0])
+        return run(replace(work, measures=measures), running, "evaluating", pieces, stamps)
+
+
+@contextmanager
+def _to_be_resumed(keeping: Keeping, pieces: "Pieces | None") -> Iterator[None]:
+    """Say of what ends a run that one can go on; where there is nothing to go on from, leave nothing behind."""
+    from segablate.pieces import remove_pieces
+    from segablate.runtime import team
+
     try:
-        with new as folder:
-            measures = replace(work.measures, predictions=together.gather(folder)[0])
-            return run(replace(work, measures=measures), running, "evaluating", pieces, stamps)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("go on with --resume" if pieces and pieces.found() else "") from None
-    except SegablateError as error:
-        if keeping.save is not None and pieces and not pieces.found() and together.size == 1:
-            remove_pieces(keeping.save)
-        elif pieces:
-            error.args = (f"{error}; then go on with --resume",)
+        yield
+    except (KeyboardInterrupt, SegablateError) as error:
+        if keeping.save is None or pieces is None:
+            raise
+        if not pieces.found():
+            if team().size == 1:
+                remove_pieces(keeping.save)
+            raise
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(f"interrupted; {pieces.folder} holds what was measured: go on with --resume") from None
+        error.args = (f"{error}; then go on with --resume",)
         raise
 
 
