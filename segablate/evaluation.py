@@ -105,7 +105,7 @@ def carry_out(work: Work, running: Running) -> Evaluation:
         if running.pieces:
             running.pieces.write(part, running.stamps, len(parts))
         parts.append(part)
-    found = running.team.gather((parts, skipped), getattr(work.segmenter, "device", None))
+    found = running.team.gather((parts, skipped))
     parts = [*kept, *(part for parts, _ in found for part in parts)]
     return _whole(work, parts, [each for _, skipped in found for each in skipped])
 

@@ -17,7 +17,6 @@ from typing import Any
 from segablate.checkpoints.segmenter import Loading
 from segablate.evaluation import Work
 from segablate.files import fingerprint
-from segablate.measures import Measures
 
 FORMAT = 1
 """Raised when counts come to mean something else."""
@@ -53,7 +52,7 @@ def identity_of(work: Work, loading: Loading) -> dict[str, Any]:
             "reading": dataset.source,
         },
         "measures": measured,
-        "code": _own_code(measures),
+        "code": _own_code(work),
         "versions": facts["versions"],
     }
     return json.loads(json.dumps(_plain(described)))
@@ -72,13 +71,20 @@ def environment() -> str:
     return _digest([*map(fingerprint, own), *sorted(installed)])
 
 
-def _own_code(measures: Measures) -> dict[str, str]:
-    """SHA-256 of the user's Python files that have been loaded: networks and losses, and whatever these import."""
-    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    functions = [inspect.unwrap(term.function) for term in measures.losses.values()]
-    files |= {inspect.getsourcefile(function) for function in functions}
-    paths = {Path(file).resolve() for file in files if file and file.endswith(".py")}
-    return {str(path): fingerprint(path) for path in sorted(paths) if path.is_file() and not _installed(path)}
+def _own_code(work: Work) -> dict[str, str]:
+    """SHA-256 of the user's Python files where network or losses are his: all that are loaded, for one uses another."""
+    network = getattr(work.segmenter, "module", None)
+    functions = [type(part).forward for part in network.modules()] if network is not None else []
+    functions += [term.function for term in work.measures.losses.values()]
+    codes = [getattr(inspect.unwrap(function), "__code__", None) for function in functions]
+    used = _own({code.co_filename for code in codes if code is not None})
+    loaded = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())} if used else ()
+    return {str(path): fingerprint(path) for path in sorted(used | _own(loaded))}
+
+
+def _own(files: Iterable[str]) -> set[Path]:
+    paths = {Path(file).resolve() for file in files if file.endswith(".py")}
+    return {path for path in paths if path.is_file() and not _installed(path)}
 
 
 def _installed(path: Path) -> bool:

@@ -37,7 +37,7 @@ class Pieces:
     """
 
     folder: Path
-    attempt: int
+    attempt: int = 1
     kept: tuple[Evaluation, ...] = ()
     notes: tuple[str, ...] = ()
     rank: int = 0
@@ -55,7 +55,7 @@ class Pieces:
 
     def found(self) -> list[Path]:
         """The files that are pieces, in order."""
-        return sorted(path for path in self.folder.iterdir() if _NAME.fullmatch(path.name))
+        return sorted(path for path in self.folder.glob("piece-*") if _NAME.fullmatch(path.name))
 
 
 def partial_folder(run: Path) -> Path:
@@ -71,7 +71,7 @@ def remove_pieces(run: Path) -> None:
 def refuse_partial(run: Path, resume: bool) -> None:
     """RunError when an unbroken run is asked for but a broken one is there; called before the work."""
     folder = partial_folder(run)
-    if folder.exists() and not resume:
+    if Pieces(folder).found() and not resume:
         raise RunError(f"{folder} holds what a broken run had measured; go on with --resume, or remove it")
 
 
@@ -82,8 +82,8 @@ def open_pieces(run: Path, identity: Mapping[str, Any], labels: LabelSet, stamps
     says what differs, for a damaged description and for a place that cannot be written.
     """
     folder = partial_folder(run)
-    pieces = Pieces(folder, 1)
-    if not (folder / _BEGUN).exists() and not (folder.exists() and pieces.found()):
+    pieces = Pieces(folder)
+    if not pieces.found():
         try:
             write_atomically(folder / _BEGUN, json.dumps(sealed(identity), indent=1))
         except OSError as error:

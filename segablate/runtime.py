@@ -97,10 +97,10 @@ class Team:
         """What this process is to do: every `size`-th, so that shares differ by one at most and nothing is padded."""
         return items[self.rank :: self.size]
 
-    def gather(self, value: Item, device: "torch.device | None" = None) -> list[Item]:
+    def gather(self, value: Item) -> list[Item]:
         """What every process brings, in the order of ranks, given to all of them; `value` must be picklable.
 
-        Whoever comes first waits, however long. On GPUs it goes by NCCL, otherwise by gloo.
+        Whoever comes first waits, however long. Where the network is on GPUs it goes by NCCL, otherwise by gloo.
         """
         if self.size == 1:
             return [value]
@@ -108,7 +108,7 @@ class Team:
 
         _meeting().wait_for(self.size)
         if not dist.is_initialized():
-            dist.init_process_group(_backend(device), store=_meeting().store, rank=self.rank, world_size=self.size)
+            dist.init_process_group(_backend(), store=_meeting().store, rank=self.rank, world_size=self.size)
         values: list[Any] = [None] * self.size
         dist.all_gather_object(values, value)
         return values
@@ -167,13 +167,13 @@ def _meeting() -> _Meeting:
     return _Meeting()
 
 
-def _backend(device: "torch.device | None") -> str:
-    """NCCL where each process on this machine has a GPU of its own."""
+def _backend() -> str:
+    """NCCL where GPUs are in use, and each process on this machine has one of its own."""
     import torch
 
-    if device is None or device.type != "cuda" or local_processes() > torch.cuda.device_count():
+    if not torch.cuda.is_initialized() or local_processes() > torch.cuda.device_count():
         return "gloo"
-    torch.cuda.set_device(device)
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     return "nccl"
 
 

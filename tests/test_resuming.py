@@ -20,7 +20,7 @@ from segablate.evaluation import Running, Work, carry_out, prepare
 from segablate.identity import identity_of, stamps_of
 from segablate.measures import Measures
 from segablate.metrics.tolerance import Tolerance
-from segablate.pieces import Pieces, open_pieces
+from segablate.pieces import Pieces, open_pieces, refuse_partial
 from segablate.results import Evaluation, save_run
 
 ROOT = Path(__file__).parents[1]
@@ -162,9 +162,11 @@ def test_a_damaged_description_is_named(damage: str, toy: Path, predicted: str, 
 
 def test_a_folder_in_which_nothing_was_written_yet_is_begun_anew(toy: Path, predicted: str, tmp_path: Path) -> None:
     (tmp_path / "run.partial").mkdir()
-    (tmp_path / "run.partial" / ".begun.json.x1").write_text("{")
+    (tmp_path / "run.partial" / "begun.json").write_text("{")
+    refuse_partial(tmp_path / "run", resume=False)
     pieces = opened(work_of(predicted, open_dataset(f"folder:{toy}")), tmp_path / "run")
     assert (pieces.kept, pieces.attempt, pieces.notes) == ((), 1, ())
+    assert json.loads((tmp_path / "run.partial" / "begun.json").read_text())["dataset"]["images"] == 6
 
 
 def test_parts_come_often_at_first_and_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
