@@ -24,11 +24,12 @@ def command(run: Path, evaluated: list[str]) -> list[str]:
     return [sys.executable, "-m", "segablate", "evaluate", *evaluated, "--no-cache", "--save", str(run), *resume]
 
 
-def killed(process: subprocess.Popen, moment: float) -> bool:
+def killed(line: list[str], moment: float) -> bool:
     """Whether the process had to be killed when the moment came; what fails by itself is an error."""
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
     try:
         if process.wait(moment):
-            raise SystemExit(f"{' '.join(map(str, process.args))} failed")  # type: ignore[arg-type]
+            raise SystemExit(f"{' '.join(line)} failed")
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -54,12 +55,12 @@ def main() -> None:
             line = command(broken, options.evaluated)
             resumed += line[-1] == "--resume"
             moment = moments.uniform(0, span) if kills < options.kills else 100 * span
-            if killed(subprocess.Popen(line, stdout=subprocess.DEVNULL), moment):
-                kills += 1
-                continue
-            runs += 1
-            same += (broken / "counts.npz").read_bytes() == expected
-            shutil.rmtree(broken)
+            kills += killed(line, moment)
+            if broken.exists():  # it may have been killed after its last write
+                runs += 1
+                same += (broken / "counts.npz").read_bytes() == expected
+                shutil.rmtree(broken)
+                shutil.rmtree(broken.with_name("broken.partial"), ignore_errors=True)
     print(f"unbroken: {span:.1f} s; {kills} kills, {resumed} times resumed; {same} of {runs} runs have the same counts")
 
 
