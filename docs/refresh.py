@@ -50,9 +50,11 @@ def printed(command: str, folder: Path) -> str:
     words = shlex.split(command)
     program = [sys.executable, "-m", "segablate"] if words[0] == "segablate" else [sys.executable]
     environment = {**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
-    found = subprocess.run(
-        [*program, *words[1:]], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    with tempfile.TemporaryDirectory() as cache:  # each command as if it were the first
+        environment["SEGABLATE_CACHE"] = cache
+        found = subprocess.run(
+            [*program, *words[1:]], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
     if found.returncode:
         raise SystemExit(f"{command}\n{found.stderr}")
     return "\n".join(line.rstrip() for line in found.stdout.rstrip().splitlines())

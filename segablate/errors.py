@@ -11,6 +11,7 @@
     ├── CheckpointError       weights, architectures, cards, predictions
     ├── DeviceError           a device or precision that is not there
     ├── RunError              saved runs: damaged, newer, not comparable
+    ├── Interrupted           Ctrl-C, where the work can be taken up again: exit code 130
     └── MissingExtra          an optional dependency that is not installed
 
 Everything else that is raised is a bug and shows its traceback. Inner code raises the bare fact; the caller that
@@ -61,6 +62,12 @@ class DeviceError(SegablateError):
 
 class RunError(SegablateError):
     """A saved run that is damaged, too new or not comparable."""
+
+
+class Interrupted(SegablateError):
+    """Ctrl-C, after something was kept with which to go on."""
+
+    exit_code = 130
 
 
 class MissingExtra(SegablateError):

@@ -2,14 +2,21 @@
 
 Label maps are measured in the processes that read them. Networks run here, on batches of images of one size; what is
 counted is counted on their device, image by image, so that a result never depends on batch size or workers.
+
+What has been measured is put away in parts as the loop goes: they are small, they can be written as pieces from which
+a broken run is taken up again, and those of several processes are joined.
 """
 
 import platform
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from segablate import __version__
 from segablate.alignment import Alignment, align
@@ -21,13 +28,45 @@ from segablate.errors import CheckpointError, DatasetError, SegablateError
 from segablate.files import fingerprint
 from segablate.labels import LabelSet
 from segablate.measures import Measures, measure_labels, measure_maps, measure_scores
-from segablate.results import Evaluation, ImageRecord, Skipped, collect
+from segablate.pieces import Pieces
+from segablate.results import Evaluation, ImageRecord, Skipped, collect, joined, select
+from segablate.runtime import Team
 from segablate.samples import Batch, Output, Sample
 
-if TYPE_CHECKING:
-    pass
-
 Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """An evaluation that is ready to be run: a segmenter made for the dataset, what to measure, and what will be said.
+
+    `facts`: what is run, as plain values, for the head of a table and for the run; `notes`: what else is to be said.
+    """
+
+    segmenter: Segmenter
+    dataset: Dataset
+    measures: Measures
+    on_error: OnError
+    facts: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Running:
+    """How the work is done; none of this changes a number.
+
+    - `workers`: processes that read; `progress`: told how many more images are done.
+    - `team`: the processes that share the work, each of which gets the whole result.
+    - `pieces`: what earlier attempts measured, and where to write what this one does.
+    - `stamps`: of the images' files by name, for the pieces; see :meth:`Dataset.stamp`.
+    """
+
+    batch_size: int = 4
+    workers: int = 0
+    progress: Progress = lambda images: None
+    team: Team = field(default_factory=Team)
+    pieces: Pieces | None = None
+    stamps: Mapping[str, str] = field(default_factory=dict)
 
 
 def evaluate(
@@ -38,52 +77,112 @@ def evaluate(
     batch_size: int = 4,
     workers: int = 0,
     on_error: OnError = "stop",
-    progress: Progress | None = None,
 ) -> Evaluation:
-    """Run a checkpoint over a dataset.
+    """Run a checkpoint over a dataset, in this process.
 
     With `on_error` "skip", images that cannot be read or measured are left out and named in the result; otherwise the
     first of them ends the run with its error. Raises a SegablateError; also when no image is left.
     """
+    return carry_out(prepare(segmenter, dataset, measures, on_error), Running(batch_size, workers))
+
+
+def prepare(segmenter: Segmenter, dataset: Dataset, measures: Measures, on_error: OnError = "stop") -> Work:
+    """Make a checkpoint ready for a dataset. Raises CheckpointError where it lacks something for it."""
     segmenter = segmenter.for_dataset(dataset, on_error)
-    records: list[ImageRecord] = []
-    failures: list[Failure] = []
+    return Work(segmenter, dataset, measures, on_error, _facts(segmenter, dataset, measures))
+
+
+def carry_out(work: Work, running: Running) -> Evaluation:
+    """Measure what no piece holds yet, each process of the team its share, and join it all; see :func:`evaluate`."""
+    everything = range(len(work.dataset))
+    kept = running.pieces.kept if running.pieces else ()
+    done = {name for part in kept for name in part.names}
+    todo = running.team.share([index for index in everything if work.dataset.names[index] not in done])
+    running.progress(len(running.team.share(everything)) - len(todo))
+    parts: list[Evaluation] = []
+    skipped: list[Skipped] = []
+    for part in _parts(work, running, todo, skipped):
+        if running.pieces:
+            running.pieces.write(part, running.stamps, len(parts))
+        parts.append(part)
+    found = running.team.gather((parts, skipped))
+    parts = [*kept, *(part for parts, _ in found for part in parts)]
+    return _whole(work, parts, [each for _, skipped in found for each in skipped])
+
+
+def _parts(work: Work, running: Running, todo: Sequence[int], skipped: list[Skipped]) -> Iterator[Evaluation]:
+    """Measure these images and give what was found, a part at a time; what could not be measured goes to `skipped`.
+
+    An error that stops the run is raised after the part that was under way.
+    """
     notes: list[str] = []
-    with _records(segmenter, dataset, measures, batch_size, workers, notes) as results:
+    records: list[ImageRecord] = []
+    stopped: SegablateError | None = None
+    due = _pace()
+    with _records(work, running, todo, notes) as results:
         for result in results:
-            if isinstance(result, Failure):
-                if on_error == "stop":
-                    raise result.error
-                failures.append(result)
-            else:
+            running.progress(1)
+            if not isinstance(result, Failure):
                 records.append(result)
-            if progress:
-                progress(1)
-    if not records:
-        raise DatasetError(f"none of the {len(dataset)} images could be measured; first: {failures[0].error}")
-    notes += encoding_notes(segmenter.source, [r.table for r in records], [r.alternative for r in records])
-    skipped = tuple(Skipped(dataset.names[failure.index], str(failure.error)) for failure in failures)
-    return collect(
-        records,
-        dataset.labels,
-        facts=_facts(segmenter, dataset, measures),
-        notes=(*segmenter.source.notes, *notes, *measures.notes, *dataset.notes),
-        skipped=skipped,
-    )
+            elif work.on_error == "skip":
+                skipped.append(Skipped(work.dataset.names[result.index], str(result.error)))
+            else:
+                stopped = result.error
+                break
+            if records and due():
+                yield collect(records, work.dataset.labels, facts={}, notes=tuple(notes))
+                records = []
+    if records:
+        yield collect(records, work.dataset.labels, facts={}, notes=tuple(notes))
+    if stopped:
+        raise stopped
+
+
+def _pace(first: float = 0.25, share: float = 0.01) -> Callable[[], bool]:
+    """Whether a part should end: after `first` seconds and this `share` of the time spent so far.
+
+    So a run that is killed loses a hundredth of its time, and the number of parts grows with its logarithm.
+    """
+    began = last = time.monotonic()
+
+    def due() -> bool:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < first + share * (now - began):
+            return False
+        last = now
+        return True
+
+    return due
+
+
+def _whole(work: Work, parts: Sequence[Evaluation], skipped: Sequence[Skipped]) -> Evaluation:
+    """The parts as one evaluation, in the dataset's order, whoever measured them and when."""
+    places = {name: place for place, name in enumerate(work.dataset.names)}
+    skipped = sorted(skipped, key=lambda each: places[each.name])
+    if not parts:
+        raise DatasetError(f"none of the {len(places)} images could be measured; first: {skipped[0].reason}")
+    whole = joined(parts)
+    whole = select(whole, np.argsort([places[name] for name in whole.names]).tolist())
+    source = work.segmenter.source
+    encoding = encoding_notes(source, whole.confusion, whole.alternative)
+    said = (*source.notes, *whole.notes, *encoding, *work.measures.notes, *work.dataset.notes, *work.notes)
+    return replace(whole, facts=work.facts, notes=said, skipped=tuple(skipped), alternative=None)
 
 
 @contextmanager
 def _records(
-    segmenter: Segmenter, dataset: Dataset, measures: Measures, batch_size: int, workers: int, notes: list[str]
+    work: Work, running: Running, todo: Sequence[int], notes: list[str]
 ) -> Iterator[Iterator[ImageRecord | Failure]]:
     """What was measured on each image: by the processes that read, or here, by the network."""
+    segmenter, dataset, measures = work.segmenter, work.dataset, work.measures
     if segmenter.on_host:
-        with ahead(partial(_measured_sample, dataset, segmenter, measures), range(len(dataset)), workers) as records:
+        with ahead(partial(_measured_sample, dataset, segmenter, measures), todo, running.workers) as records:
             yield records
     else:
         read = partial(dataset.read, image=segmenter.needs_images)
-        with ahead(read, range(len(dataset)), workers) as samples:
-            yield _measured(samples, segmenter, dataset, measures, batch_size, notes)
+        with ahead(read, todo, running.workers) as samples:
+            yield _measured(samples, segmenter, dataset, measures, running.batch_size, notes)
 
 
 def _measured_sample(dataset: Dataset, segmenter: Segmenter, measures: Measures, index: int) -> ImageRecord:

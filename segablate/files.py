@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -202,6 +202,15 @@ def fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def cache_folder() -> Path:
+    """Where what can be made again is kept: ``$SEGABLATE_CACHE``, or ``segablate`` in the user's cache folder."""
+    stated = os.environ.get("SEGABLATE_CACHE")
+    if stated:
+        return Path(stated).expanduser()
+    windows = os.environ.get("LOCALAPPDATA") if os.name == "nt" else None
+    return Path(os.environ.get("XDG_CACHE_HOME") or windows or "~/.cache").expanduser() / "segablate"
+
+
 def write_atomically(path: Path, data: bytes | str) -> None:
     """Write a file so that it is there whole or not at all, also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -226,9 +235,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.chmod(temporary, 0o777 & ~_umask())
+        _flush_folder(temporary)
         os.rename(temporary, path)
+        _flush_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _flush_folder(path: Path) -> None:
+    """Have the names in a folder written to the disk, where the system lets one open folders."""
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:

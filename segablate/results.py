@@ -67,6 +67,7 @@ class Evaluation:
     - `tallies`: further counts and sums by name, (N, ...) each: what they mean is up to the metric that made them.
     - `facts`: what was run, as plain values: checkpoint, dataset, options, versions.
     - `probed`: what else was asked for, stacked over images, (N, ...); a saved evaluation does not keep it.
+    - `alternative`: as `confusion`, of :attr:`Output.alternative`, where every image has it; nor does it keep that.
     """
 
     labels: LabelSet
@@ -81,6 +82,7 @@ class Evaluation:
     skipped: tuple[Skipped, ...] = ()
     tallies: Mapping[str, np.ndarray] = field(default_factory=dict)
     probed: Mapping[str, np.ndarray] = field(default_factory=dict)
+    alternative: Confusion | None = None
 
     @property
     def images(self) -> int:
@@ -98,6 +100,7 @@ def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Ev
     records = sorted(records, key=lambda record: record.index)
     losses = records[0].values if records else {}
     boundaries = [record.boundary for record in records if record.boundary is not None]
+    alternatives = [record.alternative for record in records if record.alternative is not None]
     return Evaluation(
         labels,
         tuple(record.name for record in records),
@@ -108,6 +111,7 @@ def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Ev
         merge(boundaries) if boundaries else None,
         tallies=_stacked([record.tallies for record in records]),
         probed=_stacked([record.probed for record in records]),
+        alternative=Confusion.from_dense(alternatives, len(labels)) if len(alternatives) == len(records) > 0 else None,
         **rest,
     )
 
@@ -120,6 +124,7 @@ def joined(parts: Sequence[Evaluation]) -> Evaluation:
     """The images of all parts, one or more of the same run, in order; facts are the first part's."""
     first = parts[0]
     boundaries = [part.boundary for part in parts if part.boundary is not None]
+    alternatives = [part.alternative for part in parts if part.alternative is not None]
 
     def along_images(name: str) -> dict[str, np.ndarray]:
         return {key: np.concatenate([getattr(part, name)[key] for part in parts]) for key in getattr(first, name)}
@@ -136,6 +141,7 @@ def joined(parts: Sequence[Evaluation]) -> Evaluation:
         skipped=tuple(skipped for part in parts for skipped in part.skipped),
         tallies=along_images("tallies"),
         probed=along_images("probed"),
+        alternative=joined_confusion(alternatives) if len(alternatives) == len(parts) else None,
     )
 
 
@@ -152,6 +158,7 @@ def select(run: Evaluation, images: Sequence[int]) -> Evaluation:
         boundary=run.boundary.subset(images) if run.boundary else None,
         tallies={name: array[places] for name, array in run.tallies.items()},
         probed={name: array[places] for name, array in run.probed.items()},
+        alternative=run.alternative.subset(images) if run.alternative else None,
     )
 
 
@@ -168,41 +175,55 @@ def evaluation_files(run: Evaluation, summary: str) -> dict[str, bytes]:
         "notes": run.notes,
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in run.skipped],
     }
-    return packed("evaluation", described, {"counts.npz": _counts_bytes(run), "summary.json": summary.encode()})
+    return packed("evaluation", described, {"counts.npz": npz(to_arrays(run)), "summary.json": summary.encode()})
 
 
 def load_run(path: Path) -> Evaluation:
     """Read a run folder back. RunError when it is no run, damaged, of another kind or of a newer format."""
     described, files = read_run(path, "evaluation")
     with np.load(BytesIO(files["counts.npz"]), allow_pickle=False) as arrays:
-        return _from_arrays(dict(arrays), described)
+        return from_arrays(
+            dict(arrays),
+            _label_set(described["labels"]),
+            facts=described["facts"],
+            notes=tuple(described["notes"]),
+            skipped=tuple(Skipped(**entry) for entry in described["skipped"]),
+        )
 
 
-def _counts_bytes(run: Evaluation) -> bytes:
-    return npz(
-        {
-            "classes": np.array(len(run.labels)),
-            "names": np.array(run.names, dtype=str),
-            "sizes": run.sizes,
-            "label_hashes": np.array(run.label_hashes, dtype=str),
-            "image": run.confusion.image,
-            "label": run.confusion.label,
-            "predicted": run.confusion.predicted,
-            "pixels": run.confusion.pixels,
-            **{f"value_{loss}": values for loss, values in run.values.items()},
-            **{f"tally_{name}": array for name, array in run.tallies.items()},
-            **({f"boundary_{name}": array for name, array in run.boundary.to_arrays().items()} if run.boundary else {}),
-        }
-    )
+def to_arrays(run: Evaluation) -> dict[str, np.ndarray]:
+    """What was counted, by the names of ``counts.npz``."""
+    return {
+        "classes": np.array(len(run.labels)),
+        "names": np.array(run.names, dtype=str),
+        "sizes": run.sizes,
+        "label_hashes": np.array(run.label_hashes, dtype=str),
+        **_columns(run.confusion),
+        **_prefixed("value_", run.values),
+        **_prefixed("tally_", run.tallies),
+        **_prefixed("boundary_", run.boundary.to_arrays() if run.boundary else {}),
+        **_prefixed("alternative_", _columns(run.alternative) if run.alternative else {}),
+    }
 
 
-def _from_arrays(arrays: Mapping[str, np.ndarray], described: Mapping[str, Any]) -> Evaluation:
-    labels = _label_set(described["labels"])
+def _columns(confusion: Confusion) -> dict[str, np.ndarray]:
+    return {name: getattr(confusion, name) for name in ("image", "label", "predicted", "pixels")}
+
+
+def _prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any) -> Evaluation:
+    """The other way round; `rest`: facts, notes, skipped."""
     names = tuple(arrays["names"].tolist())
-    counts = (arrays[name] for name in ("image", "label", "predicted", "pixels"))
 
     def under(prefix: str) -> dict[str, np.ndarray]:
         return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+    def confusion(prefix: str) -> Confusion:
+        columns = (arrays[prefix + name] for name in ("image", "label", "predicted", "pixels"))
+        return Confusion(len(labels), len(names), *columns)
 
     boundary = under("boundary_")
     return Evaluation(
@@ -210,13 +231,12 @@ def _from_arrays(arrays: Mapping[str, np.ndarray], described: Mapping[str, Any])
         names,
         arrays["sizes"],
         tuple(arrays["label_hashes"].tolist()),
-        Confusion(len(labels), len(names), *counts),
+        confusion(""),
         under("value_"),
         BoundaryCounts.from_arrays(boundary) if boundary else None,
-        described["facts"],
-        tuple(described["notes"]),
-        tuple(Skipped(**entry) for entry in described["skipped"]),
-        under("tally_"),
+        tallies=under("tally_"),
+        alternative=confusion("alternative_") if "alternative_image" in arrays else None,
+        **rest,
     )
 
 

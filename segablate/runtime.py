@@ -1,23 +1,40 @@
-"""Where the work runs: device and precision."""
+"""Where the work runs: device, precision, and the processes that share it.
 
+``torchrun --nproc-per-node 2 -m segablate ...`` starts a :class:`Team`. Its processes meet in the store that torchrun
+keeps, and wait there without a time limit; only what they found goes through a process group, NCCL or gloo.
+"""
+
+import os
+import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from functools import cache
+from itertools import count
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from segablate.errors import DeviceError
 
 if TYPE_CHECKING:
     import torch
 
+Item = TypeVar("Item")
+
+_POLL = 0.02  # seconds between two looks at who has arrived
+
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 
 
 def resolve_device(name: str = "auto") -> "torch.device":
-    """``auto`` is CUDA where there is one, else the CPU. Raises DeviceError for a device that is not there."""
+    """``auto`` is CUDA where there is one, else the CPU; each process of a team has a GPU of its own.
+
+    Raises DeviceError for a device that is not there.
+    """
     import torch
 
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
         return torch.device("cpu")
     kind, _, number = name.partition(":")
@@ -28,6 +45,8 @@ def resolve_device(name: str = "auto") -> "torch.device":
         raise DeviceError(f"device {name!r} was asked for, but {build}; use --device cpu, or install a CUDA build")
     if number and int(number) >= torch.cuda.device_count():
         raise DeviceError(f"device {name!r} was asked for, but there are {torch.cuda.device_count()} GPUs, from cuda:0")
+    if team().size > 1:
+        name = _own_gpu(name, torch.cuda.device_count())
     return torch.device(name)
 
 
@@ -60,3 +79,106 @@ def describe(device: "torch.device") -> str:
     import torch
 
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else f"{device}"
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes that share an evaluation, of which this is number `rank`; alone, nothing here imports torch."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one that prints and writes."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """What this process is to do: every `size`-th, so that shares differ by one at most and nothing is padded."""
+        return items[self.rank :: self.size]
+
+    def gather(self, value: Item) -> list[Item]:
+        """What every process brings, in the order of ranks, given to all of them; `value` must be picklable.
+
+        Whoever comes first waits, however long. Where the network is on GPUs it goes by NCCL, otherwise by gloo.
+        """
+        if self.size == 1:
+            return [value]
+        import torch.distributed as dist
+
+        _meeting().wait_for(self.size)
+        if not dist.is_initialized():
+            dist.init_process_group(_backend(), store=_meeting().store, rank=self.rank, world_size=self.size)
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
+    def first_to_fail(self) -> bool:
+        """True in the one process that is to say what went wrong: the first that asks."""
+        return self.size == 1 or _meeting().first("failed")
+
+    def leave(self) -> None:
+        """At the end of a run that went well, close what :meth:`gather` opened."""
+        if self.size > 1:
+            import torch.distributed as dist
+
+            if dist.is_initialized():
+                dist.destroy_process_group()
+
+
+def team() -> Team:
+    """The team to which torchrun, by its environment variables, says that this process belongs."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    return Team(int(os.environ["RANK"]), size) if size > 1 else Team()
+
+
+def local_processes() -> int:
+    """How many processes of the team are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+class _Meeting:
+    """The store in which the processes of a team find each other."""
+
+    def __init__(self) -> None:
+        from torch.distributed.rendezvous import rendezvous
+
+        try:
+            self.store, _, _ = next(rendezvous("env://"))
+        except (ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DeviceError(f"the processes do not find each other ({reason}); start them with torchrun") from None
+        self._numbers = count()
+
+    def wait_for(self, size: int) -> None:
+        """Return when all have come. Waiting here, not in a process group, has no time limit and can be interrupted."""
+        place = f"segablate/meeting/{next(self._numbers)}"
+        self.store.add(place, 1)
+        while self.store.add(place, 0) < size:
+            time.sleep(_POLL)
+
+    def first(self, what: str) -> bool:
+        """Whether nobody has asked before."""
+        return self.store.add(f"segablate/{what}", 1) == 1
+
+
+@cache
+def _meeting() -> _Meeting:
+    return _Meeting()
+
+
+def _backend() -> str:
+    """NCCL where GPUs are in use, and each process on this machine has one of its own."""
+    import torch
+
+    if not torch.cuda.is_initialized() or local_processes() > torch.cuda.device_count():
+        return "gloo"
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    return "nccl"
+
+
+def _own_gpu(name: str, gpus: int) -> str:
+    """``cuda:LOCAL_RANK``, round and round where there are more processes than GPUs."""
+    if name != "cuda":
+        raise DeviceError(f"--device {name} is one GPU for {team().size} processes; use --device cuda, or one process")
+    return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % gpus}"

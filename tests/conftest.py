@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from uuid import uuid4
 
 import cv2
 import numpy as np
@@ -65,6 +66,14 @@ def _cuda() -> bool:
     return torch.cuda.is_available()
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder for each test, so that none sees what the user or another test has kept; made when needed."""
+    folder = tmp_path_factory.getbasetemp() / "caches" / uuid4().hex
+    monkeypatch.setenv("SEGABLATE_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real datasets and checkpoints."""
@@ -110,6 +119,17 @@ def write_dataset(root: Path, count: int = 6, sizes: tuple[tuple[int, int], ...]
     return root
 
 
+def write_predictions(folder: Path, count: int, size: tuple[int, int]) -> Path:
+    """Label maps that are wrong on a fifth of the pixels."""
+    folder.mkdir()
+    for index in range(count):
+        rng = np.random.default_rng(index)
+        labels = scene(index, size)[1] % len(CLASSES)
+        wrong = rng.random(size) < 0.2
+        cv2.imwrite(str(folder / f"s{index}.png"), np.where(wrong, rng.integers(0, 4, size), labels).astype(np.uint8))
+    return folder
+
+
 NETWORK = '''\
 """A network for tests: one convolution, a batch norm and a classifier."""
 
@@ -153,6 +173,12 @@ def not_a_network():
 def broken():
     raise ValueError("no such layer")
 '''
+
+
+@pytest.fixture
+def every_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece for every image, however quick."""
+    monkeypatch.setattr("segablate.evaluation._pace", lambda: lambda: True)
 
 
 @pytest.fixture

@@ -446,7 +446,9 @@ def test_bad_input_is_one_clear_line(name: str, place: Place, capsys: pytest.Cap
     assert re.search(message, lines[0]), lines[0]
     assert "Traceback" not in printed.out + printed.err
     assert printed.out == ""
-    assert [path for path in sorted(place.root.rglob("*")) if "__pycache__" not in str(path)] == before
+    after = sorted(path for path in place.root.rglob("*") if "__pycache__" not in path.parts)
+    assert [path for path in after if "run.partial" not in path.parts] == before
+    assert ("then go on with --resume" in lines[0]) == (place.root / "run.partial").exists()
     assert not (place.root / "marker").exists()
 
 

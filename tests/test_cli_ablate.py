@@ -134,7 +134,7 @@ def test_losses_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None
 def test_all_losses_at_once_and_those_without_their_inputs_named(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("SEGABLATE_CACHE", str(tmp_path))
     fixed = ("evaluate", "--losses", "all", "--limit", "1", "--workers", "0", "--device", "cpu", "--format", "json")
     code, out, _ = said(capsys, *fixed)
     assert code == 0

@@ -50,7 +50,7 @@ def test_edges_of_the_reference_cases(name):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("SEGABLATE_CACHE", str(tmp_path / "cache" / "segablate"))
     return tmp_path / "cache" / "segablate" / "edges"
 
 
@@ -157,7 +157,7 @@ def test_a_damaged_file_in_the_cache_is_replaced(toy, cache):
 
 def test_a_cache_that_cannot_be_written_is_done_without(toy, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("SEGABLATE_CACHE", str(tmp_path / "file"))
     assert edge_network_for(open_dataset(f"folder:{toy}"), QUICK).facts["kept"] is None
 
 

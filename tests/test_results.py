@@ -198,6 +198,15 @@ def test_joined_parts_are_the_whole(run: Evaluation) -> None:
     )
 
 
+def test_the_other_encoding_is_joined_where_all_parts_have_it(run: Evaluation) -> None:
+    whole = replace(run, alternative=run.confusion)
+    parts = [select(whole, [2, 0]), select(whole, [1])]
+    found = joined(parts).alternative
+    assert found is not None
+    assert [found.dense(i).tolist() for i in range(3)] == [run.confusion.dense(i).tolist() for i in (2, 0, 1)]
+    assert joined([parts[0], replace(parts[1], alternative=None)]).alternative is None
+
+
 def test_select_takes_images_in_the_order_asked_for(run: Evaluation) -> None:
     chosen = select(run, [3, 0])
     assert chosen.names == ("i3", "i0")

@@ -108,18 +108,9 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     return LabelMaps(files, encoding, Source(f"predictions:{text}", (), facts, notes))
 
 
-def encoding_notes(
-    source: Source, tables: Sequence[np.ndarray], others: Sequence[np.ndarray | None]
-) -> tuple[str, ...]:
-    """A note on the mIoU in the other encoding, where that fits all images and their counts differ from `tables`.
-
-    `tables`, `others`: (C+1, C+1) confusion counts of each image, as read and in the other encoding.
-    """
-    fitting = [other for other in others if other is not None]
-    if not fitting or len(fitting) < len(tables):
-        return ()
-    read, other = (np.sum(each, axis=0) for each in (tables, fitting))
-    if np.array_equal(read, other):
+def encoding_notes(source: Source, read: Confusion, other: Confusion | None) -> tuple[str, ...]:
+    """A note on the mIoU in the `other` encoding, where that fits all images and counts differ from those `read`."""
+    if other is None or np.array_equal(read.total(), other.total()):
         return ()
     taken = _ENCODINGS[source.facts["encoding"]]
     return (
@@ -183,8 +174,8 @@ def _packed(raw: np.ndarray) -> np.ndarray:
     return red << 16 | green << 8 | blue
 
 
-def _miou(table: np.ndarray) -> float:
-    return float(mean_iou(class_counts(Confusion.from_dense([table], len(table) - 1)))[0])
+def _miou(confusion: Confusion) -> float:
+    return float(mean_iou(class_counts(confusion).total()))
 
 
 def _parse(text: str) -> tuple[str, dict[str, str]]:

@@ -4,6 +4,7 @@ A :class:`SegablateError` is one red line on standard error and exit code 1 (2 f
 shows its traceback.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -11,12 +12,14 @@ import typer
 
 from segablate.cli import application
 from segablate.errors import SegablateError
+from segablate.runtime import team
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 (an error), 2 (usage) or 130 (interrupted)."""
     try:
         code = application.app(arguments, prog_name="segablate", standalone_mode=False)
+        team().leave()
     except typer.TyperException as error:
         return _fail(error.format_message(), error.exit_code)
     except SegablateError as error:
@@ -29,12 +32,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. Being asked to end is no reason to leave processes or half-written folders behind."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(run())
 
 
 def _fail(message: str, code: int) -> int:
-    _say("error: " + " ".join(message.split()))
+    """Say it, unless another process of the team already has."""
+    if team().first_to_fail():
+        _say("error: " + " ".join(message.split()))
     return code
 
 

@@ -103,6 +103,7 @@ def ablate(
     from segablate.metrics.tolerance import Tolerance
     from segablate.render import print_report
     from segablate.runs import npz, refuse_existing, save_report
+    from segablate.runtime import team
     from segablate.tables.ablation import ablation_report
     from segablate.tables.stored import to_plain
 
@@ -117,6 +118,8 @@ def ablate(
         require_drawing(sweep.plot)
     data = images.open(dataset or default_dataset(checkpoint, f"ablate {term.name} {checkpoint}"))
     found = _sweep(term, settings, checkpoint, data, tolerance, sweep, checkpoints, running)
+    if not team().leads:
+        return
     report = ablation_report(found, tolerance, sweep.per_class)
     if sweep.save is not None:
         facts, arrays = {**found.run.facts, "loss": term.name}, {"values.npz": npz(_arrays(found))}
@@ -141,6 +144,7 @@ def _sweep(
     from segablate.ablation import Ablation, Sweep, costs
     from segablate.checkpoints import open_checkpoint
     from segablate.cli.measuring import run, with_inputs
+    from segablate.evaluation import prepare
     from segablate.measures import Measures
     from segablate.objective import parse_objective
 
@@ -152,7 +156,8 @@ def _sweep(
         notes = (*notes, f"the formula of {term.name} is this project's, after the description in the paper")
     reads = {term.name: term.reads({})}
     measures = Measures(tolerances=(tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
-    found = run(segmenter, data, measures, running, f"{term.name}, {len(settings)} settings")
+    work = prepare(segmenter, data, measures, running.on_error)
+    found = run(work, running, f"{term.name}, {len(settings)} settings")
     return Ablation(found, term, settings, objective, {} if options.no_cost else costs(probe), probe.over_images())
 
 

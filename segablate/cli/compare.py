@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segablate.cli.measuring import default_dataset, measured
-from segablate.cli.options import CheckpointOptions, DatasetOptions, MeasureOptions, OutputOptions, RunningOptions
+from segablate.cli.measuring import Keeping, default_dataset, measured
+from segablate.cli.options import (
+    CacheOptions,
+    CheckpointOptions,
+    DatasetOptions,
+    MeasureOptions,
+    OutputOptions,
+    RunningOptions,
+)
 from segablate.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -81,6 +88,7 @@ def compare(
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
     running: RunningOptions,
+    caching: CacheOptions,
     output: OutputOptions,
 ) -> None:
     """Compare checkpoints, predictions or saved runs on the same images: is B better than A, and where?
@@ -91,6 +99,7 @@ def compare(
     """
     from segablate.comparison import compare, intersect, require_comparable
     from segablate.render import print_report
+    from segablate.runtime import team
     from segablate.tables.comparison import comparison_report
 
     comparing.refuse_early()
@@ -101,7 +110,9 @@ def compare(
     for name in names:
         if name not in found:
             data = images.open(comparing.on or default_dataset(name, f"compare {' '.join(names)} --on"))
-            found[name] = measured(name, data, measuring, checkpoints, running)
+            found[name] = measured(name, data, measuring, checkpoints, running, Keeping(not caching.no_cache))
+    if not team().leads:
+        return
     found = {name: found[name] for name in names}
     found = intersect(found) if comparing.intersect else found
     comparison = compare(found, comparing.method(found, measuring))

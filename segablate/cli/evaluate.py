@@ -5,8 +5,15 @@ from typing import Annotated
 
 import typer
 
-from segablate.cli.measuring import default_dataset, measured
-from segablate.cli.options import CheckpointOptions, DatasetOptions, MeasureOptions, OutputOptions, RunningOptions
+from segablate.cli.measuring import Keeping, default_dataset, measured
+from segablate.cli.options import (
+    CacheOptions,
+    CheckpointOptions,
+    DatasetOptions,
+    MeasureOptions,
+    OutputOptions,
+    RunningOptions,
+)
 
 
 def evaluate(
@@ -16,8 +23,20 @@ def evaluate(
     dataset: Annotated[str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")] = None,
     *,
     save: Annotated[
-        Path | None, typer.Option(help="Keep the run in this new folder.", rich_help_panel="Output")
+        Path | None,
+        typer.Option(
+            help="Keep the run in this new folder; what is measured is written beside it as the run goes.",
+            rich_help_panel="Output",
+        ),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="With --save: go on where a run that was killed or stopped broke off.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
     write_predictions: Annotated[
         Path | None,
         typer.Option(
@@ -29,24 +48,28 @@ def evaluate(
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
     running: RunningOptions,
+    caching: CacheOptions,
     output: OutputOptions,
 ) -> None:
     """Evaluate a checkpoint on a dataset: recall, precision, IoU and boundary F per class, mIoU, losses.
 
     Without arguments, a checkpoint and a dataset that come with the package.
     """
+    from segablate.pieces import remove_pieces
     from segablate.render import print_report, render
     from segablate.results import save_run
-    from segablate.runs import refuse_existing
+    from segablate.runtime import team
     from segablate.tables.evaluation import View, evaluation_report
 
-    for taken in (save, write_predictions):
-        if taken is not None:
-            refuse_existing(taken)
+    keeping = Keeping(not caching.no_cache, save, resume, write_predictions)
+    keeping.refuse_early()
     view = View(measuring.void_as_error, measuring.tolerances)
     data = images.open(dataset or default_dataset(checkpoint, f"evaluate {checkpoint}"))
-    run = measured(checkpoint, data, measuring, checkpoints, running, write_predictions)
+    run = measured(checkpoint, data, measuring, checkpoints, running, keeping)
+    if not team().leads:
+        return
     report = evaluation_report(run, view)
     if save is not None:
         save_run(run, save, render(report, "json"))
+        remove_pieces(save)
     print_report(report, output.format, wide=output.wide)

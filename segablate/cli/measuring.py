@@ -1,19 +1,51 @@
 """From a specification on the command line to an evaluation, for every command that needs one."""
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segablate.cli.options import CheckpointOptions, MeasureOptions, RunningOptions
-from segablate.errors import UsageError
+from segablate.errors import Interrupted, SegablateError, UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from segablate.checkpoints import Segmenter
     from segablate.datasets import Dataset
+    from segablate.evaluation import Work
     from segablate.measures import Measures
+    from segablate.pieces import Pieces
     from segablate.results import Evaluation
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What is kept of an evaluation.
+
+    - `cache`: take an unchanged one from the cache, and put a new one there.
+    - `save`: the run it is to become, beside which pieces are written as it goes; `resume`: go on from these.
+    - `predictions`: a new folder for the predicted label maps.
+    """
+
+    cache: bool = True
+    save: Path | None = None
+    resume: bool = False
+    predictions: Path | None = None
+
+    def refuse_early(self) -> None:
+        """Refuse before the work what cannot be done after it."""
+        from segablate.pieces import refuse_partial
+        from segablate.runs import refuse_existing
+
+        for taken in (self.save, self.predictions):
+            if taken is not None:
+                refuse_existing(taken)
+        if self.save is not None:
+            refuse_partial(self.save, self.resume)
+        elif self.resume:
+            raise UsageError("--resume goes on with a broken run; name the run, as in: --save RUN --resume")
+        if self.resume and self.predictions is not None:
+            raise UsageError("--write-predictions needs every image again; leave it out, or leave out --resume")
 
 
 def measured(
@@ -22,38 +54,91 @@ def measured(
     measuring: MeasureOptions,
     loading: CheckpointOptions,
     running: RunningOptions,
-    predictions: "Path | None" = None,
+    keeping: Keeping,
 ) -> "Evaluation":
-    """Open a checkpoint and evaluate it on a dataset, with a progress bar; write its predictions where asked to."""
+    """Open a checkpoint and evaluate it on a dataset with a progress bar, or take an unchanged evaluation as it is."""
+    from segablate.cache import keep_evaluation, kept_evaluation, key_of
     from segablate.checkpoints import open_checkpoint
-    from segablate.files import atomic_folder
+    from segablate.evaluation import prepare
+    from segablate.identity import identity_of, stamps_of
+    from segablate.runtime import team
 
-    segmenter, measures = prepared(open_checkpoint(checkpoint, loading.loading(running)), data, measuring)
-    if predictions is None:
-        return run(segmenter, data, measures, running, "evaluating")
-    if segmenter.on_host:
+    options = loading.loading(running)
+    segmenter, measures = prepared(open_checkpoint(checkpoint, options), data, measuring)
+    if keeping.predictions is not None and segmenter.on_host:
         raise UsageError(f"--write-predictions: {checkpoint} is a folder of predictions already")
-    with atomic_folder(predictions) as folder:
-        return run(segmenter, data, replace(measures, predictions=folder), running, "evaluating")
+    work = prepare(segmenter, data, measures, running.on_error)
+    identity, stamps = identity_of(work, options), stamps_of(work)
+    key = key_of(identity, stamps) if keeping.cache and keeping.predictions is None else None
+    together = team()
+    found = together.gather(kept_evaluation(key) if key and together.leads else None)[0]
+    if found is None:
+        found = _kept_while_run(work, identity, stamps, running, keeping)
+        if key and together.leads:
+            keep_evaluation(key, found)
+    return found
+
+
+def _kept_while_run(
+    work: "Work", identity: "Mapping[str, Any]", stamps: "Mapping[str, str]", running: RunningOptions, keeping: Keeping
+) -> "Evaluation":
+    """Carry the work out, writing pieces and predictions where these are asked for."""
+    from segablate.files import atomic_folder
+    from segablate.pieces import open_pieces
+    from segablate.runtime import team
+
+    together = team()
+    pieces = None
+    if keeping.save is not None:
+        opened = open_pieces(keeping.save, identity, work.dataset.labels, stamps) if together.leads else None
+        pieces = together.gather(opened)[0]
+    if pieces is not None:
+        pieces = replace(pieces, rank=together.rank)
+        work = replace(work, notes=pieces.notes)
+    new = atomic_folder(keeping.predictions) if keeping.predictions and together.leads else nullcontext()
+    with _to_be_resumed(keeping, pieces), new as folder:
+        measures = replace(work.measures, predictions=together.gather(folder)[0])
+        return run(replace(work, measures=measures), running, "evaluating", pieces, stamps)
+
+
+@contextmanager
+def _to_be_resumed(keeping: Keeping, pieces: "Pieces | None") -> Iterator[None]:
+    """Say of what ends a run that one can go on; where there is nothing to go on from, leave nothing behind."""
+    from segablate.pieces import remove_pieces
+    from segablate.runtime import team
+
+    try:
+        yield
+    except (KeyboardInterrupt, SegablateError) as error:
+        if keeping.save is None or pieces is None:
+            raise
+        if not pieces.found():
+            if team().size == 1:
+                remove_pieces(keeping.save)
+            raise
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(f"interrupted; {pieces.folder} holds what was measured: go on with --resume") from None
+        error.args = (f"{error}; then go on with --resume",)
+        raise
 
 
 def run(
-    segmenter: "Segmenter", data: "Dataset", measures: "Measures", running: RunningOptions, what: str
+    work: "Work",
+    running: RunningOptions,
+    what: str,
+    pieces: "Pieces | None" = None,
+    stamps: "Mapping[str, str] | None" = None,
 ) -> "Evaluation":
     """The evaluation loop under the options of the command line, with a progress bar."""
-    from segablate.evaluation import evaluate
+    from segablate.evaluation import Running, carry_out
     from segablate.render import progress
+    from segablate.runtime import team
 
-    with progress(len(data), what) as advance:
-        return evaluate(
-            segmenter,
-            data,
-            measures,
-            batch_size=running.batch_size,
-            workers=running.processes,
-            on_error=running.on_error,
-            progress=advance,
-        )
+    together = team()
+    share = len(together.share(range(len(work.dataset))))
+    with progress(share, what, silent=not together.leads) as advance:
+        how = Running(running.batch_size, running.processes, advance, together, pieces, stamps or {})
+        return carry_out(work, how)
 
 
 def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions) -> "tuple[Segmenter, Measures]":

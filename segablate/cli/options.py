@@ -109,6 +109,15 @@ class RunningOptions:
 
 
 @dataclass(frozen=True)
+class CacheOptions:
+    """Whether an evaluation of which nothing has changed is taken from an earlier one."""
+
+    no_cache: Annotated[
+        bool, _option("Measure again, even if nothing has changed since the last time.", _RUNNING, "--no-cache")
+    ] = False
+
+
+@dataclass(frozen=True)
 class CheckpointOptions:
     """How a checkpoint is loaded; overrides what a card or the checkpoint says."""
 

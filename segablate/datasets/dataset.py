@@ -1,6 +1,7 @@
 """A split of a dataset: names, image files, label files, and the label set that decodes them."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,6 +101,20 @@ class Dataset:
                 f"they must have one size"
             )
         return Sample(index, item.name, pixels, indices, hashlib.sha256(data).hexdigest()[:16])
+
+    def stamp(self, index: int, *, image: bool = True) -> str:
+        """16 hexadecimal digits that change when a file of an item does, by place, size and times; nothing is read.
+
+        Empty for an item that does not lie in files.
+        """
+        item = self.items[index]
+        paths = [item.labels, item.image] if image else [item.labels]
+        try:
+            found = [(path.stat(), os.path.abspath(path)) for path in paths]
+        except OSError:
+            return ""
+        entries = [(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for stat, path in found]
+        return hashlib.sha256(repr(entries).encode()).hexdigest()[:16]
 
     def evenly(self, limit: int) -> "Dataset":
         """`limit` items, evenly spaced over the split, the first among them."""

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -13,6 +14,7 @@ from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 from segablate.errors import DatasetError, SegablateError
+from segablate.runtime import local_processes
 
 Result = TypeVar("Result")
 
@@ -28,8 +30,9 @@ class Failure:
 
 
 def default_workers() -> int:
-    """One process per core this process may use, at most eight."""
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """One process per core this process may use, shared with its team on this machine; at most eight."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, cores // local_processes()))
 
 
 @contextmanager
@@ -77,13 +80,22 @@ _job: Callable[[int], object] | None = None
 
 
 def _begin(job: Callable[[int], object]) -> None:
-    """In a new worker: keep the job, leave Ctrl-C to the parent, and one thread a process."""
+    """In a new worker: keep the job, leave Ctrl-C to the parent, end with it, and one thread a process."""
     global _job
     import cv2
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     _job = job
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed tells nobody, and its workers would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _work(index: int) -> object:

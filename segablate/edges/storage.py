@@ -5,7 +5,6 @@ The file is safetensors; its metadata key ``segablate_edges`` holds the facts as
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from segablate.datasets import Dataset, open_dataset
 from segablate.edges.network import EdgeNetwork, Training
 from segablate.edges.training import train_edge_network
 from segablate.errors import CheckpointError, DatasetError, at, shorten
-from segablate.files import fingerprint, write_atomically
+from segablate.files import cache_folder, fingerprint, write_atomically
 from segablate.labels import LabelSet
 
 FORMAT = 1
@@ -34,7 +33,7 @@ def edge_network_for(
     """
     training = training or Training()
     source = _train_split(dataset)
-    path = cache_folder() / f"{_content(source, training)}.safetensors"
+    path = cache_folder() / "edges" / f"{_content(source, training)}.safetensors"
     try:
         network = load_edge_network(path, source.labels)
         return replace(network, facts={**network.facts, "kept": str(path)})
@@ -45,11 +44,6 @@ def edge_network_for(
     except OSError:
         return replace(network, facts={**network.facts, "kept": None})
     return replace(network, facts={**network.facts, "kept": str(path)})
-
-
-def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/segablate/edges``, or the same under ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "segablate" / "edges"
 
 
 def save_edge_network(path: Path, network: EdgeNetwork) -> None:

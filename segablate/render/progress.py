@@ -9,10 +9,12 @@ from rich.text import Text
 
 
 @contextmanager
-def progress(total: int | None, description: str, *, console: Console | None = None) -> Iterator[Callable[[int], None]]:
+def progress(
+    total: int | None, description: str, *, silent: bool = False, console: Console | None = None
+) -> Iterator[Callable[[int], None]]:
     """Yield ``advance(images)``; the bar shows images a second and the time left, and is gone afterwards.
 
-    Silent when standard error is not a terminal. Warnings printed meanwhile appear above the bar.
+    Silent where asked to be, and when standard error is not a terminal. Warnings printed meanwhile appear above it.
 
     :param total: images to come; ``None`` when unknown.
     """
@@ -26,7 +28,7 @@ def progress(total: int | None, description: str, *, console: Console | None = N
         console=console,
         transient=True,
         redirect_stdout=False,  # what is printed to standard output belongs there
-        disable=not console.is_terminal,
+        disable=silent or not console.is_terminal,
     )
     with bar:
         task = bar.add_task(description, total=total)

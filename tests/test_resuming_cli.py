@@ -1,0 +1,152 @@
+"""The command goes on with a run that was interrupted, failed or was killed, and refuses to mix two."""
+
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import write_dataset, write_predictions
+
+from segablate.cli import measuring, run
+from segablate.files import write_atomically
+from segablate.pieces import Pieces, partial_folder
+from segablate.results import Evaluation
+
+ROOT = Path(__file__).parents[1]
+
+
+def options(toy: Path, tmp_path: Path, network_spec: str) -> list[str]:
+    return [
+        "evaluate", network_spec, f"folder:{toy}", "--device", "cpu", "--workers", "0", "--no-cache",
+        "--save", str(tmp_path / "run"),
+    ]  # fmt: skip
+
+
+def broken_by_command(command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command says when it is interrupted after its third piece."""
+    write = Pieces.write
+
+    def interrupted(pieces: Pieces, part: Evaluation, stamps: Any, number: int) -> None:
+        if number == 3:
+            raise KeyboardInterrupt
+        write(pieces, part, stamps, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pieces, "write", interrupted)
+        assert run(command) == 130
+    return " ".join(capsys.readouterr().err.split())
+
+
+CHANGES = {
+    "checkpoint preprocessing": ["--scale", "1/128"],
+    "checkpoint inference": ["--flip"],
+    "measures tolerances": ["--tolerance", "5"],
+    "measures losses": ["--losses", "ce,dice"],
+    "dataset images": ["--limit", "5"],
+}
+
+
+@pytest.mark.usefixtures("every_image")
+def test_what_differs_is_said(
+    toy: Path, tmp_path: Path, network_spec: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = options(toy, tmp_path, network_spec)
+    said = broken_by_command(command, monkeypatch, capsys)
+    assert said.endswith("run.partial holds what was measured: go on with --resume")
+    assert run(command) == 1
+    assert "run.partial holds what a broken run had measured; go on with --resume, or remove it" in one_line(capsys)
+    for what, changed in CHANGES.items():
+        assert run([*command, "--resume", *changed]) == 1
+        assert re.search(rf"was begun with another {what}.* \(.+, now .+\); --resume with what", one_line(capsys)), what
+    weights = Path(network_spec.partition("@")[2])
+    before = weights.read_bytes()
+    weights.write_bytes(before + b"\0")
+    assert run([*command, "--resume"]) == 1
+    assert re.search(r"another checkpoint files net\.pth \(\w{57}\.\.\., now \w{57}\.\.\.\)", one_line(capsys))
+    weights.write_bytes(before)
+    assert run([*command, "--resume", "--batch-size", "1", "--workers", "1"]) == 0
+    assert not partial_folder(tmp_path / "run").exists()
+    assert run([*command[:-1], str(tmp_path / "unbroken")]) == 0
+    a, b = (tmp_path / name / "counts.npz" for name in ("run", "unbroken"))
+    assert a.read_bytes() == b.read_bytes()
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_resume_needs_a_run_and_every_prediction(
+    toy: Path, tmp_path: Path, network_spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = options(toy, tmp_path, network_spec)
+    assert run([*command[:-2], "--resume"]) == 2
+    assert "name the run, as in: --save RUN --resume" in one_line(capsys)
+    assert run([*command, "--resume", "--write-predictions", str(tmp_path / "maps")]) == 2
+    assert "--write-predictions needs every image again" in one_line(capsys)
+
+
+@pytest.mark.usefixtures("every_image")
+def test_a_full_disk_leaves_what_there_was(
+    toy: Path, tmp_path: Path, network_spec: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full_disk(path: Path, data: bytes) -> None:
+        if "-000003-" in path.name:
+            raise OSError(28, "No space left on device")
+        write_atomically(path, data)
+
+    command = options(toy, tmp_path, network_spec)
+    with monkeypatch.context() as patch:
+        patch.setattr("segablate.pieces.write_atomically", full_disk)
+        assert run(command) == 1
+    assert "No space left on device; make room; then go on with --resume" in one_line(capsys)
+    assert len(list((tmp_path / "run.partial").glob("piece-*"))) == 3
+    assert run([*command, "--resume"]) == 0
+
+
+def test_a_run_that_ends_at_once_leaves_nothing(
+    toy: Path, tmp_path: Path, network_spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> Evaluation:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "run", interrupted)
+    assert run(options(toy, tmp_path, network_spec)) == 130
+    assert not partial_folder(tmp_path / "run").exists()
+
+
+def test_killed_twenty_times(tmp_path: Path) -> None:
+    """Runs are killed at random moments, and taken up again, until there were twenty kills; each ends as it should."""
+    count, size = 60, (240, 320)
+    data = write_dataset(tmp_path / "data", count, (size,))
+    spec = f"predictions:{write_predictions(tmp_path / 'predicted', count, size)}"
+    command = [sys.executable, "-m", "segablate", "evaluate", spec, f"folder:{data}", "--tolerance", "0.05d"]
+    command += ["--workers", "0", "--no-cache", "--save"]
+    where: Any = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "stdout": subprocess.DEVNULL}
+    subprocess.run([*command, "whole"], **where, check=True)
+    moments, kills, resumed, finished = random.Random(0), 0, 0, 0
+
+    def begun() -> subprocess.Popen:
+        nonlocal resumed
+        resume = ["--resume"] if (tmp_path / f"run{finished}.partial").exists() else []
+        resumed += len(resume)
+        return subprocess.Popen([*command, f"run{finished}", *resume], **where)
+
+    while kills < 20:
+        process = begun()
+        try:
+            assert process.wait(moments.uniform(0.3, 0.7)) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+        finished += (tmp_path / f"run{finished}").exists()  # if need be killed after its last write
+    assert begun().wait() == 0
+    assert resumed >= 10
+    expected = (tmp_path / "whole/counts.npz").read_bytes()
+    assert all((tmp_path / f"run{number}/counts.npz").read_bytes() == expected for number in range(finished + 1))
