@@ -36,10 +36,10 @@ def count_scores(logits: "Tensor", labels: "Tensor") -> np.ndarray:
     import torch
 
     first, second = (logit.float().clamp(-LARGEST, LARGEST) for logit in logits[:2])
-    place = torch.asinh(STEEPNESS * (second - first)) / math.asinh(STEEPNESS * LARGEST)
-    bins = ((place + 1) * (BINS / 2)).long().clamp_(0, BINS - 1)
-    codes = (bins + BINS * labels.long())[labels < 2]
-    return torch.bincount(codes, minlength=2 * BINS).view(2, BINS).int().cpu().numpy()
+    place = (second - first).mul_(STEEPNESS).asinh_().div_(math.asinh(STEEPNESS * LARGEST))
+    bins = place.add_(1).mul_(BINS / 2).int().clamp_(0, BINS - 1)
+    codes = bins + BINS * labels.clamp(max=2).int()  # void behind the classes
+    return torch.bincount(codes.reshape(-1), minlength=3 * BINS).view(3, BINS)[:2].int().cpu().numpy()
 
 
 def roc_auc(counts: np.ndarray) -> NDArray[np.float64]:
