@@ -49,7 +49,7 @@ class Network:
 
     @property
     def gives_features(self) -> bool:
-        """Whether features can be kept: those of a pass over the whole image, before a convolution that is seen here."""
+        """Whether features can be kept: one pass over the whole image, through convolutions that are seen here."""
         return self.inference.plain and any(isinstance(part, _CONVOLUTIONS) for part in self.module.modules())
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "Network":
