@@ -54,6 +54,16 @@ def maskformer() -> Any:
     return transformers.MaskFormerForInstanceSegmentation(config)
 
 
+def oneformer() -> Any:
+    config = transformers.OneFormerConfig(
+        backbone_config=swin(), hidden_dim=32, conv_dim=32, mask_dim=32, encoder_feedforward_dim=16, encoder_layers=1,
+        decoder_layers=2, query_dec_layers=1, num_attention_heads=2, dim_feedforward=16, num_queries=6,
+        task_seq_len=40, max_seq_len=40, text_encoder_width=16, text_encoder_num_layers=1, text_encoder_vocab_size=64,
+        text_encoder_context_length=40, is_training=False, **LABELS,
+    )  # fmt: skip
+    return transformers.OneFormerForUniversalSegmentation(config)
+
+
 def dpt() -> Any:
     config = transformers.DPTConfig(
         hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=16, image_size=64,

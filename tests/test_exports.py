@@ -19,6 +19,7 @@ from segablate.checkpoints import Loading, count_outputs, open_checkpoint
 from segablate.checkpoints.exported import ExportedNetwork, ImageInput
 from segablate.checkpoints.network import Network
 from segablate.cli import run
+from segablate.cli.measuring import available
 from segablate.errors import CheckpointError, DeviceError, MissingExtra
 from segablate.samples import Batch, Output, Sample
 
@@ -183,6 +184,14 @@ def test_an_argmax_inside_an_onnx_file(toy: Path, tmp_path: Path, capsys: pytest
     assert "--losses ce needs logits, but onnx:" in capsys.readouterr().err
     assert run(["ablate", "rmi", str(path), f"folder:{toy}", "--device", "cpu", "--radius", "2"]) == 2
     assert "ablate rmi needs logits, but onnx:" in capsys.readouterr().err
+
+
+def test_an_exported_network_has_no_features(toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_onnx(tmp_path / "net.onnx")
+    assert available(opened(path)) == {"edge_net", "image"}
+    command = ["evaluate", str(path), f"folder:{toy}", "--device", "cpu", "--losses", "feature_consistency"]
+    assert run(command) == 2
+    assert "needs the features, which onnx:" in capsys.readouterr().err
 
 
 def test_onnx_weights_in_a_file_of_their_own_are_hashed_too(tmp_path: Path) -> None:

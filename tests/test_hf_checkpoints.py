@@ -18,7 +18,7 @@ from segablate.checkpoints.network import Network
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.errors import SegablateError
 from segablate.samples import Batch, Sample
-from tests.hf_networks import NETWORKS, PROCESSORS, processor, segformer
+from tests.hf_networks import NETWORKS, PROCESSORS, oneformer, processor, segformer, transformers
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=lambda make: make.__name__)
@@ -129,6 +129,26 @@ def test_sides_in_proportion_are_those_of_the_library(shorter: int, longest: int
     for height, width in ((16, 16), (17, 29), (29, 17), (100, 31), (31, 100), (64, 48), (120, 119)):
         wanted = of_images(np.zeros((height, width, 3), np.uint8), return_tensors="pt")["pixel_values"]
         assert preprocessing.unpadded((height, width)) == tuple(wanted.shape[-2:])
+
+
+def test_oneformer_is_told_its_task(tmp_path: Path) -> None:
+    network = oneformer().eval()
+    network.save_pretrained(tmp_path)
+    refused(tmp_path, r"holds no tokenizer\.json or vocab\.json, which OneFormer needs")
+    letters = [letter + end for end in ("", "</w>") for letter in "acehikmnst"]
+    words = {word: index for index, word in enumerate([*letters, "<|startoftext|>", "<|endoftext|>"])}
+    (tmp_path / "vocab.json").write_text(json.dumps(words))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = transformers.CLIPTokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
+    tokenizer.save_pretrained(tmp_path)
+    pixels = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    row = tokenizer("the task is semantic", padding="max_length", max_length=40)
+    assert len(set(row["attention_mask"])) == 2
+    task = torch.tensor([row["input_ids"]]) * torch.tensor([row["attention_mask"]])
+    with torch.no_grad():
+        output = network(pixels, task_inputs=task.expand(2, -1))
+        scores = open_checkpoint(f"hf:{tmp_path}").module(pixels)
+    torch.testing.assert_close(scores, class_scores(output.class_queries_logits, output.masks_queries_logits))
 
 
 @pytest.fixture
@@ -298,6 +318,13 @@ def test_a_number_is_the_shorter_side_for_some(tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text('{"do_resize": true, "size": 800, "max_size": 1333}')
     found = read_image_processor(tmp_path, "mask2former", None).preprocessing
     assert (found.resize, found.longest) == (800, 1333)
+
+
+def test_processors_may_be_saved_with_a_tokenizer(tmp_path: Path) -> None:
+    said = {"do_normalize": True, "image_mean": [0.1, 0.2, 0.3], "image_std": [1, 1, 1]}
+    (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": said}))
+    found = read_image_processor(tmp_path, "oneformer", None)
+    assert (found.preprocessing.mean, found.notes) == ((0.1, 0.2, 0.3), ())
 
 
 def test_bad_processors_are_refused(tmp_path: Path) -> None:

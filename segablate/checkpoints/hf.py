@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from segablate.checkpoints.hf_files import hub_folder, read_tensors
-from segablate.checkpoints.image_processor import FILE, read_image_processor
+from segablate.checkpoints.image_processor import processor_file, read_image_processor
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.errors import CheckpointError
 from segablate.extras import require
@@ -43,7 +43,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     if gives_queries(config):
         module, kind = joined(module, config, folder), "probabilities"
         notes = (*notes, QUERIES_NOTE)
-    described = tuple(path for path in (folder / "config.json", folder / FILE) if path.is_file())
+    described = tuple(path for path in (folder / "config.json", processor_file(folder)) if path)
     source = Source(f"hf:{place}", (*described, *files), facts, (*notes, *processor.notes))
     return prepared(module, source, loading, processor.preprocessing, kind, class_names(config.id2label))
 

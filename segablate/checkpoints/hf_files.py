@@ -15,7 +15,7 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.b
 """Names of the weights, or of the list of their parts, in the order in which they are looked for."""
 
 _FETCHED = (
-    ("config.json", "preprocessor_config.json", "model*.safetensors*", "tokenizer*", "vocab.json", "merges.txt"),
+    ("config.json", "*processor_config.json", "model*.safetensors*", "tokenizer*", "vocab.json", "merges.txt"),
     ("pytorch_model*.bin*",),
 )
 """What is fetched from the hub: pickles only where there is nothing else."""

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from torch import Tensor, nn
 from transformers.models.auto import modeling_auto
@@ -26,6 +27,8 @@ MASKS_OF_MASK2FORMER = (384, 384)
 
 COMPUTED = ("num_batches_tracked", "relative_position_index", "position_ids")
 """Counters and indices that some versions of the library save, and others compute or leave out."""
+
+TOKENIZERS = ("tokenizer.json", "vocab.json")
 
 
 def read_config(folder: Path) -> Any:
@@ -108,17 +111,12 @@ def joined(module: nn.Module, config: Any, folder: Path) -> MaskQueries:
 
 def _task(config: Any, folder: Path) -> dict[str, Tensor]:
     """What tells OneFormer its task: the tokens of a sentence."""
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (ValueError, OSError, TypeError, KeyError) as error:
-        raise CheckpointError(
-            f"{folder} holds no tokenizer, which OneFormer needs ({_line(error)}); save its processor there too"
-        ) from None
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        raise CheckpointError(f"{folder} holds no {' or '.join(TOKENIZERS)}, which OneFormer needs; save its processor")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     length = config.task_seq_len
-    tokens = tokenizer(
-        ["the task is semantic"], padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-    )
-    return {"task_inputs": tokens["input_ids"]}
+    row = tokenizer(["the task is semantic"], padding="max_length", max_length=length, truncation=True)
+    return {"task_inputs": torch.tensor(row["input_ids"]) * torch.tensor(row["attention_mask"])}
 
 
 @contextmanager

@@ -1,14 +1,15 @@
 """The image processor of a Hugging Face checkpoint, ``preprocessor_config.json``, in the terms of this program."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segablate.checkpoints.hf_files import read_json
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.errors import CheckpointError, at
 
-FILE = "preprocessor_config.json"
+FILES = ("preprocessor_config.json", "processor_config.json")
+"""The image processor alone, or together with a tokenizer."""
 
 Size = tuple[int, int]
 """Height and width."""
@@ -39,22 +40,18 @@ def read_image_processor(folder: Path, model_type: str, input_size: Size | None)
     `input_size`: height and width for which a network of one size was built. Without the file, the pixels are scaled to
     0..1 and resized to that, and a note says so. Raises CheckpointError when the file cannot be read.
     """
-    path = folder / FILE
-    if not path.is_file():
-        note = f"there is no {FILE}: pixels are scaled to 0..1 and not normalised; see --mean and --std"
+    path = processor_file(folder)
+    if path is None:
+        note = f"there is no {FILES[0]}: pixels are scaled to 0..1 and not normalised; see --mean and --std"
         return ImageProcessor(Preprocessing(resize=input_size), notes=(note,))
     with at(path):
-        return _understood(_read(path), model_type, input_size)
+        said = read_json(path)
+        return _understood(said.get("image_processor", said), model_type, input_size)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        described = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise CheckpointError(f"is not valid JSON ({error}); copy it again") from None
-    if not isinstance(described, dict):
-        raise CheckpointError("is not an image processor: expected a JSON object")
-    return described
+def processor_file(folder: Path) -> Path | None:
+    """The file that describes the image processor, if there is one."""
+    return next((folder / name for name in FILES if (folder / name).is_file()), None)
 
 
 def _understood(said: dict[str, Any], model_type: str, input_size: Size | None) -> ImageProcessor:

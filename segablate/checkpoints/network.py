@@ -51,6 +51,11 @@ class Network:
         if self.keep_features and not self.inference.plain:
             raise CheckpointError("features are those of one pass over the whole image; leave out --window and --flip")
 
+    @property
+    def gives_features(self) -> bool:
+        """Whether features can be kept: one pass over the whole image, through convolutions that are seen here."""
+        return self.inference.plain and any(isinstance(part, _CONVOLUTIONS) for part in self.module.modules())
+
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "Network":
         """A network runs on any images."""
         return self
@@ -171,13 +176,15 @@ def _cut(scores: Tensor, padded: tuple[int, ...], unpadded: tuple[int, int]) -> 
     return scores[..., : max(height, 1), : max(width, 1)]
 
 
+_CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+
+
 class _LastConvolution:
     """While active, remembers the input of the convolution that ran last: the features before the classifier."""
 
     def __init__(self, module: nn.Module, active: bool) -> None:
-        kinds = (nn.Conv2d, nn.ConvTranspose2d)
         self.inputs: Tensor | None = None
-        self._convolutions = [part for part in module.modules() if isinstance(part, kinds)] if active else []
+        self._convolutions = [part for part in module.modules() if isinstance(part, _CONVOLUTIONS)] if active else []
         self._hooks: list[Any] = []
 
     def __enter__(self) -> "_LastConvolution":

@@ -171,8 +171,7 @@ def gives_label_maps(segmenter: "Segmenter") -> bool:
 
 def available(segmenter: "Segmenter") -> frozenset[str]:
     """What losses may have beside logits and labels with this segmenter, by name."""
-    inference = getattr(segmenter, "inference", None)
-    features = hasattr(segmenter, "keep_features") and (inference is None or inference.plain)
+    features = getattr(segmenter, "gives_features", False)
     return frozenset(
         {"edge_net"} | ({"features"} if features else set()) | ({"image"} if segmenter.needs_images else set())
     )
@@ -194,7 +193,7 @@ def with_inputs(
     if missing:
         raise UsageError(
             f"{what} needs the {' and '.join(missing)}, which {segmenter.source.spec} does not give; evaluate the "
-            f"network itself, without windows and flips"
+            f"network itself, with its code, without windows and flips"
         )
     if "features" in needs:
         segmenter = replace(segmenter, keep_features=True)  # type: ignore[type-var]
