@@ -18,7 +18,7 @@ from segablate.errors import CheckpointError
 from segablate.extras import require
 
 QUERIES_NOTE = (
-    "scores are sums over mask queries, which do not sum to 1 over the classes: losses read their shares of the sum"
+    "scores are means over mask queries, which do not sum to 1 over the classes: losses read their shares of the sum"
 )
 
 

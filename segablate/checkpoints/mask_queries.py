@@ -9,16 +9,16 @@ from torch.nn import functional
 
 
 def class_scores(classes: Tensor, masks: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-    """``s_c(x) = Σ_q softmax(class logits of q)_c · σ(mask logit of q at x)``, without the class "no object".
+    """``s_c(x) = 1/Q Σ_q softmax(class logits of q)_c · σ(mask logit of q at x)``, without the class "no object".
 
     `classes`: N, Q, C + 1 logits, the last of "no object"; `masks`: N, Q, h, w logits, resized to `size` before the
-    sigmoid where it is given. The result is N, C, h, w. It is not negative and does not sum to 1 over the classes; its
-    logarithm, read by a softmax, is divided by that sum. Cheng et al., Per-Pixel Classification is Not All You Need for
+    sigmoid where it is given. The result is N, C, h, w. Its sum over the classes is at most 1; its logarithm, read by
+    a softmax, is divided by that sum. Libraries leave out the 1/Q, which changes no ranking. Cheng et al., Per-Pixel Classification is Not All You Need for
     Semantic Segmentation, NeurIPS 2021, section 3.4.
     """
     if size is not None:
         masks = functional.interpolate(masks, size, mode="bilinear", align_corners=False)
-    return torch.einsum("nqc,nqhw->nchw", classes.softmax(dim=-1)[..., :-1], masks.sigmoid())
+    return torch.einsum("nqc,nqhw->nchw", classes.softmax(dim=-1)[..., :-1], masks.sigmoid()) / classes.shape[1]
 
 
 class MaskQueries(nn.Module):
