@@ -59,26 +59,27 @@ class Network:
         parts = images.split(1) if self.device.type == "cpu" else (images,)
         try:
             outputs = [self._forward(part) for part in parts]
-            features = [features for _, features in outputs if features is not None]
-            return Output(self.kind, _joined([s for s, _ in outputs]), features=_joined(features) if features else None)
+            features = [output.features for output in outputs if output.features is not None]
+            scores = _joined([output.scores for output in outputs if output.scores is not None])
+            return Output(outputs[0].kind, scores, features=_joined(features) if features else None)
         except torch.OutOfMemoryError:
             raise DeviceError(
                 f"{self.device} has not enough memory for {len(images)} images of "
                 f"{images.shape[2]}x{images.shape[1]}; use a smaller --batch-size, or --window"
             ) from None
 
-    def _forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _forward(self, images: Tensor) -> Output:
         """Scores at the size of the images, and the features where they are kept, of N, H, W, 3 uint8 images."""
         size = (images.shape[1], images.shape[2])
         pixels = self.preprocessing(images)
         unpadded = self.preprocessing.unpadded(size)
         with autocast(self.device, self.precision), _LastConvolution(self.module, self.keep_features) as features:
             scores = self.inference(self._run, pixels, unpadded)
-        scores = two_channels(scores, self.kind)
+        scores, kind = two_channels(scores, self.kind)
         if scores.shape[-2:] != size:
             scores = functional.interpolate(scores, size, mode="bilinear", align_corners=False)
         kept = features.inputs
-        return scores, None if kept is None else _cut(kept.float(), pixels.shape[-2:], unpadded)
+        return Output(kind, scores, features=None if kept is None else _cut(kept.float(), pixels.shape[-2:], unpadded))
 
     def _run(self, pixels: Tensor) -> Tensor:
         """The module's scores, at its resolution. The module is not ours: whatever it raises is the user's to see."""
@@ -151,13 +152,16 @@ def choose_scores(output: Any) -> Tensor:
     return chosen
 
 
-def two_channels(scores: Tensor, kind: Kind) -> Tensor:
-    """One channel for two classes becomes both: log σ(−z), log σ(z), or 1 − p, p."""
+def two_channels(scores: Tensor, kind: Kind) -> tuple[Tensor, Kind]:
+    """One channel for two classes becomes both: log σ(−z), log σ(z), or 1 − p, p; and what the scores are then.
+
+    Of these two logits the softmax is σ(−z), σ(z), whatever the one was meant for.
+    """
     if scores.shape[1] != 1:
-        return scores
+        return scores, kind
     if kind == "probabilities":
-        return torch.cat([1 - scores, scores], dim=1)
-    return torch.cat([functional.logsigmoid(-scores), functional.logsigmoid(scores)], dim=1)
+        return torch.cat([1 - scores, scores], dim=1), kind
+    return torch.cat([functional.logsigmoid(-scores), functional.logsigmoid(scores)], dim=1), "softmax"
 
 
 def _cut(scores: Tensor, padded: tuple[int, ...], unpadded: tuple[int, int]) -> Tensor:

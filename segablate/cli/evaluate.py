@@ -1,5 +1,6 @@
 """``segablate evaluate``: a checkpoint and a dataset in, tables of scores out."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,16 +26,21 @@ def evaluate(
             rich_help_panel="Output",
         ),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the reliability diagrams into this PNG, SVG or PDF.", rich_help_panel="Output"),
+    ] = None,
     measuring: MeasureOptions,
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
     running: RunningOptions,
     output: OutputOptions,
 ) -> None:
-    """Evaluate a checkpoint on a dataset: recall, precision, IoU and boundary F per class, mIoU, losses.
+    """Evaluate a checkpoint on a dataset: recall, precision, IoU and boundary F per class, mIoU, losses, calibration.
 
     Without arguments, a checkpoint and a dataset that come with the package.
     """
+    from segablate.plots import draw_reliability, require_drawing
     from segablate.render import print_report, render
     from segablate.results import save_run
     from segablate.runs import refuse_existing
@@ -43,10 +49,15 @@ def evaluate(
     for taken in (save, write_predictions):
         if taken is not None:
             refuse_existing(taken)
+    if plot is not None:
+        require_drawing(plot)
+        measuring = replace(measuring, calibration=True)
     view = View(measuring.void_as_error, measuring.tolerances)
     data = images.open(dataset or default_dataset(checkpoint, f"evaluate {checkpoint}"))
     run = measured(checkpoint, data, measuring, checkpoints, running, write_predictions)
     report = evaluation_report(run, view)
     if save is not None:
         save_run(run, save, render(report, "json"))
+    if plot is not None:
+        draw_reliability(run, plot)
     print_report(report, output.format, wide=output.wide)

@@ -19,7 +19,6 @@ Void takes no part.
 What is summed are integers, in units of 2^-24, so that neither threads nor devices change a sum by their order.
 """
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,8 +29,6 @@ from segablate.metrics.bands import BANDS
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from segablate.samples import Kind
 
 BINS = 15
 
@@ -44,18 +41,19 @@ Floats = NDArray[np.float64]
 
 
 def count_calibration(
-    logits: "Tensor", kind: "Kind", labels: "Tensor", predicted: "Tensor", bands: "Tensor", classes: int
+    logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int
 ) -> dict[str, np.ndarray]:
     """The tallies of one image.
 
     `logits`: K, H, W float32, the `classes` first, see :func:`segablate.measures.class_logits`; of probabilities their
-    logarithm. `labels`, `predicted`, `bands`: H, W uint8: class index or 255, and
-    :func:`segablate.metrics.bands.band_map`. One more K, H, W array is made. Gives:
+    logarithm. `maps`: labels and predictions, class index or 255, and the band of each pixel
+    (:func:`segablate.metrics.bands.band_map`), each H, W uint8. One more K, H, W array is made. Gives:
 
     - "reliability": (bands, bins, 3) float64: pixels, those predicted right, and the sum of their confidence.
     - "class_gaps": (C, bins) float32: sum of the class's probability - pixels of the class, by its probability.
     - "proper": (bands, 2) float64: sums of Brier score and NLL.
     """
+    labels, predicted, bands = maps
     probabilities = _probabilities(logits, kind)
     proper = _proper(probabilities, logits, kind, labels.clamp(max=classes - 1), bands)
     labelled = labels != IGNORE
@@ -67,14 +65,14 @@ def count_calibration(
     }
 
 
-def _probabilities(logits: "Tensor", kind: "Kind") -> "Tensor":
+def _probabilities(logits: "Tensor", kind: str) -> "Tensor":
     if kind == "softmax":
         return logits.softmax(0)
     return logits.sigmoid() if kind == "sigmoid" else logits.exp()
 
 
 def _proper(
-    probabilities: "Tensor", logits: "Tensor", kind: "Kind", labels: "Tensor", bands: "Tensor"
+    probabilities: "Tensor", logits: "Tensor", kind: str, labels: "Tensor", bands: "Tensor"
 ) -> NDArray[np.float64]:
     """Sums of Brier score and NLL by band, (bands, 2); `labels` are classes everywhere."""
     import torch
@@ -141,10 +139,17 @@ def _sums(values: "Tensor", places: "Tensor", size: int) -> "Tensor":
     return torch.bincount(places.reshape(-1).long(), values.reshape(-1).double(), minlength=size)[:size]
 
 
-def expected_error(reliability: NDArray) -> Floats:
-    """ECE: sum over bins of |confidence - right| over pixels; (..., bins, 3) sums to (...), nan without pixels."""
-    pixels, right, confidence = np.moveaxis(np.asarray(reliability, np.float64), -1, 0)
-    return _ratio(np.abs(confidence - right).sum(axis=-1), pixels.sum(axis=-1))
+def confidence_gaps(reliability: NDArray) -> Floats:
+    """Confidence - right, (..., bins, 3) sums to (..., bins)."""
+    return np.asarray(reliability[..., 2] - reliability[..., 1], np.float64)
+
+
+def expected_error(gaps: NDArray, pixels: NDArray) -> Floats:
+    """Expected calibration error: sum over bins of |gap|, over pixels; (..., bins) to (...), nan without pixels.
+
+    Of :func:`confidence_gaps` the ECE, of the tally "class_gaps" the class-wise one.
+    """
+    return _ratio(np.abs(gaps).sum(axis=-1), pixels)
 
 
 def accuracy_and_confidence(reliability: NDArray) -> tuple[Floats, Floats]:
@@ -153,16 +158,12 @@ def accuracy_and_confidence(reliability: NDArray) -> tuple[Floats, Floats]:
     return _ratio(right, pixels), _ratio(confidence, pixels)
 
 
-def class_errors(gaps: NDArray, pixels: NDArray) -> Floats:
-    """Class-wise ECE: (..., C, bins) gaps over the labelled pixels (...), to (..., C)."""
-    return _ratio(np.abs(np.asarray(gaps, np.float64)).sum(axis=-1), np.asarray(pixels, np.float64)[..., None])
-
-
-def has_calibration(tallies: Mapping[str, np.ndarray]) -> bool:
-    """Whether calibration was counted."""
-    return RELIABILITY in tallies
+def with_whole(tally: NDArray) -> Floats:
+    """Per-image sums (N, bands, ...) to (N, 1 + bands, ...): the whole image stands before its bands."""
+    tally = np.asarray(tally, np.float64)
+    return np.concatenate([tally.sum(axis=1, keepdims=True), tally], axis=1)
 
 
 def _ratio(above: NDArray, below: NDArray) -> Floats:
-    above, below = np.broadcast_arrays(above, below)
+    above, below = np.broadcast_arrays(np.asarray(above, np.float64), np.asarray(below, np.float64))
     return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
