@@ -88,8 +88,7 @@ def measure_scores(
         broken = [s.name for s, score in zip(batch.samples, scores, strict=True) if bool(score.isnan().any())]
         raise CheckpointError(f"the network gives NaN on {broken[0]}; its weights or its preprocessing are broken")
     truth = torch.from_numpy(batch.labels).to(scores.device)
-    table = torch.from_numpy(alignment.table).to(scores.device)
-    predicted = table[scores.argmax(dim=1)]
+    predicted = predicted_classes(scores, alignment)
     counts = _count_on_device(truth, predicted, len(labels)).cpu().numpy()
     wanted = measures.losses or measures.probe or measures.calibration
     logits = class_logits(scores, output.kind, alignment) if wanted else scores
@@ -106,6 +105,22 @@ def measure_scores(
             tallies |= count_calibration(logits[place], output.kind, maps, len(labels))
         record = _record(sample, counts[place], _loss_values(scene, measures), boundary, tallies)
         yield replace(record, probed=measures.probe(scene)) if measures.probe else record
+
+
+def predicted_classes(scores: "Tensor", alignment: Alignment) -> "Tensor":
+    """Classes of the highest scores, N, K, H, W to N, H, W uint8, 255 outside the label set; of equals the first.
+
+    Plane by plane, many times faster on the CPU than an argmax over a dimension that is not the last.
+    """
+    import torch
+
+    classes = alignment.table.tolist()
+    best = scores[:, 0].clone()
+    predicted = torch.full_like(best, classes[0], dtype=torch.uint8)
+    for plane, index in zip(scores.unbind(1)[1:], classes[1:], strict=True):
+        predicted.masked_fill_(plane > best, index)
+        torch.maximum(best, plane, out=best)
+    return predicted
 
 
 def _count_on_device(truth: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
