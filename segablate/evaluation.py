@@ -15,6 +15,7 @@ from segablate import __version__
 from segablate.alignment import Alignment, align
 from segablate.checkpoints.predictions import encoding_notes
 from segablate.checkpoints.segmenter import OnError, Segmenter
+from segablate.clock import Clocked
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead
 from segablate.errors import CheckpointError, DatasetError, SegablateError
@@ -45,7 +46,7 @@ def evaluate(
     With `on_error` "skip", images that cannot be read or measured are left out and named in the result; otherwise the
     first of them ends the run with its error. Raises a SegablateError; also when no image is left.
     """
-    segmenter = segmenter.for_dataset(dataset, on_error)
+    segmenter = Clocked(segmenter.for_dataset(dataset, on_error))
     records: list[ImageRecord] = []
     failures: list[Failure] = []
     notes: list[str] = []
@@ -66,7 +67,7 @@ def evaluate(
     return collect(
         records,
         dataset.labels,
-        facts=_facts(segmenter, dataset, measures),
+        facts=_facts(segmenter, dataset, measures) | segmenter.facts(batch_size),
         notes=(*segmenter.source.notes, *notes, *measures.notes, *dataset.notes),
         skipped=skipped,
     )
