@@ -22,6 +22,7 @@ from segablate import __version__
 from segablate.alignment import Alignment, align
 from segablate.checkpoints.predictions import encoding_notes
 from segablate.checkpoints.segmenter import OnError, Segmenter
+from segablate.clock import Clocked
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead
 from segablate.errors import CheckpointError, DatasetError, SegablateError
@@ -97,6 +98,8 @@ def carry_out(work: Work, running: Running) -> Evaluation:
     everything = range(len(work.dataset))
     kept = running.pieces.kept if running.pieces else ()
     done = {name for part in kept for name in part.names}
+    clocked = Clocked(work.segmenter)
+    work = replace(work, segmenter=clocked)
     todo = running.team.share([index for index in everything if work.dataset.names[index] not in done])
     running.progress(len(running.team.share(everything)) - len(todo))
     parts: list[Evaluation] = []
@@ -107,6 +110,7 @@ def carry_out(work: Work, running: Running) -> Evaluation:
         parts.append(part)
     found = running.team.gather((parts, skipped))
     parts = [*kept, *(part for parts, _ in found for part in parts)]
+    work = replace(work, facts={**work.facts, **clocked.facts(running.batch_size)})
     return _whole(work, parts, [each for _, skipped in found for each in skipped])
 
 

@@ -1,4 +1,4 @@
-"""What is measured on one image: confusion counts, boundary distances, losses, and whatever else is asked for.
+"""What is measured on one image: confusion counts, boundary distances, calibration, losses, whatever is asked for.
 
 A network's output is counted on its device; only counts come back to the host, and the label map where boundaries are
 wanted.
@@ -15,7 +15,10 @@ from segablate.alignment import Alignment
 from segablate.errors import CheckpointError
 from segablate.files import write_label_map
 from segablate.labels import IGNORE, LabelSet
+from segablate.metrics.bands import TALLY as BANDS
+from segablate.metrics.bands import band_map, count_bands, count_bands_on_device, nested_bands
 from segablate.metrics.boundary import BoundaryCounts, count_boundaries
+from segablate.metrics.calibration import count_calibration
 from segablate.metrics.confusion import count_confusion
 from segablate.metrics.roc import TALLY, count_scores
 from segablate.metrics.tolerance import Tolerance
@@ -37,6 +40,7 @@ class Measures:
 
     - `losses`: terms by the name under which their values are kept.
     - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off; may be empty.
+    - `calibration`: where there are scores, see :func:`segablate.metrics.calibration.count_calibration`.
     - `predictions`: a folder into which the predicted label maps are written, as PNG of the dataset's codes.
     - `reads`: by which activation, softmax or sigmoid, each loss reads the logits; `notes`: what to say of the inputs.
     - `probe`: see :data:`Probe`; `inputs`: what losses may take that is the same for all images, such as `edge_net`.
@@ -44,6 +48,7 @@ class Measures:
 
     losses: "dict[str, Term]" = field(default_factory=dict)
     tolerances: tuple[Tolerance, ...] = ()
+    calibration: bool = False
     predictions: Path | None = None
     probe: Probe | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -65,7 +70,8 @@ def measure_labels(
 ) -> ImageRecord:
     """A predicted label map, H, W uint8, on the host; `alternative`: see :attr:`Output.alternative`."""
     table = count_confusion(sample.labels, predicted, len(labels))
-    record = _record(sample, table, {}, _boundary(sample, predicted, labels, measures))
+    tallies = {BANDS: count_bands(nested_bands(sample.labels), sample.labels, predicted)}
+    record = _record(sample, table, {}, _boundary(sample, predicted, labels, measures), tallies)
     if alternative is None:
         return record
     return replace(record, alternative=count_confusion(sample.labels, alternative, len(labels)))
@@ -100,19 +106,40 @@ def measure_scores(
         broken = [s.name for s, score in zip(batch.samples, scores, strict=True) if bool(score.isnan().any())]
         raise CheckpointError(f"the network gives NaN on {broken[0]}; its weights or its preprocessing are broken")
     truth = torch.from_numpy(batch.labels).to(scores.device)
-    table = torch.from_numpy(alignment.table).to(scores.device)
-    predicted = table[scores.argmax(dim=1)]
+    predicted = predicted_classes(scores, alignment)
     counts = _count_on_device(truth, predicted, len(labels)).cpu().numpy()
-    logits = class_logits(scores, output.kind, alignment) if measures.losses or measures.probe else scores
+    wanted = measures.losses or measures.probe or measures.calibration
+    logits = class_logits(scores, output.kind, alignment) if wanted else scores
     on_host = predicted.cpu().numpy() if measures.tolerances or measures.predictions else None
     for place, sample in enumerate(batch.samples):
         scene = _scene(sample, output, logits, place, len(labels), measures)
         boundary = _boundary(sample, on_host[place], labels, measures) if on_host is not None else None
         if on_host is not None:
             _write(sample, on_host[place], labels, measures)
-        record = _record(sample, counts[place], _loss_values(scene, measures), boundary)
+        bands = torch.from_numpy(band_map(nested_bands(sample.labels))).to(scores.device)
+        maps = (truth[place], predicted[place], bands)
+        tallies: dict[str, np.ndarray] = {BANDS: count_bands_on_device(*maps)}
+        if measures.calibration:
+            tallies |= count_calibration(logits[place], output.kind, maps, len(labels))
+        record = _record(sample, counts[place], _loss_values(scene, measures), boundary, tallies)
         record = _with_ranking(record, output, alignment, place, truth[place])
         yield replace(record, probed=measures.probe(scene)) if measures.probe else record
+
+
+def predicted_classes(scores: "Tensor", alignment: Alignment) -> "Tensor":
+    """Classes of the highest scores, N, K, H, W to N, H, W uint8, 255 outside the label set; of equals the first.
+
+    Plane by plane, many times faster on the CPU than an argmax over a dimension that is not the last.
+    """
+    import torch
+
+    classes = alignment.table.tolist()
+    best = scores[:, 0].clone()
+    predicted = torch.full_like(best, classes[0], dtype=torch.uint8)
+    for plane, index in zip(scores.unbind(1)[1:], classes[1:], strict=True):
+        predicted.masked_fill_(plane > best, index)
+        torch.maximum(best, plane, out=best)
+    return predicted
 
 
 def _count_on_device(truth: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
@@ -202,6 +229,11 @@ def _boundary(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures:
 
 
 def _record(
-    sample: Sample, table: np.ndarray, values: dict[str, float], boundary: BoundaryCounts | None
+    sample: Sample,
+    table: np.ndarray,
+    values: dict[str, float],
+    boundary: BoundaryCounts | None,
+    tallies: dict[str, np.ndarray],
 ) -> ImageRecord:
-    return ImageRecord(sample.index, sample.name, sample.size, sample.label_hash, table, values, boundary)
+    identity = (sample.index, sample.name, sample.size, sample.label_hash)
+    return ImageRecord(*identity, table, values, boundary, tallies=tallies)

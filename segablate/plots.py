@@ -10,6 +10,9 @@ from segablate.comparison import Comparison, Pair
 from segablate.errors import UsageError
 from segablate.extras import require
 from segablate.files import write_atomically
+from segablate.metrics.bands import BANDS
+from segablate.metrics.calibration import BINS, RELIABILITY, confidence_gaps, expected_error, with_whole
+from segablate.results import Evaluation
 from segablate.tables import Report
 
 _BLUE = "#3b6ea8"
@@ -43,6 +46,30 @@ def _forest(axis: Any, pair: Pair, order: list[int]) -> None:
     axis.hlines(rows, low, high, color=_BLUE, linewidth=2)
     axis.scatter(value[shown], rows[shown], color=_BLUE, zorder=3, label="shown (Holm)")
     axis.scatter(value[~shown], rows[~shown], facecolor="white", edgecolor=_BLUE, zorder=3, label="not shown")
+
+
+def draw_reliability(run: Evaluation, path: Path) -> None:
+    """Reliability diagrams: how often predictions of some confidence are right, of all pixels and of each band.
+
+    Bars hold the share of the pixels. Raises as above; the run must hold calibration counts.
+    """
+    panels = with_whole(run.tallies[RELIABILITY]).sum(axis=0)
+    figure, axes = _figure(path, (2.8 * len(panels), 3.1), len(panels))
+    for axis, sums, title in zip(axes, panels, ("all labelled pixels", *BANDS), strict=True):
+        _reliability(axis, sums)
+        error = float(expected_error(confidence_gaps(sums), sums[:, 0].sum()))
+        axis.set_title(f"{title}\nECE {100 * error:.2f} %", fontsize=9, loc="left")
+        axis.set_xlabel("confidence")
+    axes[0].set_ylabel("share right; bars: share of pixels")
+    finish(figure, path)
+
+
+def _reliability(axis: Any, sums: np.ndarray) -> None:
+    pixels, right, confidence = sums[sums[:, 0] > 0].T
+    axis.bar((np.arange(BINS) + 0.5) / BINS, sums[:, 0] / max(pixels.sum(), 1), 1 / BINS, color="0.85")
+    axis.plot((0, 1), (0, 1), color="0.6", linewidth=1, linestyle="--")
+    axis.plot(confidence / pixels, right / pixels, color=_BLUE, marker="o", markersize=3)
+    axis.set(xlim=(0, 1), ylim=(0, 1.02))
 
 
 def draw_ablation(report: Report, path: Path) -> None:

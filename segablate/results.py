@@ -14,7 +14,7 @@ The counts are read with numpy in three lines; the last label is void, the last 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -241,12 +241,14 @@ def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any)
 
 
 def _plain_labels(labels: LabelSet) -> dict[str, Any]:
-    return {field: getattr(labels, field) for field in labels.__dataclass_fields__}
+    return asdict(labels)
 
 
 def _label_set(plain: Mapping[str, Any]) -> LabelSet:
-    """From JSON, whose lists were tuples."""
-    frozen = {key: _tuples(value) for key, value in plain.items()}
+    """From JSON, whose lists were tuples; the label set before merging, if any, lies inside."""
+    frozen: dict[str, Any] = {
+        key: _label_set(value) if isinstance(value, Mapping) else _tuples(value) for key, value in plain.items()
+    }
     return LabelSet(**frozen)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ from conftest import scene, write_dataset
 
 from segablate.cli import run
 from segablate.metrics.confusion import count_confusion
+from segablate.results import load_run, save_run
 from segablate.runs import read_description
 
 Command = Callable[..., str]
@@ -64,7 +66,7 @@ def test_predictions_are_compared(command: Command) -> None:
     tables = found["tables"]
     assert found["title"] == "predictions:fair against predictions:good"
     assert found["facts"]["verdict"].startswith("A is better than B by ")
-    assert list(tables) == ["scores", "classes", "confusions", "images", "choices", "facts"]
+    assert list(tables) == ["scores", "classes", "confusions", "bands", "images", "choices", "facts"]
     table = sum(count_confusion(scene(i)[1], cv2.imread(f"fair/s{i}.png", cv2.IMREAD_GRAYSCALE), 4) for i in range(8))
     hits, union = np.diag(table)[:4], table[:4].sum(1) + table[:4].sum(0)[:4]
     iou = hits / (union - hits)
@@ -107,7 +109,8 @@ def test_three_are_ranked(command: Command) -> None:
     assert found["facts"]["verdict"].endswith(
         "it is shown to be better than B and C at p < 0.05 after Holm's correction over all pairs"
     )
-    assert list(found["tables"]) == ["runs", "pairs", "choices", "classes", "facts"]
+    assert list(found["tables"]) == ["runs", "pairs", "trade_offs", "choices", "classes", "facts"]
+    assert [row["dominated_by"] for row in found["tables"]["trade_offs"]] == ["", "A", "A, B"]
     assert [row["shown"] for row in found["tables"]["pairs"]] == ["A better", "A better", "B better"]
     assert found["tables"]["choices"][0]["first_a"] == 1.0
 
@@ -202,6 +205,102 @@ def test_without_matplotlib_the_extra_is_named(command: Command, monkeypatch: py
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     message = command("compare", *ON, "--plot", "plot.png", code=1)
     assert "--plot needs matplotlib, which is not installed; pip install 'segablate[plot]'" in message
+
+
+def changed_label(folder: str) -> None:
+    """One pixel of one label map has another class."""
+    file = f"{folder}/labels/val/s3.png"
+    labels = cv2.imread(file, cv2.IMREAD_GRAYSCALE)
+    labels[0, 0] = (labels[0, 0] + 1) % 4
+    cv2.imwrite(file, labels)
+
+
+def edited_dataset(before: str, after: str) -> None:
+    file = Path("toy/dataset.yaml")
+    text = file.read_text(encoding="utf-8")
+    assert before in text
+    file.write_text(text.replace(before, after), encoding="utf-8")
+
+
+def newer_format(run: str) -> None:
+    file = Path(run, "run.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 2}), encoding="utf-8")
+
+
+DIFFERING = {
+    "class names": (
+        lambda: edited_dataset("tree", "bush"),
+        "runs/good and runs/fair have different classes (4 and 4; only runs/good has tree; only runs/fair has bush); "
+        "evaluate both on the same dataset",
+    ),
+    "label files": (
+        lambda: changed_label("toy"),
+        "runs/good and runs/fair read different label files for 1 of 8 images (first: s3); evaluate both with the same "
+        "labels",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERING)
+def test_runs_that_measured_another_thing_are_refused(command: Command, case: str) -> None:
+    change, message = DIFFERING[case]
+    (good,) = saved(command, "good")
+    change()
+    (fair,) = saved(command, "fair")
+    assert message in command("compare", good, fair, code=1)
+    assert message in command("compare", good, fair, "--intersect", code=1)
+
+
+def test_labels_read_in_another_way_are_refused(command: Command) -> None:
+    """The same files and class names, but other codes."""
+    (good,) = saved(command, "good")
+    edited_dataset("- code: 2\n", "- code: [2, 7]\n")
+    (fair,) = saved(command, "fair")
+    message = "runs/good and runs/fair decode label files differently (tree is 2 and 2, 7); evaluate both with the same"
+    assert message in command("compare", good, fair, code=1)
+
+
+def test_merged_classes_are_other_classes(command: Command) -> None:
+    Path("merged.yaml").write_text("ground: [road, car]\n")
+    good, fair = *saved(command, "good"), *saved(command, "fair", options=("--classes", "merged.yaml"))
+    message = command("compare", good, fair, code=1)
+    assert "runs/good and runs/fair have different classes (4 and 1; only runs/good has road, car, tree" in message
+    assert load_run(Path(fair)).labels.merged_from == load_run(Path(good)).labels
+
+
+def test_a_run_of_a_newer_format_is_refused(command: Command) -> None:
+    good, fair = saved(command, "good", "fair")
+    newer_format(fair)
+    assert "runs/fair is a run of format 2, newer than this program's 1; upgrade segablate" in command(
+        "compare", good, fair, code=1
+    )
+
+
+def test_a_run_without_the_tallies_is_compared_without_them(command: Command) -> None:
+    """As runs are that were saved before the program counted them."""
+    good, fair = saved(command, "good", "fair")
+    kept = load_run(Path(good))
+    save_run(replace(kept, tallies={}), Path("runs/old"), "{}")
+    found = compared(command, "runs/old", fair)
+    assert "bands" not in found["tables"]
+    assert "left out, for not every run has it: accuracy by distance from the label boundary" in found["notes"]
+
+
+def test_calibration_and_cost_of_sample_checkpoints(command: Command) -> None:
+    samples = ("sample:ce", "sample:weighted")
+    quick = ("--limit", "8", "--tolerance", "none", "--losses", "none")
+    ece = {}
+    for name in samples:
+        tables = json.loads(command("evaluate", name, *quick, "--format", "json"))["tables"]
+        ece[name] = tables["overall"][-1]["value"]
+    (row,) = [row for row in compared(command, *samples, *quick)["tables"]["scores"] if row["measure"][:3] == "ECE"]
+    assert (row["a"], row["b"]) == pytest.approx(tuple(ece.values()))
+    assert row["shown"] in ("", "A better" if row["change"] > 0 else "B better")
+    for name in samples:
+        command("evaluate", name, *quick, "--save", f"runs/{name[7:]}")
+    command("evaluate", samples[0], *quick, "--flip", "--save", "runs/flip")
+    rows = compared(command, "runs/ce", "runs/weighted", "runs/flip")["tables"]["trade_offs"]
+    assert all(row["seconds"] > 0 and row["parameters"] == 74818 and row["boundary_f"] is None for row in rows)
 
 
 # show and runs

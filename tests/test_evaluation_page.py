@@ -91,7 +91,7 @@ def test_written_predictions_evaluate_to_the_same_counts(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     fixed = ["--limit", "6", "--workers", "0", "--device", "cpu", "--losses", "none", "--format", "json"]
-    assert run(["evaluate", *fixed, "--write-predictions", "out"]) == 0
+    assert run(["evaluate", *fixed, "--no-calibration", "--write-predictions", "out"]) == 0
     checkpoint = json.loads(capsys.readouterr().out)["tables"]
     assert len(list((tmp_path / "out").iterdir())) == 6
     assert run(["evaluate", "predictions:out", "sample", *fixed]) == 0

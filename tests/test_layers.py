@@ -36,6 +36,7 @@ LAYERS = {
     "results": 6,
     "statistics": 6,
     "gradients": 6,
+    "clock": 7,
     "measures": 7,
     "pieces": 7,
     "evaluation": 8,

@@ -13,8 +13,8 @@ def class_scores(classes: Tensor, masks: Tensor, size: tuple[int, int] | None = 
 
     `classes`: N, Q, C + 1 logits, the last of "no object"; `masks`: N, Q, h, w logits, resized to `size` before the
     sigmoid where it is given. The result is N, C, h, w. Its sum over the classes is at most 1; its logarithm, read by
-    a softmax, is divided by that sum. Libraries leave out the 1/Q, which changes no ranking. Cheng et al., Per-Pixel Classification is Not All You Need for
-    Semantic Segmentation, NeurIPS 2021, section 3.4.
+    a softmax, is divided by that sum. Libraries leave out the 1/Q, which changes no ranking. Cheng et al., Per-Pixel
+    Classification is Not All You Need for Semantic Segmentation, NeurIPS 2021, section 3.4.
     """
     if size is not None:
         masks = functional.interpolate(masks, size, mode="bilinear", align_corners=False)

@@ -86,7 +86,9 @@ class Network:
             return Output("labels", predicted=scores[:, 0].cpu().numpy(), notes=tuple(notes))
         features = [features for _, features in outputs if features is not None]
         kept = _joined(features) if features else None
-        return Output(self.kind, two_channels(scores, self.kind), features=kept, notes=tuple(notes))
+        assert self.kind != "labels"  # or they would be integers
+        scores, kind = two_channels(scores, self.kind)
+        return Output(kind, scores, features=kept, notes=tuple(notes))
 
     def _forward(self, images: Tensor, notes: dict[str, None]) -> tuple[Tensor, Tensor | None]:
         """What the network gives at the size of N, H, W, 3 uint8 images, and the features where they are kept."""

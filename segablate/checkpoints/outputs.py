@@ -95,13 +95,16 @@ def channels_first(
     return output.permute(0, 3, 1, 2) if turned else output, note
 
 
-def two_channels(scores: Tensor, kind: str) -> Tensor:
-    """One channel for two classes becomes both: log σ(−z), log σ(z), or 1 − p, p."""
+def two_channels(scores: Tensor, kind: Kind) -> tuple[Tensor, Kind]:
+    """One channel for two classes becomes both: log σ(−z), log σ(z), or 1 − p, p; and what the scores are then.
+
+    Of these two logits the softmax is σ(−z), σ(z), whatever the one was meant for.
+    """
     if scores.shape[1] != 1:
-        return scores
+        return scores, kind
     if kind == "probabilities":
-        return torch.cat([1 - scores, scores], dim=1)
-    return torch.cat([functional.logsigmoid(-scores), functional.logsigmoid(scores)], dim=1)
+        return torch.cat([1 - scores, scores], dim=1), kind
+    return torch.cat([functional.logsigmoid(-scores), functional.logsigmoid(scores)], dim=1), "softmax"
 
 
 def _heads(output: Any) -> dict[str, Any] | None:

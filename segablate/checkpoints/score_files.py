@@ -43,18 +43,19 @@ class ScoreMaps:
 
     def __call__(self, batch: Batch) -> Output:
         """Scores N, K, H, W float32 on the device. Raises a SegablateError that names the file."""
-        return Output(self.kind, torch.cat([self._scores(sample) for sample in batch.samples]))
+        kinds, scores = zip(*(self._scores(sample) for sample in batch.samples), strict=True)
+        return Output(kinds[0], torch.cat(scores))
 
-    def _scores(self, sample: Sample) -> Tensor:
-        """1, K, H, W at the size of the label map."""
+    def _scores(self, sample: Sample) -> tuple[Kind, Tensor]:
+        """What the scores are, and 1, K, H, W at the size of the label map."""
         path = self.files.path(sample.name)
         _, array = read_scores(path)
         with at(path):
             _check(array, self.outputs, sample.size)
-        scores = two_channels(torch.from_numpy(array[None]).to(self.device).float(), self.kind)
+        scores, kind = two_channels(torch.from_numpy(array[None]).to(self.device).float(), self.kind)
         if scores.shape[-2:] == sample.size:
-            return scores
-        return functional.interpolate(scores, sample.size, mode="bilinear", align_corners=False)
+            return kind, scores
+        return kind, functional.interpolate(scores, sample.size, mode="bilinear", align_corners=False)
 
 
 def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> ScoreMaps:

@@ -1,5 +1,6 @@
 """``segablate evaluate``: a checkpoint and a dataset in, tables of scores out."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,10 @@ def evaluate(
             rich_help_panel="Output",
         ),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the reliability diagrams into this PNG, SVG or PDF.", rich_help_panel="Output"),
+    ] = None,
     measuring: MeasureOptions,
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
@@ -51,11 +56,12 @@ def evaluate(
     caching: CacheOptions,
     output: OutputOptions,
 ) -> None:
-    """Evaluate a checkpoint on a dataset: recall, precision, IoU and boundary F per class, mIoU, losses.
+    """Evaluate a checkpoint on a dataset: recall, precision, IoU and boundary F per class, mIoU, losses, calibration.
 
     Without arguments, a checkpoint and a dataset that come with the package.
     """
     from segablate.pieces import remove_pieces
+    from segablate.plots import draw_reliability, require_drawing
     from segablate.render import print_report, render
     from segablate.results import save_run
     from segablate.runtime import team
@@ -63,6 +69,9 @@ def evaluate(
 
     keeping = Keeping(not caching.no_cache, save, resume, write_predictions)
     keeping.refuse_early()
+    if plot is not None:
+        require_drawing(plot)
+        measuring = replace(measuring, calibration=True)
     view = View(measuring.void_as_error, measuring.tolerances)
     data = images.open(dataset or default_dataset(checkpoint, f"evaluate {checkpoint}"))
     run = measured(checkpoint, data, measuring, checkpoints, running, keeping)
@@ -72,4 +81,6 @@ def evaluate(
     if save is not None:
         save_run(run, save, render(report, "json"))
         remove_pieces(save)
+    if plot is not None:
+        draw_reliability(run, plot)
     print_report(report, output.format, wide=output.wide)

@@ -147,6 +147,8 @@ def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions)
     from segablate.measures import Measures
 
     asked = measuring.losses
+    if measuring.calibration:
+        _require_logits(segmenter, "calibration")
     if gives_label_maps(segmenter) and asked in (None, "none"):
         return segmenter, Measures(tolerances=measuring.tolerances)
     listed = [name.strip() for name in (asked or "ce").split(",")]
@@ -161,7 +163,8 @@ def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions)
     if described:
         notes = (*notes, f"formulas by this project, after the papers' description: {', '.join(described)}")
     reads = {name: term.reads({}) for name, term in terms.items()}
-    return segmenter, Measures(terms, measuring.tolerances, inputs=inputs, reads=reads, notes=notes)
+    calibration = measuring.calibration is not False
+    return segmenter, Measures(terms, measuring.tolerances, calibration, inputs=inputs, reads=reads, notes=notes)
 
 
 def gives_label_maps(segmenter: "Segmenter") -> bool:
@@ -184,11 +187,7 @@ def with_inputs(
 
     Raises UsageError where it cannot: label maps have no logits, and not every checkpoint has features.
     """
-    if gives_label_maps(segmenter):
-        raise UsageError(
-            f"{what} needs logits, but {segmenter.source.spec} gives label maps; give the checkpoint itself, or "
-            f"predictions saved as .npz with logits"
-        )
+    _require_logits(segmenter, what)
     missing = sorted(set(needs) - available(segmenter))
     if missing:
         raise UsageError(
@@ -201,6 +200,14 @@ def with_inputs(
         return segmenter, {}, ()
     inputs, note = _edge_network(segmenter, data)
     return segmenter, inputs, (note,)
+
+
+def _require_logits(segmenter: "Segmenter", what: str) -> None:
+    if gives_label_maps(segmenter):
+        raise UsageError(
+            f"{what} needs logits, but {segmenter.source.spec} gives label maps; give the checkpoint itself, or "
+            f"predictions saved as .npz with logits"
+        )
 
 
 def _edge_network(segmenter: "Segmenter", data: "Dataset") -> tuple[dict[str, Any], str]:

@@ -82,6 +82,15 @@ class MeasureOptions(ReadingOptions):
         str | None,
         _option("Losses with commas, all, or none; by default ce where there are logits.", _MEASURES),
     ] = None
+    calibration: Annotated[
+        bool | None,
+        _option(
+            "Calibration: ECE, Brier score, NLL; by default where there are logits.",
+            _MEASURES,
+            "--calibration/--no-calibration",
+            show_default=False,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@
 
 pairing      which runs can be compared, and the images they share
 measures     the scores that are compared, as functions of image weights
+trade_offs   what each run costs and gives, and which is beaten in everything
 differences  the comparison itself
 changes      the confusions and the images that changed most
 ranking      which checkpoint each measure would choose, and how stable that is

@@ -1,12 +1,15 @@
-"""Where two runs differ: the confusions and the images that changed most."""
+"""Where two runs differ: the confusions and the images that changed most, and how far from the boundary."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from segablate.metrics.bands import TALLY
 from segablate.metrics.confusion import class_counts, mean_iou, pixel_accuracy
 from segablate.results import Evaluation
 from segablate.statistics.bootstrap import Floats
+from segablate.statistics.paired import Difference
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,19 @@ class ConfusionChange:
     def share(self) -> float:
         """The change as a share of the label's pixels."""
         return self.change / self.labelled
+
+
+@dataclass(frozen=True)
+class BandChanges:
+    """How two runs differ by distance from the label boundary, see :mod:`segablate.metrics.bands`.
+
+    - `pixels` (bands,): labelled; `right` (2, bands): of these, predicted right in the first and in the second run.
+    - `accuracy`: the difference of the shares that are right, fields (bands,).
+    """
+
+    pixels: NDArray[np.int64]
+    right: NDArray[np.int64]
+    accuracy: Difference
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,12 @@ def changed_confusions(
         for i, j in places
         if change[i, j]
     )
+
+
+def changed_bands(a: Evaluation, b: Evaluation, accuracy: Difference) -> BandChanges:
+    """Of two runs that keep the tally; `accuracy`: the paired difference by band, (bands,)."""
+    counts = np.stack([run.tallies[TALLY].sum(axis=0) for run in (a, b)])
+    return BandChanges(counts[0, :, 0], counts[..., 1], accuracy)
 
 
 def image_scores(run: Evaluation, *, void_as_error: bool) -> tuple[Floats, Floats]:

@@ -7,8 +7,10 @@ from itertools import combinations
 import numpy as np
 
 from segablate.comparison.changes import (
+    BandChanges,
     ConfusionChange,
     ImageChange,
+    changed_bands,
     changed_confusions,
     changed_images,
     image_scores,
@@ -16,6 +18,7 @@ from segablate.comparison.changes import (
 from segablate.comparison.measures import Measure, Method, images_with, measures_of, statistics_of
 from segablate.comparison.pairing import Runs, clusters, intersect, require_comparable
 from segablate.comparison.ranking import Ranking, ranking
+from segablate.comparison.trade_offs import TradeOff, trade_offs
 from segablate.statistics.bootstrap import Distribution, Floats, Plan, by_cluster, by_image, resample
 from segablate.statistics.multiplicity import benjamini_hochberg, holm
 from segablate.statistics.paired import (
@@ -53,9 +56,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Changes:
-    """Where the second of two runs differs from the first."""
+    """Where the second of two runs differs from the first; `bands` is None where not both keep that tally."""
 
     confusions: tuple[ConfusionChange, ...]
+    bands: BandChanges | None
     risen: tuple[ImageChange, ...]
     fallen: tuple[ImageChange, ...]
 
@@ -69,7 +73,7 @@ class Comparison:
     - `measures`, each with `values` (R,) by key and, where it is a loss, the images `defined` in all runs.
     - `iou` (R, C).
     - `pairs`: every pair of runs in order, (0, 1) first; `miou_holm` (pairs,): p of mIoU corrected over the pairs.
-    - `rankings`: one for each measure; `changes`: of exactly two runs.
+    - `rankings`: one for each measure; `changes`: of exactly two runs; `trade_offs`: of each run.
     - `identical`: all runs have the same confusion counts on every image.
     """
 
@@ -85,6 +89,7 @@ class Comparison:
     pairs: tuple[Pair, ...]
     miou_holm: Floats
     rankings: tuple[Ranking, ...]
+    trade_offs: tuple[TradeOff, ...]
     changes: Changes | None
     identical: bool
 
@@ -107,6 +112,7 @@ def compare(runs: Runs, method: Method | None = None) -> Comparison:
         for a, b in combinations(range(len(runs)), 2)
     )
     first = next(iter(runs.values()))
+    values = {measure.key: np.array([scores[measure.key].value for scores in found]) for measure in measures}
     return Comparison(
         names=tuple(runs),
         classes=first.labels.names,
@@ -114,13 +120,14 @@ def compare(runs: Runs, method: Method | None = None) -> Comparison:
         clusters=plan.clusters,
         method=method,
         measures=measures,
-        values={measure.key: np.array([scores[measure.key].value for scores in found]) for measure in measures},
+        values=values,
         defined={m.key: int(images_with(runs, m.title).sum()) for m in measures if m.kind == "loss"},
         iou=np.stack([scores["iou"].value for scores in found]),
         pairs=pairs,
         miou_holm=holm(np.array([float(pair.measures["miou"].p) for pair in pairs])),
         rankings=tuple(ranking(measure, [scores[measure.key] for scores in found]) for measure in measures),
-        changes=_changes(runs, method) if len(runs) == 2 else None,
+        trade_offs=trade_offs(runs, measures, values),
+        changes=_changes(runs, method, found) if len(runs) == 2 else None,
         identical=_identical(runs),
     )
 
@@ -154,10 +161,12 @@ def _pair(
     )
 
 
-def _changes(runs: Runs, method: Method) -> Changes:
+def _changes(runs: Runs, method: Method, found: list[dict[str, Distribution]]) -> Changes:
     a, b = runs.values()
+    by_band = (found[0]["band_accuracy"], found[1]["band_accuracy"]) if "band_accuracy" in found[0] else None
+    bands = changed_bands(a, b, paired_difference(by_band[0], by_band[1])) if by_band else None
     risen, fallen = changed_images(a, b, void_as_error=method.void_as_error)
-    return Changes(changed_confusions(a, b, void_as_error=method.void_as_error), risen, fallen)
+    return Changes(changed_confusions(a, b, void_as_error=method.void_as_error), bands, risen, fallen)
 
 
 def _identical(runs: Runs) -> bool:

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from segablate.comparison.pairing import Runs
 from segablate.errors import at
+from segablate.metrics.bands import TALLY as BAND_COUNTS
 from segablate.metrics.boundary import boundary_sums
+from segablate.metrics.calibration import RELIABILITY
 from segablate.metrics.confusion import class_counts
 from segablate.metrics.tolerance import Tolerance
 from segablate.results import Evaluation
 from segablate.statistics.bootstrap import Floats, Statistic
-from segablate.statistics.scores import boundary_scores, means, region_scores
+from segablate.statistics.scores import band_scores, boundary_scores, calibration_scores, means, region_scores
 
 REGIONS = {
     "miou": "mIoU",
@@ -43,21 +45,32 @@ class Method:
 
 @dataclass(frozen=True)
 class Measure:
-    """A score of a whole set: of a region or boundary score, in 0..1, more is better; of a loss, less is."""
+    """A score of a whole set: of a region or boundary, in 0..1, more is better; of calibration or a loss, less is."""
 
     key: str
     title: str
-    kind: Literal["region", "boundary", "loss"]
+    kind: Literal["region", "boundary", "calibration", "loss"]
     tolerance: Tolerance | None = None
+
+    @property
+    def less_is_better(self) -> bool:
+        """Whether the lower of two values is the better one."""
+        return self.kind in ("calibration", "loss")
 
 
 def measures_of(runs: Runs, tolerances: Sequence[Tolerance]) -> tuple[Measure, ...]:
-    """The measures that every run has: region scores, boundary F at each tolerance, losses."""
+    """The measures that every run has: region scores, boundary F at each tolerance, ECE, losses."""
     regions = [Measure(key, title, "region") for key, title in REGIONS.items()]
     bounded = all(run.boundary is not None for run in runs.values())
     boundaries = [_boundary_measure(tolerance) for tolerance in tolerances if bounded]
+    errors = [Measure("ece", "ECE", "calibration")] if all_have(runs, RELIABILITY) else []
     losses = [Measure(f"loss_{name}", name, "loss") for name in shared_losses(runs)]
-    return (*regions, *boundaries, *losses)
+    return (*regions, *boundaries, *errors, *losses)
+
+
+def all_have(runs: Runs, tally: str) -> bool:
+    """Whether every run keeps this tally."""
+    return all(tally in run.tallies for run in runs.values())
 
 
 def shared_losses(runs: Runs) -> list[str]:
@@ -77,14 +90,18 @@ def shared_tolerances(runs: Runs) -> tuple[Tolerance, ...]:
 def statistics_of(runs: Runs, measures: Sequence[Measure], *, void_as_error: bool) -> list[Statistic]:
     """For each run the function that gives every measure (B,) and "iou" (B, C) under weights of images.
 
+    Where all runs have the tally, also "band_accuracy" (B, bands).
+
     A loss is the mean over the images where all runs have it. Raises KnobError, naming the run, for a tolerance beyond
     what was counted.
     """
     defined = {name: images_with(runs, name) for name in shared_losses(runs)}
+    banded = all_have(runs, BAND_COUNTS)
     statistics = []
     for name, run in runs.items():
         with at(name):
-            statistics.append(_statistic(run, measures, defined, void_as_error))
+            of_measures = _statistic(run, measures, defined, void_as_error)
+        statistics.append(_both(of_measures, band_scores(run.tallies[BAND_COUNTS])) if banded else of_measures)
     return statistics
 
 
@@ -102,6 +119,7 @@ def _statistic(
         for measure in measures
         if measure.tolerance is not None and run.boundary is not None
     }
+    calibration = calibration_scores(run.tallies) if any(m.kind == "calibration" for m in measures) else None
     losses = {
         measure.key: means(np.where(defined[measure.title], run.values[measure.title], np.nan))
         for measure in measures
@@ -113,10 +131,15 @@ def _statistic(
         return {
             **{key: of_regions[key] for key in (*REGIONS, "iou")},
             **{key: boundary(weights)["mean_boundary_f"] for key, boundary in boundaries.items()},
+            **({"ece": calibration(weights)["ece"][:, 0]} if calibration else {}),
             **{key: mean(weights)["mean"] for key, mean in losses.items()},
         }
 
     return scores
+
+
+def _both(first: Statistic, second: Statistic) -> Statistic:
+    return lambda weights: first(weights) | second(weights)
 
 
 def _boundary_measure(tolerance: Tolerance) -> Measure:

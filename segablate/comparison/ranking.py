@@ -31,7 +31,7 @@ class Ranking:
 
 def ranking(measure: Measure, distributions: Sequence[Distribution]) -> Ranking:
     """Rank the runs, (R) distributions of one score. Replicates in which a run's score is undefined take no part."""
-    sign = 1.0 if measure.kind == "loss" else -1.0
+    sign = 1.0 if measure.less_is_better else -1.0
     values = sign * np.array([distribution.value for distribution in distributions])
     replicates = sign * np.stack([distribution.replicates for distribution in distributions], axis=1)
     replicates = replicates[~np.isnan(replicates).any(axis=1)]

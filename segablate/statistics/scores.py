@@ -5,12 +5,14 @@ sums under weights w (B, N) are the matrix product w x, and every score is a for
 sums.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segablate.metrics.bands import accuracy
 from segablate.metrics.boundary import BoundarySums, boundary_f
+from segablate.metrics.calibration import PROPER, RELIABILITY, confidence_gaps, expected_error, with_whole
 from segablate.metrics.confusion import (
     ClassCounts,
     frequency_weighted_iou,
@@ -63,6 +65,32 @@ def ranking_scores(counts: NDArray) -> Statistic:
         return {"auc": roc_auc(sums), "average_precision": average_precision(sums)}
 
     return of_sums([counts[:, 0], counts[:, 1]], score)
+
+
+def band_scores(bands: NDArray) -> Statistic:
+    """``band_accuracy`` (B, bands); `bands` are per image, (N, bands, 2) pixels and those right."""
+
+    def score(pixels: Floats, right: Floats) -> dict[str, Floats]:
+        return {"band_accuracy": accuracy(np.stack([pixels, right], axis=-1))}
+
+    return of_sums([bands[..., 0], bands[..., 1]], score)
+
+
+def calibration_scores(tallies: Mapping[str, NDArray]) -> Statistic:
+    """``ece``, ``brier`` and ``nll``, (B, 1 + bands) each: of all labelled pixels, then of each band.
+
+    `tallies` are those of :mod:`segablate.metrics.calibration`, per image.
+    """
+    reliability, proper = with_whole(tallies[RELIABILITY]), with_whole(tallies[PROPER])
+    gaps, bands = confidence_gaps(reliability), reliability.shape[1]
+
+    def score(gaps: Floats, pixels: Floats, brier: Floats, nll: Floats) -> dict[str, Floats]:
+        defined = np.where(pixels > 0, pixels, np.nan)
+        ece = expected_error(gaps.reshape(len(gaps), bands, -1), pixels)
+        return {"ece": ece, "brier": brier / defined, "nll": nll / defined}
+
+    columns = [gaps.reshape(len(gaps), -1), reliability[..., 0].sum(axis=-1), proper[..., 0], proper[..., 1]]
+    return of_sums(columns, score)
 
 
 def means(values: Floats, pixels: Floats | None = None) -> Statistic:

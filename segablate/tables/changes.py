@@ -1,9 +1,10 @@
-"""Where runs differ, as tables: confusions and images that changed most, what each measure would choose, and facts."""
+"""Where runs differ, as tables: confusions, bands and images, what each measure would choose, and facts."""
 
 from collections.abc import Mapping
 
-from segablate.comparison.changes import ImageChange
+from segablate.comparison.changes import BandChanges, ImageChange
 from segablate.comparison.differences import Comparison
+from segablate.metrics.bands import BANDS
 from segablate.results import Evaluation
 from segablate.tables import Column, Row, Table
 from segablate.tables.differences import LETTERS
@@ -35,6 +36,34 @@ def confusions_table(comparison: Comparison) -> Table:
         Column("share", "of the label", "signed_share", digits=2),
     )
     return Table("confusions", "Confusions that changed most, in pixels", columns, rows)
+
+
+def bands_table(changes: BandChanges) -> Table:
+    """Accuracy by distance from the label boundary, and pixels gained on balance."""
+    change = changes.accuracy.change
+    rows = tuple(
+        {
+            "distance": band,
+            "pixels": int(changes.pixels[i]),
+            "a": float(changes.accuracy.a[i]),
+            "b": float(changes.accuracy.b[i]),
+            "change": float(change.value[i]),
+            "interval": (float(change.percentile.low[i]), float(change.percentile.high[i])),
+            "gained": int(changes.right[1, i] - changes.right[0, i]),
+        }
+        for i, band in enumerate(BANDS)
+    )
+    columns = (
+        Column("distance", "distance from the label boundary", "text"),
+        Column("pixels", "pixels", "count"),
+        Column("a", "A", "share", digits=2),
+        Column("b", "B", "share", digits=2),
+        Column("change", "B − A", "signed_share", digits=2),
+        Column("interval", "95 % interval", "signed_interval", digits=2),
+        Column("gained", "net pixels", "signed_number", digits=0),
+    )
+    note = "Net pixels: those right in B alone, less those right in A alone."
+    return Table("bands", "Pixel accuracy by distance from the label boundary", columns, rows, (note,))
 
 
 def images_table(comparison: Comparison) -> Table:

@@ -7,10 +7,12 @@ import numpy as np
 from segablate.comparison import Comparison
 from segablate.comparison.differences import Pair
 from segablate.errors import shorten, thousands
+from segablate.metrics.bands import TALLY as BAND_COUNTS
+from segablate.metrics.calibration import RELIABILITY
 from segablate.results import Evaluation
 from segablate.statistics.intervals import FEWEST
 from segablate.tables import Report, Table
-from segablate.tables.changes import choices_table, confusions_table, facts_table, images_table
+from segablate.tables.changes import bands_table, choices_table, confusions_table, facts_table, images_table
 from segablate.tables.differences import (
     LETTERS,
     SHOWN,
@@ -18,10 +20,12 @@ from segablate.tables.differences import (
     losses_table,
     pairs_table,
     scores_table,
+    trade_offs_table,
     values_table,
 )
 
 _STATED = ("preprocessing", "output", "inference", "device")
+_TALLIES = {RELIABILITY: "ECE", BAND_COUNTS: "accuracy by distance from the label boundary"}
 _WORDS = ((True, "shown"), (False, "not shown"))
 
 Runs = Mapping[str, Evaluation]
@@ -42,7 +46,11 @@ def _tables_of_two(comparison: Comparison, runs: Runs) -> list[Table]:
     colours = next(iter(runs.values())).labels.colours
     tables = [scores_table(comparison)]
     tables += [losses_table(comparison)] if comparison.defined else []
-    tables += [classes_table(comparison, colours), confusions_table(comparison), images_table(comparison)]
+    assert comparison.changes is not None
+    bands = comparison.changes.bands
+    tables += [classes_table(comparison, colours), confusions_table(comparison)]
+    tables += [bands_table(bands)] if bands else []
+    tables += [images_table(comparison)]
     return [*tables, choices_table(comparison)]
 
 
@@ -51,6 +59,7 @@ def _tables_of_many(comparison: Comparison, runs: Runs) -> list[Table]:
     return [
         values_table(comparison),
         pairs_table(comparison),
+        trade_offs_table(comparison),
         choices_table(comparison),
         classes_table(comparison, colours),
     ]
@@ -155,7 +164,9 @@ def _about_left_out(runs: Runs) -> list[str]:
     lacking = sorted(loss for loss in losses if not all(loss in run.values for run in runs.values()))
     bounded = {run.boundary is not None for run in runs.values()}
     notes = [f"left out, for not every run has it: {shorten(lacking, 8)}"] if lacking else []
-    return notes + (["left out, for not every run has it: boundary F"] if len(bounded) > 1 else [])
+    notes += ["left out, for not every run has it: boundary F"] if len(bounded) > 1 else []
+    some = [title for tally, title in _TALLIES.items() if len({tally in run.tallies for run in runs.values()}) > 1]
+    return notes + [f"left out, for not every run has it: {title}" for title in some]
 
 
 def _about_few_images(comparison: Comparison) -> list[str]:

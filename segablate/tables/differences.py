@@ -10,6 +10,7 @@ import numpy as np
 
 from segablate.comparison.differences import Comparison, Pair
 from segablate.comparison.measures import Measure
+from segablate.comparison.trade_offs import SAME_TIME
 from segablate.labels import Colour
 from segablate.statistics.intervals import Interval
 from segablate.tables import Column, Row, Table
@@ -20,7 +21,7 @@ SHOWN = 0.05
 
 
 def scores_table(comparison: Comparison) -> Table:
-    """Region and boundary scores of two runs, in points: difference, interval, p, and what the set could show."""
+    """Region and boundary scores and ECE of two runs, in points: difference, interval, p, what the set could show."""
     rows = [_measure_row(comparison, m) for m in comparison.measures if m.kind != "loss"]
     columns = (
         Column("measure", "measure", "text"),
@@ -71,11 +72,40 @@ def values_table(comparison: Comparison) -> Table:
         *(
             Column(m.key, m.title, "number", best="low")
             if m.kind == "loss"
-            else Column(m.key, m.title, "share", digits=2, best="high")
+            else Column(m.key, m.title, "share", digits=2, best="low" if m.less_is_better else "high")
             for m in comparison.measures
         ),
     )
     return Table("runs", "All runs", columns, rows)
+
+
+def trade_offs_table(comparison: Comparison) -> Table:
+    """What every run gives and costs, and the runs that beat it in everything."""
+    boundary = next((m.title for m in comparison.measures if m.kind == "boundary"), "boundary F")
+    rows = tuple(
+        {
+            "run": letter,
+            "miou": found.miou,
+            "boundary_f": found.boundary_f,
+            "seconds": None if found.milliseconds is None else found.milliseconds / 1000,
+            "parameters": found.parameters,
+            "dominated_by": ", ".join(LETTERS[place] for place in found.dominated_by),
+        }
+        for letter, found in zip(LETTERS, comparison.trade_offs, strict=False)
+    )
+    columns = (
+        Column("run", "run", "text"),
+        Column("miou", "mIoU", "share", digits=2, best="high"),
+        Column("boundary_f", boundary, "share", digits=2, best="high"),
+        Column("seconds", "time per image", "seconds", best="low"),
+        Column("parameters", "parameters", "count", best="low"),
+        Column("dominated_by", "dominated by", "text"),
+    )
+    note = (
+        f"Dominated: another run is as good in all columns that are full, and better in one (times within "
+        f"{SAME_TIME - 1:.0%} are equal). The others are the Pareto set."
+    )
+    return Table("trade_offs", "What each run gives and costs", columns, rows, (note,))
 
 
 def pairs_table(comparison: Comparison) -> Table:
@@ -140,13 +170,13 @@ def _measure_row(comparison: Comparison, measure: Measure) -> dict[str, Any]:
     found = pair.measures[measure.key]
     value = float(found.change.value)
     return {
-        "measure": measure.title,
+        "measure": f"{measure.title} (less is better)" if measure.kind == "calibration" else measure.title,
         "a": float(found.a),
         "b": float(found.b),
         "change": value,
         "interval": _ends(found.change.percentile),
         "p": float(found.p),
-        "shown": _shown(float(found.p), -value if measure.kind == "loss" else value, pair),
+        "shown": _shown(float(found.p), -value if measure.less_is_better else value, pair),
         "bca": _ends(found.change.bca),
         "detectable": pair.detectable[measure.key],
         "images_to_settle": _count(pair.images_to_settle[measure.key]),

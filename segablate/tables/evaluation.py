@@ -6,6 +6,7 @@ import numpy as np
 
 from segablate.errors import shorten, thousands
 from segablate.metrics.boundary import boundary_f, boundary_sums
+from segablate.metrics.calibration import BINS, RELIABILITY
 from segablate.metrics.confusion import (
     ClassCounts,
     class_counts,
@@ -22,6 +23,7 @@ from segablate.statistics.bootstrap import Distribution, by_image, resample
 from segablate.statistics.intervals import estimate
 from segablate.statistics.scores import boundary_scores, means, region_scores
 from segablate.tables import Column, Report, Table
+from segablate.tables.calibration import calibration_table, class_wise_errors, set_error
 from segablate.tables.ranking import ranking_rows
 
 REPLICATES = 2_000
@@ -39,6 +41,7 @@ def evaluation_report(run: Evaluation, view: View) -> Report:
     """The whole page of ``segablate evaluate``."""
     tables = [overall_table(run, view)]
     tables += [losses_table(run)] if run.values else []
+    tables += [calibration_table(run, REPLICATES)] if RELIABILITY in run.tallies else []
     tables += [classes_table(run, view)]
     return Report(f"{run.title} on {run.facts['dataset']['name']}", head(run, view), tuple(tables), notes(run, view))
 
@@ -58,7 +61,7 @@ def head(run: Evaluation, view: View) -> tuple[tuple[str, str], ...]:
 
 
 def overall_table(run: Evaluation, view: View) -> Table:
-    """mIoU, mean recall, pixel accuracy, frequency-weighted IoU, boundary F; of two classes AUC; with intervals."""
+    """mIoU, mean recall, pixel accuracy, frequency-weighted IoU, boundary F, ECE; of two classes AUC; and intervals."""
     counts = class_counts(run.confusion, void_as_error=view.void_as_error)
     statistics = [region_scores(counts)] + [
         boundary_scores(boundary_sums(run.boundary, tolerance)) for tolerance in view.tolerances if run.boundary
@@ -74,6 +77,8 @@ def overall_table(run: Evaluation, view: View) -> Table:
         over = f"{_defined(scores['boundary_f'])} classes with a boundary"
         rows.append(_overall_row(f"boundary F {_within(tolerance)}", scores["mean_boundary_f"], over))
     rows += [_overall_row(*row) for row in ranking_rows(run, by_image(run.images, REPLICATES))]
+    if RELIABILITY in run.tallies:
+        rows.append(_overall_row("ECE (less is better)", set_error(run, REPLICATES), f"{BINS} bins of confidence"))
     columns = (
         Column("measure", "measure", "text"),
         Column("value", "value", "share", digits=2),
@@ -111,6 +116,7 @@ def classes_table(run: Evaluation, view: View) -> Table:
     counts = per_image.total()
     boundaries = [boundary_f(boundary_sums(run.boundary, t).total()) for t in view.tolerances if run.boundary]
     scores = {"iou": iou(counts), "recall": recall(counts), "precision": precision(counts), "f1": f1(counts)}
+    scores |= {"class_wise_ece": class_wise_errors(run)} if RELIABILITY in run.tallies else {}
     scores |= {_boundary_key(t): f for t, f in zip(view.tolerances, boundaries, strict=False)}
     share = counts.labelled / max(int(counts.labelled.sum()), 1)
     rows = tuple(
@@ -135,6 +141,7 @@ def classes_table(run: Evaluation, view: View) -> Table:
             Column(_boundary_key(t), f"bF {_within(t)}", "share", mark="low")
             for t, _ in zip(view.tolerances, boundaries, strict=False)
         ),
+        *((Column("class_wise_ece", "ECE", "share", digits=2, wide=True),) if RELIABILITY in run.tallies else ()),
         Column("share", "of pixels", "share"),
         Column("pixels", "pixels", "count", wide=True),
         Column("images", "images", "count"),

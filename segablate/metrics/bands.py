@@ -1,0 +1,65 @@
+"""Labelled pixels by their distance from the nearest boundary of the labels: on it, near it, and inside regions.
+
+Kept for every image as the tally "bands": count (:func:`count_bands`, or :func:`count_bands_on_device`) -> add ->
+:func:`accuracy`.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segablate.kernels.boundary_reference import boundary
+from segablate.kernels.disks import Mask, within
+from segablate.labels import IGNORE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RADII = (3, 10)
+"""Ends of the bands in pixels, Euclidean between pixel centres; the last band is what lies beyond."""
+
+BANDS = (f"up to {RADII[0]} px", f"{RADII[0]} to {RADII[1]} px", f"beyond {RADII[1]} px")
+
+TALLY = "bands"
+
+
+def nested_bands(labels: NDArray[np.uint8]) -> tuple[Mask, ...]:
+    """Labelled pixels within each of :data:`RADII` of a boundary of the labels, then all of them; (H, W) each.
+
+    What a boundary is stands in :mod:`segablate.kernels.boundary_reference`: void makes none, nor does the frame.
+    """
+    labelled = labels != IGNORE
+    near = within(boundary(labels, labelled), RADII)
+    return (*(mask & labelled for mask in near), labelled)
+
+
+def band_map(nested: tuple[Mask, ...]) -> NDArray[np.uint8]:
+    """The band of each pixel, (H, W): 0 is the nearest; void gets the number of bands."""
+    band = np.full(nested[0].shape, len(nested), np.uint8)
+    for mask in nested:
+        band -= mask.view(np.uint8)
+    return band
+
+
+def count_bands(nested: tuple[Mask, ...], labels: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Labelled pixels of one image and those predicted right, by band: (bands, 2); the maps are (H, W)."""
+    right = labels == predicted
+    totals = [(np.count_nonzero(mask), np.count_nonzero(mask & right)) for mask in nested]
+    return np.diff(np.array(totals, np.int64), axis=0, prepend=0)
+
+
+def count_bands_on_device(labels: "Tensor", predicted: "Tensor", bands: "Tensor") -> NDArray[np.int64]:
+    """As :func:`count_bands`, of H, W uint8 tensors and the :func:`band_map` beside them."""
+    import torch
+
+    size = len(BANDS)
+    places = 2 * bands.long() + (labels == predicted)
+    counts = torch.bincount(places.reshape(-1), minlength=2 * size)[: 2 * size].view(size, 2)
+    return torch.stack([counts.sum(dim=1), counts[:, 1]], dim=1).cpu().numpy()
+
+
+def accuracy(counts: NDArray) -> NDArray[np.float64]:
+    """Right over labelled pixels, (..., bands, 2) to (..., bands); nan for a band without pixels."""
+    pixels, right = counts[..., 0], counts[..., 1]
+    return np.divide(right, pixels, out=np.full(pixels.shape, np.nan), where=pixels > 0)

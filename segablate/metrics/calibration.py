@@ -1,0 +1,167 @@
+"""Is a network as often right as it says? Counts in constant memory, per image, and the scores that follow from them.
+
+count (:func:`count_calibration`, on the device of the scores) -> add over images -> score. Probabilities are the
+softmax of the logits over all outputs, also those outside the label set. Those of a network trained for sigmoids are
+each output's own sigmoid, not normalised, for that is what it was trained to say; probabilities are divided by their
+sum, which for scores of mask queries is below 1. Void takes no part.
+
+- Bins: 15 of equal width; bin m holds (m - 1) / 15 < p <= m / 15, and the first also 0 (Guo et al., On Calibration of
+  Modern Neural Networks, ICML 2017).
+- ECE, by band of distance from the label boundary (:mod:`segablate.metrics.bands`): the probability of the predicted
+  class against how often it is right, over all pixels.
+- Class-wise ECE (Kull et al., Beyond temperature scaling, NeurIPS 2019): of each class, its probability on every pixel
+  against how often the label is that class, whatever is predicted.
+- Brier score (Brier, Monthly Weather Review 78, 1950): sum over outputs of the squared distance from 0 or 1; 0 to 2 for
+  probabilities that add up to 1.
+- NLL: -log of the label's probability, which is taken to be at least 1.2e-38; for sigmoids the likelihood is that of
+  all outputs, so that NLL is the sum of their binary cross entropies.
+
+What is summed are integers, in units of 2^-24, so that neither threads nor devices change a sum by their order.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segablate.labels import IGNORE
+from segablate.metrics.bands import BANDS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BINS = 15
+
+RELIABILITY, CLASS_GAPS, PROPER = "reliability", "class_gaps", "proper"
+"""Names of the tallies that :func:`count_calibration` gives."""
+
+_UNIT = 2.0**24
+
+Floats = NDArray[np.float64]
+
+
+def count_calibration(
+    logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int
+) -> dict[str, np.ndarray]:
+    """The tallies of one image.
+
+    `logits`: K, H, W float32, the `classes` first, see :func:`segablate.measures.class_logits`; of probabilities their
+    logarithm. `maps`: labels and predictions, class index or 255, and the band of each pixel
+    (:func:`segablate.metrics.bands.band_map`), each H, W uint8. One more K, H, W array is made. Gives:
+
+    - "reliability": (bands, bins, 3) float64: pixels, those predicted right, and the sum of their confidence.
+    - "class_gaps": (C, bins) float32: sum of the class's probability - pixels of the class, by its probability.
+    - "proper": (bands, 2) float64: sums of Brier score and NLL.
+    """
+    labels, predicted, bands = maps
+    probabilities = _probabilities(logits, kind)
+    proper = _proper(probabilities, logits, kind, labels.clamp(max=classes - 1), bands)
+    labelled = labels != IGNORE
+    scaled = probabilities.mul_(_UNIT * labelled).round_()  # up to 2^24 every integer is a float32
+    return {
+        RELIABILITY: _reliability(_confidence(scaled, predicted, classes), labels == predicted, bands),
+        CLASS_GAPS: _class_gaps(scaled[:classes], labels),
+        PROPER: proper,
+    }
+
+
+def _probabilities(logits: "Tensor", kind: str) -> "Tensor":
+    return logits.sigmoid() if kind == "sigmoid" else logits.softmax(0)
+
+
+def _proper(
+    probabilities: "Tensor", logits: "Tensor", kind: str, labels: "Tensor", bands: "Tensor"
+) -> NDArray[np.float64]:
+    """Sums of Brier score and NLL by band, (bands, 2); `labels` are classes everywhere."""
+    import torch
+    from torch.nn.functional import softplus
+
+    of_label = _at(probabilities, labels)
+    brier = 1 - 2 * of_label
+    for plane in probabilities:  # plane by plane, many times faster than a reduction over the first dimension
+        brier.addcmul_(plane, plane)
+    nll = -_at(logits, labels) if kind == "sigmoid" else -of_label.clamp_min_(torch.finfo(torch.float32).tiny).log_()
+    for plane in logits if kind == "sigmoid" else ():
+        nll += softplus(plane)
+    sums = [_sums((score.double() * _UNIT).round_(), bands, len(BANDS)) for score in (brier, nll)]
+    return torch.stack(sums, dim=1).cpu().numpy() / _UNIT
+
+
+def _confidence(scaled: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
+    """The probability of what was predicted, H, W; outside the label set that of the likeliest output there."""
+    inside = _at(scaled, predicted.clamp(max=classes - 1))
+    if len(scaled) == classes:
+        return inside
+    return inside.where(predicted != IGNORE, scaled[classes:].amax(dim=0))
+
+
+def _reliability(confidence: "Tensor", right: "Tensor", bands: "Tensor") -> Floats:
+    import torch
+
+    places = bands.long() * BINS + _bin(confidence)
+    size = len(BANDS) * BINS
+    counts = torch.bincount((2 * places + right).reshape(-1), minlength=2 * size)[: 2 * size].view(size, 2)
+    columns = (counts.sum(dim=1).double(), counts[:, 1].double(), _sums(confidence, places, size) / _UNIT)
+    return torch.stack(columns, dim=1).view(len(BANDS), BINS, 3).cpu().numpy()
+
+
+def _class_gaps(scaled: "Tensor", labels: "Tensor") -> NDArray[np.float32]:
+    """Most probabilities lie in the first bin: only the others are looked at one by one, the rest is what remains."""
+    import torch
+
+    labels = labels.reshape(-1)
+    labelled = torch.bincount(labels, minlength=IGNORE + 1)
+    gaps = torch.empty(len(scaled), BINS, dtype=torch.float64, device=scaled.device)
+    for index, plane in enumerate(scaled):
+        high = (plane.reshape(-1) > _UNIT / BINS).nonzero()[:, 0]
+        probability = plane.reshape(-1)[high]
+        gaps[index] = _sums(probability - _UNIT * (labels[high] == index), _bin(probability), BINS)
+        gaps[index, 0] = plane.sum(dtype=torch.float64) - _UNIT * labelled[index] - gaps[index, 1:].sum()
+    return (gaps / _UNIT).float().cpu().numpy()
+
+
+def _bin(scaled: "Tensor") -> "Tensor":
+    """The bin of probabilities in units of 2^-24."""
+    return (scaled * (BINS / _UNIT)).ceil_().long().sub_(1).clamp_(0, BINS - 1)
+
+
+def _at(planes: "Tensor", index: "Tensor") -> "Tensor":
+    """From each pixel's K values the one at its index: K, H, W and H, W uint8 to H, W."""
+    return planes.gather(0, index.long()[None])[0]
+
+
+def _sums(values: "Tensor", places: "Tensor", size: int) -> "Tensor":
+    """Sums of integers by place, (size,) float64; what lies at later places is dropped."""
+    import torch
+
+    return torch.bincount(places.reshape(-1).long(), values.reshape(-1).double(), minlength=size)[:size]
+
+
+def confidence_gaps(reliability: NDArray) -> Floats:
+    """Confidence - right, (..., bins, 3) sums to (..., bins)."""
+    return np.asarray(reliability[..., 2] - reliability[..., 1], np.float64)
+
+
+def expected_error(gaps: NDArray, pixels: NDArray) -> Floats:
+    """Expected calibration error: sum over bins of |gap|, over pixels; (..., bins) to (...), nan without pixels.
+
+    Of :func:`confidence_gaps` the ECE, of the tally "class_gaps" the class-wise one.
+    """
+    return _ratio(np.abs(gaps).sum(axis=-1), pixels)
+
+
+def accuracy_and_confidence(reliability: NDArray) -> tuple[Floats, Floats]:
+    """Means over pixels, (..., 3) sums to (...) each; nan without pixels."""
+    pixels, right, confidence = np.moveaxis(np.asarray(reliability, np.float64), -1, 0)
+    return _ratio(right, pixels), _ratio(confidence, pixels)
+
+
+def with_whole(tally: NDArray) -> Floats:
+    """Per-image sums (N, bands, ...) to (N, 1 + bands, ...): the whole image stands before its bands."""
+    tally = np.asarray(tally, np.float64)
+    return np.concatenate([tally.sum(axis=1, keepdims=True), tally], axis=1)
+
+
+def _ratio(above: NDArray, below: NDArray) -> Floats:
+    above, below = np.broadcast_arrays(np.asarray(above, np.float64), np.asarray(below, np.float64))
+    return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)

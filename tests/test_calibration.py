@@ -1,0 +1,230 @@
+"""Calibration counts are those of a plain loop over pixels, and the scores those of the definitions and of a peer."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import write_dataset
+
+from segablate.checkpoints import open_checkpoint
+from segablate.checkpoints.network import two_channels
+from segablate.checkpoints.segmenter import Loading
+from segablate.cli import run
+from segablate.datasets import open_dataset
+from segablate.evaluation import evaluate
+from segablate.labels import IGNORE
+from segablate.measures import Measures
+from segablate.metrics.bands import BANDS, band_map, nested_bands
+from segablate.metrics.calibration import (
+    BINS,
+    accuracy_and_confidence,
+    confidence_gaps,
+    count_calibration,
+    expected_error,
+)
+from segablate.results import load_run, save_run
+
+KINDS = ("softmax", "sigmoid", "probabilities")
+
+
+def counted(logits: np.ndarray, kind: Any, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
+    """The tallies of logits (K, H, W), predicted by argmax; outputs from `classes` on lie outside the label set."""
+    predicted = logits.argmax(0).astype(np.uint8)
+    predicted[predicted >= classes] = IGNORE
+    maps = (labels, predicted, band_map(nested_bands(labels)))
+    tensors = tuple(torch.from_numpy(m) for m in maps)
+    return count_calibration(torch.from_numpy(logits.astype(np.float32)), kind, tensors, classes)  # type: ignore[arg-type]
+
+
+def ece(reliability: np.ndarray) -> np.ndarray:
+    """Of sums (..., bins, 3)."""
+    return expected_error(confidence_gaps(reliability), reliability[..., 0].sum(-1))
+
+
+def probabilities_of(logits: np.ndarray, kind: str) -> np.ndarray:
+    logits = logits.astype(np.float32).astype(np.float64)
+    if kind == "softmax":
+        return np.exp(logits) / np.exp(logits).sum(0)
+    return 1 / (1 + np.exp(-logits)) if kind == "sigmoid" else np.exp(logits) / np.exp(logits).sum(0)
+
+
+def plain(logits: np.ndarray, kind: str, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
+    """The definitions, pixel by pixel, in float64."""
+    probabilities, bands = probabilities_of(logits, kind), band_map(nested_bands(labels))
+    reliability, gaps, proper = np.zeros((3, BINS, 3)), np.zeros((classes, BINS)), np.zeros((3, 2))
+
+    def bin_of(p: float) -> int:
+        return next(m for m in range(BINS) if p <= (m + 1) / BINS + 1e-12)
+
+    for y, x in np.argwhere(labels != IGNORE):
+        p, label, top = probabilities[:, y, x], labels[y, x], int(logits[:, y, x].argmax())
+        reliability[bands[y, x], bin_of(p[top])] += (1, top == label, p[top])
+        hot = np.arange(len(p)) == label
+        nll = -np.log(p[label]) if kind != "sigmoid" else -np.log(np.where(hot, p, 1 - p)).sum()
+        proper[bands[y, x]] += (((p - hot) ** 2).sum(), nll)
+        for c in range(classes):
+            gaps[c, bin_of(p[c])] += p[c] - hot[c]
+    return {"reliability": reliability, "class_gaps": gaps, "proper": proper}
+
+
+def scene(outputs: int, classes: int, seed: int = 0, size: tuple[int, int] = (31, 37)) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    logits = 3 * rng.standard_normal((outputs, *size))
+    labels = rng.integers(0, classes, (2, 2), np.uint8).repeat(16, 0).repeat(19, 1)[: size[0], : size[1]].copy()
+    labels[rng.random(size) < 0.1] = IGNORE
+    return logits, labels
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("outputs", "classes"), [(5, 5), (6, 4), (2, 2)])
+def test_counts_are_those_of_a_plain_loop(kind: str, outputs: int, classes: int) -> None:
+    logits, labels = scene(outputs, classes)
+    if kind == "probabilities":
+        logits = np.log(probabilities_of(logits, "softmax"))
+    found, expected = counted(logits, kind, labels, classes), plain(logits, kind, labels, classes)
+    assert {name: array.shape for name, array in found.items()} == {n: a.shape for n, a in expected.items()}
+    assert np.array_equal(found["reliability"][..., :2], expected["reliability"][..., :2])
+    pixels = (labels != IGNORE).sum()
+    for name in expected:
+        assert np.abs(found[name] - expected[name]).max() < 1e-6 * pixels, name
+
+
+def test_ece_is_that_of_torchmetrics() -> None:
+    """Recorded from torchmetrics 1.9.0, multiclass_calibration_error(..., n_bins=15, norm="l1", ignore_index=255)."""
+    rng = np.random.default_rng(20)
+    logits = (3 * rng.standard_normal((2, 5, 31, 37))).astype(np.float32)
+    labels = rng.integers(0, 5, (2, 31, 37))
+    labels[rng.random((2, 31, 37)) < 0.1] = IGNORE
+    images = [
+        counted(z, "softmax", y.astype(np.uint8), 5)["reliability"].sum(0) for z, y in zip(logits, labels, strict=True)
+    ]
+    assert ece(np.sum(images, axis=0)) == pytest.approx(0.5537508726119995, abs=1e-6)
+    assert ece(np.stack(images)) == pytest.approx([0.5536471605300903, 0.5547747611999512], abs=1e-6)
+
+
+def test_a_network_that_is_right_as_often_as_it_says() -> None:
+    """80 of 100 pixels right at 0.8, 10 of 20 at 0.5, of two classes that are told apart no better than that."""
+    confidence = np.repeat([0.8, 0.5], [100, 20])
+    right = np.concatenate([np.arange(100) < 80, np.arange(20) < 10])
+    labels = np.where(right, 0, 1).astype(np.uint8)[None]
+    logits = np.log(np.stack([confidence + 1e-9, 1 - confidence]))[:, None]
+    found = counted(logits, "softmax", labels, 2)
+    assert ece(found["reliability"].sum(0)) == pytest.approx(0, abs=1e-6)
+    assert expected_error(found["class_gaps"], np.array(120)) == pytest.approx([0, 0], abs=1e-6)
+    brier, nll = found["proper"].sum(0) / 120
+    assert brier == pytest.approx(np.mean(2 * confidence * (1 - confidence)), abs=1e-6)
+    p = np.where(right, confidence, 1 - confidence)
+    assert nll == pytest.approx(-np.log(p).mean(), abs=1e-6)
+
+
+def test_a_constant_prediction_without_doubt() -> None:
+    labels = np.where(np.arange(40) < 30, 0, 1).astype(np.uint8)[None]
+    certain = np.stack([np.ones((1, 40)), np.zeros((1, 40))])
+    found = counted(np.log(np.maximum(certain, np.finfo(np.float32).tiny)), "probabilities", labels, 2)
+    reliability = found["reliability"].sum(0)
+    assert reliability[-1].tolist() == [40, 30, 40]
+    assert reliability[:-1].sum() == 0
+    assert ece(reliability) == 0.25
+    assert found["class_gaps"][:, [0, -1]].tolist() == [[0, 10], [-10, 0]]
+    assert expected_error(found["class_gaps"], np.array(40)).tolist() == [0.25, 0.25]
+    brier, nll = found["proper"].sum(0) / 40
+    assert brier == pytest.approx(0.5)
+    assert nll == pytest.approx(-np.log(np.finfo(np.float32).tiny) / 4)
+
+
+@pytest.mark.parametrize(("p", "expected"), [(0.0, 0), (0.01, 0), (0.0667, 1), (0.4, 5), (0.5, 7), (1.0, 14)])
+def test_bins_hold_their_upper_edge_and_the_first_also_zero(p: float, expected: int) -> None:
+    """Of one sigmoid the probability can be anything; the predicted class is certain to be class 0."""
+    logits = torch.full((1, 1, 3), p, dtype=torch.float64).logit(eps=1e-30).numpy()
+    labels = np.zeros((1, 3), np.uint8)
+    assert counted(logits, "sigmoid", labels, 1)["reliability"].sum(0)[:, 0].argmax() == expected
+
+
+def test_void_takes_no_part_and_nothing_labelled_is_undefined() -> None:
+    logits, labels = scene(5, 5)
+    other = np.where(labels == IGNORE, -logits, logits)
+    a, b = counted(logits, "softmax", labels, 5), counted(other, "softmax", labels, 5)
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+    nothing = counted(logits, "softmax", np.full_like(labels, IGNORE), 5)
+    assert all(not array.any() for array in nothing.values())
+    assert np.isnan(ece(nothing["reliability"])).all()
+    assert np.isnan(accuracy_and_confidence(nothing["reliability"].sum(1))).all()
+    assert np.isnan(expected_error(nothing["class_gaps"], np.array(0))).all()
+
+
+MEASURES = Measures(calibration=True)
+
+
+def test_batches_change_nothing_and_a_saved_run_keeps_all(tmp_path: Path, network_spec: str) -> None:
+    data = open_dataset(f"folder:{write_dataset(tmp_path / 'mixed', 9, ((24, 32), (17, 19), (24, 33)))}")
+    segmenter = open_checkpoint(network_spec, Loading(device="cpu"))
+    one, four = (evaluate(segmenter, data, MEASURES, batch_size=size) for size in (1, 4))
+    assert set(one.tallies) == {"bands", "reliability", "class_gaps", "proper"}
+    assert np.array_equal(one.tallies["reliability"][..., :2].sum(2), one.tallies["bands"])
+    save_run(one, tmp_path / "run", "{}")
+    for other in (four, load_run(tmp_path / "run")):
+        for name, array in one.tallies.items():
+            assert np.array_equal(array, other.tallies[name]), name
+
+
+def test_one_output_for_two_classes_is_calibrated_as_the_sigmoid_that_it_is() -> None:
+    z = torch.randn(1, 1, 5, 6)
+    for kind in ("softmax", "sigmoid"):
+        scores, joint = two_channels(z, kind)  # type: ignore[arg-type]
+        assert joint == "softmax"
+        assert torch.allclose(scores.softmax(1)[:, 1:], z.sigmoid())
+    assert two_channels(z.sigmoid(), "probabilities")[1] == "probabilities"
+
+
+def test_pixels_are_not_lost_where_there_are_many() -> None:
+    """Sums are exact beyond what float32 could add up."""
+    labels = np.zeros((1024, 512), np.uint8)
+    logits = np.zeros((2, 1024, 512), np.float32)
+    logits[0] = np.log(3)
+    found = counted(logits, "softmax", labels, 2)
+    assert found["reliability"].sum((0, 1)).tolist() == pytest.approx([1024 * 512, 1024 * 512, 0.75 * 1024 * 512])
+    assert found["class_gaps"].sum(1).tolist() == pytest.approx([-0.25 * 1024 * 512, 0.25 * 1024 * 512])
+
+
+# the command
+
+
+def measured(*options: str) -> list[str]:
+    return ["evaluate", "--limit", "6", "--workers", "0", "--device", "cpu", *options]
+
+
+def test_the_page_shows_calibration_by_band_and_class(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(measured("--format", "json", "--save", "run", "--plot", "plot.svg", "--flip")) == 0
+    tables = json.loads(capsys.readouterr().out)["tables"]
+    tallies = load_run(Path("run")).tallies
+    whole, *bands = tables["calibration"]
+    assert [row["distance"] for row in bands] == list(BANDS)
+    assert whole["pixels"] == sum(row["pixels"] for row in bands) == tallies["bands"][..., 0].sum()
+    assert whole["accuracy"] == pytest.approx(
+        {row["measure"]: row["value"] for row in tables["overall"]}["pixel accuracy"]
+    )
+    sums = tallies["reliability"].sum(0)
+    assert [row["ece"] for row in bands] == pytest.approx(ece(sums))
+    assert whole["ece"] == pytest.approx(ece(sums.sum(0))) == pytest.approx(tables["overall"][-1]["value"])
+    assert whole["brier"] == pytest.approx(tallies["proper"][..., 0].sum() / whole["pixels"])
+    assert whole["nll_interval"][0] < whole["nll"] < whole["nll_interval"][1]
+    of_class = np.abs(tallies["class_gaps"].sum(0, dtype=float)).sum(1) / whole["pixels"]
+    assert [row["class_wise_ece"] for row in tables["classes"]] == pytest.approx(of_class)
+    assert Path("plot.svg").read_bytes().startswith(b"<?xml")
+    assert run(["show", "run"]) == 0
+    assert "averages over windows or flips" in " ".join(capsys.readouterr().out.split())
+
+
+def test_calibration_can_be_left_out_and_needs_logits(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    written = tmp_path / "out"
+    assert run(measured("--no-calibration", "--format", "json", "--write-predictions", str(written))) == 0
+    assert "calibration" not in json.loads(capsys.readouterr().out)["tables"]
+    for option in (["--calibration"], ["--plot", str(tmp_path / "plot.png")]):
+        assert run(["evaluate", f"predictions:{written}", "sample", "--workers", "0", "--limit", "6", *option]) == 2
+        assert "calibration needs logits, but predictions:" in capsys.readouterr().err
