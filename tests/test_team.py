@@ -142,5 +142,7 @@ def test_processes_that_do_not_find_each_other(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
+    runtime._meeting.cache_clear()
     with pytest.raises(DeviceError, match=r"do not find each other \(.*MASTER_ADDR.*\); start them with torchrun"):
-        runtime._Meeting()
+        team().gather(1)
+    assert team().first_to_fail()
