@@ -122,6 +122,43 @@ def test_a_run_that_ends_at_once_leaves_nothing(
     assert not partial_folder(tmp_path / "run").exists()
 
 
+READERS = """
+import multiprocessing, time
+from segablate.datasets.reading import ahead
+if __name__ == "__main__":
+    with ahead(time.sleep, [0] * 4 + [60] * 4, 2) as results:
+        next(results)
+        print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+        time.sleep(60)
+"""
+
+
+def alive(pid: str) -> bool:
+    """Whether there is such a process that has not ended; one that waits to be buried has no command line."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
+def test_processes_that_read_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "readers.py").write_text(READERS)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "readers.py"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        readers = process.stdout.readline().decode().split()
+        assert len(readers) == 2
+        assert all(map(alive, readers))
+        process.kill()
+    end = time.monotonic() + 20
+    while any(map(alive, readers)):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 PIECE_BY_PIECE = """
 import sys
 from segablate import cli, evaluation
