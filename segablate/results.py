@@ -14,7 +14,7 @@ The counts are read with numpy in three lines; the last label is void, the last 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -171,7 +171,7 @@ def evaluation_files(run: Evaluation, summary: str) -> dict[str, bytes]:
     """The files of a run folder by name."""
     described = {
         "facts": run.facts,
-        "labels": _plain_labels(run.labels),
+        "labels": asdict(run.labels),
         "notes": run.notes,
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in run.skipped],
     }
@@ -240,15 +240,12 @@ def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any)
     )
 
 
-def _plain_labels(labels: LabelSet) -> dict[str, Any]:
-    return {field: getattr(labels, field) for field in labels.__dataclass_fields__}
-
-
 def _label_set(plain: Mapping[str, Any]) -> LabelSet:
-    """From JSON, whose lists were tuples."""
-    frozen = {key: _tuples(value) for key, value in plain.items()}
-    return LabelSet(**frozen)
+    """From JSON, whose lists were tuples and whose mapping was a label set of its own."""
+    return LabelSet(**{key: _frozen(value) for key, value in plain.items()})
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _label_set(value)
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
