@@ -37,6 +37,10 @@ from segablate.samples import Batch, Output, Sample
 Progress = Callable[[int], None]
 
 
+def _silent(images: int) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Work:
     """An evaluation that is ready to be run: a segmenter made for the dataset, what to measure, and what will be said.
@@ -64,7 +68,7 @@ class Running:
 
     batch_size: int = 4
     workers: int = 0
-    progress: Progress = lambda images: None
+    progress: Progress = _silent
     team: Team = field(default_factory=Team)
     pieces: Pieces | None = None
     stamps: Mapping[str, str] = field(default_factory=dict)
@@ -78,13 +82,15 @@ def evaluate(
     batch_size: int = 4,
     workers: int = 0,
     on_error: OnError = "stop",
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Run a checkpoint over a dataset, in this process.
 
     With `on_error` "skip", images that cannot be read or measured are left out and named in the result; otherwise the
     first of them ends the run with its error. Raises a SegablateError; also when no image is left.
     """
-    return carry_out(prepare(segmenter, dataset, measures, on_error), Running(batch_size, workers))
+    running = Running(batch_size, workers, progress or _silent)
+    return carry_out(prepare(segmenter, dataset, measures, on_error), running)
 
 
 def prepare(segmenter: Segmenter, dataset: Dataset, measures: Measures, on_error: OnError = "stop") -> Work:

@@ -9,7 +9,8 @@ import json
 import re
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def identity_of(work: Work, loading: Loading) -> dict[str, Any]:
         "format": FORMAT,
         "checkpoint": {
             **facts["checkpoint"],
+            "files of one name": _namesakes(segmenter.source.files),
             "device": re.sub(r"cuda:\d+", "cuda", facts["checkpoint"].get("device", "none")),
             "classes": segmenter.classes,
             "class map": segmenter.class_map,
@@ -69,6 +71,12 @@ def environment() -> str:
     own = sorted(_PACKAGE.rglob("*.py"))
     installed = {path.name for place in sys.path for path in Path(place or ".").glob("*.dist-info")}
     return _digest([*map(fingerprint, own), *sorted(installed)])
+
+
+def _namesakes(files: Collection[Path]) -> dict[str, str]:
+    """SHA-256 of the files that the facts, which go by names, cannot tell apart."""
+    names = Counter(path.name for path in files)
+    return {str(path): fingerprint(path) for path in files if names[path.name] > 1}
 
 
 def _own_code(work: Work) -> dict[str, str]:

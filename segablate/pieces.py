@@ -103,7 +103,7 @@ def _read(pieces: Pieces, labels: LabelSet, stamps: Mapping[str, str]) -> Pieces
             damaged.append(path.name)
             continue
         part, then = _parsed(data, labels)
-        current = {name for name, stamp in zip(part.names, then, strict=True) if stamp and stamp == stamps.get(name)}
+        current = {name for name, stamp in zip(part.names, then, strict=True) if stamp == stamps.get(name)}
         changed |= set(part.names) - current
         chosen = [place for place, name in enumerate(part.names) if name in current - seen]
         seen |= current

@@ -171,7 +171,7 @@ def evaluation_files(run: Evaluation, summary: str) -> dict[str, bytes]:
     """The files of a run folder by name."""
     described = {
         "facts": run.facts,
-        "labels": _plain_labels(run.labels),
+        "labels": asdict(run.labels),
         "notes": run.notes,
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in run.skipped],
     }
@@ -240,17 +240,12 @@ def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any)
     )
 
 
-def _plain_labels(labels: LabelSet) -> dict[str, Any]:
-    return asdict(labels)
-
-
 def _label_set(plain: Mapping[str, Any]) -> LabelSet:
-    """From JSON, whose lists were tuples; the label set before merging, if any, lies inside."""
-    frozen: dict[str, Any] = {
-        key: _label_set(value) if isinstance(value, Mapping) else _tuples(value) for key, value in plain.items()
-    }
-    return LabelSet(**frozen)
+    """From JSON, whose lists were tuples and whose mapping was a label set of its own."""
+    return LabelSet(**{key: _frozen(value) for key, value in plain.items()})
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _label_set(value)
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -114,8 +114,11 @@ class Team:
         return values
 
     def first_to_fail(self) -> bool:
-        """True in the one process that is to say what went wrong: the first that asks."""
-        return self.size == 1 or _meeting().first("failed")
+        """True in the one process that is to say what went wrong: the first that asks, or any that finds no others."""
+        try:
+            return self.size == 1 or _meeting().first("failed")
+        except (DeviceError, RuntimeError):
+            return True
 
     def leave(self) -> None:
         """At the end of a run that went well, close what :meth:`gather` opened."""
@@ -128,7 +131,7 @@ class Team:
 
 def team() -> Team:
     """The team to which torchrun, by its environment variables, says that this process belongs."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
     return Team(int(os.environ["RANK"]), size) if size > 1 else Team()
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -136,6 +137,20 @@ def test_a_neighbour_that_the_users_code_imports_belongs_to_it(toy: Path, networ
     assert key(toy, spec) == before
     neighbour.write_text("WIDTH = 9\n")
     assert key(toy, spec) != before
+
+
+def test_files_of_one_name_are_told_apart(toy: Path, network_spec: str, tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "weights.bin" for folder in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text("0")
+    loading = Loading(device="cpu")
+    work = prepare(open_checkpoint(network_spec, loading), open_dataset(f"folder:{toy}"), Measures())
+    segmenter: Any = work.segmenter
+    work = replace(work, segmenter=replace(segmenter, source=replace(segmenter.source, files=tuple(paths))))
+    before = identity_of(work, loading)
+    paths[0].write_text("1")
+    assert identity_of(work, loading) != before
 
 
 def test_a_users_own_loss_belongs_to_it(toy: Path, network_spec: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from evaluations import evaluation, noisy, truth
 
 from segablate import runs
 from segablate.errors import RunError
+from segablate.labels import merged
 from segablate.results import Evaluation, joined, load_run, save_run, select
 from segablate.runs import load_report, read_description, refuse_existing, save_report, sealed
 
@@ -63,6 +64,13 @@ def test_without_boundaries_losses_and_void_codes(tmp_path: Path) -> None:
     plain = evaluation(maps, maps, tolerances=())
     save_run(plain, tmp_path / "run", "{}")
     assert_same(plain, load_run(tmp_path / "run"))
+
+
+def test_merged_classes_come_back_with_what_they_were_made_of(run: Evaluation, tmp_path: Path) -> None:
+    labels = merged(run.labels, {"way": ["road"], "thing": ["car", "tree"]})
+    save_run(replace(run, labels=labels), tmp_path / "merged", "{}")
+    found = load_run(tmp_path / "merged").labels
+    assert (found, found.merged_from) == (labels, run.labels)
 
 
 def test_the_same_evaluation_gives_the_same_counts_file(run: Evaluation, saved: Path, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -120,33 +122,83 @@ def test_a_run_that_ends_at_once_leaves_nothing(
     assert not partial_folder(tmp_path / "run").exists()
 
 
+READERS = """
+import multiprocessing, time
+from segablate.datasets.reading import ahead
+if __name__ == "__main__":
+    with ahead(time.sleep, [0] * 4 + [60] * 4, 2) as results:
+        next(results)
+        print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+        time.sleep(60)
+"""
+
+
+def alive(pid: str) -> bool:
+    """Whether there is such a process that has not ended; one that waits to be buried has no command line."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
+def test_processes_that_read_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "readers.py").write_text(READERS)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "readers.py"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        readers = process.stdout.readline().decode().split()
+        assert len(readers) == 2
+        assert all(map(alive, readers))
+        process.kill()
+    end = time.monotonic() + 20
+    while any(map(alive, readers)):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+PIECE_BY_PIECE = """
+import sys
+from segablate import cli, evaluation
+evaluation._pace = lambda: lambda: True
+sys.exit(cli.run(sys.argv[1:]))
+"""
+
+
+def kill(process: subprocess.Popen, partial: Path, moments: random.Random) -> bool:
+    """Kill at a random moment, mostly after there is a new piece; False for a process that ended before."""
+    before = set(partial.glob("piece-*"))
+    if moments.random() < 0.8:
+        while process.poll() is None and set(partial.glob("piece-*")) <= before:
+            time.sleep(0.002)
+    time.sleep(moments.uniform(0, 0.15))
+    ended = process.poll()
+    process.kill()
+    process.wait()
+    assert ended in (None, 0)
+    return ended is None
+
+
 def test_killed_twenty_times(tmp_path: Path) -> None:
     """Runs are killed at random moments, and taken up again, until there were twenty kills; each ends as it should."""
-    count, size = 60, (240, 320)
-    data = write_dataset(tmp_path / "data", count, (size,))
-    spec = f"predictions:{write_predictions(tmp_path / 'predicted', count, size)}"
-    command = [sys.executable, "-m", "segablate", "evaluate", spec, f"folder:{data}", "--tolerance", "0.05d"]
+    data = write_dataset(tmp_path / "data", 60, ((120, 160),))
+    spec = f"predictions:{write_predictions(tmp_path / 'predicted', 60, (120, 160))}"
+    command = [sys.executable, "-c", PIECE_BY_PIECE, "evaluate", spec, f"folder:{data}", "--tolerance", "0.05d"]
     command += ["--workers", "0", "--no-cache", "--save"]
     where: Any = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "stdout": subprocess.DEVNULL}
     subprocess.run([*command, "whole"], **where, check=True)
-    moments, kills, resumed, finished = random.Random(0), 0, 0, 0
-
-    def begun() -> subprocess.Popen:
-        nonlocal resumed
-        resume = ["--resume"] if (tmp_path / f"run{finished}.partial").exists() else []
-        resumed += len(resume)
-        return subprocess.Popen([*command, f"run{finished}", *resume], **where)
-
-    while kills < 20:
-        process = begun()
-        try:
-            assert process.wait(moments.uniform(0.3, 0.7)) == 0
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            kills += 1
-        finished += (tmp_path / f"run{finished}").exists()  # if need be killed after its last write
-    assert begun().wait() == 0
-    assert resumed >= 10
     expected = (tmp_path / "whole/counts.npz").read_bytes()
-    assert all((tmp_path / f"run{number}/counts.npz").read_bytes() == expected for number in range(finished + 1))
+    moments, kills, resumed, run = random.Random(0), 0, 0, tmp_path / "run"
+    while kills < 20:
+        resume = ["--resume"] if partial_folder(run).exists() else []
+        resumed += len(resume)
+        kills += kill(subprocess.Popen([*command, "run", *resume], **where), partial_folder(run), moments)
+        if run.exists():  # if need be killed after its last write
+            assert (run / "counts.npz").read_bytes() == expected
+            shutil.rmtree(run)
+            shutil.rmtree(partial_folder(run), ignore_errors=True)
+    subprocess.run([*command, "run", "--resume"], **where, check=True)
+    assert (run / "counts.npz").read_bytes() == expected
+    assert resumed >= 10

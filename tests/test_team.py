@@ -94,6 +94,15 @@ def test_two_processes_equal_one(tmp_path: Path, network_spec: str, capsys: pyte
     assert sorted(path.name for path in tmp_path.iterdir()) == ["maps", "mixed", "net.pth", "net.py", "one", "two"]
 
 
+@pytest.mark.gpu
+def test_two_processes_on_gpus_equal_one(toy: Path, tmp_path: Path, network_spec: str) -> None:
+    command = ["evaluate", network_spec, f"folder:{toy}", "--device", "cuda", "--batch-size", "1", "--no-cache"]
+    done = together(tmp_path, *command, "--save", "two")
+    assert done.returncode == 0, done.stderr
+    assert run([*command, "--save", str(tmp_path / "one")]) == 0
+    assert (tmp_path / "one/counts.npz").read_bytes() == (tmp_path / "two/counts.npz").read_bytes()
+
+
 def test_two_processes_without_torch_resume_what_one_began_and_keep_it(
     toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], every_image: None
 ) -> None:
@@ -142,5 +151,7 @@ def test_processes_that_do_not_find_each_other(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
+    runtime._meeting.cache_clear()
     with pytest.raises(DeviceError, match=r"do not find each other \(.*MASTER_ADDR.*\); start them with torchrun"):
-        runtime._Meeting()
+        team().gather(1)
+    assert team().first_to_fail()

@@ -38,13 +38,14 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    """Say it, unless another process of the team already has."""
-    if team().first_to_fail():
-        _say("error: " + " ".join(message.split()))
+    _say("error: " + " ".join(message.split()))
     return code
 
 
 def _say(line: str) -> None:
+    """What went wrong, unless another process of the team has said so already."""
+    if not team().first_to_fail():
+        return
     from rich.console import Console
     from rich.text import Text
 
