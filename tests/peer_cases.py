@@ -133,9 +133,7 @@ def _blocks(
     return labels, predicted
 
 
-def _with_outside(
-    labels: np.ndarray, predicted: np.ndarray, classes: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _with_outside(labels: np.ndarray, predicted: np.ndarray, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Some predictions replaced by values that are no class."""
     rng = np.random.default_rng(seed)
     values = rng.choice(np.array([classes, 254, 255]), predicted.shape)

@@ -20,9 +20,11 @@ from segablate.metrics.conventions.rules import (
     over_images,
     refuses_outside,
     refuses_outside_anywhere,
+    refuses_unlabelled,
     refuses_void,
     right_of_labelled,
     right_of_predicted,
+    right_or_none,
     softened_iou,
 )
 
@@ -148,7 +150,7 @@ REGIONS: tuple[Convention, ...] = (
         "a class in neither map counts as 0",
         of_set(iou, absent=0.0),
         mean_all(of_set(iou, absent=0.0)),
-        pixel_accuracy=right_of_labelled,
+        pixel_accuracy=right_or_none,
     ),
     Convention(
         "voc",
@@ -166,7 +168,7 @@ REGIONS: tuple[Convention, ...] = (
         mean_all(of_set(iou)),
         mean_all(of_set(recall)),
         right_of_labelled,
-        refuses_outside_anywhere,
+        refuses_unlabelled,
     ),
     Convention(
         "nnunet",

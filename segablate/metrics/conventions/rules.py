@@ -79,6 +79,11 @@ def right_of_labelled(counts: ClassCounts) -> np.ndarray:
     return _share(total.hits.sum(), total.labelled.sum())
 
 
+def right_or_none(counts: ClassCounts) -> np.ndarray:
+    """Right over labelled pixels, 0 where nothing is labelled."""
+    return np.nan_to_num(right_of_labelled(counts))
+
+
 def binary_accuracy(counts: ClassCounts) -> np.ndarray:
     """Every pixel judged once for each class: true positives and true negatives over all of these judgements."""
     total = counts.total()
@@ -107,6 +112,13 @@ def refuses_void(confusion: Confusion) -> str:
     if void:
         return f"it knows no label to ignore, and {thousands(void)} pixels are void: it stops with an error"
     return refuses_outside(confusion)
+
+
+def refuses_unlabelled(confusion: Confusion) -> str:
+    """A set without a labelled pixel makes the tool stop. So do predictions outside the classes, also on void."""
+    if not (confusion.label < confusion.classes).any():
+        return "no image has a labelled pixel: it stops with an error"
+    return refuses_outside_anywhere(confusion)
 
 
 def _outside(confusion: Confusion, looked_at: np.ndarray) -> str:
