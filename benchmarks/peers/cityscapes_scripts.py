@@ -13,9 +13,7 @@ import numpy as np
 from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as peer
 from cityscapesscripts.helpers.labels import labels as all_labels
 from PIL import Image
-from recording import record
-
-from peer_cases import VOID, Case, region_cases
+from recording import VOID, Case, record, region_cases
 
 EVALUATED = [label for label in all_labels if not label.ignoreInEval]
 OUT_OF_ROI, NOT_EVALUATED = 3, 5

@@ -11,17 +11,15 @@ import math
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Dict, List, Optional, Tuple, Union  # noqa: UP035  (names that the sources use)
+from typing import Any, Optional, Union
 
 import cv2
 import numpy as np
 import torch
-from recording import functions_of, record
-
-from peer_cases import VOID, Case, boundary_cases, region_cases
+from recording import VOID, Case, boundary_cases, functions_of, record, region_cases
 
 CHECKOUTS = Path(sys.argv[1] if len(sys.argv) > 1 else "checkouts")
-TYPES = {"Dict": Dict, "List": List, "Optional": Optional, "Tuple": Tuple, "Union": Union}
+TYPES = {"Dict": dict, "List": list, "Optional": Optional, "Tuple": tuple, "Union": Union}
 OLD_NUMPY = SimpleNamespace(**{**vars(np), "float": float, "bool": bool})
 
 
@@ -161,9 +159,9 @@ def davis(case: Case) -> dict[str, Any]:
     """F of each class, averaged over images."""
     peer = source("davis2017-evaluation/davis2017/metrics.py", "f_measure", "_seg2bmap", math=math)
     cells = [
-        [peer.f_measure((predicted == index) * 1, (labels == index) * 1, labels == VOID) for index in range(case.classes)]
+        [peer.f_measure((predicted == c) * 1, (labels == c) * 1, labels == VOID) for c in range(case.classes)]
         for labels, predicted in case.pairs
-    ]  # fmt: skip
+    ]
     return {"0.008d": np.mean(cells, axis=0)}
 
 

@@ -19,7 +19,9 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from peer_cases import Case  # noqa: E402
+from peer_cases import VOID, Case, boundary_cases, region_cases  # noqa: E402
+
+__all__ = ["VOID", "Case", "boundary_cases", "functions_of", "record", "region_cases"]
 
 Values = Mapping[str, Any]
 

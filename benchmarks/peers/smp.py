@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recording import record
-
-from peer_cases import VOID, Case, region_cases
+from recording import VOID, Case, record, region_cases
 
 
 def metrics() -> Any:

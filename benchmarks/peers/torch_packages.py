@@ -14,12 +14,10 @@ from kornia.metrics import mean_iou as kornia_mean_iou
 from mmseg.evaluation import IoUMetric
 from monai.metrics.meaniou import MeanIoU as MonaiMeanIoU
 from monai.metrics.surface_dice import SurfaceDiceMetric
-from recording import record
+from recording import VOID, Case, boundary_cases, record, region_cases
 from torch import Tensor
 from torchmetrics.classification import MulticlassJaccardIndex
 from torchmetrics.segmentation import MeanIoU
-
-from peer_cases import VOID, Case, boundary_cases, region_cases
 
 TOLERANCES = (1.0, 2.0, 3.5)
 

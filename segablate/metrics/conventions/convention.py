@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import nan
 from typing import NamedTuple
 
 import numpy as np
@@ -57,9 +58,9 @@ class Scores(NamedTuple):
 def scores_under(convention: Convention, confusion: Confusion) -> Scores:
     """The scores of a set, from the counts of its images, as the tool of the convention would report them."""
     refusal = convention.refusal(confusion)
-    nothing = np.full(confusion.classes, np.nan)
     if refusal:
-        return Scores(nothing, *[float("nan")] * 3, refusal)
+        return Scores(np.full(confusion.classes, np.nan), nan, nan, nan, refusal)
     counts = class_counts(confusion)
     rules = convention.miou, convention.mean_recall, convention.pixel_accuracy
-    return Scores(convention.iou(counts), *(float(rule(counts)) if rule else float("nan") for rule in rules), "")
+    miou, mean_recall, pixel_accuracy = (float(rule(counts)) if rule else nan for rule in rules)
+    return Scores(convention.iou(counts), miou, mean_recall, pixel_accuracy, "")

@@ -24,7 +24,7 @@ def mean_defined(rule: Rule) -> Rule:
 
 def mean_all(rule: Rule) -> Rule:
     """Mean over all classes: nan as soon as one is undefined."""
-    return lambda counts: np.mean(rule(counts))
+    return lambda counts: np.asarray(np.mean(rule(counts)))
 
 
 def mean_labelled(rule: Rule) -> Rule:
@@ -34,7 +34,7 @@ def mean_labelled(rule: Rule) -> Rule:
 
 def mean_foreground(rule: Rule) -> Rule:
     """Mean over all classes but the first: nan as soon as one of them is undefined, or where there is none."""
-    return lambda counts: np.mean(rule(counts)[1:]) if counts.hits.shape[-1] > 1 else np.array(np.nan)
+    return lambda counts: np.asarray(np.mean(rule(counts)[1:]) if counts.hits.shape[-1] > 1 else np.nan)
 
 
 def labelled_iou(counts: ClassCounts) -> np.ndarray:
