@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 Probe = Callable[[Scene], Mapping[str, np.ndarray]]
 """Whatever else is to be measured on the output for one image: arrays by name, of the same shapes for every image."""
 
+LabelCount = Callable[[np.ndarray, np.ndarray, int], Mapping[str, np.ndarray]]
+"""Labels and predictions, H, W uint8, and the number of classes, to tallies that the run keeps; it can be pickled."""
+
 
 @dataclass(frozen=True)
 class Measures:
@@ -36,6 +39,7 @@ class Measures:
 
     - `losses`: terms by the name under which their values are kept.
     - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off; may be empty.
+    - `counts`: further counts of label maps, see :data:`LabelCount`.
     - `predictions`: a folder into which the predicted label maps are written, as PNG of the dataset's codes.
     - `reads`: by which activation, softmax or sigmoid, each loss reads the logits; `notes`: what to say of the inputs.
     - `probe`: see :data:`Probe`; `inputs`: what losses may take that is the same for all images, such as `edge_net`.
@@ -43,6 +47,7 @@ class Measures:
 
     losses: "dict[str, Term]" = field(default_factory=dict)
     tolerances: tuple[Tolerance, ...] = ()
+    counts: tuple[LabelCount, ...] = ()
     predictions: Path | None = None
     probe: Probe | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -65,6 +70,7 @@ def measure_labels(
     """A predicted label map, H, W uint8, on the host; `alternative`: see :attr:`Output.alternative`."""
     table = count_confusion(sample.labels, predicted, len(labels))
     record = _record(sample, table, {}, _boundary(sample, predicted, labels, measures))
+    record = _with_counts(record, sample, predicted, labels, measures)
     if alternative is None:
         return record
     return replace(record, alternative=count_confusion(sample.labels, alternative, len(labels)))
@@ -86,13 +92,15 @@ def measure_scores(
     predicted = table[scores.argmax(dim=1)]
     counts = _count_on_device(truth, predicted, len(labels)).cpu().numpy()
     logits = class_logits(scores, output.kind, alignment) if measures.losses or measures.probe else scores
-    on_host = predicted.cpu().numpy() if measures.tolerances or measures.predictions else None
+    on_host = predicted.cpu().numpy() if measures.tolerances or measures.predictions or measures.counts else None
     for place, sample in enumerate(batch.samples):
         scene = _scene(sample, output, logits, place, len(labels), measures)
         boundary = _boundary(sample, on_host[place], labels, measures) if on_host is not None else None
         if on_host is not None and measures.predictions:
             write_label_map(measures.predictions / f"{sample.name}.png", labels.encode(on_host[place]))
         record = _record(sample, counts[place], _loss_values(scene, measures), boundary)
+        if on_host is not None:
+            record = _with_counts(record, sample, on_host[place], labels, measures)
         yield replace(record, probed=measures.probe(scene)) if measures.probe else record
 
 
@@ -164,6 +172,16 @@ def _boundary(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures:
     if not measures.tolerances:
         return None
     return count_boundaries(sample.labels, predicted, len(labels), measures.tolerances)
+
+
+def _with_counts(
+    record: ImageRecord, sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures
+) -> ImageRecord:
+    """The record with the further counts of label maps that were asked for."""
+    tallies = dict(record.tallies)
+    for count in measures.counts:
+        tallies |= count(sample.labels, predicted, len(labels))
+    return replace(record, tallies=tallies)
 
 
 def _record(

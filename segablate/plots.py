@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from segablate.comparison import Comparison, Pair
-from segablate.errors import UsageError
+from segablate.errors import RunError, UsageError
 from segablate.extras import require
 from segablate.files import write_atomically
+from segablate.results import Evaluation
 from segablate.tables import Report
+from segablate.tables.boundaries import boundary_curve
 
 _BLUE = "#3b6ea8"
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -43,6 +45,27 @@ def _forest(axis: Any, pair: Pair, order: list[int]) -> None:
     axis.hlines(rows, low, high, color=_BLUE, linewidth=2)
     axis.scatter(value[shown], rows[shown], color=_BLUE, zorder=3, label="shown (Holm)")
     axis.scatter(value[~shown], rows[~shown], facecolor="white", edgecolor=_BLUE, zorder=3, label="not shown")
+
+
+def draw_curve(run: Evaluation, path: Path) -> None:
+    """Boundary F and NSD, means over classes, over the tolerance; pooled and over images.
+
+    Raises as above, and RunError for a run without boundary counts.
+    """
+    if run.boundary is None:
+        raise RunError("--plot draws boundary scores, but the run has no boundary counts; evaluate with --tolerance")
+    curve = boundary_curve(run.boundary)
+    figure, axis = _figure(path, (5.0, 3.4))
+    lines = {"f": ("F, pooled", "-"), "f_over_images": ("F over images", "--")}
+    lines |= {"nsd": ("NSD, pooled", "-."), "nsd_over_images": ("NSD over images", ":")}
+    for key, (label, style) in lines.items():
+        pixels, scores = [at for at, _ in curve], [100 * means[key] for _, means in curve]
+        axis.plot(pixels, scores, style, color=_BLUE, marker="." if len(curve) < 20 else "", label=label)
+    axis.set_xlabel("tolerance in pixels")
+    axis.set_ylabel("mean over classes, %")
+    axis.legend(frameon=False, fontsize=8)
+    axis.set_title(run.title, fontsize=9, loc="left")
+    finish(figure, path)
 
 
 def draw_ablation(report: Report, path: Path) -> None:

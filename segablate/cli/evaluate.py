@@ -7,6 +7,7 @@ import typer
 
 from segablate.cli.measuring import default_dataset, measured
 from segablate.cli.options import CheckpointOptions, DatasetOptions, MeasureOptions, OutputOptions, RunningOptions
+from segablate.cli.viewing import CountingOptions, ViewingOptions
 
 
 def evaluate(
@@ -26,6 +27,8 @@ def evaluate(
         ),
     ] = None,
     measuring: MeasureOptions,
+    counting: CountingOptions,
+    viewing: ViewingOptions,
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
     running: RunningOptions,
@@ -38,15 +41,16 @@ def evaluate(
     from segablate.render import print_report, render
     from segablate.results import save_run
     from segablate.runs import refuse_existing
-    from segablate.tables.evaluation import View, evaluation_report
 
     for taken in (save, write_predictions):
         if taken is not None:
             refuse_existing(taken)
-    view = View(measuring.void_as_error, measuring.tolerances)
+    viewing.check()
+    counts = counting.counts(measuring, viewing)
     data = images.open(dataset or default_dataset(checkpoint, f"evaluate {checkpoint}"))
-    run = measured(checkpoint, data, measuring, checkpoints, running, write_predictions)
-    report = evaluation_report(run, view)
+    run = measured(checkpoint, data, measuring, checkpoints, running, write_predictions, counts)
+    report = viewing.report(run, measuring, measuring.tolerances)
     if save is not None:
-        save_run(run, save, render(report, "json"))
+        whole = ViewingOptions().report(run, measuring, measuring.tolerances)
+        save_run(run, save, render(whole, "json"))
     print_report(report, output.format, wide=output.wide)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from segablate.checkpoints import Segmenter
     from segablate.datasets import Dataset
-    from segablate.measures import Measures
+    from segablate.measures import LabelCount, Measures
     from segablate.results import Evaluation
 
 
@@ -23,12 +23,14 @@ def measured(
     loading: CheckpointOptions,
     running: RunningOptions,
     predictions: "Path | None" = None,
+    counts: "tuple[LabelCount, ...]" = (),
 ) -> "Evaluation":
     """Open a checkpoint and evaluate it on a dataset, with a progress bar; write its predictions where asked to."""
     from segablate.checkpoints import open_checkpoint
     from segablate.files import atomic_folder
 
     segmenter, measures = prepared(open_checkpoint(checkpoint, loading.loading(running)), data, measuring)
+    measures = replace(measures, counts=counts)
     if predictions is None:
         return run(segmenter, data, measures, running, "evaluating")
     if segmenter.on_host:

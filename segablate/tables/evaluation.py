@@ -17,29 +17,50 @@ from segablate.metrics.confusion import (
     recall,
 )
 from segablate.metrics.tolerance import Tolerance
+from segablate.metrics.trimap import COUNTS as TRIMAP
 from segablate.results import Evaluation
 from segablate.statistics.bootstrap import Distribution, by_image, resample
 from segablate.statistics.intervals import estimate
 from segablate.statistics.scores import boundary_scores, means, region_scores
 from segablate.tables import Column, Report, Table
+from segablate.tables.boundaries import boundary_key, boundary_table, curve_table, trimap_table, within
+from segablate.tables.image_level import image_level_table, worst_images_table
 
 REPLICATES = 2_000
 
 
 @dataclass(frozen=True)
 class View:
-    """How counts are read: the void convention, and the boundary tolerances to show."""
+    """How counts are read: the void convention, and the boundary tolerances to show.
+
+    `details`: boundaries class by class, and the worst images; `curve`: boundary scores at every whole tolerance.
+    """
 
     void_as_error: bool = False
     tolerances: tuple[Tolerance, ...] = ()
+    details: bool = False
+    curve: bool = False
 
 
 def evaluation_report(run: Evaluation, view: View) -> Report:
     """The whole page of ``segablate evaluate``."""
     tables = [overall_table(run, view)]
     tables += [losses_table(run)] if run.values else []
-    tables += [classes_table(run, view)]
+    tables += [classes_table(run, view), image_level_table(run, view.tolerances, REPLICATES)]
+    tables += _further_tables(run, view)
     return Report(f"{run.title} on {run.facts['dataset']['name']}", head(run, view), tuple(tables), notes(run, view))
+
+
+def _further_tables(run: Evaluation, view: View) -> list[Table]:
+    """What is shown when it was asked for."""
+    tables = []
+    if run.boundary is not None and view.details:
+        tables += [boundary_table(run, run.boundary, tolerance) for tolerance in view.tolerances]
+    if run.boundary is not None and view.curve:
+        tables.append(curve_table(run.boundary))
+    if TRIMAP in run.tallies:
+        tables.append(trimap_table(run))
+    return [*tables, worst_images_table(run)] if view.details else tables
 
 
 def head(run: Evaluation, view: View) -> tuple[tuple[str, str], ...]:
@@ -71,7 +92,7 @@ def overall_table(run: Evaluation, view: View) -> Table:
     ]
     for tolerance, scores in zip(view.tolerances, boundaries, strict=False):
         over = f"{_defined(scores['boundary_f'])} classes with a boundary"
-        rows.append(_overall_row(f"boundary F {_within(tolerance)}", scores["mean_boundary_f"], over))
+        rows.append(_overall_row(f"boundary F {within(tolerance)}", scores["mean_boundary_f"], over))
     columns = (
         Column("measure", "measure", "text"),
         Column("value", "value", "share", digits=2),
@@ -109,7 +130,7 @@ def classes_table(run: Evaluation, view: View) -> Table:
     counts = per_image.total()
     boundaries = [boundary_f(boundary_sums(run.boundary, t).total()) for t in view.tolerances if run.boundary]
     scores = {"iou": iou(counts), "recall": recall(counts), "precision": precision(counts), "f1": f1(counts)}
-    scores |= {_boundary_key(t): f for t, f in zip(view.tolerances, boundaries, strict=False)}
+    scores |= {boundary_key(t): f for t, f in zip(view.tolerances, boundaries, strict=False)}
     share = counts.labelled / max(int(counts.labelled.sum()), 1)
     rows = tuple(
         {
@@ -130,7 +151,7 @@ def classes_table(run: Evaluation, view: View) -> Table:
         Column("precision", "precision", "share", mark="low"),
         Column("f1", "F1", "share", mark="low", wide=True),
         *(
-            Column(_boundary_key(t), f"bF {_within(t)}", "share", mark="low")
+            Column(boundary_key(t), f"bF {within(t)}", "share", mark="low")
             for t, _ in zip(view.tolerances, boundaries, strict=False)
         ),
         Column("share", "of pixels", "share"),
@@ -213,11 +234,3 @@ def _overall_row(measure: str, distribution: Distribution, over: str) -> dict[st
 
 def _defined(distribution: Distribution) -> int:
     return int(np.isfinite(distribution.value).sum())
-
-
-def _within(tolerance: Tolerance) -> str:
-    return f"@{tolerance}" + ("" if tolerance.of_diagonal else "px")
-
-
-def _boundary_key(tolerance: Tolerance) -> str:
-    return f"boundary_f_{tolerance}".replace(".", "_")

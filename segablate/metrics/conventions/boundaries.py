@@ -52,6 +52,14 @@ class BoundaryConvention:
         return f"boundary_of_{self.name.replace('-', '_')}"
 
 
+def tally_boundaries(
+    labels: np.ndarray, predicted: np.ndarray, classes: int, *, names: Sequence[str], tolerances: Sequence[Tolerance]
+) -> dict[str, np.ndarray]:
+    """The sums of one image under each of the conventions `names`, by their :attr:`BoundaryConvention.tally`."""
+    chosen = [convention for convention in BOUNDARIES if convention.name in names]
+    return {convention.tally: convention.count(labels, predicted, classes, tolerances) for convention in chosen}
+
+
 def count_davis(
     labels: np.ndarray, predicted: np.ndarray, classes: int, _: Sequence[Tolerance], *, shares: Sequence[float]
 ) -> np.ndarray:

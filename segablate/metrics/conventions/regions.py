@@ -8,7 +8,6 @@ from segablate.metrics.conventions.convention import Convention
 from segablate.metrics.conventions.rules import (
     binary_accuracy,
     complete_iou,
-    labelled_iou,
     mean_all,
     mean_defined,
     mean_foreground,
@@ -27,6 +26,7 @@ from segablate.metrics.conventions.rules import (
     right_or_none,
     softened_iou,
 )
+from segablate.metrics.image_level import labelled_iou
 
 OURS = Convention(
     "segablate",

@@ -37,11 +37,6 @@ def mean_foreground(rule: Rule) -> Rule:
     return lambda counts: np.asarray(np.mean(rule(counts)[1:]) if counts.hits.shape[-1] > 1 else np.nan)
 
 
-def labelled_iou(counts: ClassCounts) -> np.ndarray:
-    """IoU, (..., C), of the classes that are labelled; nan for the others, also where they are predicted."""
-    return np.where(counts.labelled > 0, iou(counts), np.nan)
-
-
 def complete_iou(counts: ClassCounts) -> np.ndarray:
     """IoU, (..., C), with 1 for a class that is neither labelled nor predicted."""
     return np.where(np.isnan(iou(counts)), 1.0, iou(counts))
