@@ -48,7 +48,7 @@ def _forest(axis: Any, pair: Pair, order: list[int]) -> None:
 
 
 def draw_curve(run: Evaluation, path: Path) -> None:
-    """Boundary F and NSD, means over classes, over the tolerance; pooled and over images.
+    """Boundary F, precision and recall, means over classes, over the tolerance; F also as the mean over images.
 
     Raises as above, and RunError for a run without boundary counts.
     """
@@ -56,11 +56,11 @@ def draw_curve(run: Evaluation, path: Path) -> None:
         raise RunError("--plot draws boundary scores, but the run has no boundary counts; evaluate with --tolerance")
     curve = boundary_curve(run.boundary)
     figure, axis = _figure(path, (5.0, 3.4))
-    lines = {"f": ("F, pooled", "-"), "f_over_images": ("F over images", "--")}
-    lines |= {"nsd": ("NSD, pooled", "-."), "nsd_over_images": ("NSD over images", ":")}
-    for key, (label, style) in lines.items():
+    lines = {"f": ("F", "-", _BLUE), "f_over_images": ("F over images", "--", _BLUE)}
+    lines |= {"precision": ("precision", "-.", "0.5"), "recall": ("recall", ":", "0.5")}
+    for key, (label, style, colour) in lines.items():
         pixels, scores = [at for at, _ in curve], [100 * means[key] for _, means in curve]
-        axis.plot(pixels, scores, style, color=_BLUE, marker="." if len(curve) < 20 else "", label=label)
+        axis.plot(pixels, scores, style, color=colour, marker="." if len(curve) < 20 else "", label=label)
     axis.set_xlabel("tolerance in pixels")
     axis.set_ylabel("mean over classes, %")
     axis.legend(frameon=False, fontsize=8)

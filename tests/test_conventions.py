@@ -27,7 +27,7 @@ RECORDED = Path(__file__).parent / "golden" / "peers"
 REGION_CASES = {case.name: case for case in region_cases()}
 BOUNDARY_CASES = {case.name: case for case in boundary_cases()}
 
-FLOAT32 = {"mmseg", "torchmetrics", "torchmetrics-mean-iou", "torchmetrics-mean-iou-one-hot", "monai"}
+FLOAT32 = {"mmseg", "torchmetrics", "torchmetrics-mean-iou", "torchmetrics-one-hot", "monai"}
 FLOAT32 |= {"monai-keep-empty", "monai-nsd", "kornia", "smp", "jdt"}
 
 MISCOUNTED = {
@@ -101,7 +101,7 @@ def test_a_convention_gives_what_the_tool_gave(name: str, case: str) -> None:
 def shown_iou(name: str, theirs: dict[str, Any]) -> np.ndarray:
     """The recorded IoU of the classes; torchmetrics' MeanIoU writes -1 for undefined."""
     values = numbers(theirs["iou"])
-    return np.where(values == -1, nan, values) if name.startswith("torchmetrics-mean-iou") else values
+    return np.where(values == -1, nan, values) if name.startswith(("torchmetrics-mean", "torchmetrics-one")) else values
 
 
 @pytest.mark.parametrize("name", SECTION)

@@ -118,7 +118,7 @@ if __name__ == "__main__":
     regions, boundaries = region_cases(), boundary_cases()
     record("torchmetrics", version("torchmetrics"), regions, jaccard)
     record("torchmetrics-mean-iou", version("torchmetrics"), regions, mean_iou_of_indices)
-    record("torchmetrics-mean-iou-one-hot", version("torchmetrics"), regions, mean_iou_of_planes)
+    record("torchmetrics-one-hot", version("torchmetrics"), regions, mean_iou_of_planes)
     record("monai", version("monai"), regions, lambda case: monai_iou(case, True))
     record("monai-keep-empty", version("monai"), regions, lambda case: monai_iou(case, False))
     record("monai-nsd", version("monai"), boundaries, monai_nsd)

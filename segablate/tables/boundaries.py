@@ -58,7 +58,7 @@ def curve_table(counts: BoundaryCounts) -> Table:
 def boundary_curve(counts: BoundaryCounts) -> list[tuple[int, dict[str, float]]]:
     """Whole tolerances in pixels up to the smallest reach of an image, and the means over classes at each."""
     curve = []
-    for pixels in range(1, isqrt(int(counts.reach.min(initial=0))) + 1):
+    for pixels in range(1, isqrt(int(counts.reach.min())) + 1):
         scores = _scores(boundary_sums(counts, Tolerance(pixels)))
         curve.append((pixels, {key: float(nanmean(values)) for key, values in scores.items()}))
     return curve

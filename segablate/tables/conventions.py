@@ -40,7 +40,7 @@ def regions_table(run: Evaluation) -> Table:
     rows = [_region_row(OURS, ours, ours)] + [_region_row(convention, scores, ours) for convention, scores in found]
     defined = sum(not isnan(scores.miou) for _, scores in found)
     columns = (
-        Column("convention", "convention", "text"),
+        Column("convention", "convention", "prose"),
         Column("miou", "mIoU", "share", digits=2),
         Column("difference", "to ours", "signed_share", digits=2),
         Column("mean_recall", "mean recall", "share", digits=2),
@@ -56,7 +56,7 @@ def boundaries_table(run: Evaluation) -> Table:
     """The conventions with boundaries of their own; a dash for those that were not counted."""
     rows = [row for convention in BOUNDARIES for row in _boundary_rows(convention, run)]
     columns = (
-        Column("convention", "convention", "text"),
+        Column("convention", "convention", "prose"),
         Column("measure", "measure", "text"),
         Column("distance", "distance", "text"),
         Column("mean", "mean over classes", "share", digits=2),

@@ -89,7 +89,7 @@ REGIONS: tuple[Convention, ...] = (
         refusal=refuses_void,
     ),
     Convention(
-        "torchmetrics-mean-iou-one-hot",
+        "torchmetrics-one-hot",
         "torchmetrics 1.9, segmentation.MeanIoU on one-hot maps that are 0 on void",
         "mean over all pairs of an image and a class in either map, not of the set",
         over_images(iou),
