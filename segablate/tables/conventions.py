@@ -5,7 +5,7 @@ from math import isnan, nan
 
 import numpy as np
 
-from segablate.errors import RunError
+from segablate.errors import RunError, thousands
 from segablate.metrics.confusion import nanmean
 from segablate.metrics.conventions import (
     BOUNDARIES,
@@ -24,7 +24,7 @@ _NOT_COUNTED = "draws boundaries of its own and was not asked for: evaluate agai
 
 def conventions_report(run: Evaluation) -> Report:
     """Every convention on one run: ours, then the others from the highest mIoU down, then those without a number."""
-    facts = (("checkpoint", run.title), ("dataset", f"{run.facts['dataset']['name']}, {run.images} images"))
+    facts = _head(run)
     title = f"{run.title} on {run.facts['dataset']['name']} under every convention"
     note = (
         "All from the same counts. – : the tool reports no such number, or none for this run; the last column says why."
@@ -72,17 +72,18 @@ def convention_report(run: Evaluation, convention: Convention | BoundaryConventi
     RunError where the tool draws boundaries of its own and the run does not hold them.
     """
     dataset = run.facts["dataset"]["name"]
-    facts = (
-        ("checkpoint", run.title),
-        ("dataset", f"{dataset}, {run.images} images"),
-        ("convention", f"{convention.name}: {convention.tool}"),
-    )
+    facts = (*_head(run), ("convention", f"{convention.name}: {convention.tool}"))
     if isinstance(convention, Convention):
         tables, notes = _region_tables(run, convention)
     else:
         tables, notes = _boundary_tables(run, convention), ()
     differs = f"What makes {convention.name} differ from this program's rule: {convention.differs}"
     return Report(f"{run.title} on {dataset} as {convention.name}", facts, tables, (*notes, differs))
+
+
+def _head(run: Evaluation) -> tuple[tuple[str, str], ...]:
+    images = "1 image" if run.images == 1 else f"{thousands(run.images)} images"
+    return ("checkpoint", run.title), ("dataset", f"{run.facts['dataset']['name']}, {images}")
 
 
 def _region_row(convention: Convention, scores: Scores, ours: Scores) -> Row:
