@@ -37,7 +37,7 @@ MISCOUNTED = {
 }
 """Where a tool gives a number although predictions lie outside its classes: it books them elsewhere; we say so."""
 
-SECTION = {
+DEVIATIONS = {
     "mmseg": (1.0, 0.625, 0.625, 1.0, 0.9375),
     "torchmetrics": (1.0, 0.625, 0.625, 1.0, nan),
     "torchmetrics-mean-iou": (1.0, 0.625, 0.625, nan, nan),
@@ -104,12 +104,12 @@ def shown_iou(name: str, theirs: dict[str, Any]) -> np.ndarray:
     return np.where(values == -1, nan, values) if name.startswith(("torchmetrics-mean", "torchmetrics-one")) else values
 
 
-@pytest.mark.parametrize("name", SECTION)
+@pytest.mark.parametrize("name", DEVIATIONS)
 def test_small_deviations_have_known_answers(name: str) -> None:
     convention = convention_named(name)
     assert isinstance(convention, Convention)
     found = [scores_of(convention, REGION_CASES[f"S{number}"]).miou for number in range(1, 6)]
-    assert found == pytest.approx(SECTION[name], abs=1e-6, nan_ok=True)
+    assert found == pytest.approx(DEVIATIONS[name], abs=1e-6, nan_ok=True)
 
 
 def test_the_same_prediction_has_five_answers() -> None:

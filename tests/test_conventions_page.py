@@ -160,11 +160,19 @@ def test_image_level_rows_come_from_the_counts() -> None:
     assert all(row["worst_5"] <= row["worst_10"] <= row["value"] for row in rows)
 
 
+def test_image_level_scores_follow_the_void_convention() -> None:
+    pages = [evaluation_report(FOUND, View(void_as_error=strict)) for strict in (False, True)]
+    plain, strict = (next(t.rows for t in page.tables if t.name == "image_level") for page in pages)
+    assert strict[0]["value"] < plain[0]["value"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--as", "smpp"], "no convention is called 'smpp'; did you mean 'smp'?"),
         (["--as", "smp", "--conventions"], "give one of the two"),
+        (["--as", "smp", "--curve"], "--curve belongs to this program's own page, not to that of --as smp"),
+        (["--conventions", "--void-as-error"], "--void-as-error belongs to this program's own page"),
         (["--boundary-as", "davs"], "no boundary convention is called 'davs'; did you mean 'davis'?"),
         (["--boundary-as", "monai-nsd", "--tolerance", "none"], "give one, as in --tolerance 3"),
         (["--trimap", "0,2"], "--trimap is '0,2', but must be whole pixels from 1 to 1000"),

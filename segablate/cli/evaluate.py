@@ -45,7 +45,7 @@ def evaluate(
     for taken in (save, write_predictions):
         if taken is not None:
             refuse_existing(taken)
-    viewing.check()
+    viewing.check(measuring)
     counts = counting.counts(measuring, viewing)
     data = images.open(dataset or default_dataset(checkpoint, f"evaluate {checkpoint}"))
     run = measured(checkpoint, data, measuring, checkpoints, running, write_predictions, counts)

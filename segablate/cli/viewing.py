@@ -60,21 +60,26 @@ class ViewingOptions:
         from segablate.tables.conventions import convention_report, conventions_report
         from segablate.tables.evaluation import View, evaluation_report
 
-        self.check()
+        self.check(reading)
         if self.conventions:
             return conventions_report(run)
         if self.as_ is not None:
             return convention_report(run, convention_named(self.as_))
         return evaluation_report(run, View(reading.void_as_error, tolerances, self.details, self.curve))
 
-    def check(self) -> None:
-        """Raise UsageError, before the work, for a convention that does not exist and for two pages at once."""
+    def check(self, reading: ReadingOptions) -> None:
+        """Raise UsageError, before the work, for a convention that does not exist and for what does not go together."""
         from segablate.metrics.conventions import convention_named
 
         if self.as_ is not None:
             convention_named(self.as_)
             if self.conventions:
                 raise UsageError("--as shows one convention and --conventions all of them; give one of the two")
+        given = {"--details": self.details, "--curve": self.curve, "--void-as-error": reading.void_as_error}
+        clashing = [option for option, value in given.items() if value]
+        if clashing and (self.as_ is not None or self.conventions):
+            page = "--conventions" if self.conventions else f"--as {self.as_}"
+            raise UsageError(f"{clashing[0]} belongs to this program's own page, not to that of {page}; leave one out")
 
 
 @dataclass(frozen=True)

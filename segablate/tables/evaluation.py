@@ -46,7 +46,8 @@ def evaluation_report(run: Evaluation, view: View) -> Report:
     """The whole page of ``segablate evaluate``."""
     tables = [overall_table(run, view)]
     tables += [losses_table(run)] if run.values else []
-    tables += [classes_table(run, view), image_level_table(run, view.tolerances, REPLICATES)]
+    tables += [classes_table(run, view)]
+    tables += [image_level_table(run, view.tolerances, REPLICATES, void_as_error=view.void_as_error)]
     tables += _further_tables(run, view)
     return Report(f"{run.title} on {run.facts['dataset']['name']}", head(run, view), tuple(tables), notes(run, view))
 
@@ -60,7 +61,7 @@ def _further_tables(run: Evaluation, view: View) -> list[Table]:
         tables.append(curve_table(run.boundary))
     if TRIMAP in run.tallies:
         tables.append(trimap_table(run))
-    return [*tables, worst_images_table(run)] if view.details else tables
+    return [*tables, worst_images_table(run, void_as_error=view.void_as_error)] if view.details else tables
 
 
 def head(run: Evaluation, view: View) -> tuple[tuple[str, str], ...]:

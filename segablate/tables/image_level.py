@@ -27,9 +27,11 @@ WORST = (10, 5)
 _SHOWN = 8
 
 
-def image_level_table(run: Evaluation, tolerances: tuple[Tolerance, ...], replicates: int) -> Table:
+def image_level_table(
+    run: Evaluation, tolerances: tuple[Tolerance, ...], replicates: int, *, void_as_error: bool
+) -> Table:
     """mIoU^I and mIoU^C, and boundary F averaged over images, each with its interval and its worst shares."""
-    cells = labelled_iou(class_counts(run.confusion))
+    cells = labelled_iou(class_counts(run.confusion, void_as_error=void_as_error))
     rows = [_of_images("mIoU over images (mIoU^I)", cells, replicates)]
     rows.append(_of_classes("mIoU over images in classes (mIoU^C)", cells, replicates))
     if run.boundary is not None:
@@ -48,9 +50,9 @@ def image_level_table(run: Evaluation, tolerances: tuple[Tolerance, ...], replic
     return Table("image_level", "Image by image", columns, tuple(rows), (note,))
 
 
-def worst_images_table(run: Evaluation) -> Table:
+def worst_images_table(run: Evaluation, *, void_as_error: bool) -> Table:
     """The images with the lowest mean IoU over the classes that they label."""
-    counts = class_counts(run.confusion)
+    counts = class_counts(run.confusion, void_as_error=void_as_error)
     cells = labelled_iou(counts)
     scores, accuracies = of_images(cells), pixel_accuracy(counts)
     order = [place for place in np.argsort(scores, kind="stable")[:_SHOWN] if not np.isnan(scores[place])]
