@@ -12,6 +12,8 @@ from segablate.errors import RunError, UsageError
 if TYPE_CHECKING:
     from segablate.tables import Report
 
+_PLAIN = ReadingOptions(), ViewingOptions(), None
+
 
 def show(
     run: Annotated[Path, typer.Argument(help="A folder written with --save.")],
@@ -44,9 +46,6 @@ def runs(
     from segablate.tables.runs import runs_report
 
     print_report(runs_report(folder), output.format, wide=output.wide)
-
-
-_PLAIN = ReadingOptions(), ViewingOptions(), None
 
 
 def _evaluation(path: Path, reading: ReadingOptions, viewing: ViewingOptions, plot: Path | None) -> "Report":
