@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 Probe = Callable[[Scene], Mapping[str, np.ndarray]]
 """Whatever else is to be measured on the output for one image: arrays by name, of the same shapes for every image."""
 
+LabelCount = Callable[[np.ndarray, np.ndarray, int], Mapping[str, np.ndarray]]
+"""Labels and predictions, H, W uint8, and the number of classes, to tallies that the run keeps; it can be pickled."""
+
 
 @dataclass(frozen=True)
 class Measures:
@@ -41,6 +44,7 @@ class Measures:
     - `losses`: terms by the name under which their values are kept.
     - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off; may be empty.
     - `calibration`: where there are scores, see :func:`segablate.metrics.calibration.count_calibration`.
+    - `counts`: further counts of label maps, see :data:`LabelCount`.
     - `predictions`: a folder into which the predicted label maps are written, as PNG of the dataset's codes.
     - `reads`: by which activation, softmax or sigmoid, each loss reads the logits; `notes`: what to say of the inputs.
     - `probe`: see :data:`Probe`; `inputs`: what losses may take that is the same for all images, such as `edge_net`.
@@ -49,6 +53,7 @@ class Measures:
     losses: "dict[str, Term]" = field(default_factory=dict)
     tolerances: tuple[Tolerance, ...] = ()
     calibration: bool = False
+    counts: tuple[LabelCount, ...] = ()
     predictions: Path | None = None
     probe: Probe | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -72,6 +77,7 @@ def measure_labels(
     table = count_confusion(sample.labels, predicted, len(labels))
     tallies = {BANDS: count_bands(nested_bands(sample.labels), sample.labels, predicted)}
     record = _record(sample, table, {}, _boundary(sample, predicted, labels, measures), tallies)
+    record = _with_counts(record, sample, predicted, labels, measures)
     if alternative is None:
         return record
     return replace(record, alternative=count_confusion(sample.labels, alternative, len(labels)))
@@ -110,7 +116,7 @@ def measure_scores(
     counts = _count_on_device(truth, predicted, len(labels)).cpu().numpy()
     wanted = measures.losses or measures.probe or measures.calibration
     logits = class_logits(scores, output.kind, alignment) if wanted else scores
-    on_host = predicted.cpu().numpy() if measures.tolerances or measures.predictions else None
+    on_host = predicted.cpu().numpy() if measures.tolerances or measures.predictions or measures.counts else None
     for place, sample in enumerate(batch.samples):
         scene = _scene(sample, output, logits, place, len(labels), measures)
         boundary = _boundary(sample, on_host[place], labels, measures) if on_host is not None else None
@@ -122,6 +128,8 @@ def measure_scores(
         if measures.calibration:
             tallies |= count_calibration(logits[place], output.kind, maps, len(labels))
         record = _record(sample, counts[place], _loss_values(scene, measures), boundary, tallies)
+        if on_host is not None:
+            record = _with_counts(record, sample, on_host[place], labels, measures)
         record = _with_ranking(record, output, alignment, place, truth[place])
         yield replace(record, probed=measures.probe(scene)) if measures.probe else record
 
@@ -226,6 +234,16 @@ def _boundary(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures:
     if not measures.tolerances:
         return None
     return count_boundaries(sample.labels, predicted, len(labels), measures.tolerances)
+
+
+def _with_counts(
+    record: ImageRecord, sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures
+) -> ImageRecord:
+    """The record with the further counts of label maps that were asked for."""
+    tallies = dict(record.tallies)
+    for count in measures.counts:
+        tallies |= count(sample.labels, predicted, len(labels))
+    return replace(record, tallies=tallies)
 
 
 def _record(

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from segablate.comparison import Comparison, Pair
-from segablate.errors import UsageError
+from segablate.errors import RunError, UsageError
 from segablate.extras import require
 from segablate.files import write_atomically
 from segablate.metrics.bands import BANDS
 from segablate.metrics.calibration import BINS, RELIABILITY, confidence_gaps, expected_error, with_whole
 from segablate.results import Evaluation
 from segablate.tables import Report
+from segablate.tables.boundaries import boundary_curve
 
 _BLUE = "#3b6ea8"
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -70,6 +71,27 @@ def _reliability(axis: Any, sums: np.ndarray) -> None:
     axis.plot((0, 1), (0, 1), color="0.6", linewidth=1, linestyle="--")
     axis.plot(confidence / pixels, right / pixels, color=_BLUE, marker="o", markersize=3)
     axis.set(xlim=(0, 1), ylim=(0, 1.02))
+
+
+def draw_curve(run: Evaluation, path: Path) -> None:
+    """Boundary F, precision and recall, means over classes, over the tolerance; F also as the mean over images.
+
+    Raises as above, and RunError for a run without boundary counts.
+    """
+    if run.boundary is None:
+        raise RunError("--plot draws boundary scores, but the run has no boundary counts; evaluate with --tolerance")
+    curve = boundary_curve(run.boundary)
+    figure, axis = _figure(path, (5.0, 3.4))
+    lines = {"f": ("F", "-", _BLUE), "f_over_images": ("F over images", "--", _BLUE)}
+    lines |= {"precision": ("precision", "-.", "0.5"), "recall": ("recall", ":", "0.5")}
+    for key, (label, style, colour) in lines.items():
+        pixels, scores = [at for at, _ in curve], [100 * means[key] for _, means in curve]
+        axis.plot(pixels, scores, style, color=colour, marker="." if len(curve) < 20 else "", label=label)
+    axis.set_xlabel("tolerance in pixels")
+    axis.set_ylabel("mean over classes, %")
+    axis.legend(frameon=False, fontsize=8)
+    axis.set_title(run.title, fontsize=9, loc="left")
+    finish(figure, path)
 
 
 def draw_ablation(report: Report, path: Path) -> None:

@@ -15,6 +15,7 @@ from segablate.cli.options import (
     OutputOptions,
     RunningOptions,
 )
+from segablate.cli.viewing import CountingOptions, ViewingOptions
 
 
 def evaluate(
@@ -50,6 +51,8 @@ def evaluate(
         typer.Option(help="Draw the reliability diagrams into this PNG, SVG or PDF.", rich_help_panel="Output"),
     ] = None,
     measuring: MeasureOptions,
+    counting: CountingOptions,
+    viewing: ViewingOptions,
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
     running: RunningOptions,
@@ -65,21 +68,22 @@ def evaluate(
     from segablate.render import print_report, render
     from segablate.results import save_run
     from segablate.runtime import team
-    from segablate.tables.evaluation import View, evaluation_report
 
     keeping = Keeping(not caching.no_cache, save, resume, write_predictions)
     keeping.refuse_early()
+    viewing.check(measuring)
     if plot is not None:
         require_drawing(plot)
         measuring = replace(measuring, calibration=True)
-    view = View(measuring.void_as_error, measuring.tolerances)
+    counts = counting.counts(measuring, viewing)
     data = images.open(dataset or default_dataset(checkpoint, f"evaluate {checkpoint}"))
-    run = measured(checkpoint, data, measuring, checkpoints, running, keeping)
+    run = measured(checkpoint, data, measuring, checkpoints, running, keeping, counts)
     if not team().leads:
         return
-    report = evaluation_report(run, view)
+    report = viewing.report(run, measuring, measuring.tolerances)
     if save is not None:
-        save_run(run, save, render(report, "json"))
+        whole = ViewingOptions().report(run, measuring, measuring.tolerances)
+        save_run(run, save, render(whole, "json"))
         remove_pieces(save)
     if plot is not None:
         draw_reliability(run, plot)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from segablate.checkpoints import Segmenter
     from segablate.datasets import Dataset
     from segablate.evaluation import Work
-    from segablate.measures import Measures
+    from segablate.measures import LabelCount, Measures
     from segablate.pieces import Pieces
     from segablate.results import Evaluation
 
@@ -55,6 +55,7 @@ def measured(
     loading: CheckpointOptions,
     running: RunningOptions,
     keeping: Keeping,
+    counts: "tuple[LabelCount, ...]" = (),
 ) -> "Evaluation":
     """Open a checkpoint and evaluate it on a dataset with a progress bar, or take an unchanged evaluation as it is."""
     from segablate.cache import keep_evaluation, kept_evaluation, key_of
@@ -65,6 +66,7 @@ def measured(
 
     options = loading.loading(running)
     segmenter, measures = prepared(open_checkpoint(checkpoint, options), data, measuring)
+    measures = replace(measures, counts=counts)
     if keeping.predictions is not None and segmenter.on_host:
         raise UsageError(f"--write-predictions: {checkpoint} is a folder of predictions already")
     work = prepare(segmenter, data, measures, running.on_error)

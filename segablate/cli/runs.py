@@ -6,24 +6,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segablate.cli.options import OutputOptions, ReadingOptions
+from segablate.cli.viewing import ViewingOptions
 from segablate.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from segablate.tables import Report
+
+_PLAIN = ReadingOptions(), ViewingOptions(), None
 
 
 def show(
     run: Annotated[Path, typer.Argument(help="A folder written with --save.")],
     *,
     reading: ReadingOptions,
+    viewing: ViewingOptions,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw boundary scores over tolerances into this PNG, SVG or PDF.", rich_help_panel="Output"),
+    ] = None,
     output: OutputOptions,
 ) -> None:
-    """Show a saved run again, in any format; an evaluation also under another void convention or tolerance."""
+    """Show a saved run again, in any format; an evaluation also under other conventions, or at other tolerances."""
     from segablate.render import print_report
     from segablate.runs import read_description
 
     kind = read_description(run)["kind"]
-    report = _evaluation(run, reading) if kind == "evaluation" else _report(run, kind, reading)
+    asked = reading, viewing, plot
+    report = _evaluation(run, *asked) if kind == "evaluation" else _report(run, kind, plain=asked == _PLAIN)
     print_report(report, output.format, wide=output.wide)
 
 
@@ -39,27 +48,30 @@ def runs(
     print_report(runs_report(folder), output.format, wide=output.wide)
 
 
-def _evaluation(path: Path, reading: ReadingOptions) -> "Report":
-    """Scores from the counts, at the tolerances asked for or those for which the run was made."""
+def _evaluation(path: Path, reading: ReadingOptions, viewing: ViewingOptions, plot: Path | None) -> "Report":
+    """Scores from the counts, at the tolerances asked for or those for which the run was made; the curve drawn."""
     from segablate.comparison import shared_tolerances
+    from segablate.plots import draw_curve
     from segablate.results import load_run
-    from segablate.tables.evaluation import View, evaluation_report
 
     run = load_run(path)
     if reading.tolerance not in (None, "none") and run.boundary is None:
         raise RunError(f"{path} has no boundary counts; evaluate again with --tolerance {reading.tolerance}")
     tolerances = shared_tolerances({str(path): run}) if reading.tolerance is None else reading.tolerances
-    return evaluation_report(run, View(reading.void_as_error, tolerances))
+    if plot is not None:
+        draw_curve(run, plot)
+    return viewing.report(run, reading, tolerances)
 
 
-def _report(path: Path, kind: str, reading: ReadingOptions) -> "Report":
-    """A report as it was written."""
+def _report(path: Path, kind: str, *, plain: bool) -> "Report":
+    """A report as it was written. UsageError where it is asked for otherwise."""
     from segablate.runs import load_report
     from segablate.tables.stored import from_plain
 
-    if reading != ReadingOptions():
+    if not plain:
+        again = {"comparison": "compare", "ablation": "ablate"}.get(kind, kind)
         raise UsageError(
-            f"{path} is a saved {kind}, which is shown as it was written: --tolerance and --void-as-error are for "
-            f"saved evaluations; {kind.replace('comparison', 'compare').replace('ablation', 'ablate')} again with them"
+            f"{path} is a saved {kind}, which is shown as it was written: --tolerance, --void-as-error, --as and the "
+            f"like are for saved evaluations; {again} again with them"
         )
     return from_plain(load_report(path, kind))

@@ -146,6 +146,15 @@ def boundary_f(sums: BoundarySums) -> Scores:
     return np.where((sums.predicted > 0) | (sums.labelled > 0), harmonic, np.nan)
 
 
+def surface_dice(sums: BoundarySums) -> Scores:
+    """Matched over all boundary pixels of both maps, "NSD": nan for a class with boundary in neither.
+
+    Nikolov et al., Clinically applicable segmentation of head and neck anatomy for radiotherapy, JMIR 2021.
+    """
+    matched = sums.matched_predicted + sums.matched_labelled
+    return _share(matched, sums.predicted + sums.labelled)
+
+
 def mean_over_images(scores: Scores) -> Scores:
     """(N, C) -> (C,): mean over the images where the score is defined, nan where there is none."""
     defined = ~np.isnan(scores)

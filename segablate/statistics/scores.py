@@ -109,6 +109,12 @@ def means(values: Floats, pixels: Floats | None = None) -> Statistic:
     return mean
 
 
+def class_means(cells: Floats) -> Statistic:
+    """``mean`` over classes of each class's mean over the images where ``cells`` (N, C) is defined."""
+    of_classes = means(cells)
+    return lambda weights: {"mean": nanmean(of_classes(weights)["mean"])}
+
+
 def of_sums(columns: Sequence[NDArray], score: Callable[..., dict[str, Floats]]) -> Statistic:
     """The statistic that applies ``score`` to the weighted sums (B, C) of ``columns``, each (N, C)."""
     stacked = np.concatenate(columns, axis=1).astype(np.float64)

@@ -18,12 +18,15 @@ from segablate.metrics.confusion import (
     recall,
 )
 from segablate.metrics.tolerance import Tolerance
+from segablate.metrics.trimap import COUNTS as TRIMAP
 from segablate.results import Evaluation
 from segablate.statistics.bootstrap import Distribution, by_image, resample
 from segablate.statistics.intervals import estimate
 from segablate.statistics.scores import boundary_scores, means, region_scores
 from segablate.tables import Column, Report, Table
+from segablate.tables.boundaries import boundary_key, boundary_table, curve_table, trimap_table, within
 from segablate.tables.calibration import calibration_table, class_wise_errors, set_error
+from segablate.tables.image_level import image_level_table, worst_images_table
 from segablate.tables.ranking import ranking_rows
 
 REPLICATES = 2_000
@@ -31,10 +34,15 @@ REPLICATES = 2_000
 
 @dataclass(frozen=True)
 class View:
-    """How counts are read: the void convention, and the boundary tolerances to show."""
+    """How counts are read: the void convention, and the boundary tolerances to show.
+
+    `details`: boundaries class by class, and the worst images; `curve`: boundary scores at every whole tolerance.
+    """
 
     void_as_error: bool = False
     tolerances: tuple[Tolerance, ...] = ()
+    details: bool = False
+    curve: bool = False
 
 
 def evaluation_report(run: Evaluation, view: View) -> Report:
@@ -43,7 +51,21 @@ def evaluation_report(run: Evaluation, view: View) -> Report:
     tables += [losses_table(run)] if run.values else []
     tables += [calibration_table(run, REPLICATES)] if RELIABILITY in run.tallies else []
     tables += [classes_table(run, view)]
+    tables += [image_level_table(run, view.tolerances, REPLICATES, void_as_error=view.void_as_error)]
+    tables += _further_tables(run, view)
     return Report(f"{run.title} on {run.facts['dataset']['name']}", head(run, view), tuple(tables), notes(run, view))
+
+
+def _further_tables(run: Evaluation, view: View) -> list[Table]:
+    """What is shown when it was asked for."""
+    tables = []
+    if run.boundary is not None and view.details:
+        tables += [boundary_table(run, run.boundary, tolerance) for tolerance in view.tolerances]
+    if run.boundary is not None and view.curve:
+        tables.append(curve_table(run.boundary))
+    if TRIMAP in run.tallies:
+        tables.append(trimap_table(run))
+    return [*tables, worst_images_table(run, void_as_error=view.void_as_error)] if view.details else tables
 
 
 def head(run: Evaluation, view: View) -> tuple[tuple[str, str], ...]:
@@ -75,7 +97,7 @@ def overall_table(run: Evaluation, view: View) -> Table:
     ]
     for tolerance, scores in zip(view.tolerances, boundaries, strict=False):
         over = f"{_defined(scores['boundary_f'])} classes with a boundary"
-        rows.append(_overall_row(f"boundary F {_within(tolerance)}", scores["mean_boundary_f"], over))
+        rows.append(_overall_row(f"boundary F {within(tolerance)}", scores["mean_boundary_f"], over))
     rows += [_overall_row(*row) for row in ranking_rows(run, by_image(run.images, REPLICATES))]
     if RELIABILITY in run.tallies:
         rows.append(_overall_row("ECE (less is better)", set_error(run, REPLICATES), f"{BINS} bins of confidence"))
@@ -117,7 +139,7 @@ def classes_table(run: Evaluation, view: View) -> Table:
     boundaries = [boundary_f(boundary_sums(run.boundary, t).total()) for t in view.tolerances if run.boundary]
     scores = {"iou": iou(counts), "recall": recall(counts), "precision": precision(counts), "f1": f1(counts)}
     scores |= {"class_wise_ece": class_wise_errors(run)} if RELIABILITY in run.tallies else {}
-    scores |= {_boundary_key(t): f for t, f in zip(view.tolerances, boundaries, strict=False)}
+    scores |= {boundary_key(t): f for t, f in zip(view.tolerances, boundaries, strict=False)}
     share = counts.labelled / max(int(counts.labelled.sum()), 1)
     rows = tuple(
         {
@@ -138,7 +160,7 @@ def classes_table(run: Evaluation, view: View) -> Table:
         Column("precision", "precision", "share", mark="low"),
         Column("f1", "F1", "share", mark="low", wide=True),
         *(
-            Column(_boundary_key(t), f"bF {_within(t)}", "share", mark="low")
+            Column(boundary_key(t), f"bF {within(t)}", "share", mark="low")
             for t, _ in zip(view.tolerances, boundaries, strict=False)
         ),
         *((Column("class_wise_ece", "ECE", "share", digits=2, wide=True),) if RELIABILITY in run.tallies else ()),
@@ -222,11 +244,3 @@ def _overall_row(measure: str, distribution: Distribution, over: str) -> dict[st
 
 def _defined(distribution: Distribution) -> int:
     return int(np.isfinite(distribution.value).sum())
-
-
-def _within(tolerance: Tolerance) -> str:
-    return f"@{tolerance}" + ("" if tolerance.of_diagonal else "px")
-
-
-def _boundary_key(tolerance: Tolerance) -> str:
-    return f"boundary_f_{tolerance}".replace(".", "_")

@@ -1,0 +1,25 @@
+"""Conventions of other tools by name: the same counts, as somebody else would report them."""
+
+from segablate.errors import UsageError, did_you_mean
+from segablate.metrics.conventions.boundaries import BOUNDARIES, BoundaryConvention
+from segablate.metrics.conventions.convention import Convention, Scores, scores_under
+from segablate.metrics.conventions.regions import OURS, REGIONS
+
+__all__ = [
+    "BOUNDARIES",
+    "OURS",
+    "REGIONS",
+    "BoundaryConvention",
+    "Convention",
+    "Scores",
+    "convention_named",
+    "scores_under",
+]
+
+
+def convention_named(name: str) -> Convention | BoundaryConvention:
+    """The convention of this name. UsageError, with the nearest names, where there is none."""
+    known = {convention.name: convention for convention in (OURS, *REGIONS, *BOUNDARIES)}
+    if name not in known:
+        raise UsageError(f"no convention is called {name!r}{did_you_mean(name, known)}")
+    return known[name]

@@ -1,0 +1,60 @@
+"""Boundaries as other tools draw them, class by class, and what matches within a distance.
+
+Plain forms on masks of one class: they are here to give other tools' numbers, not to be fast. Masks are (H, W) bool.
+"""
+
+from collections.abc import Sequence
+from math import ceil, hypot
+
+import cv2
+import numpy as np
+
+
+def one_sided(mask: np.ndarray) -> np.ndarray:
+    """DAVIS: pixels that differ from the right, lower or lower right neighbour; the frame is no boundary."""
+    below = np.vstack([mask[1:], mask[-1:]])
+    right, diagonal = (np.hstack([rows[:, 1:], rows[:, -1:]]) for rows in (mask, below))
+    return (mask ^ right) | (mask ^ below) | (mask ^ diagonal)
+
+
+def inner_edge(mask: np.ndarray) -> np.ndarray:
+    """MONAI: pixels of the mask with a 4-neighbour outside it; what lies beyond the frame is outside."""
+    padded = np.pad(mask, 1)
+    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return mask & ~inside
+
+
+def inner_band(mask: np.ndarray, width: int) -> np.ndarray:
+    """boundary-iou-api: pixels of the mask within chessboard distance `width` of its outside, beyond the frame too."""
+    padded = np.pad(mask.astype(np.uint8), width)
+    eroded = cv2.erode(padded, np.ones((2 * width + 1, 2 * width + 1), np.uint8))
+    return mask & (eroded[width : width + mask.shape[0], width : width + mask.shape[1]] == 0)
+
+
+def matches(found: np.ndarray, wanted: np.ndarray, tolerances: Sequence[float]) -> np.ndarray:
+    """Boundary pixels of two sets that lie within each Euclidean distance of the other set, and how many there are.
+
+    (T, 4) int64: found and matched, found, wanted and matched, wanted.
+    """
+    to_wanted, to_found = _squared_distances(found, wanted), _squared_distances(wanted, found)
+    rows = [
+        (np.sum(to_wanted <= t**2), to_wanted.size, np.sum(to_found <= t**2), to_found.size)
+        for t in tolerances
+    ]  # fmt: skip
+    return np.array(rows, np.int64).reshape(-1, 4)
+
+
+def rounded_up(share: float, shape: tuple[int, int]) -> int:
+    """A share of the diagonal in whole pixels, rounded up, as DAVIS takes it."""
+    return ceil(share * hypot(*shape))
+
+
+def _squared_distances(sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Squared distance from each source pixel to the nearest target pixel; infinite where there is no target."""
+    if not sources.any() or not targets.any():
+        return np.full(int(sources.sum()), np.inf)
+    rows, columns = (np.flatnonzero((sources | targets).any(axis)) for axis in (1, 0))
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    free = (~targets[window]).astype(np.uint8)
+    distance = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[sources[window]]
+    return np.rint(distance.astype(np.float64) ** 2)  # the squares are integers

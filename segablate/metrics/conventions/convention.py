@@ -1,0 +1,66 @@
+"""What a convention is: how one tool gets from pixel counts to a mean IoU, and when it gives no number at all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import nan
+from typing import NamedTuple
+
+import numpy as np
+
+from segablate.metrics.confusion import ClassCounts, Confusion, class_counts
+
+Rule = Callable[[ClassCounts], np.ndarray]
+"""Counts of each image, (N, C), to a score of each class, (C,), or to one of the set, ()."""
+
+Refusal = Callable[[Confusion], str]
+"""Why a tool gives no number for these pixels; empty where it gives one."""
+
+
+def takes_all(_: Confusion) -> str:
+    """The tool gives a number for any labels and predictions."""
+    return ""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """The rule of one tool for confusion counts.
+
+    - `name`: as on the command line; `tool`: what it is and which of its functions is meant.
+    - `differs`: one sentence on what makes its number differ from ours.
+    - `iou`: of each class, as the tool reports it; `miou`: the mean that it reports.
+    - `mean_recall`, `pixel_accuracy`: where the tool reports them under any name.
+    - `refusal`: see :data:`Refusal`.
+    """
+
+    name: str
+    tool: str
+    differs: str
+    iou: Rule
+    miou: Rule
+    mean_recall: Rule | None = None
+    pixel_accuracy: Rule | None = None
+    refusal: Refusal = takes_all
+
+
+class Scores(NamedTuple):
+    """What a tool reports for a set: (C,) IoU of the classes, and its means; nan where it reports none.
+
+    `refusal` says why there is no number at all.
+    """
+
+    iou: np.ndarray
+    miou: float
+    mean_recall: float
+    pixel_accuracy: float
+    refusal: str
+
+
+def scores_under(convention: Convention, confusion: Confusion) -> Scores:
+    """The scores of a set, from the counts of its images, as the tool of the convention would report them."""
+    refusal = convention.refusal(confusion)
+    if refusal:
+        return Scores(np.full(confusion.classes, np.nan), nan, nan, nan, refusal)
+    counts = class_counts(confusion)
+    rules = convention.miou, convention.mean_recall, convention.pixel_accuracy
+    miou, mean_recall, pixel_accuracy = (float(rule(counts)) if rule else nan for rule in rules)
+    return Scores(convention.iou(counts), miou, mean_recall, pixel_accuracy, "")

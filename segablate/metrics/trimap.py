@@ -1,0 +1,53 @@
+"""Scores in bands around the label boundaries: how good is a segmentation within w pixels of an edge?
+
+Kohli, Ladický and Torr, Robust higher order potentials for enforcing label consistency, IJCV 2009, for the "trimap".
+The band of width w holds the labelled pixels that lie within Euclidean distance w of a boundary pixel of the labels;
+what a boundary is stands in :mod:`segablate.kernels.boundary_reference`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from segablate.kernels.boundary_reference import boundary
+from segablate.labels import IGNORE
+from segablate.metrics.confusion import ClassCounts
+
+COUNTS, WIDTHS = "trimap", "trimap_widths"
+
+
+def count_trimap(
+    labels: np.ndarray, predicted: np.ndarray, classes: int, *, widths: Sequence[int]
+) -> Mapping[str, np.ndarray]:
+    """Tallies of one image: hits, labelled and predicted pixels in each band, (W, 3, C) int64, and the widths (W,).
+
+    `labels` and `predicted` are (H, W) uint8, `widths` whole pixels in ascending order.
+    """
+    labelled = labels != IGNORE
+    edges = boundary(labels, labelled)
+    band = np.full(labels.shape, len(widths))
+    if edges.any():
+        distance = cv2.distanceTransform((~edges).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        squares = np.rint(distance.astype(np.float64) ** 2)  # the squares are integers
+        band = np.searchsorted([width**2 for width in widths], squares)
+    inside = labelled & (band < len(widths))
+    maps = band[inside], labels[inside], predicted[inside]
+    return {COUNTS: _sums(*maps, (len(widths), classes)), WIDTHS: np.array(widths, np.int64)}
+
+
+def trimap_counts(tally: np.ndarray) -> ClassCounts:
+    """Counts pooled over images, (W, C) each, from (N, W, 3, C)."""
+    return ClassCounts(*np.moveaxis(tally.sum(axis=0), 1, 0))
+
+
+def _sums(band: np.ndarray, labels: np.ndarray, predicted: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(W, 3, C): hits, labelled, predicted, in each band and all narrower ones."""
+    size = shape[0] * shape[1]
+
+    def counted(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        return np.bincount(band[chosen] * shape[1] + values[chosen], minlength=size).reshape(shape)
+
+    right, known = labels == predicted, predicted < shape[1]
+    parts = [counted(labels, right), counted(labels, np.ones_like(right)), counted(predicted, known)]
+    return np.stack(parts, axis=1).cumsum(axis=0)

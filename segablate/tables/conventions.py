@@ -1,0 +1,165 @@
+"""A run under the conventions of other tools: all of them side by side, or the whole run under one."""
+
+from collections.abc import Sequence
+from math import isnan, nan
+
+import numpy as np
+
+from segablate.errors import RunError, thousands
+from segablate.metrics.confusion import nanmean
+from segablate.metrics.conventions import (
+    BOUNDARIES,
+    OURS,
+    REGIONS,
+    BoundaryConvention,
+    Convention,
+    Scores,
+    scores_under,
+)
+from segablate.results import Evaluation
+from segablate.tables import Column, Report, Row, Table
+
+_NOT_COUNTED = "draws boundaries of its own and was not asked for: evaluate again with --boundary-as {}"
+
+
+def conventions_report(run: Evaluation) -> Report:
+    """Every convention on one run: ours, then the others from the highest mIoU down, then those without a number."""
+    facts = _head(run)
+    title = f"{run.title} on {run.facts['dataset']['name']} under every convention"
+    note = (
+        "All from the same counts. – : the tool reports no such number, or none for this run; the last column says why."
+    )
+    return Report(title, facts, (regions_table(run), boundaries_table(run)), (note,))
+
+
+def regions_table(run: Evaluation) -> Table:
+    """The conventions for confusion counts, with the difference of their mIoU to ours."""
+    ours = scores_under(OURS, run.confusion)
+    found = [(convention, scores_under(convention, run.confusion)) for convention in REGIONS]
+    found.sort(key=lambda pair: (bool(pair[1].refusal), isnan(pair[1].miou), -np.nan_to_num(pair[1].miou)))
+    rows = [_region_row(OURS, ours, ours)] + [_region_row(convention, scores, ours) for convention, scores in found]
+    defined = sum(not isnan(scores.miou) for _, scores in found)
+    columns = (
+        Column("convention", "convention", "prose"),
+        Column("miou", "mIoU", "share", digits=2),
+        Column("difference", "to ours", "signed_share", digits=2),
+        Column("mean_recall", "mean recall", "share", digits=2),
+        Column("pixel_accuracy", "pixel accuracy", "share", digits=2),
+        Column("tool", "tool", "prose", wide=True),
+        Column("differs", "what makes it differ", "prose"),
+    )
+    sections = (1, 1 + defined) if defined < len(found) else (1,)
+    return Table("conventions", "mIoU under every convention", columns, tuple(rows), sections=sections)
+
+
+def boundaries_table(run: Evaluation) -> Table:
+    """The conventions with boundaries of their own; a dash for those that were not counted."""
+    rows = [row for convention in BOUNDARIES for row in _boundary_rows(convention, run)]
+    columns = (
+        Column("convention", "convention", "prose"),
+        Column("measure", "measure", "text"),
+        Column("distance", "distance", "text"),
+        Column("mean", "mean over classes", "share", digits=2),
+        Column("tool", "tool", "prose", wide=True),
+        Column("differs", "what makes it differ", "prose"),
+    )
+    return Table("boundary_conventions", "Boundaries under other tools' conventions", columns, tuple(rows))
+
+
+def convention_report(run: Evaluation, convention: Convention | BoundaryConvention) -> Report:
+    """A run as the tool of one convention would report it: its means and its classes, beside ours.
+
+    RunError where the tool draws boundaries of its own and the run does not hold them.
+    """
+    dataset = run.facts["dataset"]["name"]
+    facts = (*_head(run), ("convention", f"{convention.name}: {convention.tool}"))
+    if isinstance(convention, Convention):
+        tables, notes = _region_tables(run, convention)
+    else:
+        tables, notes = _boundary_tables(run, convention), ()
+    differs = f"What makes {convention.name} differ from this program's rule: {convention.differs}"
+    return Report(f"{run.title} on {dataset} as {convention.name}", facts, tables, (*notes, differs))
+
+
+def _head(run: Evaluation) -> tuple[tuple[str, str], ...]:
+    images = "1 image" if run.images == 1 else f"{thousands(run.images)} images"
+    return ("checkpoint", run.title), ("dataset", f"{run.facts['dataset']['name']}, {images}")
+
+
+def _region_row(convention: Convention, scores: Scores, ours: Scores) -> Row:
+    return {
+        "convention": convention.name,
+        "miou": scores.miou,
+        "difference": nan if convention is OURS else scores.miou - ours.miou,
+        "mean_recall": scores.mean_recall,
+        "pixel_accuracy": scores.pixel_accuracy,
+        "tool": convention.tool,
+        "differs": scores.refusal or convention.differs,
+    }
+
+
+def _boundary_rows(convention: BoundaryConvention, run: Evaluation) -> list[Row]:
+    named: Row = {"convention": convention.name, "measure": convention.measure, "tool": convention.tool}
+    if convention.tally not in run.tallies:
+        return [{**named, "differs": _NOT_COUNTED.format(convention.name)}]
+    return [
+        {**named, "distance": distance, "mean": float(nanmean(scores)), "differs": convention.differs}
+        for distance, scores in _boundary_scores(convention, run)
+    ]
+
+
+def _boundary_scores(convention: BoundaryConvention, run: Evaluation) -> list[tuple[str, np.ndarray]]:
+    """Scores of the classes at each distance, by what that is called."""
+    distances = convention.distances(run.facts["measures"]["tolerances"])
+    return list(zip(distances, convention.score(run.tallies[convention.tally]), strict=True))
+
+
+def _region_tables(run: Evaluation, convention: Convention) -> tuple[tuple[Table, ...], tuple[str, ...]]:
+    theirs, ours = scores_under(convention, run.confusion), scores_under(OURS, run.confusion)
+    pairs = (("mIoU", "miou"), ("mean recall", "mean_recall"), ("pixel accuracy", "pixel_accuracy"))
+    overall = [_beside("measure", name, getattr(theirs, key), getattr(ours, key)) for name, key in pairs]
+    per_class = zip(run.labels.names, theirs.iou, ours.iou, strict=True)
+    classes = [_beside("class", name, float(value), float(own)) for name, value, own in per_class]
+    tables = (
+        Table("overall", "Overall", _columns("measure", "value", convention.name), tuple(overall)),
+        Table("classes", "Classes: IoU", _columns("class", "IoU", convention.name), tuple(classes)),
+    )
+    return tables, (f"{convention.name} gives no number here: {theirs.refusal}",) if theirs.refusal else ()
+
+
+def _beside(key: str, name: str, value: float, ours: float) -> Row:
+    return {key: name, "value": value, "ours": ours, "difference": value - ours}
+
+
+def _columns(key: str, value: str, name: str) -> tuple[Column, ...]:
+    return (
+        Column(key, key, "text"),
+        Column("value", f"{value} as {name}", "share", digits=2),
+        Column("ours", "ours", "share", digits=2),
+        Column("difference", "difference", "signed_share", digits=2),
+    )
+
+
+def _boundary_tables(run: Evaluation, convention: BoundaryConvention) -> tuple[Table, ...]:
+    if convention.tally not in run.tallies:
+        raise RunError(f"{convention.name} {_NOT_COUNTED.format(convention.name)}")
+    found = _boundary_scores(convention, run)
+    keys = [f"at_{place}" for place in range(len(found))]
+    columns = [
+        Column(key, f"{convention.measure} at {distance}", "share", digits=2)
+        for key, (distance, _) in zip(keys, found, strict=True)
+    ]
+    means = _keyed(keys, [float(nanmean(scores)) for _, scores in found])
+    per_class = np.stack([scores for _, scores in found], axis=1)
+    classes = [
+        {"class": name, **_keyed(keys, row.tolist())} for name, row in zip(run.labels.names, per_class, strict=True)
+    ]
+    head = Column("measure", "measure", "text"), Column("class", "class", "text")
+    return (
+        Table("overall", "Overall", (head[0], *columns), ({"measure": "mean over classes", **means},)),
+        Table("classes", "Classes", (head[1], *columns), tuple(classes)),
+    )
+
+
+def _keyed(keys: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    return dict(zip(keys, values, strict=True))
