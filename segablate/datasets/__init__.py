@@ -17,6 +17,8 @@ from segablate.sample_files import sample_data
 __all__ = ["Dataset", "Item", "dataset_layouts", "layout_module", "open_dataset", "other_splits"]
 
 _PARTS = {
+    "arrow_columns",
+    "arrow_rows",
     "checking",
     "class_lists",
     "dataset",
