@@ -9,7 +9,7 @@
         state.json  dataset_info.json  data-00000-of-00001.arrow
 
 One column holds the images, and one the label maps, as encoded images or as H x W numbers. They are found by types and
-usual names (image, label, annotation, mask, ...). Classes may also be named by the ClassLabel of such numbers. Or else a
+usual names (image, label, annotation, mask, ...). Classes may also be named by the ClassLabel of such numbers. Or a
 ``dataset.yaml`` states all this, with the keys name, classes, void and encoding of the layout "folder", and:
 
     image_column: photo
