@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,17 @@ def test_other_folders_are_refused(tmp_path: Path, saved: Path) -> None:
         open_dataset(f"hf:{saved}")
     (saved / "validation" / "state.json").unlink()
     with pytest.raises(SegablateError, match=r"state\.json: there is no such file; save the dataset again"):
+        open_dataset(f"hf:{saved}")
+
+
+def test_a_bare_folder_is_recognised(saved: Path) -> None:
+    with pytest.raises(SegablateError, match=rf"is a dataset that save_to_disk wrote; write hf:{saved}"):
+        open_dataset(str(saved))
+
+
+def test_without_pyarrow(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(SegablateError, match=r"needs pyarrow, which is not installed; pip install 'segablate\[hf\]'"):
         open_dataset(f"hf:{saved}")
 
 
