@@ -20,6 +20,8 @@ from segablate.errors import SegablateError
 from segablate.samples import Batch, Sample
 from tests.hf_networks import NETWORKS, PROCESSORS, oneformer, processor, segformer, transformers
 
+pytestmark = pytest.mark.usefixtures("offline")
+
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=lambda make: make.__name__)
 def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
@@ -276,6 +278,11 @@ def test_the_hub_is_not_asked_without_leave(monkeypatch: pytest.MonkeyPatch, sma
         open_checkpoint("hf:someone/net")
     assert open_checkpoint("hf:someone/net", Loading(allow_download=True)).source.spec == "hf:someone/net"
     assert asked == [("someone/net", True), ("someone/net", False)]
+
+
+def test_the_hub_is_not_asked_for_what_is_not_in_the_cache() -> None:
+    with pytest.raises(SegablateError, match=r"hf:someone/net-that-is-not-here: there is no such folder, nor a copy"):
+        open_checkpoint("hf:someone/net-that-is-not-here")
 
 
 def test_what_cannot_be_fetched_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
