@@ -34,9 +34,13 @@ def read_image(path: Path) -> np.ndarray:
 
     Raises Unreadable for a missing, damaged or unknown file.
     """
+    return decode_image(checked_bytes(path), path)
+
+
+def decode_image(data: np.ndarray, path: Path | str) -> np.ndarray:
+    """As :func:`read_image`, for bytes already read and checked; `path` is for the message only."""
     import cv2
 
-    data = checked_bytes(path)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
     if image is None:
         raise Unreadable(f"{path}: not an image that can be decoded; replace it, or pass --on-error skip")
@@ -53,7 +57,7 @@ def read_label_map(path: Path) -> np.ndarray:
     return decode_label_map(checked_bytes(path), path)
 
 
-def decode_label_map(data: np.ndarray, path: Path) -> np.ndarray:
+def decode_label_map(data: np.ndarray, path: Path | str) -> np.ndarray:
     """As :func:`read_label_map`, for bytes already read and checked; `path` is for the message only."""
     import cv2
 
@@ -76,6 +80,12 @@ def checked_bytes(path: Path) -> np.ndarray:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise Unreadable(f"{path}: {(error.strerror or str(error)).lower()}; is the path right?") from None
+    check_whole(data, path)
+    return data
+
+
+def check_whole(data: np.ndarray, path: Path | str) -> None:
+    """Raise Unreadable for bytes of an image that are empty, truncated or damaged; `path` is for the message only."""
     if not len(data):
         raise Unreadable(f"{path}: the file is empty; replace it, or pass --on-error skip")
     start = data[:8].tobytes()
@@ -83,10 +93,9 @@ def checked_bytes(path: Path) -> np.ndarray:
         _check_png(data, path)
     elif start[:3] == b"\xff\xd8\xff" and b"\xff\xd9" not in data[-1024:].tobytes():
         raise Unreadable(f"{path}: the JPEG ends before its end marker; replace it, or pass --on-error skip")
-    return data
 
 
-def _check_png(data: np.ndarray, path: Path) -> None:
+def _check_png(data: np.ndarray, path: Path | str) -> None:
     """Walk the chunks of a PNG; each must be whole and agree with its checksum, and IEND must be the last."""
     view, place = data.data, 8
     while place + 12 <= len(view):
@@ -113,7 +122,7 @@ def _may_have_palette(data: np.ndarray) -> bool:
     return start[:4] in (b"GIF8", b"II*\x00", b"MM\x00*")
 
 
-def _read_palette(data: np.ndarray, path: Path) -> np.ndarray | None:
+def _read_palette(data: np.ndarray, path: Path | str) -> np.ndarray | None:
     """The indices, or the grey values, H, W; None for colours, of which OpenCV keeps all 16 bits."""
     from PIL import Image, UnidentifiedImageError
 

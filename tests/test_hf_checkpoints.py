@@ -1,6 +1,8 @@
 """Networks of transformers, saved by that library with random weights, give here what they give there."""
 
+import importlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,13 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from segablate.checkpoints import Loading, open_checkpoint
-from segablate.checkpoints.image_processor import read_image_processor
 from segablate.checkpoints.mask_queries import class_scores
 from segablate.checkpoints.network import Network
-from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.errors import SegablateError
 from segablate.samples import Batch, Sample
 from tests.hf_networks import NETWORKS, PROCESSORS, oneformer, processor, segformer, transformers
+
+pytestmark = pytest.mark.usefixtures("offline")
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=lambda make: make.__name__)
@@ -118,17 +120,6 @@ def test_scores_of_mask_queries_by_hand() -> None:
     classes = torch.tensor([[[-50.0, 50, -50], [-50.0, -50, 50]]])
     masks = torch.tensor([[[[50.0, -50]], [[50.0, 50]]]])
     torch.testing.assert_close(class_scores(classes, masks), torch.tensor([[[[0.0, 0]], [[0.5, 0]]]]))
-
-
-@pytest.mark.parametrize("longest", [None, 40, 70])
-@pytest.mark.parametrize("shorter", [16, 33])
-def test_sides_in_proportion_are_those_of_the_library(shorter: int, longest: int | None) -> None:
-    size = {"shortest_edge": shorter, "longest_edge": longest} if longest else {"shortest_edge": shorter}
-    of_images = processor("MobileViTImageProcessor")(size=size, do_center_crop=False)
-    preprocessing = Preprocessing(resize=shorter, longest=longest)
-    for height, width in ((16, 16), (17, 29), (29, 17), (100, 31), (31, 100), (64, 48), (120, 119)):
-        wanted = of_images(np.zeros((height, width, 3), np.uint8), return_tensors="pt")["pixel_values"]
-        assert preprocessing.unpadded((height, width)) == tuple(wanted.shape[-2:])
 
 
 def test_oneformer_is_told_its_task(tmp_path: Path) -> None:
@@ -289,53 +280,39 @@ def test_the_hub_is_not_asked_without_leave(monkeypatch: pytest.MonkeyPatch, sma
     assert asked == [("someone/net", True), ("someone/net", False)]
 
 
-@pytest.mark.parametrize(
-    ("said", "preprocessing", "note"),
-    [
-        ({}, {"scale": "1/255"}, None),
-        ({"do_rescale": False}, {"scale": "1"}, None),
-        ({"rescale_factor": 0.5}, {"scale": "0.5"}, None),
-        ({"image_mean": [0.5] * 3}, {"mean": (0, 0, 0)}, None),
-        ({"do_normalize": True, "image_mean": [0.1, 0.2, 0.3], "do_flip_channel_order": True},
-         {"mean": (0.3, 0.2, 0.1), "channels": "bgr"}, None),
-        ({"do_resize": True, "size": 64}, {"resize": (64, 64)}, None),
-        ({"do_resize": True, "size": [48, 64], "size_divisor": 32}, {"resize": (64, 64)}, None),
-        ({"do_resize": True, "size": {"shortest_edge": 60}, "size_divisor": 32},
-         {"resize": 60, "pad_to_multiple": 32}, "padded to a multiple of 32, to which the image processor stretches"),
-        ({"do_center_crop": True}, {"resize": None}, "centre crop is left out"),
-        ({"do_resize": True, "size": {"height": 100, "width": 70}, "keep_aspect_ratio": True, "ensure_multiple_of": 32},
-         {"resize": (96, 64)}, "resized to a square"),
-    ],
-)  # fmt: skip
-def test_what_a_processor_says(tmp_path: Path, said: dict, preprocessing: dict, note: str | None) -> None:
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
-    found = read_image_processor(tmp_path, "segformer", None)
-    assert {name: getattr(found.preprocessing, name) for name in preprocessing} == preprocessing
-    assert (note in found.notes[0]) if note else not found.notes
+def test_the_hub_is_not_asked_for_what_is_not_in_the_cache() -> None:
+    with pytest.raises(SegablateError, match=r"hf:someone/net-that-is-not-here: there is no such folder, nor a copy"):
+        open_checkpoint("hf:someone/net-that-is-not-here")
 
 
-def test_a_number_is_the_shorter_side_for_some(tmp_path: Path) -> None:
-    (tmp_path / "preprocessor_config.json").write_text('{"do_resize": true, "size": 800, "max_size": 1333}')
-    found = read_image_processor(tmp_path, "mask2former", None).preprocessing
-    assert (found.resize, found.longest) == (800, 1333)
+def test_what_cannot_be_fetched_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    def snapshot(name: str, **options: Any) -> str:
+        raise ConnectionError("no way\nto the hub")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    with pytest.raises(SegablateError, match="hf:someone/net cannot be fetched: no way to the hub"):
+        open_checkpoint("hf:someone/net", Loading(allow_download=True))
 
 
-def test_processors_may_be_saved_with_a_tokenizer(tmp_path: Path) -> None:
-    said = {"do_normalize": True, "image_mean": [0.1, 0.2, 0.3], "image_std": [1, 1, 1]}
-    (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": said}))
-    found = read_image_processor(tmp_path, "oneformer", None)
-    assert (found.preprocessing.mean, found.notes) == ((0.1, 0.2, 0.3), ())
+def test_a_bare_folder_is_recognised(small_folder: Path) -> None:
+    with pytest.raises(
+        SegablateError, match=f"is a folder of save_pretrained; write hf:{small_folder} for transformers"
+    ):
+        open_checkpoint(str(small_folder))
 
 
-def test_bad_processors_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "preprocessor_config.json"
-    path.write_text('{"do_resize": true, "size": {"max_height": 3}}')
-    with pytest.raises(SegablateError, match=r"preprocessor_config\.json: size is .*; expected height and width"):
-        read_image_processor(tmp_path, "segformer", None)
-    path.write_text("[]")
-    with pytest.raises(SegablateError, match=r"preprocessor_config\.json: is not"):
-        read_image_processor(tmp_path, "segformer", None)
-    path.unlink()
-    found = read_image_processor(tmp_path, "beit", (64, 64))
-    assert found.preprocessing.resize == (64, 64)
-    assert "there is no preprocessor_config.json" in found.notes[0]
+def test_what_is_not_installed_is_named(small_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "transformers", None)
+        refused(small_folder, r"net needs transformers, which is not installed; pip install 'segablate\[hf\]'")
+    found = importlib.import_module
+
+    def broken(name: str) -> Any:
+        if name == "torchvision":
+            raise RuntimeError("operator torchvision::nms does not exist")
+        return found(name)
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    refused(small_folder, "net needs torchvision, which is installed but does not load .*nms does not exist")

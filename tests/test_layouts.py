@@ -311,7 +311,7 @@ def test_what_is_not_there_is_said(tmp_path: Path, layout: str) -> None:
     with pytest.raises(SegablateError, match=r"expected|no such folder"):
         open_dataset(f"{layout}:{tmp_path}")
     assert "::" in module.__doc__
-    assert module.LAYOUT.label_sets
+    assert module.LAYOUT.label_sets or layout == "hf"  # whose classes are named beside it
 
 
 @pytest.mark.parametrize("layout", sorted(set(dataset_layouts()) - {"sample", "folder"}))

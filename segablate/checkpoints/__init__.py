@@ -88,6 +88,11 @@ def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
     path = loading.located(spec)
     if path.suffix in _BY_SUFFIX:
         return import_module(f"segablate.checkpoints.{_BY_SUFFIX[path.suffix]}").open_source(spec, loading)
+    if (path / "config.json").is_file():
+        raise CheckpointError(
+            f"{spec} is a folder of save_pretrained; write hf:{spec} for transformers, or smp:{spec} for "
+            f"segmentation_models_pytorch"
+        )
     if path.is_dir():
         raise CheckpointError(f"{spec} is a folder; if it holds predicted label maps, write predictions:{spec}")
     if path.is_file():

@@ -25,10 +25,11 @@ MASK_QUERIES = ("maskformer", "mask2former", "oneformer", "eomt", "eomt_dinov3")
 MASKS_OF_MASK2FORMER = (384, 384)
 """The size at which the library joins the masks of Mask2Former, whatever the image."""
 
-COMPUTED = ("num_batches_tracked", "relative_position_index", "position_ids")
-"""Counters and indices that some versions of the library save, and others compute or leave out."""
+COMPUTED = ("num_batches_tracked", "relative_position_index", "position_ids", "criterion.empty_weight")
+"""Counters, indices and weights of the loss that some versions of the library save, and others compute or leave out."""
 
 TOKENIZERS = ("tokenizer.json", "vocab.json")
+"""Files of which one is there where a tokenizer was saved."""
 
 
 def read_config(folder: Path) -> Any:

@@ -17,6 +17,8 @@ from segablate.sample_files import sample_data
 __all__ = ["Dataset", "Item", "dataset_layouts", "layout_module", "open_dataset", "other_splits"]
 
 _PARTS = {
+    "arrow_columns",
+    "arrow_rows",
     "checking",
     "class_lists",
     "dataset",
@@ -50,6 +52,8 @@ def open_dataset(spec: str, split: str | None = None) -> Dataset:
     """
     layout, _, place = spec.partition(":")
     if layout not in dataset_layouts() and Path(spec).is_dir():
+        if any((Path(spec) / name).is_file() for name in ("dataset_dict.json", "state.json")):
+            raise DatasetError(f"{spec} is a dataset that save_to_disk wrote; write hf:{spec}")
         raise DatasetError(
             f"no dataset layout is called {layout!r}; for your own images and masks, write folder:{spec}"
         )

@@ -92,7 +92,7 @@ class Dataset:
         """Decode one item. Raises a SegablateError that names the file."""
         item = self.items[index]
         data, raw = self.source.labels(item)
-        with at(item.labels):
+        with at(item.labels if item.labels != item.image else f"{item.labels}, {item.name}"):
             indices = self.labels.decode(raw)
         pixels = self.source.image(item) if image else None
         if pixels is not None and pixels.shape[:2] != indices.shape:

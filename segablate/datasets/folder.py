@@ -67,8 +67,8 @@ def splits(root: Path) -> list[str]:
     return list(described) if isinstance(described, dict) else []
 
 
-def read_description(path: Path) -> dict[str, Any]:
-    """The mapping in a ``dataset.yaml``; DatasetError when it is missing, malformed or has unknown keys."""
+def read_description(path: Path, keys: tuple[str, ...] = _KEYS) -> dict[str, Any]:
+    """The mapping in a ``dataset.yaml``; DatasetError when it is missing, malformed or has other than these keys."""
     import yaml
 
     if not path.is_file():
@@ -79,7 +79,7 @@ def read_description(path: Path) -> dict[str, Any]:
         raise DatasetError(f"is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(described, dict):
         raise DatasetError("is not a mapping; expected keys classes and splits")
-    _refuse_unknown(described, _KEYS, "key")
+    _refuse_unknown(described, keys, "key")
     return described
 
 
