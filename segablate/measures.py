@@ -14,6 +14,7 @@ import numpy as np
 from segablate.alignment import Alignment
 from segablate.errors import CheckpointError
 from segablate.files import write_label_map
+from segablate.kernels.confusion import count_confusion_of_batch
 from segablate.labels import LabelSet
 from segablate.metrics.boundary import BoundaryCounts, count_boundaries
 from segablate.metrics.confusion import count_confusion
@@ -84,7 +85,7 @@ def measure_scores(
     truth = torch.from_numpy(batch.labels).to(scores.device)
     table = torch.from_numpy(alignment.table).to(scores.device)
     predicted = table[scores.argmax(dim=1)]
-    counts = _count_on_device(truth, predicted, len(labels)).cpu().numpy()
+    counts = count_confusion_of_batch(truth, predicted, len(labels)).cpu().numpy()
     logits = class_logits(scores, output.kind, alignment) if measures.losses or measures.probe else scores
     on_host = predicted.cpu().numpy() if measures.tolerances or measures.predictions else None
     for place, sample in enumerate(batch.samples):
@@ -94,16 +95,6 @@ def measure_scores(
             write_label_map(measures.predictions / f"{sample.name}.png", labels.encode(on_host[place]))
         record = _record(sample, counts[place], _loss_values(scene, measures), boundary)
         yield replace(record, probed=measures.probe(scene)) if measures.probe else record
-
-
-def _count_on_device(truth: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
-    """(N, C+1, C+1) int64 confusion tables of N, H, W uint8 label maps, on their device."""
-    import torch
-
-    side = classes + 1
-    codes = truth.clamp(max=classes).int() * side + predicted.clamp(max=classes)
-    tables = [torch.bincount(code.reshape(-1), minlength=side * side).view(side, side) for code in codes]
-    return torch.stack(tables)
 
 
 def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":

@@ -1,7 +1,7 @@
 """Boundary distances of all classes and all tolerances in one pass over boundary pixels, without distance transforms.
 
-Gives the same integers as :mod:`segablate.kernels.boundary_reference`, which holds the definition. Three searches follow
-one another, each over what the last has left:
+Gives the same integers as :mod:`segablate.kernels.boundary_reference`, which holds the definition. Three searches
+follow one another, each over what the last has left:
 
 - the offsets of the nearest few pixels, nearest first, in a map of the other boundary: most pixels match there;
 - a coarse grid of where the other boundary has the class at all, which drops what is out of reach;
@@ -67,7 +67,8 @@ def boundary_distances(
 def _edges(values: NDArray[np.uint8], void: NDArray[np.uint8], classes: int, grid: tuple[int, int]) -> _Edges:
     """Boundary pixels of the classes in ``values``, keyed on a ``grid`` of (rows per class, pitch)."""
     rows, pitch = grid
-    around = cv2.copyMakeBorder(_boundary(values, void), *[_NEAR] * 4, cv2.BORDER_CONSTANT, value=IGNORE)
+    around = np.full([side + 2 * _NEAR for side in values.shape], IGNORE, np.uint8)
+    around[_NEAR:-_NEAR, _NEAR:-_NEAR] = _boundary(values, void)
     place = np.flatnonzero(around != IGNORE)
     class_index = around.reshape(-1)[place]
     order = np.argsort(class_index, kind="stable")  # positions ascend within a class, so the keys ascend throughout
@@ -89,7 +90,7 @@ def _boundary(values: NDArray[np.uint8], void: NDArray[np.uint8]) -> NDArray[np.
     greatest = cv2.dilate(cv2.subtract(values, void, dst=filled), _CROSS)
     elsewhere = cv2.compare(least, greatest, cv2.CMP_EQ, dst=filled)
     cv2.bitwise_or(elsewhere, void, dst=least)
-    return cv2.bitwise_or(values, least, dst=greatest)
+    return np.asarray(cv2.bitwise_or(values, least, dst=greatest), np.uint8)
 
 
 def _squared_to_nearest(edges: _Edges, targets: _Edges, grid: tuple[int, int], reach: int) -> NDArray[np.int64]:
