@@ -1,0 +1,114 @@
+"""Wrong pixels by kind: boundary, extent or segment, false positive or false negative, per class.
+
+Bernhard et al., What's Outside the Intersection? Fine-grained Error Analysis for Semantic Segmentation Beyond IoU,
+WACV 2024. For each class by itself, pixels are right (TP), absent from both maps (TN), false positives or false
+negatives. With the disk of pixels whose distance rounds to at most d:
+
+- **boundary**: false positives that have a TP and a TN in their disk; further, false positives in the disk of such a
+  one; of these, only 8-connected parts that touch both a TP and a TN. False negatives likewise, by themselves.
+- **extent**: the other false positives in an 8-connected part of the prediction that holds a TP, and the other false
+  negatives in such a part of the labels.
+- **segment**: the rest: parts with nothing right in them.
+
+As in the authors' code void is no error, but to its neighbours it is a pixel of no class, and parts of the prediction
+hold together across it. Gives the same integers as :mod:`segablate.kernels.error_kinds_reference`; disks are read off
+exact distance transforms, of the surroundings of each class alone.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segablate.labels import IGNORE
+
+BOUNDARY, EXTENT, SEGMENT = 0, 1, 2
+FALSE_POSITIVE, FALSE_NEGATIVE = 0, 1
+
+Mask = NDArray[np.uint8]
+
+
+class _Masks(NamedTuple):
+    """One class, cropped: where it is labelled, predicted, right, and in neither map; (h, w) uint8, 0 or 1."""
+
+    labelled: Mask
+    predicted: Mask
+    right: Mask
+    absent: Mask
+
+
+def count_error_kinds(
+    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, width: int
+) -> NDArray[np.int64]:
+    """Wrong pixels (2, 3, C) int64: false positive or negative; boundary, extent or segment; class.
+
+    ``labels`` and ``predicted`` are (H, W) uint8 class indices, 255 in ``labels`` void; ``width`` is d, in pixels.
+    """
+    counts = np.zeros((2, 3, classes), np.int64)
+    confused = (labels != predicted) & (labels != IGNORE)
+    wrong = np.bincount(predicted[confused], minlength=256) + np.bincount(labels[confused], minlength=256)
+    for c in np.flatnonzero(wrong[:classes]):
+        place = _surroundings(labels == c, predicted == c, width)
+        one = labels[place] == c, predicted[place] == c
+        masks = _Masks(*(np.asarray(mask).view(np.uint8) for mask in (*one, one[0] & one[1], ~(one[0] | one[1]))))
+        counts[:, :, c] = _kinds(masks, labels[place] == IGNORE, width)
+    return counts
+
+
+def _surroundings(labelled: NDArray[np.bool_], predicted: NDArray[np.bool_], width: int) -> tuple[slice, slice]:
+    """The box of a class in either map, ``width`` pixels wider on each side, so that it holds every disk."""
+    either = labelled | predicted
+    y, x = (np.flatnonzero(either.any(axis=axis)) for axis in (1, 0))
+    return (
+        slice(max(int(y[0]) - width, 0), int(y[-1]) + width + 1),
+        slice(max(int(x[0]) - width, 0), int(x[-1]) + width + 1),
+    )
+
+
+def _kinds(masks: _Masks, void: NDArray[np.bool_], width: int) -> NDArray[np.int64]:
+    """(2, 3) counts of one class."""
+    near_both = _in_disk(masks.right, width) & _in_disk(masks.absent, width)
+    touching = [cv2.dilate(mask, np.ones((3, 3), np.uint8)).view(bool) for mask in (masks.right, masks.absent)]
+    counts = np.zeros((2, 3), np.int64)
+    for side, mask in enumerate((masks.predicted, masks.labelled)):
+        wrong = (mask ^ masks.right).view(bool)
+        boundary = _boundary_errors(wrong, wrong & near_both, touching, width)
+        rest = wrong & ~boundary & ~void
+        extent = int(_parts_with(mask.view(bool), [masks.right.view(bool)], rest).sum())
+        counts[side] = np.count_nonzero(boundary & ~void), extent, np.count_nonzero(rest) - extent
+    return counts
+
+
+def _boundary_errors(
+    wrong: NDArray[np.bool_], seeds: NDArray[np.bool_], touching: list[NDArray[np.bool_]], width: int
+) -> NDArray[np.bool_]:
+    """The wrong pixels in the disk of a seed whose connected part touches what is right and what is absent."""
+    if not seeds.any():
+        return seeds
+    reached = wrong & _in_disk(seeds.view(np.uint8), width)
+    boundary = np.zeros(wrong.shape, bool)
+    boundary[reached] = _parts_with(reached, touching, reached)
+    return boundary
+
+
+def _in_disk(mask: Mask, width: int) -> NDArray[np.bool_]:
+    """Pixels with a pixel of the mask at a distance that rounds to at most ``width``."""
+    if not mask.any():
+        return np.zeros(mask.shape, bool)
+    # Squares of distances are whole numbers: the limit lies between two of them, far from OpenCV's last digit.
+    distance = cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return distance <= np.float32(width + 0.5)
+
+
+def _parts_with(
+    mask: NDArray[np.bool_], holding: list[NDArray[np.bool_]], asked: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """For each pixel ``asked``, in raster order: whether its 8-connected part of ``mask`` holds one of each."""
+    number, part = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    kept = np.ones(number, bool)
+    for other in holding:
+        has = np.zeros(number, bool)
+        has[part[mask & other]] = True
+        kept &= has
+    return kept[part[asked]]
