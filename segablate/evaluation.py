@@ -165,6 +165,8 @@ def _facts(segmenter: Segmenter, dataset: Dataset, measures: Measures) -> dict[s
         "measures": {
             "losses": {name: term.summary for name, term in measures.losses.items()},
             "tolerances": [str(tolerance) for tolerance in measures.tolerances],
+            **({"boundary_iou": str(measures.boundary_iou)} if measures.boundary_iou else {}),
+            **({"error_kinds": str(measures.error_kinds)} if measures.error_kinds else {}),
         },
         "versions": {
             "segablate": __version__,

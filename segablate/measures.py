@@ -16,6 +16,7 @@ from segablate.errors import CheckpointError
 from segablate.files import write_label_map
 from segablate.kernels.confusion import count_confusion_of_batch
 from segablate.labels import LabelSet
+from segablate.metrics import boundary_iou, error_kinds
 from segablate.metrics.boundary import BoundaryCounts, count_boundaries
 from segablate.metrics.confusion import count_confusion
 from segablate.metrics.tolerance import Tolerance
@@ -37,6 +38,7 @@ class Measures:
 
     - `losses`: terms by the name under which their values are kept.
     - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off; may be empty.
+    - `boundary_iou`: width of the band; `error_kinds`: width of the boundary; None: not counted.
     - `predictions`: a folder into which the predicted label maps are written, as PNG of the dataset's codes.
     - `reads`: by which activation, softmax or sigmoid, each loss reads the logits; `notes`: what to say of the inputs.
     - `probe`: see :data:`Probe`; `inputs`: what losses may take that is the same for all images, such as `edge_net`.
@@ -44,6 +46,8 @@ class Measures:
 
     losses: "dict[str, Term]" = field(default_factory=dict)
     tolerances: tuple[Tolerance, ...] = ()
+    boundary_iou: Tolerance | None = None
+    error_kinds: Tolerance | None = None
     predictions: Path | None = None
     probe: Probe | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -66,6 +70,7 @@ def measure_labels(
     """A predicted label map, H, W uint8, on the host; `alternative`: see :attr:`Output.alternative`."""
     table = count_confusion(sample.labels, predicted, len(labels))
     record = _record(sample, table, {}, _boundary(sample, predicted, labels, measures))
+    record = replace(record, tallies=_tallies(sample, predicted, labels, measures))
     if alternative is None:
         return record
     return replace(record, alternative=count_confusion(sample.labels, alternative, len(labels)))
@@ -87,13 +92,16 @@ def measure_scores(
     predicted = table[scores.argmax(dim=1)]
     counts = count_confusion_of_batch(truth, predicted, len(labels)).cpu().numpy()
     logits = class_logits(scores, output.kind, alignment) if measures.losses or measures.probe else scores
-    on_host = predicted.cpu().numpy() if measures.tolerances or measures.predictions else None
+    wanted = measures.tolerances or measures.predictions or measures.boundary_iou or measures.error_kinds
+    on_host = predicted.cpu().numpy() if wanted else None
     for place, sample in enumerate(batch.samples):
         scene = _scene(sample, output, logits, place, len(labels), measures)
         boundary = _boundary(sample, on_host[place], labels, measures) if on_host is not None else None
         if on_host is not None and measures.predictions:
             write_label_map(measures.predictions / f"{sample.name}.png", labels.encode(on_host[place]))
         record = _record(sample, counts[place], _loss_values(scene, measures), boundary)
+        if on_host is not None:
+            record = replace(record, tallies=_tallies(sample, on_host[place], labels, measures))
         yield replace(record, probed=measures.probe(scene)) if measures.probe else record
 
 
@@ -155,6 +163,18 @@ def _boundary(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures:
     if not measures.tolerances:
         return None
     return count_boundaries(sample.labels, predicted, len(labels), measures.tolerances)
+
+
+def _tallies(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures) -> dict[str, np.ndarray]:
+    """Counts over the label maps of one image, by the names under which a run keeps them."""
+    tallies = {}
+    if measures.boundary_iou:
+        width = measures.boundary_iou
+        tallies[boundary_iou.TALLY] = boundary_iou.count_boundary_iou(sample.labels, predicted, len(labels), width)
+    if measures.error_kinds:
+        width = measures.error_kinds
+        tallies[error_kinds.TALLY] = error_kinds.count_errors(sample.labels, predicted, len(labels), width)
+    return tallies
 
 
 def _record(

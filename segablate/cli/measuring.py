@@ -63,7 +63,7 @@ def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions)
 
     asked = measuring.losses
     if segmenter.on_host and asked in (None, "none"):
-        return segmenter, Measures(tolerances=measuring.tolerances)
+        return segmenter, Measures(tolerances=measuring.tolerances, **measuring.widths)
     listed = [name.strip() for name in (asked or "ce").split(",")]
     terms = {name: get_loss(name) for name in {"none": (), "all": loss_names()}.get(asked or "", listed)}
     wanting = [name for name, term in terms.items() if asked == "all" and term.needs({}) - available(segmenter)]
@@ -76,7 +76,7 @@ def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions)
     if described:
         notes = (*notes, f"formulas by this project, after the papers' description: {', '.join(described)}")
     reads = {name: term.reads({}) for name, term in terms.items()}
-    return segmenter, Measures(terms, measuring.tolerances, inputs=inputs, reads=reads, notes=notes)
+    return segmenter, Measures(terms, measuring.tolerances, inputs=inputs, reads=reads, notes=notes, **measuring.widths)
 
 
 def available(segmenter: "Segmenter") -> frozenset[str]:

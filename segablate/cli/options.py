@@ -82,6 +82,24 @@ class MeasureOptions(ReadingOptions):
         str | None,
         _option("Losses with commas, all, or none; by default ce where there are logits.", _MEASURES),
     ] = None
+    boundary_iou: Annotated[
+        str | None,
+        _option("Boundary IoU too, in a band of this width: pixels, or 0.02d, the authors' choice.", _MEASURES),
+    ] = None
+    error_kinds: Annotated[
+        str | None,
+        _option(
+            "Wrong pixels by kind too; boundaries of this width: pixels, or 0.01d, the authors' choice.", _MEASURES
+        ),
+    ] = None
+
+    @property
+    def widths(self) -> "dict[str, Tolerance | None]":
+        """Width of the band and of boundaries, where they are asked for. Raises KnobError for what is none."""
+        from segablate.metrics.tolerance import Tolerance
+
+        given = {"boundary_iou": self.boundary_iou, "error_kinds": self.error_kinds}
+        return {name: None if text in (None, "none") else Tolerance.parse(text) for name, text in given.items()}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def count_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArra
 
 
 def count_mask_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
-    """As :func:`count_bands`, where all that is not in the mask of a class is outside: also void, and past the frame."""
+    """As :func:`count_bands`, where all that is not in the mask of a class is outside: also void and past the frame."""
     counts = np.zeros((3, classes), np.int64)
     for c in range(classes):
         wanted, found = (

@@ -11,10 +11,11 @@ negatives. With the disk of pixels whose distance rounds to at most d:
 - **segment**: the rest: parts with nothing right in them.
 
 As in the authors' code void is no error, but to its neighbours it is a pixel of no class, and parts of the prediction
-hold together across it. Gives the same integers as :mod:`segablate.kernels.error_kinds_reference`; disks are read off
-exact distance transforms, of the surroundings of each class alone.
+hold together across it. Gives the same integers as :mod:`segablate.kernels.error_kinds_reference`; disks are searched
+row by row from the wrong pixels alone, in the surroundings of each class.
 """
 
+from math import isqrt
 from typing import NamedTuple
 
 import cv2
@@ -68,12 +69,13 @@ def _surroundings(labelled: NDArray[np.bool_], predicted: NDArray[np.bool_], wid
 
 def _kinds(masks: _Masks, void: NDArray[np.bool_], width: int) -> NDArray[np.int64]:
     """(2, 3) counts of one class."""
-    near_both = _in_disk(masks.right, width) & _in_disk(masks.absent, width)
+    to_right, to_absent = (_along_rows(mask, width) for mask in (masks.right, masks.absent))
     touching = [cv2.dilate(mask, np.ones((3, 3), np.uint8)).view(bool) for mask in (masks.right, masks.absent)]
     counts = np.zeros((2, 3), np.int64)
     for side, mask in enumerate((masks.predicted, masks.labelled)):
         wrong = (mask ^ masks.right).view(bool)
-        boundary = _boundary_errors(wrong, wrong & near_both, touching, width)
+        seeds = _in_disk(to_absent, _in_disk(to_right, np.flatnonzero(wrong), width), width)
+        boundary = _boundary_errors(wrong, seeds, touching, width)
         rest = wrong & ~boundary & ~void
         extent = int(_parts_with(mask.view(bool), [masks.right.view(bool)], rest).sum())
         counts[side] = np.count_nonzero(boundary & ~void), extent, np.count_nonzero(rest) - extent
@@ -81,24 +83,52 @@ def _kinds(masks: _Masks, void: NDArray[np.bool_], width: int) -> NDArray[np.int
 
 
 def _boundary_errors(
-    wrong: NDArray[np.bool_], seeds: NDArray[np.bool_], touching: list[NDArray[np.bool_]], width: int
+    wrong: NDArray[np.bool_], seeds: NDArray[np.int64], touching: list[NDArray[np.bool_]], width: int
 ) -> NDArray[np.bool_]:
     """The wrong pixels in the disk of a seed whose connected part touches what is right and what is absent."""
-    if not seeds.any():
-        return seeds
-    reached = wrong & _in_disk(seeds.view(np.uint8), width)
     boundary = np.zeros(wrong.shape, bool)
+    if not seeds.size:
+        return boundary
+    seed = np.zeros(wrong.shape, np.uint8)
+    seed.reshape(-1)[seeds] = 1
+    reached = np.zeros(wrong.shape, bool)
+    reached.reshape(-1)[_in_disk(_along_rows(seed, width), np.flatnonzero(wrong), width)] = True
     boundary[reached] = _parts_with(reached, touching, reached)
     return boundary
 
 
-def _in_disk(mask: Mask, width: int) -> NDArray[np.bool_]:
-    """Pixels with a pixel of the mask at a distance that rounds to at most ``width``."""
-    if not mask.any():
-        return np.zeros(mask.shape, bool)
-    # Squares of distances are whole numbers: the limit lies between two of them, far from OpenCV's last digit.
-    distance = cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return distance <= np.float32(width + 0.5)
+def _along_rows(mask: Mask, width: int) -> NDArray[np.unsignedinteger]:
+    """Distance to the nearest pixel of the mask in the same row, where at most ``width``, else more than that.
+
+    (h + 2 width, w): ``width`` rows without a mask lie above and below. By steps of 1, 2, 4, ...: every distance is a
+    sum of them.
+    """
+    kind = np.uint8 if width < 128 else np.uint16
+    distance = np.full((mask.shape[0] + 2 * width, mask.shape[1]), width + 1, kind)
+    inner = distance[width : width + mask.shape[0]]
+    np.multiply(1 - mask, kind(width + 1), out=inner)
+    further = np.empty_like(inner)
+    step = 1
+    while step <= min(width, mask.shape[1] - 1):
+        np.add(inner, kind(step), out=further)
+        np.minimum(inner[:, step:], further[:, :-step], out=inner[:, step:])
+        np.minimum(inner[:, :-step], further[:, step:], out=inner[:, :-step])
+        step *= 2
+    return distance
+
+
+def _in_disk(along_rows: NDArray[np.unsignedinteger], places: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """Those of ``places``, flat positions in the mask, with a pixel of it at a distance that rounds to <= ``width``."""
+    flat, columns = along_rows.reshape(-1), along_rows.shape[1]
+    left, found = places + width * columns, []
+    for dy in range(width + 1):
+        half = isqrt(width * (width + 1) - dy * dy)  # a distance rounds to d where its square is at most d² + d
+        near = flat.take(left + dy * columns) <= half
+        if dy:
+            near |= flat.take(left - dy * columns) <= half
+        found.append(left[near])
+        left = left[~near]
+    return np.concatenate(found) - width * columns
 
 
 def _parts_with(

@@ -3,6 +3,8 @@
 The definition is in :mod:`segablate.kernels.error_kinds`.
 """
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, label
@@ -26,7 +28,7 @@ def count_error_kinds(
             rest = mask & ~other & ~boundary
             extent = np.zeros(mask.shape, bool)
             for part in parts(mask):
-                extent |= part & rest & (part & other).any()
+                extent |= part & rest & bool((part & other).any())
             for kind, errors in enumerate((boundary, extent, rest & ~extent)):
                 counts[side, kind, c] = np.count_nonzero(errors & (labels != IGNORE))
     return counts
@@ -36,16 +38,21 @@ def boundary_errors(wrong: Mask, right: Mask, absent: Mask, width: int) -> Mask:
     """The wrong pixels that are errors of the boundary."""
     y, x = np.mgrid[-width : width + 1, -width : width + 1]
     disk = np.round(np.hypot(y, x)) <= width
-    seeds = wrong & binary_dilation(right, disk) & binary_dilation(absent, disk)
-    reached = wrong & binary_dilation(seeds, disk)
+    seeds = wrong & dilated(right, disk) & dilated(absent, disk)
+    reached = wrong & dilated(seeds, disk)
     boundary = np.zeros(wrong.shape, bool)
     for part in parts(reached):
-        around = binary_dilation(part, _SQUARE)
-        boundary |= part & ((around & right).any() and (around & absent).any())
+        around = dilated(part, _SQUARE)
+        boundary |= part & bool((around & right).any() and (around & absent).any())
     return boundary
+
+
+def dilated(mask: Mask, shape: Mask) -> Mask:
+    """The mask dilated by a shape."""
+    return np.asarray(binary_dilation(mask, shape), bool)
 
 
 def parts(mask: Mask) -> list[Mask]:
     """The 8-connected parts."""
-    numbered, number = label(mask, _SQUARE)  # type: ignore[misc]
+    numbered, number = cast(tuple[NDArray[np.int32], int], label(mask, _SQUARE))
     return [numbered == part for part in range(1, number + 1)]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segablate.metrics.boundary import BoundarySums, boundary_f
+from segablate.metrics.boundary_iou import boundary_iou
 from segablate.metrics.confusion import (
     ClassCounts,
     frequency_weighted_iou,
@@ -52,6 +53,16 @@ def boundary_scores(counts: BoundarySums) -> Statistic:
         return {"mean_boundary_f": nanmean(f), "boundary_f": f}
 
     return of_sums(list(counts), score)
+
+
+def boundary_iou_scores(counts: NDArray) -> Statistic:
+    """``boundary_iou`` per class and ``mean_boundary_iou``, pooled over images; `counts` are per image, (N, 3, C)."""
+
+    def score(*sums: Floats) -> dict[str, Floats]:
+        scores = boundary_iou(np.stack(sums, axis=-2))
+        return {"mean_boundary_iou": nanmean(scores), "boundary_iou": scores}
+
+    return of_sums(list(np.moveaxis(counts, 1, 0)), score)
 
 
 def means(values: Floats, pixels: Floats | None = None) -> Statistic:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segablate.errors import shorten, thousands
+from segablate.metrics import boundary_iou, error_kinds
 from segablate.metrics.boundary import boundary_f, boundary_sums
 from segablate.metrics.confusion import (
     ClassCounts,
@@ -20,8 +21,9 @@ from segablate.metrics.tolerance import Tolerance
 from segablate.results import Evaluation
 from segablate.statistics.bootstrap import Distribution, by_image, resample
 from segablate.statistics.intervals import estimate
-from segablate.statistics.scores import boundary_scores, means, region_scores
+from segablate.statistics.scores import boundary_iou_scores, boundary_scores, means, region_scores
 from segablate.tables import Column, Report, Table
+from segablate.tables.errors import errors_table
 
 REPLICATES = 2_000
 
@@ -39,6 +41,7 @@ def evaluation_report(run: Evaluation, view: View) -> Report:
     tables = [overall_table(run, view)]
     tables += [losses_table(run)] if run.values else []
     tables += [classes_table(run, view)]
+    tables += [errors_table(run)] if error_kinds.TALLY in run.tallies else []
     return Report(f"{run.title} on {run.facts['dataset']['name']}", head(run, view), tuple(tables), notes(run, view))
 
 
@@ -62,6 +65,8 @@ def overall_table(run: Evaluation, view: View) -> Table:
     statistics = [region_scores(counts)] + [
         boundary_scores(boundary_sums(run.boundary, tolerance)) for tolerance in view.tolerances if run.boundary
     ]
+    bands = run.tallies.get(boundary_iou.TALLY)
+    statistics += [boundary_iou_scores(bands)] if bands is not None else []
     regions, *boundaries = resample(statistics, by_image(run.images, REPLICATES))
     rows = [
         _overall_row("mIoU", regions["miou"], f"{_defined(regions['iou'])} classes labelled or predicted"),
@@ -72,6 +77,9 @@ def overall_table(run: Evaluation, view: View) -> Table:
     for tolerance, scores in zip(view.tolerances, boundaries, strict=False):
         over = f"{_defined(scores['boundary_f'])} classes with a boundary"
         rows.append(_overall_row(f"boundary F {_within(tolerance)}", scores["mean_boundary_f"], over))
+    if bands is not None:
+        over = f"{_defined(boundaries[-1]['boundary_iou'])} classes with a boundary"
+        rows.append(_overall_row(_band(run), boundaries[-1]["mean_boundary_iou"], over))
     columns = (
         Column("measure", "measure", "text"),
         Column("value", "value", "share", digits=2),
@@ -110,6 +118,8 @@ def classes_table(run: Evaluation, view: View) -> Table:
     boundaries = [boundary_f(boundary_sums(run.boundary, t).total()) for t in view.tolerances if run.boundary]
     scores = {"iou": iou(counts), "recall": recall(counts), "precision": precision(counts), "f1": f1(counts)}
     scores |= {_boundary_key(t): f for t, f in zip(view.tolerances, boundaries, strict=False)}
+    bands = run.tallies.get(boundary_iou.TALLY)
+    scores |= {"boundary_iou": boundary_iou.boundary_iou(bands.sum(axis=0))} if bands is not None else {}
     share = counts.labelled / max(int(counts.labelled.sum()), 1)
     rows = tuple(
         {
@@ -132,6 +142,11 @@ def classes_table(run: Evaluation, view: View) -> Table:
         *(
             Column(_boundary_key(t), f"bF {_within(t)}", "share", mark="low")
             for t, _ in zip(view.tolerances, boundaries, strict=False)
+        ),
+        *(
+            (Column("boundary_iou", _band(run).replace("boundary", "b"), "share", mark="low"),)
+            if bands is not None
+            else ()
         ),
         Column("share", "of pixels", "share"),
         Column("pixels", "pixels", "count", wide=True),
@@ -217,6 +232,11 @@ def _defined(distribution: Distribution) -> int:
 
 def _within(tolerance: Tolerance) -> str:
     return f"@{tolerance}" + ("" if tolerance.of_diagonal else "px")
+
+
+def _band(run: Evaluation) -> str:
+    """Boundary IoU and its width."""
+    return f"boundary IoU {_within(Tolerance.parse(run.facts['measures']['boundary_iou']))}"
 
 
 def _boundary_key(tolerance: Tolerance) -> str:
