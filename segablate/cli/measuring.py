@@ -63,7 +63,8 @@ def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions)
 
     asked = measuring.losses
     if segmenter.on_host and asked in (None, "none"):
-        return segmenter, Measures(tolerances=measuring.tolerances, **measuring.widths)
+        band, near = measuring.widths
+        return segmenter, Measures(tolerances=measuring.tolerances, boundary_iou=band, error_kinds=near)
     listed = [name.strip() for name in (asked or "ce").split(",")]
     terms = {name: get_loss(name) for name in {"none": (), "all": loss_names()}.get(asked or "", listed)}
     wanting = [name for name, term in terms.items() if asked == "all" and term.needs({}) - available(segmenter)]
@@ -76,7 +77,8 @@ def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions)
     if described:
         notes = (*notes, f"formulas by this project, after the papers' description: {', '.join(described)}")
     reads = {name: term.reads({}) for name, term in terms.items()}
-    return segmenter, Measures(terms, measuring.tolerances, inputs=inputs, reads=reads, notes=notes, **measuring.widths)
+    band, near = measuring.widths
+    return segmenter, Measures(terms, measuring.tolerances, band, near, inputs=inputs, reads=reads, notes=notes)
 
 
 def available(segmenter: "Segmenter") -> frozenset[str]:

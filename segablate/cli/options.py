@@ -94,12 +94,14 @@ class MeasureOptions(ReadingOptions):
     ] = None
 
     @property
-    def widths(self) -> "dict[str, Tolerance | None]":
+    def widths(self) -> "tuple[Tolerance | None, Tolerance | None]":
         """Width of the band and of boundaries, where they are asked for. Raises KnobError for what is none."""
         from segablate.metrics.tolerance import Tolerance
 
-        given = {"boundary_iou": self.boundary_iou, "error_kinds": self.error_kinds}
-        return {name: None if text in (None, "none") else Tolerance.parse(text) for name, text in given.items()}
+        band, near = (
+            None if text in (None, "none") else Tolerance.parse(text) for text in (self.boundary_iou, self.error_kinds)
+        )
+        return band, near
 
 
 @dataclass(frozen=True)

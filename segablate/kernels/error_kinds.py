@@ -50,26 +50,24 @@ def count_error_kinds(
     confused = (labels != predicted) & (labels != IGNORE)
     wrong = np.bincount(predicted[confused], minlength=256) + np.bincount(labels[confused], minlength=256)
     for c in np.flatnonzero(wrong[:classes]):
-        place = _surroundings(labels == c, predicted == c, width)
-        one = labels[place] == c, predicted[place] == c
-        masks = _Masks(*(np.asarray(mask).view(np.uint8) for mask in (*one, one[0] & one[1], ~(one[0] | one[1]))))
+        one = labels == c, predicted == c
+        place = _surroundings(one[0] | one[1], width)
+        labelled, found = (mask[place] for mask in one)
+        masks = _Masks(*(m.view(np.uint8) for m in (labelled, found, labelled & found, ~(labelled | found))))
         counts[:, :, c] = _kinds(masks, labels[place] == IGNORE, width)
     return counts
 
 
-def _surroundings(labelled: NDArray[np.bool_], predicted: NDArray[np.bool_], width: int) -> tuple[slice, slice]:
-    """The box of a class in either map, ``width`` pixels wider on each side, so that it holds every disk."""
-    either = labelled | predicted
-    y, x = (np.flatnonzero(either.any(axis=axis)) for axis in (1, 0))
-    return (
-        slice(max(int(y[0]) - width, 0), int(y[-1]) + width + 1),
-        slice(max(int(x[0]) - width, 0), int(x[-1]) + width + 1),
-    )
+def _surroundings(mask: NDArray[np.bool_], width: int) -> tuple[slice, slice]:
+    """The box of a mask, ``width`` pixels wider on each side, so that it holds every disk."""
+    x, y, columns, rows = cv2.boundingRect(mask.view(np.uint8))
+    return slice(max(y - width, 0), y + rows + width), slice(max(x - width, 0), x + columns + width)
 
 
 def _kinds(masks: _Masks, void: NDArray[np.bool_], width: int) -> NDArray[np.int64]:
     """(2, 3) counts of one class."""
     to_right, to_absent = (_along_rows(mask, width) for mask in (masks.right, masks.absent))
+    right = np.flatnonzero(np.diff(masks.right, axis=1, prepend=0) == 1)  # one of each run, enough to know its part
     touching = [cv2.dilate(mask, np.ones((3, 3), np.uint8)).view(bool) for mask in (masks.right, masks.absent)]
     counts = np.zeros((2, 3), np.int64)
     for side, mask in enumerate((masks.predicted, masks.labelled)):
@@ -77,7 +75,7 @@ def _kinds(masks: _Masks, void: NDArray[np.bool_], width: int) -> NDArray[np.int
         seeds = _in_disk(to_absent, _in_disk(to_right, np.flatnonzero(wrong), width), width)
         boundary = _boundary_errors(wrong, seeds, touching, width)
         rest = wrong & ~boundary & ~void
-        extent = int(_parts_with(mask.view(bool), [masks.right.view(bool)], rest).sum())
+        extent = int(_parts_with(mask, [right], np.flatnonzero(rest)).sum())
         counts[side] = np.count_nonzero(boundary & ~void), extent, np.count_nonzero(rest) - extent
     return counts
 
@@ -91,9 +89,11 @@ def _boundary_errors(
         return boundary
     seed = np.zeros(wrong.shape, np.uint8)
     seed.reshape(-1)[seeds] = 1
-    reached = np.zeros(wrong.shape, bool)
-    reached.reshape(-1)[_in_disk(_along_rows(seed, width), np.flatnonzero(wrong), width)] = True
-    boundary[reached] = _parts_with(reached, touching, reached)
+    places = _in_disk(_along_rows(seed, width), np.flatnonzero(wrong), width)
+    reached = np.zeros(wrong.shape, np.uint8)
+    reached.reshape(-1)[places] = 1
+    held = [places[mask.reshape(-1).take(places)] for mask in touching]
+    boundary.reshape(-1)[places[_parts_with(reached, held, places)]] = True
     return boundary
 
 
@@ -131,14 +131,13 @@ def _in_disk(along_rows: NDArray[np.unsignedinteger], places: NDArray[np.int64],
     return np.concatenate(found) - width * columns
 
 
-def _parts_with(
-    mask: NDArray[np.bool_], holding: list[NDArray[np.bool_]], asked: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """For each pixel ``asked``, in raster order: whether its 8-connected part of ``mask`` holds one of each."""
-    number, part = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+def _parts_with(mask: Mask, holding: list[NDArray[np.int64]], asked: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the 8-connected part of ``mask`` holds one of each of ``holding``, for each of ``asked``: flat positions."""
+    number, parts = cv2.connectedComponents(np.ascontiguousarray(mask), connectivity=8, ltype=cv2.CV_32S)
+    part = np.asarray(parts, np.int32).reshape(-1)
     kept = np.ones(number, bool)
-    for other in holding:
+    for places in holding:
         has = np.zeros(number, bool)
-        has[part[mask & other]] = True
+        has[part.take(places)] = True
         kept &= has
-    return kept[part[asked]]
+    return kept[part.take(asked)]
