@@ -6,8 +6,8 @@
 
 Realistic pairs of label maps (``scenes.py``), one thread everywhere, rows in turns: every pair goes through all rows
 before the next, so that a busy machine slows all of them alike. Against: torchmetrics' confusion matrix without
-validation, called where torchmetrics is installed and restated (its codes and ``bincount``) elsewhere; the compiled loop
-of cityscapesScripts where that is built; dilation per class as DAVIS 2017 does it; boundary IoU by erosion of each
+validation, called where torchmetrics is installed and restated (its codes and ``bincount``) elsewhere; the compiled
+loop of cityscapesScripts where that is built; dilation per class as DAVIS 2017 does it; boundary IoU by erosion of each
 class's mask, as its authors do it; and decoding the pair from PNG with OpenCV.
 """
 
@@ -167,15 +167,15 @@ def peak(images: int) -> float:
     """Most that Python and numpy hold at once, in MiB, while so many images go through all three and are counted."""
     pair = scene_pair(HEIGHT, WIDTH, CLASSES, 0)
     tracemalloc.start()
-    kept = []
-    for _ in range(images):
-        kept.append(
-            (
-                count_confusion(*pair, CLASSES),
-                count_bands(*pair, CLASSES, BAND),
-                boundary_distances(*pair, CLASSES, max(TOLERANCES) ** 2),
-            )
+    kept = [
+        (
+            count_confusion(*pair, CLASSES),
+            count_bands(*pair, CLASSES, BAND),
+            boundary_distances(*pair, CLASSES, max(TOLERANCES) ** 2),
         )
+        for _ in range(images)
+    ]
+    assert len(kept) == images
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return most / 2**20

@@ -67,7 +67,9 @@ def _surroundings(mask: NDArray[np.bool_], width: int) -> tuple[slice, slice]:
 def _kinds(masks: _Masks, void: NDArray[np.bool_], width: int) -> NDArray[np.int64]:
     """(2, 3) counts of one class."""
     to_right, to_absent = (_along_rows(mask, width) for mask in (masks.right, masks.absent))
-    right = np.flatnonzero(np.diff(masks.right, axis=1, prepend=0) == 1)  # one of each run, enough to know its part
+    starts = masks.right.view(bool).copy()  # one pixel of each run is enough to know its part
+    starts[:, 1:] = masks.right[:, 1:] > masks.right[:, :-1]
+    right = np.flatnonzero(starts)
     touching = [cv2.dilate(mask, np.ones((3, 3), np.uint8)).view(bool) for mask in (masks.right, masks.absent)]
     counts = np.zeros((2, 3), np.int64)
     for side, mask in enumerate((masks.predicted, masks.labelled)):
@@ -132,7 +134,7 @@ def _in_disk(along_rows: NDArray[np.unsignedinteger], places: NDArray[np.int64],
 
 
 def _parts_with(mask: Mask, holding: list[NDArray[np.int64]], asked: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the 8-connected part of ``mask`` holds one of each of ``holding``, for each of ``asked``: flat positions."""
+    """For flat positions ``asked``: whether their 8-connected part of ``mask`` holds one of each of ``holding``."""
     number, parts = cv2.connectedComponents(np.ascontiguousarray(mask), connectivity=8, ltype=cv2.CV_32S)
     part = np.asarray(parts, np.int32).reshape(-1)
     kept = np.ones(number, bool)
