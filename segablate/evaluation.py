@@ -28,11 +28,12 @@ from segablate.datasets.reading import Failure, ahead
 from segablate.errors import CheckpointError, DatasetError, SegablateError
 from segablate.files import fingerprint
 from segablate.labels import LabelSet
-from segablate.measures import Measures, measure_labels, measure_maps, measure_scores
+from segablate.measures import Measures, measure_labels, measure_maps
 from segablate.pieces import Pieces
 from segablate.results import Evaluation, ImageRecord, Skipped, collect, joined, select
 from segablate.runtime import Team
 from segablate.samples import Batch, Output, Sample
+from segablate.score_measures import measure_scores
 
 Progress = Callable[[int], None]
 
@@ -282,6 +283,8 @@ def _facts(segmenter: Segmenter, dataset: Dataset, measures: Measures) -> dict[s
         "measures": {
             "losses": {name: term.summary for name, term in measures.losses.items()},
             "tolerances": [str(tolerance) for tolerance in measures.tolerances],
+            **({"boundary_iou": str(measures.boundary_iou)} if measures.boundary_iou else {}),
+            **({"error_kinds": str(measures.error_kinds)} if measures.error_kinds else {}),
         },
         "versions": {
             "segablate": __version__,

@@ -5,7 +5,7 @@ wanted.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +15,16 @@ from segablate.alignment import Alignment
 from segablate.errors import CheckpointError
 from segablate.files import write_label_map
 from segablate.labels import IGNORE, LabelSet
+from segablate.metrics import boundary_iou, error_kinds
 from segablate.metrics.bands import TALLY as BANDS
-from segablate.metrics.bands import band_map, count_bands, count_bands_on_device, nested_bands
+from segablate.metrics.bands import count_bands, nested_bands
 from segablate.metrics.boundary import BoundaryCounts, count_boundaries
-from segablate.metrics.calibration import count_calibration
 from segablate.metrics.confusion import count_confusion
-from segablate.metrics.roc import TALLY, count_scores
 from segablate.metrics.tolerance import Tolerance
 from segablate.results import ImageRecord
 from segablate.samples import Batch, Output, Sample, Scene
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from segablate.losses import Term
 
 Probe = Callable[[Scene], Mapping[str, np.ndarray]]
@@ -45,6 +42,7 @@ class Measures:
     - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off; may be empty.
     - `calibration`: where there are scores, see :func:`segablate.metrics.calibration.count_calibration`.
     - `counts`: further counts of label maps, see :data:`LabelCount`.
+    - `boundary_iou`: width of the band; `error_kinds`: width of the boundary; None: not counted.
     - `predictions`: a folder into which the predicted label maps are written, as PNG of the dataset's codes.
     - `reads`: by which activation, softmax or sigmoid, each loss reads the logits; `notes`: what to say of the inputs.
     - `probe`: see :data:`Probe`; `inputs`: what losses may take that is the same for all images, such as `edge_net`.
@@ -54,11 +52,25 @@ class Measures:
     tolerances: tuple[Tolerance, ...] = ()
     calibration: bool = False
     counts: tuple[LabelCount, ...] = ()
+    boundary_iou: Tolerance | None = None
+    error_kinds: Tolerance | None = None
     predictions: Path | None = None
     probe: Probe | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     reads: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def of_label_maps(self) -> bool:
+        """Whether anything beside confusion counts needs the predicted label map, on the host."""
+        return bool(
+            self.tolerances or self.counts or self.boundary_iou or self.error_kinds or self.predictions is not None
+        )
+
+    @property
+    def of_scores(self) -> bool:
+        """Whether anything beside the highest score is looked at."""
+        return bool(self.losses or self.probe or self.calibration)
 
     def activation_notes(self, kind: str) -> list[str]:
         """Which losses read the scores by another activation than that for which the checkpoint was trained."""
@@ -74,13 +86,14 @@ def measure_labels(
     sample: Sample, predicted: np.ndarray, alternative: np.ndarray | None, labels: LabelSet, measures: Measures
 ) -> ImageRecord:
     """A predicted label map, H, W uint8, on the host; `alternative`: see :attr:`Output.alternative`."""
-    table = count_confusion(sample.labels, predicted, len(labels))
-    tallies = {BANDS: count_bands(nested_bands(sample.labels), sample.labels, predicted)}
-    record = _record(sample, table, {}, _boundary(sample, predicted, labels, measures), tallies)
-    record = _with_counts(record, sample, predicted, labels, measures)
-    if alternative is None:
-        return record
-    return replace(record, alternative=count_confusion(sample.labels, alternative, len(labels)))
+    boundary, tallies = counts_of_label_map(sample, predicted, labels, measures)
+    return record_of(
+        sample,
+        count_confusion(sample.labels, predicted, len(labels)),
+        boundary=boundary,
+        tallies={BANDS: count_bands(nested_bands(sample.labels), sample.labels, predicted), **tallies},
+        alternative=None if alternative is None else count_confusion(sample.labels, alternative, len(labels)),
+    )
 
 
 def measure_maps(
@@ -96,162 +109,32 @@ def measure_maps(
     table = np.full(256, IGNORE, np.uint8)
     table[: len(alignment.table)] = alignment.table
     for sample, predicted in zip(batch.samples, table[output.predicted], strict=True):
-        _write(sample, predicted, labels, measures)
+        write_predicted(sample, predicted, labels, measures)
         yield measure_labels(sample, predicted, None, labels, measures)
 
 
-def measure_scores(
-    batch: Batch, output: Output, alignment: Alignment, labels: LabelSet, measures: Measures
-) -> Iterator[ImageRecord]:
-    """The output of a network for a batch, image by image. CheckpointError where it is NaN."""
-    import torch
-
-    scores = output.scores
-    assert scores is not None
-    if bool(scores.isnan().any()):
-        broken = [s.name for s, score in zip(batch.samples, scores, strict=True) if bool(score.isnan().any())]
-        raise CheckpointError(f"the network gives NaN on {broken[0]}; its weights or its preprocessing are broken")
-    truth = torch.from_numpy(batch.labels).to(scores.device)
-    predicted = predicted_classes(scores, alignment)
-    counts = _count_on_device(truth, predicted, len(labels)).cpu().numpy()
-    wanted = measures.losses or measures.probe or measures.calibration
-    logits = class_logits(scores, output.kind, alignment) if wanted else scores
-    on_host = predicted.cpu().numpy() if measures.tolerances or measures.predictions or measures.counts else None
-    for place, sample in enumerate(batch.samples):
-        scene = _scene(sample, output, logits, place, len(labels), measures)
-        boundary = _boundary(sample, on_host[place], labels, measures) if on_host is not None else None
-        if on_host is not None:
-            _write(sample, on_host[place], labels, measures)
-        bands = torch.from_numpy(band_map(nested_bands(sample.labels))).to(scores.device)
-        maps = (truth[place], predicted[place], bands)
-        tallies: dict[str, np.ndarray] = {BANDS: count_bands_on_device(*maps)}
-        if measures.calibration:
-            tallies |= count_calibration(logits[place], output.kind, maps, len(labels))
-        record = _record(sample, counts[place], _loss_values(scene, measures), boundary, tallies)
-        if on_host is not None:
-            record = _with_counts(record, sample, on_host[place], labels, measures)
-        record = _with_ranking(record, output, alignment, place, truth[place])
-        yield replace(record, probed=measures.probe(scene)) if measures.probe else record
+def counts_of_label_map(
+    sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures
+) -> tuple[BoundaryCounts | None, dict[str, np.ndarray]]:
+    """Boundary distances and the further tallies that were asked for, of a predicted label map, H, W uint8."""
+    size = len(labels)
+    tolerances, band, near = measures.tolerances, measures.boundary_iou, measures.error_kinds
+    tallies: dict[str, np.ndarray] = {}
+    if band:
+        tallies[boundary_iou.TALLY] = boundary_iou.count_boundary_iou(sample.labels, predicted, size, band)
+    if near:
+        tallies[error_kinds.TALLY] = error_kinds.count_errors(sample.labels, predicted, size, near)
+    for count in measures.counts:
+        tallies |= count(sample.labels, predicted, size)
+    return count_boundaries(sample.labels, predicted, size, tolerances) if tolerances else None, tallies
 
 
-def predicted_classes(scores: "Tensor", alignment: Alignment) -> "Tensor":
-    """Classes of the highest scores, N, K, H, W to N, H, W uint8, 255 outside the label set; of equals the first.
-
-    Plane by plane, many times faster on the CPU than an argmax over a dimension that is not the last.
-    """
-    import torch
-
-    classes = alignment.table.tolist()
-    best = scores[:, 0].clone()
-    predicted = torch.full_like(best, classes[0], dtype=torch.uint8)
-    for plane, index in zip(scores.unbind(1)[1:], classes[1:], strict=True):
-        predicted.masked_fill_(plane > best, index)
-        torch.maximum(best, plane, out=best)
-    return predicted
-
-
-def _count_on_device(truth: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
-    """(N, C+1, C+1) int64 confusion tables of N, H, W uint8 label maps, on their device."""
-    import torch
-
-    side = classes + 1
-    codes = truth.clamp(max=classes).int() * side + predicted.clamp(max=classes)
-    tables = [torch.bincount(code.reshape(-1), minlength=side * side).view(side, side) for code in codes]
-    return torch.stack(tables)
-
-
-def _with_ranking(
-    record: ImageRecord, output: Output, alignment: Alignment, place: int, truth: "Tensor"
-) -> ImageRecord:
-    """The record with pixels counted by their score, where there are two classes; `truth`: labels, H, W."""
-    if alignment.classes != 2 or output.scores is None:
-        return record
-    logits = class_logits(output.scores[place : place + 1], output.kind, alignment)[0]
-    return replace(record, tallies={**record.tallies, TALLY: count_scores(logits, truth)})
-
-
-def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":
-    """Logits N, K', H, W whose first C channels are the classes; outputs outside the label set follow.
-
-    Probabilities become their logarithm. Outputs that mean one class are joined by log-sum-exp, which is exact for a
-    softmax.
-    """
-    import torch
-
-    logits = scores.clamp_min(torch.finfo(scores.dtype).tiny).log() if kind == "probabilities" else scores
-    if alignment.leading:
-        return logits
-    outside = [output for output, index in enumerate(alignment.outputs) if index is None]
-    classes = []
-    for wanted in range(alignment.classes):
-        outputs = [output for output, index in enumerate(alignment.outputs) if index == wanted]
-        classes.append(logits[:, outputs].logsumexp(dim=1, keepdim=True) if len(outputs) > 1 else logits[:, outputs])
-    return torch.cat([*classes, logits[:, outside]], dim=1)
-
-
-def _scene(sample: Sample, output: Output, logits: "Tensor", place: int, classes: int, measures: Measures) -> Scene:
-    """One image of a batch as losses see it. Tensors are copies, as those of inference mode take no gradient."""
-    import torch
-
-    inputs = dict(measures.inputs)
-    if sample.image is not None:
-        inputs["image"] = torch.from_numpy(sample.image).to(logits.device).permute(2, 0, 1)[None].float()
-    if output.features is not None:
-        inputs["features"] = output.features[place : place + 1].clone()
-    if "edge_net" in inputs and logits.shape[1] > classes:
-        inputs["edge_net"] = _widened(inputs["edge_net"], logits.shape[1] - classes)
-    labels = torch.from_numpy(sample.labels).to(logits.device)[None].long()
-    return Scene(logits[place : place + 1].clone(), labels, sample.labels, classes, inputs)
-
-
-def _widened(edge_net: Any, surplus: int) -> Any:
-    """An edge network to whose edges outputs outside the label set add nothing: their weights are 0."""
-    from torch.nn.functional import pad
-
-    (weight, bias), *rest = edge_net
-    return (pad(weight, (0, 0, 0, 0, 0, surplus)), bias), *rest
-
-
-def _loss_values(scene: Scene, measures: Measures) -> dict[str, float]:
-    import torch
-
-    values = {}
-    for name, term in measures.losses.items():
-        inputs = {key: value for key, value in scene.inputs.items() if key in term.inputs}
-        with torch.no_grad():
-            parts = term.parts(scene.logits, scene.labels, **inputs)
-        values[name] = float(parts.value) if parts.defined else float("nan")
-    return values
-
-
-def _write(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures) -> None:
+def write_predicted(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures) -> None:
     """Write a predicted label map, H, W uint8, where they are to be written."""
     if measures.predictions:
         write_label_map(measures.predictions / f"{sample.name}.png", labels.encode(predicted))
 
 
-def _boundary(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures) -> BoundaryCounts | None:
-    if not measures.tolerances:
-        return None
-    return count_boundaries(sample.labels, predicted, len(labels), measures.tolerances)
-
-
-def _with_counts(
-    record: ImageRecord, sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures
-) -> ImageRecord:
-    """The record with the further counts of label maps that were asked for."""
-    tallies = dict(record.tallies)
-    for count in measures.counts:
-        tallies |= count(sample.labels, predicted, len(labels))
-    return replace(record, tallies=tallies)
-
-
-def _record(
-    sample: Sample,
-    table: np.ndarray,
-    values: dict[str, float],
-    boundary: BoundaryCounts | None,
-    tallies: dict[str, np.ndarray],
-) -> ImageRecord:
-    identity = (sample.index, sample.name, sample.size, sample.label_hash)
-    return ImageRecord(*identity, table, values, boundary, tallies=tallies)
+def record_of(sample: Sample, table: np.ndarray, **measured: Any) -> ImageRecord:
+    """The record of an image from its confusion table and what else was measured, by the record's names."""
+    return ImageRecord(sample.index, sample.name, sample.size, sample.label_hash, table, **measured)

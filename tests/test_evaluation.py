@@ -17,11 +17,12 @@ from segablate.datasets import Dataset, open_dataset
 from segablate.errors import CheckpointError, SegablateError
 from segablate.evaluation import evaluate
 from segablate.losses import get_loss
-from segablate.measures import Measures, class_logits
+from segablate.measures import Measures
 from segablate.metrics.confusion import count_confusion
 from segablate.metrics.tolerance import Tolerance
 from segablate.results import Evaluation
 from segablate.samples import Batch, Output
+from segablate.score_measures import class_logits
 
 CPU = Loading(device="cpu")
 MEASURES = Measures({"ce": get_loss("ce")}, (Tolerance(2),))

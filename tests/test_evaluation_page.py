@@ -104,3 +104,18 @@ def test_written_predictions_evaluate_to_the_same_counts(
 def test_every_format(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evaluate", "--limit", "2", "--workers", "0", "--device", "cpu", "--format", form]) == 0
     assert "pavement" in capsys.readouterr().out
+
+
+def test_boundary_iou_and_errors_by_kind_where_they_were_counted(toy: Path, tmp_path: Path, capsys) -> None:
+    predictions = f"predictions:{toy / 'labels' / 'val'}"
+    plain = [predictions, f"folder:{toy}", "--format", "json", "--workers", "0"]
+    assert run(["evaluate", *plain, "--boundary-iou", "2", "--error-kinds", "2", "--save", str(tmp_path / "run")]) == 0
+    evaluated = capsys.readouterr().out
+    assert run(["show", str(tmp_path / "run"), "--format", "json"]) == 0
+    assert capsys.readouterr().out == evaluated
+    tables = json.loads(evaluated)["tables"]
+    assert {row["measure"]: row["value"] for row in tables["overall"]}["boundary IoU @2px"] == 1
+    assert {row["boundary_iou"] for row in tables["classes"]} == {1}
+    assert [row["wrong"] for row in tables["errors"]] == [0] * 4
+    assert run(["evaluate", *plain]) == 0
+    assert "boundary_iou" not in capsys.readouterr().out

@@ -38,6 +38,7 @@ LAYERS = {
     "gradients": 6,
     "clock": 7,
     "measures": 7,
+    "score_measures": 7,
     "pieces": 7,
     "evaluation": 8,
     "edges": 8,

@@ -36,7 +36,7 @@ def options(
 
 app.command("evaluate")(expanded(evaluate.evaluate))
 app.add_typer(ablate.app, name="ablate")
-app.command("compare")(expanded(compare.compare))
+app.command("compare")(expanded(compare.compare, without=("boundary_iou", "error_kinds")))
 app.command("show")(expanded(runs.show))
 app.command("runs")(expanded(runs.runs))
 app.command("train-edges")(expanded(train_edges.train_edges))

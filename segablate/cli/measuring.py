@@ -151,8 +151,9 @@ def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions)
     asked = measuring.losses
     if measuring.calibration:
         _require_logits(segmenter, "calibration")
+    band, near = measuring.widths
     if gives_label_maps(segmenter) and asked in (None, "none"):
-        return segmenter, Measures(tolerances=measuring.tolerances)
+        return segmenter, Measures(tolerances=measuring.tolerances, boundary_iou=band, error_kinds=near)
     listed = [name.strip() for name in (asked or "ce").split(",")]
     terms = {name: get_loss(name) for name in {"none": (), "all": loss_names()}.get(asked or "", listed)}
     wanting = [name for name, term in terms.items() if asked == "all" and term.needs({}) - available(segmenter)]
@@ -165,8 +166,17 @@ def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions)
     if described:
         notes = (*notes, f"formulas by this project, after the papers' description: {', '.join(described)}")
     reads = {name: term.reads({}) for name, term in terms.items()}
-    calibration = measuring.calibration is not False
-    return segmenter, Measures(terms, measuring.tolerances, calibration, inputs=inputs, reads=reads, notes=notes)
+    measures = Measures(
+        terms,
+        measuring.tolerances,
+        calibration=measuring.calibration is not False,
+        boundary_iou=band,
+        error_kinds=near,
+        inputs=inputs,
+        reads=reads,
+        notes=notes,
+    )
+    return segmenter, measures
 
 
 def gives_label_maps(segmenter: "Segmenter") -> bool:

@@ -91,6 +91,26 @@ class MeasureOptions(ReadingOptions):
             show_default=False,
         ),
     ] = None
+    boundary_iou: Annotated[
+        str | None,
+        _option("Boundary IoU too, in a band of this width: pixels, or 0.02d, the authors' choice.", _MEASURES),
+    ] = None
+    error_kinds: Annotated[
+        str | None,
+        _option(
+            "Wrong pixels by kind too; boundaries of this width: pixels, or 0.01d, the authors' choice.", _MEASURES
+        ),
+    ] = None
+
+    @property
+    def widths(self) -> "tuple[Tolerance | None, Tolerance | None]":
+        """Width of the band and of boundaries, where they are asked for. Raises KnobError for what is none."""
+        from segablate.metrics.tolerance import Tolerance
+
+        band, near = (
+            None if text in (None, "none") else Tolerance.parse(text) for text in (self.boundary_iou, self.error_kinds)
+        )
+        return band, near
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def count_calibration(
 ) -> dict[str, np.ndarray]:
     """The tallies of one image.
 
-    `logits`: K, H, W float32, the `classes` first, see :func:`segablate.measures.class_logits`; of probabilities their
+    `logits`: K, H, W float32, the `classes` first, see :func:`segablate.score_measures.class_logits`; of probabilities their
     logarithm. `maps`: labels and predictions, class index or 255, and the band of each pixel
     (:func:`segablate.metrics.bands.band_map`), each H, W uint8. One more K, H, W array is made. Gives:
 

@@ -13,19 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segablate.labels import IGNORE
-
-
-def count_confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Pixels by label and prediction, (C+1, C+1) int64; row C is void, column C is outside the label set.
-
-    `labels` and `predicted` are uint8 arrays of one shape; labels are 0..C-1 or 255, a prediction that is not in
-    0..C-1 lies outside.
-    """
-    codes = labels.astype(np.uint16) << 8 | predicted
-    table = np.bincount(codes.reshape(-1), minlength=1 << 16).reshape(256, 256)
-    rows = np.vstack([table[:classes], table[IGNORE]])
-    return np.hstack([rows[:, :classes], rows[:, classes:].sum(axis=1, keepdims=True)])
+from segablate.kernels.confusion import count_confusion as count_confusion
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from segablate.metrics.bands import accuracy
 from segablate.metrics.boundary import BoundarySums, boundary_f
+from segablate.metrics.boundary_iou import boundary_iou
 from segablate.metrics.calibration import PROPER, RELIABILITY, confidence_gaps, expected_error, with_whole
 from segablate.metrics.confusion import (
     ClassCounts,
@@ -91,6 +92,16 @@ def calibration_scores(tallies: Mapping[str, NDArray]) -> Statistic:
 
     columns = [gaps.reshape(len(gaps), -1), reliability[..., 0].sum(axis=-1), proper[..., 0], proper[..., 1]]
     return of_sums(columns, score)
+
+
+def boundary_iou_scores(counts: NDArray) -> Statistic:
+    """``boundary_iou`` per class and ``mean_boundary_iou``, pooled over images; `counts` are per image, (N, 3, C)."""
+
+    def score(*sums: Floats) -> dict[str, Floats]:
+        scores = boundary_iou(np.stack(sums, axis=-2))
+        return {"mean_boundary_iou": nanmean(scores), "boundary_iou": scores}
+
+    return of_sums(list(np.moveaxis(counts, 1, 0)), score)
 
 
 def means(values: Floats, pixels: Floats | None = None) -> Statistic:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segablate.errors import shorten, thousands
+from segablate.metrics import boundary_iou, error_kinds
 from segablate.metrics.boundary import boundary_f, boundary_sums
 from segablate.metrics.calibration import BINS, RELIABILITY
 from segablate.metrics.confusion import (
@@ -22,10 +23,11 @@ from segablate.metrics.trimap import COUNTS as TRIMAP
 from segablate.results import Evaluation
 from segablate.statistics.bootstrap import Distribution, by_image, resample
 from segablate.statistics.intervals import estimate
-from segablate.statistics.scores import boundary_scores, means, region_scores
+from segablate.statistics.scores import boundary_iou_scores, boundary_scores, means, region_scores
 from segablate.tables import Column, Report, Table
 from segablate.tables.boundaries import boundary_key, boundary_table, curve_table, trimap_table, within
 from segablate.tables.calibration import calibration_table, class_wise_errors, set_error
+from segablate.tables.errors import errors_table
 from segablate.tables.image_level import image_level_table, worst_images_table
 from segablate.tables.ranking import ranking_rows
 
@@ -58,7 +60,7 @@ def evaluation_report(run: Evaluation, view: View) -> Report:
 
 def _further_tables(run: Evaluation, view: View) -> list[Table]:
     """What is shown when it was asked for."""
-    tables = []
+    tables = [errors_table(run)] if error_kinds.TALLY in run.tallies else []
     if run.boundary is not None and view.details:
         tables += [boundary_table(run, run.boundary, tolerance) for tolerance in view.tolerances]
     if run.boundary is not None and view.curve:
@@ -88,6 +90,8 @@ def overall_table(run: Evaluation, view: View) -> Table:
     statistics = [region_scores(counts)] + [
         boundary_scores(boundary_sums(run.boundary, tolerance)) for tolerance in view.tolerances if run.boundary
     ]
+    bands = run.tallies.get(boundary_iou.TALLY)
+    statistics += [boundary_iou_scores(bands)] if bands is not None else []
     regions, *boundaries = resample(statistics, by_image(run.images, REPLICATES))
     rows = [
         _overall_row("mIoU", regions["miou"], f"{_defined(regions['iou'])} classes labelled or predicted"),
@@ -95,9 +99,12 @@ def overall_table(run: Evaluation, view: View) -> Table:
         _overall_row("pixel accuracy", regions["pixel_accuracy"], f"{thousands(int(counts.labelled.sum()))} pixels"),
         _overall_row("frequency-weighted IoU", regions["frequency_weighted_iou"], "classes by labelled pixels"),
     ]
-    for tolerance, scores in zip(view.tolerances, boundaries, strict=False):
+    for tolerance, scores in zip(view.tolerances if run.boundary else (), boundaries, strict=False):
         over = f"{_defined(scores['boundary_f'])} classes with a boundary"
         rows.append(_overall_row(f"boundary F {within(tolerance)}", scores["mean_boundary_f"], over))
+    if bands is not None:
+        over = f"{_defined(boundaries[-1]['boundary_iou'])} classes with a boundary"
+        rows.append(_overall_row(_band(run), boundaries[-1]["mean_boundary_iou"], over))
     rows += [_overall_row(*row) for row in ranking_rows(run, by_image(run.images, REPLICATES))]
     if RELIABILITY in run.tallies:
         rows.append(_overall_row("ECE (less is better)", set_error(run, REPLICATES), f"{BINS} bins of confidence"))
@@ -140,6 +147,8 @@ def classes_table(run: Evaluation, view: View) -> Table:
     scores = {"iou": iou(counts), "recall": recall(counts), "precision": precision(counts), "f1": f1(counts)}
     scores |= {"class_wise_ece": class_wise_errors(run)} if RELIABILITY in run.tallies else {}
     scores |= {boundary_key(t): f for t, f in zip(view.tolerances, boundaries, strict=False)}
+    bands = run.tallies.get(boundary_iou.TALLY)
+    scores |= {"boundary_iou": boundary_iou.boundary_iou(bands.sum(axis=0))} if bands is not None else {}
     share = counts.labelled / max(int(counts.labelled.sum()), 1)
     rows = tuple(
         {
@@ -162,6 +171,11 @@ def classes_table(run: Evaluation, view: View) -> Table:
         *(
             Column(boundary_key(t), f"bF {within(t)}", "share", mark="low")
             for t, _ in zip(view.tolerances, boundaries, strict=False)
+        ),
+        *(
+            (Column("boundary_iou", _band(run).replace("boundary", "b"), "share", mark="low"),)
+            if bands is not None
+            else ()
         ),
         *((Column("class_wise_ece", "ECE", "share", digits=2, wide=True),) if RELIABILITY in run.tallies else ()),
         Column("share", "of pixels", "share"),
@@ -244,3 +258,8 @@ def _overall_row(measure: str, distribution: Distribution, over: str) -> dict[st
 
 def _defined(distribution: Distribution) -> int:
     return int(np.isfinite(distribution.value).sum())
+
+
+def _band(run: Evaluation) -> str:
+    """Boundary IoU and its width."""
+    return f"boundary IoU {within(Tolerance.parse(run.facts['measures']['boundary_iou']))}"

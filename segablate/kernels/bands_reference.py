@@ -1,0 +1,42 @@
+"""Bands along boundaries in their plain form: the definition, one dilation per class and map.
+
+The band of class ``c`` in a map is the set of its pixels within chessboard distance d of a pixel of another class.
+Neither the image frame nor void makes a band, in either map, and what is predicted under void has no say. Predictions
+outside the label set are another class to their neighbours and have no band of their own.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+
+from segablate.labels import IGNORE
+
+Map = NDArray[np.uint8]
+
+
+def count_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
+    """Pixels of each class in both bands, in the labelled and in the predicted one: (3, C) int64."""
+    labelled = labels != IGNORE
+    counts = np.zeros((3, classes), np.int64)
+    for c in range(classes):
+        wanted = (labels == c) & near((labels != c) & labelled, width)
+        found = (predicted == c) & labelled & near((predicted != c) & labelled, width)
+        counts[:, c] = (wanted & found).sum(), wanted.sum(), found.sum()
+    return counts
+
+
+def count_mask_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
+    """As :func:`count_bands`, where all that is not in the mask of a class is outside: also void and past the frame."""
+    counts = np.zeros((3, classes), np.int64)
+    for c in range(classes):
+        wanted, found = (
+            (values == c) & near(np.pad(values != c, 1, constant_values=True), width)[1:-1, 1:-1]
+            for values in (labels, predicted)
+        )
+        counts[:, c] = (wanted & found).sum(), wanted.sum(), found.sum()
+    return counts
+
+
+def near(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """Pixels within chessboard distance ``width`` of the mask."""
+    return np.asarray(binary_dilation(mask, np.ones((3, 3), bool), iterations=width), bool)

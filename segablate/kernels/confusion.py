@@ -1,0 +1,68 @@
+"""Confusion counts of uint8 label maps: a plain reference, a fast form on the host, and one on the device.
+
+The fast form is OpenCV's histogram of two maps, which reads the bytes as they are: one pass, no copy and no wider type.
+It gives float32, in which counts are exact below 2^24; larger maps are counted in parts and summed as integers.
+"""
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segablate.labels import IGNORE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_PART = 2**24 - 1
+"""Pixels counted at once: the largest number up to which every whole number is a float32, less one."""
+
+
+def count_confusion_plainly(labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """The definition, pixel by pixel; as :func:`count_confusion`."""
+    table = np.zeros((classes + 1, classes + 1), np.int64)
+    for label, prediction in zip(labels.reshape(-1).tolist(), predicted.reshape(-1).tolist(), strict=True):
+        if label < classes or label == IGNORE:
+            table[min(label, classes), min(prediction, classes)] += 1
+    return table
+
+
+def count_confusion(
+    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, part: int = _PART
+) -> NDArray[np.int64]:
+    """Pixels by label and prediction, (C+1, C+1) int64; row C is void, column C is outside the label set.
+
+    ``labels`` and ``predicted`` are uint8 arrays of one shape; labels are 0..C-1 or 255, and a prediction that is not
+    in 0..C-1 lies outside. ``part`` pixels are counted at once.
+    """
+    labels, predicted = labels.reshape(-1), predicted.reshape(-1)
+    table = np.zeros((256, 256), np.int64)
+    for start in range(0, labels.size, part):
+        maps = [labels[start : start + part], predicted[start : start + part]]
+        table += cv2.calcHist(maps, [0, 1], None, [256, 256], [0, 256, 0, 256]).astype(np.int64)
+    rows = np.vstack([table[:classes], table[IGNORE]])
+    return np.hstack([rows[:, :classes], rows[:, classes:].sum(axis=1, keepdims=True)])
+
+
+def count_confusion_of_batch(labels: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
+    """(N, C+1, C+1) int64 counts of N, H, W uint8 label maps, on their device; as :func:`count_confusion`.
+
+    On the device all images are counted at once, by codes that begin with the image; nothing there waits for another
+    image, and what is made is one integer a pixel.
+    """
+    import torch
+
+    if labels.device.type == "cpu":
+        pairs = zip(labels.numpy(), predicted.numpy(), strict=True)
+        return torch.from_numpy(np.stack([count_confusion(*pair, classes) for pair in pairs]))
+    return _by_codes(labels, predicted, classes)
+
+
+def _by_codes(labels: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
+    import torch
+
+    images, side = len(labels), classes + 1
+    codes = torch.arange(images, dtype=torch.int32, device=labels.device).view(-1, 1, 1) * side
+    codes = (codes + labels.clamp(max=classes)).mul_(side).add_(predicted.clamp(max=classes))
+    return torch.bincount(codes.view(-1), minlength=images * side * side).view(images, side, side)

@@ -1,0 +1,44 @@
+"""Boundary IoU per class: the IoU of the inner bands along the boundaries of two maps.
+
+Cheng et al., Boundary IoU: Improving Object-Centric Image Segmentation Evaluation, CVPR 2021, arXiv:2103.16562, there
+for masks of instances. count (:func:`count_boundary_iou`, one image) -> add -> score (:func:`boundary_iou`). What a
+band is and what void does to it is defined in :mod:`segablate.kernels.bands_reference`.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segablate.kernels import bands
+from segablate.metrics.tolerance import Tolerance
+
+TALLY = "boundary_iou"
+"""The name under which a run keeps the counts, (N, 3, C)."""
+
+
+def band_width(width: Tolerance, height: int, columns: int) -> int:
+    """The chessboard distance d in an image of this size: rounded to whole pixels, at least 1, as the authors do."""
+    return max(1, round(width.pixels(height, columns)))
+
+
+def count_boundary_iou(
+    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, width: Tolerance
+) -> NDArray[np.int64]:
+    """Pixels of one image in both bands, in the labelled and in the predicted one: (3, C) int64.
+
+    ``labels`` and ``predicted`` are (H, W) uint8 class indices; 255 in ``labels`` is void.
+    """
+    return bands.count_bands(labels, predicted, classes, band_width(width, *labels.shape))
+
+
+def count_boundary_iou_of_masks(
+    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, width: Tolerance
+) -> NDArray[np.int64]:
+    """The same by the convention of ``boundary-iou-api``: void and the image frame make bands, as do other classes."""
+    return bands.count_mask_bands(labels, predicted, classes, band_width(width, *labels.shape))
+
+
+def boundary_iou(counts: NDArray) -> NDArray[np.float64]:
+    """Intersection over union of the bands, (..., 3, C) to (..., C); nan for a class with a band in neither map."""
+    both, labelled, predicted = np.moveaxis(counts, -2, 0)
+    union = np.asarray(labelled + predicted - both, np.float64)
+    return np.divide(both, union, out=np.full(union.shape, np.nan), where=union > 0)

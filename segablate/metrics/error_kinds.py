@@ -1,0 +1,38 @@
+"""Wrong pixels by kind per class: at the boundary, in the extent of a segment, or whole segments.
+
+count (:func:`count_errors`, one image) -> add -> score (:func:`error_shares`). The kinds are those of Bernhard et al.,
+WACV 2024, defined in :mod:`segablate.kernels.error_kinds`.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segablate.kernels.error_kinds import count_error_kinds
+from segablate.metrics.tolerance import Tolerance
+
+TALLY = "error_kinds"
+"""The name under which a run keeps the counts, (N, 2, 3, C)."""
+
+SIDES = ("FP", "FN")
+KINDS = ("boundary", "extent", "segment")
+
+
+def count_errors(
+    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, width: Tolerance
+) -> NDArray[np.int64]:
+    """Wrong pixels of one image, (2, 3, C) int64, by :data:`SIDES`, :data:`KINDS` and class.
+
+    ``labels`` and ``predicted`` are (H, W) uint8 class indices; 255 in ``labels`` is void. ``width`` is rounded to
+    whole pixels, as the authors do, and is at least 1.
+    """
+    pixels = max(1, round(width.pixels(*labels.shape)))
+    return count_error_kinds(labels, predicted, classes, pixels)
+
+
+def error_shares(counts: NDArray, hits: NDArray) -> NDArray[np.float64]:
+    """Errors over the union of each class, (..., 2, 3, C), from such counts and the hits (..., C); nan without union.
+
+    With the IoU they sum to 1 for each class.
+    """
+    union = np.asarray(hits + counts.sum(axis=(-3, -2)), np.float64)[..., None, None, :]
+    return np.divide(counts, union, out=np.full(counts.shape, np.nan), where=union > 0)
