@@ -226,7 +226,9 @@ def _plain_labels(labels: LabelSet) -> dict[str, Any]:
 
 def _label_set(plain: Mapping[str, Any]) -> LabelSet:
     """From JSON, whose lists were tuples; the label set before merging, if any, lies inside."""
-    frozen = {key: _label_set(value) if isinstance(value, Mapping) else _tuples(value) for key, value in plain.items()}
+    frozen: dict[str, Any] = {
+        key: _label_set(value) if isinstance(value, Mapping) else _tuples(value) for key, value in plain.items()
+    }
     return LabelSet(**frozen)
 
 
