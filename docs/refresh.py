@@ -72,7 +72,7 @@ def refresh(page: Path, folder: Path, data: Path | None) -> None:
     text = LOSSES.sub(lambda _: "\n".join(table) + "\n", text)
 
     def replaced(match: re.Match[str]) -> str:
-        if data is None and re.search(r"data/|flipped|drive512", match["command"]):
+        if data is None and re.search(r"data/|flipped|drive512|runs/", match["command"]):
             return match[0]
         print(f"{page.name}: {match['command']}", file=sys.stderr)
         return f"{match['comment']}```{match['kind']}\n{printed(match['command'], folder)}\n```"

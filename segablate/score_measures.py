@@ -32,11 +32,11 @@ def measure_scores(
 
     scores = output.scores
     assert scores is not None
-    if bool(scores.isnan().any()):
-        broken = [s.name for s, score in zip(batch.samples, scores, strict=True) if bool(score.isnan().any())]
+    predicted, highest = highest_scores(scores, alignment)
+    if bool(highest.isnan().any()):
+        broken = [s.name for s, score in zip(batch.samples, highest, strict=True) if bool(score.isnan().any())]
         raise CheckpointError(f"the network gives NaN on {broken[0]}; its weights or its preprocessing are broken")
     truth = torch.from_numpy(batch.labels).to(scores.device)
-    predicted = predicted_classes(scores, alignment)
     counts = count_confusion_of_batch(truth, predicted, len(labels)).cpu().numpy()
     logits = class_logits(scores, output.kind, alignment) if measures.of_scores or len(labels) == 2 else scores
     on_host = predicted.cpu().numpy() if measures.of_label_maps else None
@@ -64,20 +64,21 @@ def measure_scores(
         )
 
 
-def predicted_classes(scores: "Tensor", alignment: Alignment) -> "Tensor":
-    """Classes of the highest scores, N, K, H, W to N, H, W uint8, 255 outside the label set; of equals the first.
+def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Tensor]":
+    """The classes of the highest scores of N, K, H, W and these scores, N, H, W each; of equals the first.
 
-    Plane by plane, many times faster on the CPU than an argmax over a dimension that is not the last.
+    Classes are uint8, 255 outside the label set; a score is NaN where any of the K is. Plane by plane, many times
+    faster on the CPU than a reduction over a dimension that is not the last.
     """
     import torch
 
     classes = alignment.table.tolist()
-    best = scores[:, 0].clone()
-    predicted = torch.full_like(best, classes[0], dtype=torch.uint8)
+    highest = scores[:, 0].clone()
+    predicted = torch.full_like(highest, classes[0], dtype=torch.uint8)
     for plane, index in zip(scores.unbind(1)[1:], classes[1:], strict=True):
-        predicted.masked_fill_(plane > best, index)
-        torch.maximum(best, plane, out=best)
-    return predicted
+        predicted.masked_fill_(plane > highest, index)
+        torch.maximum(highest, plane, out=highest)
+    return predicted, highest
 
 
 def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":

@@ -132,7 +132,7 @@ def test_a_constant_prediction_without_doubt() -> None:
     assert expected_error(found["class_gaps"], np.array(40)).tolist() == [0.25, 0.25]
     brier, nll = found["proper"].sum(0) / 40
     assert brier == pytest.approx(0.5)
-    assert nll == pytest.approx(-np.log(np.finfo(np.float32).tiny) / 4)
+    assert nll == pytest.approx(-np.log(1e-35) / 4)
 
 
 @pytest.mark.parametrize(("p", "expected"), [(0.0, 0), (0.01, 0), (0.0667, 1), (0.4, 5), (0.5, 7), (1.0, 14)])
@@ -228,3 +228,24 @@ def test_calibration_can_be_left_out_and_needs_logits(capsys: pytest.CaptureFixt
     for option in (["--calibration"], ["--plot", str(tmp_path / "plot.png")]):
         assert run(["evaluate", f"predictions:{written}", "sample", "--workers", "0", "--limit", "6", *option]) == 2
         assert "calibration needs logits, but predictions:" in capsys.readouterr().err
+
+
+def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But the last digit of a softmax, which depends on the size of the block, and so on that of the image alone."""
+    logits, labels = scene(6, 4)
+    whole = counted(logits, "softmax", labels, 4)
+    for cells in (1, 6 * 37 * 4):
+        monkeypatch.setattr("segablate.metrics.calibration._CELLS", cells)
+        found = counted(logits, "softmax", labels, 4)
+        assert np.array_equal(found["reliability"][..., :2], whole["reliability"][..., :2])
+        for name, array in found.items():
+            assert np.abs(array - whole[name]).max() < 1e-4, name
+
+
+def test_logits_far_apart_are_certain_and_cost_at_most_the_least_probability() -> None:
+    labels = np.array([[0, 1]], np.uint8)
+    logits = np.stack([np.full((1, 2), 1000.0), np.full((1, 2), -1000.0)])
+    found = counted(logits, "softmax", labels, 2)
+    assert found["reliability"].sum(0)[-1].tolist() == [2, 1, 2]
+    assert found["proper"].sum(0) == pytest.approx([2, -np.log(1e-35)])
+    assert found["class_gaps"][:, [0, -1]].tolist() == [[0, 1], [-1, 0]]

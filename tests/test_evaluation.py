@@ -22,7 +22,7 @@ from segablate.metrics.confusion import count_confusion
 from segablate.metrics.tolerance import Tolerance
 from segablate.results import Evaluation
 from segablate.samples import Batch, Output
-from segablate.score_measures import class_logits
+from segablate.score_measures import class_logits, highest_scores
 
 CPU = Loading(device="cpu")
 MEASURES = Measures({"ce": get_loss("ce")}, (Tolerance(2),))
@@ -215,3 +215,14 @@ def test_the_published_camvid_scores(real_data: Path, tmp_path: Path) -> None:
     with_void = class_counts(found.confusion, void_as_error=True).total()
     scores = [mean_iou(counts), mean_recall(counts), pixel_accuracy(counts), mean_iou(with_void)]
     assert [100 * float(score) for score in scores] == pytest.approx([70.103, 79.709, 92.683, 68.681], abs=0.005)
+
+
+def test_the_highest_score_is_the_argmax_the_first_of_equals() -> None:
+    scores = torch.randint(0, 4, (2, 5, 13, 17), generator=torch.Generator().manual_seed(1)).float()
+    scores[0, 2, 3, 4] = float("nan")
+    alignment = Alignment((1, 0, None, 2, 0), 3)
+    predicted, highest = highest_scores(scores, alignment)
+    known = ~highest.isnan()
+    assert (~known).nonzero().tolist() == [[0, 3, 4]]
+    assert torch.equal(highest[known], scores.amax(1)[known])
+    assert torch.equal(predicted[known], torch.tensor([1, 0, 255, 2, 0], dtype=torch.uint8)[scores.argmax(1)][known])

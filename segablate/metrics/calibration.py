@@ -13,8 +13,8 @@ sum, which for scores of mask queries is below 1. Void takes no part.
   against how often the label is that class, whatever is predicted.
 - Brier score (Brier, Monthly Weather Review 78, 1950): sum over outputs of the squared distance from 0 or 1; 0 to 2 for
   probabilities that add up to 1.
-- NLL: -log of the label's probability, which is taken to be at least 1.2e-38; for sigmoids the likelihood is that of
-  all outputs, so that NLL is the sum of their binary cross entropies.
+- NLL: -log of the label's probability, which is taken to be at least 1e-35; for sigmoids the likelihood is that of all
+  outputs, so that NLL is the sum of their binary cross entropies.
 
 What is summed are integers, in units of 2^-24, so that neither threads nor devices change a sum by their order.
 """
@@ -37,6 +37,12 @@ RELIABILITY, CLASS_GAPS, PROPER = "reliability", "class_gaps", "proper"
 
 _UNIT = 2.0**24
 
+_LEAST = 1e-35
+"""Of a label's probability in NLL."""
+
+_CELLS = 1 << 21
+"""Probabilities in a block of rows on the CPU: 8 MB, which a cache holds and the allocator hands out again."""
+
 Floats = NDArray[np.float64]
 
 
@@ -45,33 +51,44 @@ def count_calibration(
 ) -> dict[str, np.ndarray]:
     """The tallies of one image.
 
-    `logits`: K, H, W float32, the `classes` first, see :func:`segablate.score_measures.class_logits`; of probabilities their
-    logarithm. `maps`: labels and predictions, class index or 255, and the band of each pixel
-    (:func:`segablate.metrics.bands.band_map`), each H, W uint8. One more K, H, W array is made. Gives:
+    `logits`: K, H, W float32, the `classes` first; of probabilities their logarithm
+    (:func:`segablate.score_measures.class_logits`). `maps`: labels and predictions, class index or 255, and the band of each pixel
+    (:func:`segablate.metrics.bands.band_map`), each H, W uint8. On a GPU one more K, H, W array is made; on the CPU
+    some rows are looked at at a time, in memory that stays small. Gives:
 
     - "reliability": (bands, bins, 3) float64: pixels, those predicted right, and the sum of their confidence.
     - "class_gaps": (C, bins) float32: sum of the class's probability - pixels of the class, by its probability.
     - "proper": (bands, 2) float64: sums of Brier score and NLL.
     """
+    import torch
+
+    rows = logits.shape[1] if logits.is_cuda else max(1, _CELLS // (logits.shape[0] * logits.shape[2]))
+    blocks = zip(logits.split(rows, dim=1), zip(*(one.split(rows) for one in maps), strict=True), strict=True)
+    parts = [_counted(part, kind, maps_of_part, classes) for part, maps_of_part in blocks]
+    reliability, gaps, proper = (torch.stack(sums).sum(dim=0).cpu().numpy() for sums in zip(*parts, strict=True))
+    return {
+        RELIABILITY: reliability / (1, 1, _UNIT),
+        CLASS_GAPS: (gaps / _UNIT).astype(np.float32),
+        PROPER: proper / _UNIT,
+    }
+
+
+def _counted(logits: "Tensor", kind: str, maps: "tuple[Tensor, ...]", classes: int) -> "tuple[Tensor, Tensor, Tensor]":
+    """The three tallies of some rows, float64; what is no count of pixels in units of 2^-24."""
     labels, predicted, bands = maps
     probabilities = _probabilities(logits, kind)
     proper = _proper(probabilities, logits, kind, labels.clamp(max=classes - 1), bands)
     labelled = labels != IGNORE
     scaled = probabilities.mul_(_UNIT * labelled).round_()  # up to 2^24 every integer is a float32
-    return {
-        RELIABILITY: _reliability(_confidence(scaled, predicted, classes), labels == predicted, bands),
-        CLASS_GAPS: _class_gaps(scaled[:classes], labels),
-        PROPER: proper,
-    }
+    reliability = _reliability(_confidence(scaled, predicted, classes), labels == predicted, bands)
+    return reliability, _class_gaps(scaled[:classes], labels), proper
 
 
 def _probabilities(logits: "Tensor", kind: str) -> "Tensor":
     return logits.sigmoid() if kind == "sigmoid" else logits.softmax(0)
 
 
-def _proper(
-    probabilities: "Tensor", logits: "Tensor", kind: str, labels: "Tensor", bands: "Tensor"
-) -> NDArray[np.float64]:
+def _proper(probabilities: "Tensor", logits: "Tensor", kind: str, labels: "Tensor", bands: "Tensor") -> "Tensor":
     """Sums of Brier score and NLL by band, (bands, 2); `labels` are classes everywhere."""
     import torch
     from torch.nn.functional import softplus
@@ -80,11 +97,11 @@ def _proper(
     brier = 1 - 2 * of_label
     for plane in probabilities:  # plane by plane, many times faster than a reduction over the first dimension
         brier.addcmul_(plane, plane)
-    nll = -_at(logits, labels) if kind == "sigmoid" else -of_label.clamp_min_(torch.finfo(torch.float32).tiny).log_()
+    nll = -_at(logits, labels) if kind == "sigmoid" else -of_label.clamp_min_(_LEAST).log_()
     for plane in logits if kind == "sigmoid" else ():
         nll += softplus(plane)
     sums = [_sums((score.double() * _UNIT).round_(), bands, len(BANDS)) for score in (brier, nll)]
-    return torch.stack(sums, dim=1).cpu().numpy() / _UNIT
+    return torch.stack(sums, dim=1)
 
 
 def _confidence(scaled: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
@@ -95,17 +112,17 @@ def _confidence(scaled: "Tensor", predicted: "Tensor", classes: int) -> "Tensor"
     return inside.where(predicted != IGNORE, scaled[classes:].amax(dim=0))
 
 
-def _reliability(confidence: "Tensor", right: "Tensor", bands: "Tensor") -> Floats:
+def _reliability(confidence: "Tensor", right: "Tensor", bands: "Tensor") -> "Tensor":
     import torch
 
     places = bands.long() * BINS + _bin(confidence)
     size = len(BANDS) * BINS
     counts = torch.bincount((2 * places + right).reshape(-1), minlength=2 * size)[: 2 * size].view(size, 2)
-    columns = (counts.sum(dim=1).double(), counts[:, 1].double(), _sums(confidence, places, size) / _UNIT)
-    return torch.stack(columns, dim=1).view(len(BANDS), BINS, 3).cpu().numpy()
+    columns = (counts.sum(dim=1).double(), counts[:, 1].double(), _sums(confidence, places, size))
+    return torch.stack(columns, dim=1).view(len(BANDS), BINS, 3)
 
 
-def _class_gaps(scaled: "Tensor", labels: "Tensor") -> NDArray[np.float32]:
+def _class_gaps(scaled: "Tensor", labels: "Tensor") -> "Tensor":
     """Most probabilities lie in the first bin: only the others are looked at one by one, the rest is what remains."""
     import torch
 
@@ -117,7 +134,7 @@ def _class_gaps(scaled: "Tensor", labels: "Tensor") -> NDArray[np.float32]:
         probability = plane.reshape(-1)[high]
         gaps[index] = _sums(probability - _UNIT * (labels[high] == index), _bin(probability), BINS)
         gaps[index, 0] = plane.sum(dtype=torch.float64) - _UNIT * labelled[index] - gaps[index, 1:].sum()
-    return (gaps / _UNIT).float().cpu().numpy()
+    return gaps
 
 
 def _bin(scaled: "Tensor") -> "Tensor":
