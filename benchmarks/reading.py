@@ -11,6 +11,7 @@ the best of the repeats counts. Ratios are ours over OpenCV's: above 1 speaks fo
 """
 
 import argparse
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -72,22 +73,38 @@ LAYOUTS: dict[str, Layout] = {
         write,
     ),
     "coco-stuff": ((480, 640), "images/val2017/{}.jpg", "annotations/val2017/{}.png", write),
+    "hf": ((375, 500), "JPEGImages/{}.jpg", "SegmentationClass/{}.png", write_palette),
     "nyuv2": ((480, 640), "image/test/{}.png", "seg40/test/{}.png", lambda path, codes: write(path, codes - 1)),
     "synthia": ((760, 1280), "RGB/{}.png", "GT/LABELS/{}.png", first_channel),
     "voc2012": ((375, 500), "JPEGImages/{}.jpg", "SegmentationClass/{}.png", write_palette),
 }
 
 
-def make(layout: str, root: Path, images: int) -> Dataset:
-    """Write a split of a layout and open it."""
+def make(layout: str, root: Path, images: int) -> tuple[Dataset, list[tuple[str, str]]]:
+    """Write a split of a layout and open it; and its image and label files. That of "hf" is made of VOC's files."""
     from segablate.datasets import layout_module
 
     size, image_name, label_name, write_labels = LAYOUTS[layout]
+    kind = "voc2012" if layout == "hf" else layout
     for number in range(images):
-        image, codes = scene(size, layout_module(layout).LAYOUT.label_sets[0], number)
+        image, codes = scene(size, layout_module(kind).LAYOUT.label_sets[0], number)
         write(root / image_name.format(f"{number:06d}"), image)
         write_labels(root / label_name.format(f"{number:06d}"), codes)
-    return open_dataset(f"{layout}:{root}")
+    data = open_dataset(f"{kind}:{root}")
+    paths = [(str(item.image), str(item.labels)) for item in data.items]
+    return saved(data, root / "saved") if layout == "hf" else data, paths
+
+
+def saved(data: Dataset, root: Path) -> Dataset:
+    """The same images and label maps as ``save_to_disk`` of Hugging Face's `datasets` writes them."""
+    import datasets
+
+    rows = {"image": [str(item.image) for item in data.items], "label": [str(item.labels) for item in data.items]}
+    features = datasets.Features({column: datasets.Image() for column in rows})
+    datasets.disable_progress_bars()
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(root)
+    (root / "id2label.json").write_text(json.dumps(dict(enumerate(data.labels.names))))
+    return open_dataset(f"hf:{root}")
 
 
 def ours(data: Dataset) -> float:
@@ -102,14 +119,13 @@ def decode(paths: tuple[str, str]) -> None:
         assert cv2.imread(path, cv2.IMREAD_UNCHANGED) is not None
 
 
-def opencv(data: Dataset, processes: int) -> float:
+def opencv(paths: list[tuple[str, str]], processes: int) -> float:
     """Seconds for ``cv2.imread`` of the same files, as many of them, measured the same way."""
-    paths = [(str(item.image), str(item.labels)) for item in data.items] * 2
     cv2.setNumThreads(1)
     if processes == 1:
-        return seconds(map(decode, paths), len(data))
+        return seconds(map(decode, paths * 2), len(paths))
     with ProcessPoolExecutor(processes, initializer=partial(cv2.setNumThreads, 1)) as pool:
-        return seconds(pool.map(decode, paths), len(data))
+        return seconds(pool.map(decode, paths * 2), len(paths))
 
 
 def seconds(results: Iterator[object], count: int) -> float:
@@ -125,8 +141,8 @@ def seconds(results: Iterator[object], count: int) -> float:
 def measure(layout: str, images: int, repeats: int) -> tuple[float, float, float]:
     """Images per second: ours with two workers, OpenCV in two processes, OpenCV in one."""
     with tempfile.TemporaryDirectory() as folder:
-        data = make(layout, Path(folder), images)
-        turns = [(ours(data), opencv(data, WORKERS), opencv(data, 1)) for _ in range(repeats)]
+        data, paths = make(layout, Path(folder), images)
+        turns = [(ours(data), opencv(paths, WORKERS), opencv(paths, 1)) for _ in range(repeats)]
     first, second, third = (1 / min(column) for column in zip(*turns, strict=True))
     return first, second, third
 

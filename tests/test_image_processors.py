@@ -92,6 +92,20 @@ def test_processors_may_be_saved_with_a_tokenizer(tmp_path: Path) -> None:
     assert (found.preprocessing.mean, found.notes) == ((0.1, 0.2, 0.3), ())
 
 
+def test_networks_of_one_size_get_it(tmp_path: Path) -> None:
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text('{"do_resize": true, "size": {"shortest_edge": 64, "longest_edge": 64}}')
+    padded = read_image_processor(tmp_path, "eomt", (64, 64))
+    assert padded.preprocessing(torch.zeros(1, 40, 100, 3, dtype=torch.uint8)).shape == (1, 3, 64, 64)
+    assert padded.preprocessing.unpadded((40, 100)) == (26, 64)
+    assert "padded to a square" in padded.notes[0]
+    path.write_text('{"do_resize": true, "size": {"shortest_edge": 64}, "do_split_image": true}')
+    cut = read_image_processor(tmp_path, "eomt", (64, 64))
+    assert (cut.window, cut.preprocessing.resize, cut.preprocessing.pad_to_multiple) == (64, 64, None)
+    path.write_text("{}")
+    assert read_image_processor(tmp_path, "beit", (64, 64)).preprocessing.resize == (64, 64)
+
+
 def test_bad_processors_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "preprocessor_config.json"
     path.write_text('{"do_resize": true, "size": {"max_height": 3}}')
