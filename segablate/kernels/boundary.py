@@ -99,7 +99,7 @@ def _squared_to_nearest(edges: _Edges, targets: _Edges, grid: tuple[int, int], r
     searching = _search_near(edges, targets.map, best, reach)
     if reach > _NEAR**2 and searching.size:
         searching = searching[_within_reach(edges, targets, searching, isqrt(reach))]
-        _search_rows(edges.key, targets.key, grid[1], reach, (best, searching))
+        _search_rows(edges.key, targets.key, best, searching, grid[1], reach)
     return best
 
 
@@ -149,12 +149,12 @@ def _within_reach(edges: _Edges, targets: _Edges, searching: NDArray[np.int64], 
 def _search_rows(
     keys: NDArray[np.int64],
     targets: NDArray[np.int64],
+    best: NDArray[np.int64],
+    searching: NDArray[np.int64],
     pitch: int,
     reach: int,
-    open_: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> None:
-    """Lowers ``best`` of ``open_`` = (best, searching) to the squared distance to the nearest target within reach."""
-    best, searching = open_
+    """Lowers ``best`` at ``searching`` to the squared distance from the key to the nearest target within reach."""
     radius = isqrt(reach)
     out_of_reach = 2**62
     targets = np.concatenate(([-out_of_reach], targets, [out_of_reach]))
