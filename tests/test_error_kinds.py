@@ -13,7 +13,7 @@ from segablate.metrics.confusion import Confusion, class_counts, count_confusion
 from segablate.metrics.error_kinds import count_errors, error_shares
 from segablate.metrics.tolerance import Tolerance
 
-GOLDEN = np.load(Path(__file__).parent / "golden" / "beyond_iou.npz")
+GOLDEN = np.load(Path(__file__).parent / "golden" / "peers" / "beyond_iou.npz")
 
 
 @pytest.mark.parametrize("form", [error_kinds, error_kinds_reference], ids=["fast", "plain"])

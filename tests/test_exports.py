@@ -175,7 +175,10 @@ def test_an_argmax_inside_an_onnx_file(toy: Path, tmp_path: Path, capsys: pytest
     command = [f"folder:{toy}", "--device", "cpu", "--workers", "0", "--format", "json"]
     printed = []
     for file in (path, plain):
-        assert run(["evaluate", str(file), *command, "--losses", "none"]) == 0
+        assert (
+            run(["evaluate", str(file), *command, "--losses", "none", *([] if file is path else ["--no-calibration"])])
+            == 0
+        )
         printed.append(json.loads(capsys.readouterr().out)["tables"])
     assert printed[0] == printed[1]
     assert run(["evaluate", str(path), *command]) == 0

@@ -5,9 +5,10 @@ The definition is in :mod:`segablate.kernels.error_kinds`.
 
 from typing import cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, label
+from scipy.ndimage import label
 
 from segablate.labels import IGNORE
 
@@ -49,7 +50,7 @@ def boundary_errors(wrong: Mask, right: Mask, absent: Mask, width: int) -> Mask:
 
 def dilated(mask: Mask, shape: Mask) -> Mask:
     """The mask dilated by a shape."""
-    return np.asarray(binary_dilation(mask, shape), bool)
+    return cv2.dilate(mask.astype(np.uint8), shape.astype(np.uint8)) > 0
 
 
 def parts(mask: Mask) -> list[Mask]:
