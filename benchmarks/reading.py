@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segablate.datasets import Dataset, open_dataset
-from segablate.datasets.reading import Failure, ahead
+from segablate.datasets.reading import Failure, ahead_in_threads
 from segablate.labels import IGNORE, LabelSet
 
 WORKERS = 2
@@ -110,7 +110,7 @@ def saved(data: Dataset, root: Path) -> Dataset:
 def ours(data: Dataset) -> float:
     """Seconds to read all, workers already running: the clock starts at the first result."""
     indices = [index % len(data) for index in range(2 * len(data))]
-    with ahead(data.read, indices, WORKERS) as samples:
+    with ahead_in_threads(data.read, indices, WORKERS) as samples:
         return seconds(samples, len(data))
 
 

@@ -24,7 +24,7 @@ from segablate.checkpoints.predictions import encoding_notes
 from segablate.checkpoints.segmenter import OnError, Segmenter
 from segablate.clock import Clocked
 from segablate.datasets.dataset import Dataset
-from segablate.datasets.reading import Failure, ahead
+from segablate.datasets.reading import Failure, ahead, ahead_in_threads
 from segablate.errors import CheckpointError, DatasetError, SegablateError
 from segablate.files import fingerprint
 from segablate.labels import LabelSet
@@ -192,7 +192,7 @@ def _records(
             yield records
     else:
         read = partial(dataset.read, image=segmenter.needs_images)
-        with ahead(read, todo, running.workers) as samples:
+        with ahead_in_threads(read, todo, running.workers) as samples:
             yield _measured(samples, segmenter, dataset, measures, running.batch_size, notes)
 
 

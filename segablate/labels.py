@@ -69,13 +69,15 @@ class LabelSet:
         Raises LabelError when the array is not of the encoding's form, or holds a code that is not in the set.
         """
         codes = self.as_codes(raw)
+        if self._plain and codes.dtype == np.uint8 and not self._between(codes):
+            return codes
         if codes.size and (codes.min() < 0 or codes.max() >= len(self._table)):
             self._refuse(codes, (codes < 0) | (codes >= len(self._table)))
         if not self._complete:
-            unknown = _look_up(self._unknown, codes)
+            unknown = look_up(self._unknown, codes)
             if unknown.any():
                 self._refuse(codes, unknown.astype(bool))
-        return _look_up(self._table, codes)
+        return look_up(self._table, codes)
 
     def encode(self, indices: np.ndarray) -> np.ndarray:
         """Class indices (H, W uint8) to the codes written in files (uint8, uint16, or H, W, 3 for colours)."""
@@ -138,6 +140,16 @@ class LabelSet:
         return unknown
 
     @cached_property
+    def _plain(self) -> bool:
+        """Whether codes are class indices already, and void is 255."""
+        return self.void == (IGNORE,) and self.codes == tuple((index,) for index in range(len(self)))
+
+    def _between(self, codes: np.ndarray) -> bool:
+        """Whether any byte lies between the last class and 255: it is the least, once the classes are past both."""
+        shifted = codes + np.uint8((256 - len(self)) % 256)
+        return bool(codes.size) and int(shifted.min()) < IGNORE - len(self)
+
+    @cached_property
     def _complete(self) -> bool:
         return not self._unknown.any()
 
@@ -146,7 +158,7 @@ class LabelSet:
         return {field: self.__dict__[field] for field in self.__dataclass_fields__}
 
 
-def _look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """``table[codes]`` for uint8 tables; bytes, which most label maps are, go through OpenCV, several times as fast."""
     if codes.dtype != np.uint8 or len(table) != 256 or not codes.size:
         return table.take(codes)

@@ -39,7 +39,8 @@ class Measures:
     """What is measured on every image beside confusion counts.
 
     - `losses`: terms by the name under which their values are kept.
-    - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off; may be empty.
+    - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off, and pixels by
+      their distance from the label boundary; may be empty.
     - `calibration`: where there are scores, see :func:`segablate.metrics.calibration.count_calibration`.
     - `counts`: further counts of label maps, see :data:`LabelCount`.
     - `boundary_iou`: width of the band; `error_kinds`: width of the boundary; None: not counted.
@@ -87,11 +88,13 @@ def measure_labels(
 ) -> ImageRecord:
     """A predicted label map, H, W uint8, on the host; `alternative`: see :attr:`Output.alternative`."""
     boundary, tallies = counts_of_label_map(sample, predicted, labels, measures)
+    if measures.tolerances:
+        tallies |= {BANDS: count_bands(nested_bands(sample.labels), sample.labels, predicted)}
     return record_of(
         sample,
         count_confusion(sample.labels, predicted, len(labels)),
         boundary=boundary,
-        tallies={BANDS: count_bands(nested_bands(sample.labels), sample.labels, predicted), **tallies},
+        tallies=tallies,
         alternative=None if alternative is None else count_confusion(sample.labels, alternative, len(labels)),
     )
 

@@ -45,11 +45,12 @@ def measure_scores(
         if on_host is not None:
             write_predicted(sample, on_host[place], labels, measures)
             boundary, tallies = counts_of_label_map(sample, on_host[place], labels, measures)
-        bands = torch.from_numpy(band_map(nested_bands(sample.labels))).to(scores.device)
-        maps = (truth[place], predicted[place], bands)
-        tallies |= {BANDS: count_bands_on_device(*maps)}
-        if measures.calibration:
-            tallies |= count_calibration(logits[place], output.kind, maps, len(labels))
+        if measures.tolerances or measures.calibration:
+            bands = torch.from_numpy(band_map(nested_bands(sample.labels))).to(scores.device)
+            maps = (truth[place], predicted[place], bands)
+            tallies |= {BANDS: count_bands_on_device(*maps)}
+            if measures.calibration:
+                tallies |= count_calibration(logits[place], output.kind, maps, len(labels))
         if len(labels) == 2:
             tallies |= {RANKING: count_scores(logits[place], truth[place])}
         wanted = measures.losses or measures.probe

@@ -25,7 +25,7 @@ from segablate.checkpoints.segmenter import Loading, OnError, Segmenter, Source
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, at, did_you_mean
 from segablate.files import read_label_map
-from segablate.labels import IGNORE, LabelSet, pack_colour
+from segablate.labels import IGNORE, LabelSet, look_up, pack_colour
 from segablate.metrics.confusion import Confusion, class_counts, mean_iou
 from segablate.samples import Batch, Output, Sample
 
@@ -123,7 +123,7 @@ def decode(values: np.ndarray, meanings: tuple[tuple[int, ...], ...]) -> np.ndar
     """Class indices (uint8) of integer values; `meanings` lists the values of each class, 255 is none of them."""
     table = _table(meanings)
     if values.dtype == np.uint8:
-        return table.take(values)
+        return look_up(table[:256], values)
     return table.take(values.astype(np.int64).clip(-1, len(table) - 1))
 
 

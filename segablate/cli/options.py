@@ -122,9 +122,9 @@ class RunningOptions:
         Literal["fp32", "bf16", "fp16"], _option("Precision of the network; losses and counts stay exact.", _RUNNING)
     ] = "fp32"
     batch_size: Annotated[int, _option("Images of one size in a batch.", _RUNNING, min=1)] = 4
-    workers: Annotated[int | None, _option("Processes that read images; by default one per core.", _RUNNING, min=0)] = (
-        None
-    )
+    workers: Annotated[
+        int | None, _option("Threads or processes that read images; by default one per core.", _RUNNING, min=0)
+    ] = None
     on_error: Annotated[
         Literal["stop", "skip"], _option("What a broken image does: stop the run, or be skipped and named.", _RUNNING)
     ] = "stop"

@@ -1,4 +1,9 @@
-"""Reading ahead: worker processes decode the next samples while the present ones are measured."""
+"""Reading ahead: the next samples are decoded while the present ones are measured.
+
+Images are read by threads: decoders leave Python's lock, and what is read need not be copied from one process to
+another, which costs as much as a third of decoding it. Label maps that are also measured where they are read are
+worked on by processes: numpy holds the lock, and counts are small.
+"""
 
 import multiprocessing
 import os
@@ -6,10 +11,11 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
@@ -47,7 +53,7 @@ def ahead(job: Callable[[int], Result], indices: Sequence[int], workers: int) ->
         return
     pool = ProcessPoolExecutor(min(workers, len(indices)), _context(), initializer=_begin, initargs=(job,))
     try:
-        yield _results(pool, indices, _AHEAD * workers)
+        yield _results(partial(pool.submit, _work), indices, _AHEAD * workers)
     except BrokenProcessPool:
         raise DatasetError(
             "a process that reads images was killed (out of memory?); try fewer --workers, or --workers 0"
@@ -56,11 +62,25 @@ def ahead(job: Callable[[int], Result], indices: Sequence[int], workers: int) ->
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _results(pool: ProcessPoolExecutor, indices: Sequence[int], depth: int) -> Iterator[Any]:
+@contextmanager
+def ahead_in_threads(
+    job: Callable[[int], Result], indices: Sequence[int], workers: int
+) -> Iterator[Iterator[Result | Failure]]:
+    """As :func:`ahead`, by threads of this process: for jobs that leave Python's lock and give much."""
+    if workers == 0 or len(indices) < 2:
+        yield (_attempt(job, index) for index in indices)
+        return
+    pool = ThreadPoolExecutor(min(workers, len(indices)), "reading")
+    try:
+        yield _results(partial(pool.submit, _attempt, job), indices, _AHEAD * workers)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _results(submit: Callable[[int], Future], indices: Sequence[int], depth: int) -> Iterator[Any]:
     pending: deque[Future] = deque()
-    rest = iter(indices)
-    for index in rest:
-        pending.append(pool.submit(_work, index))
+    for index in indices:
+        pending.append(submit(index))
         if len(pending) >= depth:
             yield pending.popleft().result()
     while pending:
