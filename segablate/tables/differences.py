@@ -105,7 +105,7 @@ def trade_offs_table(comparison: Comparison) -> Table:
         f"Dominated: another run is as good in all columns that are full, and better in one (times within "
         f"{SAME_TIME - 1:.0%} are equal). The others are the Pareto set."
     )
-    times = "Times are medians over the batches of each run, as its machine was busy then; the kind of images counts too."
+    times = "Times are medians over the batches of each run, on its machine and under the load of that hour."
     return Table("trade_offs", "What each run gives and costs", columns, rows, (note, times))
 
 
