@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from conftest import optional
 from exported_networks import BIAS, WEIGHT, write_onnx
 from tflite_networks import quantised_weight, write_tflite
 from torch import Tensor, nn
@@ -22,6 +23,9 @@ from segablate.cli import run
 from segablate.cli.measuring import available
 from segablate.errors import CheckpointError, DeviceError, MissingExtra
 from segablate.samples import Batch, Output, Sample
+
+for package in ("onnx", "onnxruntime"):
+    optional(package)
 
 SIZE = (24, 32)
 TRUSTED = Loading(device="cpu", trust_pickle=True)

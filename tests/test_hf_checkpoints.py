@@ -306,6 +306,7 @@ def test_a_bare_folder_is_recognised(small_folder: Path) -> None:
 def test_what_is_not_installed_is_named(small_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, "transformers", None)
+        patched.delitem(sys.modules, "segablate.checkpoints.hf_network", raising=False)
         refused(small_folder, r"net needs transformers, which is not installed; pip install 'segablate\[hf\]'")
     found = importlib.import_module
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
+from conftest import optional
 from exported_networks import BIAS, WEIGHT
+
+flatbuffers, schema = optional("flatbuffers"), optional("ai_edge_litert.schema_py_generated")
 
 TYPES = schema.TensorType
 SCALE = 1 / 40

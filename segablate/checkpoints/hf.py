@@ -27,10 +27,10 @@ def open_source(place: str, loading: Loading) -> Segmenter:
 
     Raises CheckpointError where the folder is incomplete, damaged or of another kind of network, and MissingExtra.
     """
+    transformers = _library(f"hf:{place}")
     from segablate.checkpoints.hf_network import build, gives_queries, input_size, joined, read_config
     from segablate.checkpoints.network import prepared
 
-    transformers = _library(f"hf:{place}")
     folder = _folder(place, loading)
     config = read_config(folder)
     tensors, files, notes = read_tensors(folder, loading)
