@@ -9,6 +9,9 @@ import numpy as np
 from segablate.errors import LabelError, did_you_mean, shorten
 from segablate.labels import IGNORE, LabelSet
 
+MAY_DIFFER = 0.25
+"""The share of the names that may differ where outputs are matched by place."""
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -50,9 +53,11 @@ def align(
 ) -> Alignment:
     """Match the `outputs` of a checkpoint with the classes of a dataset: by `class_map`, else by name, else by place.
 
-    By name only where the checkpoint names its outputs and every class of the dataset is among them. Where classes of
-    the dataset were merged, a checkpoint for the classes before that is matched with those, and its outputs are merged
-    likewise. Raises LabelError when classes of the dataset have no output.
+    By name where the checkpoint names its outputs and every class of the dataset is among them, with other capitals or
+    with synonyms behind a comma too. By place where it names none, or where there are as many as classes and nearly all
+    agree; what differs then is in the note. Where classes of the dataset were merged, a checkpoint for the classes
+    before that is matched with those, and its outputs are merged likewise. Raises LabelError when classes of the
+    dataset have no output.
     """
     if names is not None and len(names) != outputs:
         raise LabelError(
@@ -60,22 +65,54 @@ def align(
         )
     if class_map:
         return _aligned_by_map(outputs, names, labels, class_map)
-    if labels.merged_from is not None and _is_of(labels.merged_from, outputs, names, labels):
+    known = None if names is None else _as_classes(names, labels)
+    if labels.merged_from is not None and _is_of(labels.merged_from, outputs, known, labels):
         return _aligned_before_merging(outputs, names, labels, labels.merged_from)
-    if names is not None and set(labels.names) <= set(names):
-        return _aligned_by_name(names, labels)
-    if names is not None and len(names) >= len(labels) and not set(labels.names) & set(names):
-        raise LabelError(
+    if names is None or known is None:
+        return _aligned_by_place(outputs, labels)
+    if set(labels.names) <= set(known):
+        return _aligned_by_name(names, known, labels)
+    if _agree_by_place(known, labels):
+        return _aligned_by_place(outputs, labels, known)
+    raise LabelError(_unmatched(names, known, labels))
+
+
+def _as_classes(names: Sequence[str], labels: LabelSet) -> list[str]:
+    """Names of outputs with those that only one class, and only they, can mean put as that class is written."""
+    forms = [_form(name) for name in names]
+    meant = {_form(name): name for name in labels.names}
+    written = [_form(name) for name in labels.names]
+    return [
+        name if name in labels.names or forms.count(form) != 1 or written.count(form) != 1 else meant[form]
+        for name, form in zip(names, forms, strict=True)
+    ]
+
+
+def _form(name: str) -> str:
+    """A name in small letters, up to its first comma; ADE20K's own list gives synonyms behind one."""
+    return " ".join(name.partition(",")[0].casefold().replace("_", " ").replace("-", " ").split())
+
+
+def _agree_by_place(known: Sequence[str], labels: LabelSet) -> bool:
+    """As many outputs as classes, nearly all of one name at one place, and none of a class of another place."""
+    pairs = list(zip(known, labels.names, strict=False))
+    differing = [name for name, own in pairs if name != own]
+    return (
+        len(known) == len(labels)
+        and len(differing) <= MAY_DIFFER * len(labels)
+        and not set(differing) & set(labels.names)
+    )
+
+
+def _unmatched(names: Sequence[str], known: Sequence[str], labels: LabelSet) -> str:
+    remedy = "choose the dataset it was trained on, or pass --class-map"
+    if len(names) >= len(labels) and not set(labels.names) & set(known):
+        return (
             f"names its classes {shorten(names)}, none of which is in {labels.name!r} ({shorten(labels.names)}); "
-            f"choose the dataset it was trained on, or pass --class-map"
+            f"{remedy}"
         )
-    if names is not None:
-        missing = [name for name in labels.names if name not in names]
-        raise LabelError(
-            f"has no class named {shorten(missing)}, which {labels.name!r} has; "
-            f"choose the dataset it was trained on, or pass --class-map"
-        )
-    return _aligned_by_place(outputs, labels)
+    missing = [name for name in labels.names if name not in known]
+    return f"has no class named {shorten(missing)}, which {labels.name!r} has; {remedy}"
 
 
 def _is_of(before: LabelSet, outputs: int, names: Sequence[str] | None, labels: LabelSet) -> bool:
@@ -93,7 +130,8 @@ def _aligned_before_merging(outputs: int, names: Sequence[str] | None, labels: L
     return Alignment(classes, len(labels), "; ".join(filter(None, (found.note, note))))
 
 
-def _aligned_by_place(outputs: int, labels: LabelSet) -> Alignment:
+def _aligned_by_place(outputs: int, labels: LabelSet, names: Sequence[str] | None = None) -> Alignment:
+    """Output k as class k; `names` that differ there are in the note."""
     if outputs < len(labels):
         raise LabelError(
             f"gives {outputs} classes but {labels.name!r} has {len(labels)}; "
@@ -106,13 +144,21 @@ def _aligned_by_place(outputs: int, labels: LabelSet) -> Alignment:
         if surplus
         else ""
     )
+    if names is not None:
+        pairs = [f"{name!r} as {own!r}" for name, own in zip(names, labels.names, strict=True) if name != own]
+        note = (
+            f"outputs were matched with the classes of the dataset by place, as {outputs - len(pairs)} of {outputs} "
+            f"names agree; taken so: {shorten(pairs, 8)}; --class-map says otherwise"
+        )
     return Alignment((*range(len(labels)), *[None] * surplus), len(labels), note)
 
 
-def _aligned_by_name(names: Sequence[str], labels: LabelSet) -> Alignment:
-    found = tuple(labels.names.index(name) if name in labels.names else None for name in names)
-    surplus = [name for name in names if name not in labels.names]
-    notes = []
+def _aligned_by_name(names: Sequence[str], known: Sequence[str], labels: LabelSet) -> Alignment:
+    """`known`: the `names` of the outputs as the dataset writes them."""
+    found = tuple(labels.names.index(name) if name in labels.names else None for name in known)
+    surplus = [name for name in known if name not in labels.names]
+    written = [f"{name!r} as {own!r}" for name, own in zip(names, known, strict=True) if name != own]
+    notes = [f"names of outputs were taken so: {shorten(written)}"] if written else []
     if found[: len(labels)] != tuple(range(len(labels))):
         notes.append("outputs were matched with the classes of the dataset by name (their order differs)")
     if surplus:

@@ -82,7 +82,9 @@ def _namesakes(files: Collection[Path]) -> dict[str, str]:
 def _own_code(work: Work) -> dict[str, str]:
     """SHA-256 of the user's Python files where network or losses are his: all that are loaded, for one uses another."""
     network = getattr(work.segmenter, "module", None)
-    functions = [type(part).forward for part in network.modules()] if network is not None else []
+    functions = (
+        [inspect.getattr_static(type(part), "forward") for part in network.modules()] if network is not None else []
+    )
     functions += [term.function for term in work.measures.losses.values()]
     codes = [getattr(inspect.unwrap(function), "__code__", None) for function in functions]
     used = _own({code.co_filename for code in codes if code is not None})

@@ -317,6 +317,16 @@ def test_torchscript(network: nn.Module, tmp_path: Path) -> None:
     assert near(scores(opened), plain_forward(network))  # type: ignore[arg-type]
 
 
+def test_torchscript_is_evaluated(
+    toy: Path, network: nn.Module, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_script(network, tmp_path / "net.ts")
+    assert run(["evaluate", f"torchscript:{tmp_path / 'net.ts'}", f"folder:{toy}", "--device", "cpu"]) == 0
+    assert "mIoU" in capsys.readouterr().out
+    with pytest.raises(CheckpointError, match=r"is a TorchScript archive; write torchscript:.*net\.ts"):
+        open_checkpoint(str(tmp_path / "net.ts"), CPU)
+
+
 @pytest.mark.parametrize("content", ["state dict", "text", "nothing"])
 def test_what_is_no_torchscript(content: str, network: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "net.ts"
@@ -360,7 +370,7 @@ def test_without_trust_nothing_runs(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="pass --trust-pickle"):
         open_checkpoint(f"module:{tmp_path / 'bomb.pth'}", CPU)
     assert not (tmp_path / "marker").exists()
-    with pytest.raises(CheckpointError, match=r"holds a NoneType, not a whole module"):
+    with pytest.raises(CheckpointError, match=r"holds NoneType, not a whole module"):
         open_checkpoint(f"module:{tmp_path / 'bomb.pth'}", TRUST)
     assert (tmp_path / "marker").exists()
 
@@ -376,7 +386,7 @@ def test_modules_that_cannot_be_had(network_file: Path, tmp_path: Path, monkeypa
     with pytest.raises(CheckpointError, match=r"its classes are not here \(No module named 'nets_gone'\); run where"):
         open_checkpoint(f"module:{tmp_path / 'whole.pth'}", TRUST)
     torch.save({"a": torch.zeros(1)}, tmp_path / "state.pth")
-    with pytest.raises(CheckpointError, match=r"holds a dict, not a whole module; for a state dict, name the network"):
+    with pytest.raises(CheckpointError, match=r"holds dict, not a whole module; for a state dict, name the network"):
         open_checkpoint(f"module:{tmp_path / 'state.pth'}", TRUST)
     (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:600])
     with pytest.raises(CheckpointError, match=r"cut\.pth: this is damaged or cut short"):

@@ -6,6 +6,7 @@ after a colon, how a specification is written; ``segablate checkpoints list`` sh
 
 import ast
 import re
+import zipfile
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -96,14 +97,21 @@ def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
     if path.is_dir():
         raise CheckpointError(f"{spec} is a folder; if it holds predicted label maps, write predictions:{spec}")
     if path.is_file():
-        raise CheckpointError(
-            f"{spec} holds weights, but not the network; name it, as in "
-            f"python:package.module:factory(num_classes=11)@{spec}"
-        )
+        raise CheckpointError(_without_network(spec, path))
     if ":" in spec:
         near = did_you_mean(source, checkpoint_sources())
         raise CheckpointError(f"no checkpoint source is called {source!r}{near}")
     raise CheckpointError(f"{spec}: there is no such file; give a checkpoint file, a card or SOURCE:...")
+
+
+def _without_network(spec: str, path: Path) -> str:
+    """What to write for a file whose name does not say what it is."""
+    if zipfile.is_zipfile(path) and any(name.endswith("/constants.pkl") for name in zipfile.ZipFile(path).namelist()):
+        return f"{spec} is a TorchScript archive; write torchscript:{spec}"
+    return (
+        f"{spec} holds weights, but not the network; name it, as in "
+        f"python:package.module:factory(num_classes=11)@{spec}, or write module:{spec} for a whole module"
+    )
 
 
 def count_outputs(segmenter: Segmenter) -> int | None:

@@ -39,7 +39,7 @@ def read_config(folder: Path) -> Any:
         described = read_json(path)
         kind = described.get("model_type")
         if not kind:
-            hint = "; for segmentation_models_pytorch, write smp:DIR" if "_model_class" in described else ""
+            hint = f"; for segmentation_models_pytorch, write smp:{folder}" if "_model_class" in described else ""
             raise CheckpointError(f"names no model_type, as configurations of transformers do{hint}")
         saved = described.get("architectures") or [kind]
         if kind not in known_networks() or not ("Segmentation" in saved[0] or saved == [kind]):

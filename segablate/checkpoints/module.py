@@ -54,7 +54,7 @@ def _unpickle(path: Path) -> "nn.Module":
         sys.path.pop(0)
     if not isinstance(module, nn.Module):
         raise CheckpointError(
-            f"holds a {type(module).__name__}, not a whole module; for a state dict, name the network too, as in "
+            f"holds {type(module).__name__}, not a whole module; for a state dict, name the network too, as in "
             f"python:package.module:factory()@{path.name}"
         )
     return module

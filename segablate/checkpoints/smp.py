@@ -127,7 +127,8 @@ def _saved(text: str, loading: Loading) -> Plan:
             architecture = said["_model_class"]
         except (ValueError, LookupError, TypeError):
             raise CheckpointError(
-                f"{CONFIGURATION} does not name a network of segmentation_models_pytorch (_model_class)"
+                f"{CONFIGURATION} does not name a network of segmentation_models_pytorch (_model_class); for one of "
+                f"transformers, write hf:{text}"
             ) from None
     arguments = {name: value for name, value in said.items() if not name.startswith("_")}
     return Plan(f"smp:{text}", str(architecture), arguments, (found[0], folder / CONFIGURATION))

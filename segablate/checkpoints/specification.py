@@ -51,7 +51,7 @@ def literal_arguments(arguments: str, spec: object, example: str) -> tuple[list[
             return positional, {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError):
         pass
-    raise CheckpointError(f"{spec}: arguments must be plain values, as in {example}")
+    raise CheckpointError(f"{spec}: arguments must be plain values, as in {example}, between ' for the shell")
 
 
 def check_names(named: Collection[str], known: Collection[str], spec: object) -> None:
