@@ -12,6 +12,7 @@ import sysconfig
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,8 @@ def _plain(value: Any) -> Any:
         return f"{value.dtype} {list(value.shape)} {hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
     if is_dataclass(value) and not isinstance(value, type):
         return {type(value).__qualname__: _plain(_fields(value))}
+    if isinstance(value, partial):  # its text holds an address, another one in every process
+        return [_plain(value.func), _plain(value.args), _plain(value.keywords)]
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     return str(value)

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from segablate.evaluation import prepare
 from segablate.identity import identity_of, stamps_of
 from segablate.losses import get_loss
 from segablate.measures import Measures
+from segablate.metrics.trimap import count_trimap
 from segablate.results import Skipped
 
 HIT = r"unchanged since \d{4}-\d\d-\d\d \d\d:\d\d UTC and taken from the cache; --no-cache measures again"
@@ -170,6 +172,19 @@ def test_inputs_of_losses_count_by_their_contents(toy: Path, network_spec: str) 
         for value in (1.0, 2.0, 1.0)
     }
     assert len(keys) == 2
+
+
+def test_further_counts_go_by_what_they_are_and_not_by_where_they_lie(toy: Path, network_spec: str) -> None:
+    def counted(*widths: int) -> Measures:
+        # A function made anew has another address, as in another process.
+        anew = type(count_trimap)(count_trimap.__code__, count_trimap.__globals__, "count_trimap")
+        anew.__qualname__, anew.__module__ = count_trimap.__qualname__, count_trimap.__module__
+        return Measures(counts=(partial(anew, widths=widths),))
+
+    kept = key(toy, network_spec, counted(1, 2))
+    assert key(toy, network_spec, counted(1, 2)) == kept
+    assert key(toy, network_spec, counted(1, 4)) != kept
+    assert key(toy, network_spec, Measures()) != kept
 
 
 def test_other_packages_and_other_code_of_the_program_are_another_key(

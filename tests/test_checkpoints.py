@@ -365,6 +365,16 @@ def test_a_whole_module_needs_trust(tmp_path: Path) -> None:
     assert opened.source.notes == ("whole.pth was unpickled with --trust-pickle: code in it has run",)
 
 
+def test_a_first_card_of_a_whole_module_needs_trust_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(nn.Conv2d(3, 4, 1), tmp_path / "whole.pth")
+    command = ["checkpoints", "init", f"module:{tmp_path / 'whole.pth'}", "--out"]
+    assert run([*command, str(tmp_path / "a.yaml")]) == 0
+    assert "pass --trust-pickle" in capsys.readouterr().err
+    assert run([*command, str(tmp_path / "b.yaml"), "--trust-pickle"]) == 0
+    assert "does not load" not in capsys.readouterr().err
+    assert "(there are 4)" in (tmp_path / "b.yaml").read_text()
+
+
 def test_without_trust_nothing_runs(tmp_path: Path) -> None:
     torch.save(Bomb(tmp_path / "marker"), tmp_path / "bomb.pth")
     with pytest.raises(CheckpointError, match="pass --trust-pickle"):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,13 @@ def test_one_convention_shows_its_classes_beside_ours() -> None:
     assert [row["measure"] for row in overall.rows] == ["mIoU", "mean recall", "pixel accuracy"]
     assert [row["class"] for row in classes.rows] == ["road", "car", "tree"]
     assert classes.rows[0]["value"] == classes.rows[0]["ours"]
-    assert "a class in neither map counts as 0" in report.notes[-1]
+    assert any("a class in neither map counts as 0" in note for note in report.notes)
+
+
+def test_what_is_to_be_said_of_the_run_stands_on_every_page() -> None:
+    limited = replace(IN_RANGE, notes=("--limit: 6 of 48 images, evenly spaced",))
+    for report in (conventions_report(limited), convention_report(limited, convention_named("mmseg"))):
+        assert report.notes[-1] == "--limit: 6 of 48 images, evenly spaced"
 
 
 def test_a_convention_that_refuses_shows_dashes_and_why() -> None:

@@ -118,7 +118,8 @@ inference:
   stride: null             # two thirds of the window where null
   flip: false              # also run on the mirrored image, logits averaged
 
-# Names of the outputs{outputs}, in order, as in [road, car]; null: the classes of the dataset, in its order.
+# Names of the outputs{outputs}, in order, as in [road, car]; null: those that the checkpoint gives itself,
+# or else the classes of the dataset, in its order.
 classes: null
 class_map: null            # where the names differ: {{checkpoint class: dataset class, other: null}}
 """

@@ -39,13 +39,16 @@ def show(
 def init(
     checkpoint: Annotated[str, typer.Argument(help="python:package.module:factory(...)@weights.pth, or SOURCE:...")],
     out: Annotated[Path, typer.Option(help="Where to write the card.")] = Path("checkpoint.yaml"),
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Run the code that a file may hold (module:FILE and pt2:FILE).")
+    ] = False,
 ) -> None:
     """Write a first checkpoint card, to be corrected by the person who knows how the network was trained."""
     from segablate.checkpoints import Loading, card, count_outputs, open_checkpoint
 
     opened, outputs = None, None
     try:
-        opened = open_checkpoint(checkpoint, Loading(device="cpu"))
+        opened = open_checkpoint(checkpoint, Loading(device="cpu", trust_pickle=trust_pickle))
         outputs = count_outputs(opened)
     except SegablateError as error:
         typer.echo(f"it does not load yet: {error}", err=True)

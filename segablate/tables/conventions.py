@@ -29,7 +29,7 @@ def conventions_report(run: Evaluation) -> Report:
     note = (
         "All from the same counts. – : the tool reports no such number, or none for this run; the last column says why."
     )
-    return Report(title, facts, (regions_table(run), boundaries_table(run)), (note,))
+    return Report(title, facts, (regions_table(run), boundaries_table(run)), (note, *run.notes))
 
 
 def regions_table(run: Evaluation) -> Table:
@@ -78,7 +78,7 @@ def convention_report(run: Evaluation, convention: Convention | BoundaryConventi
     else:
         tables, notes = _boundary_tables(run, convention), ()
     differs = f"What makes {convention.name} differ from this program's rule: {convention.differs}"
-    return Report(f"{run.title} on {dataset} as {convention.name}", facts, tables, (*notes, differs))
+    return Report(f"{run.title} on {dataset} as {convention.name}", facts, tables, (*notes, differs, *run.notes))
 
 
 def _head(run: Evaluation) -> tuple[tuple[str, str], ...]:
