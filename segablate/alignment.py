@@ -9,7 +9,7 @@ import numpy as np
 from segablate.errors import LabelError, did_you_mean, shorten
 from segablate.labels import IGNORE, LabelSet
 
-MAY_DIFFER = 0.25
+MAY_DIFFER = 0.1
 """The share of the names that may differ where outputs are matched by place."""
 
 

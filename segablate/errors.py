@@ -110,3 +110,8 @@ def shorten(items: Iterable[object], limit: int = 3) -> str:
 def thousands(number: int) -> str:
     """``1 204``: the house's way to write a count in a message."""
     return f"{number:,}".replace(",", " ")
+
+
+def counted(number: int, unit: str) -> str:
+    """``1 image``, ``1 204 images``."""
+    return f"{thousands(number)} {unit}{'s' * (number != 1)}"

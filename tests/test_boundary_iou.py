@@ -8,36 +8,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segablate.kernels import bands, bands_reference
-from segablate.metrics.boundary_iou import band_width, boundary_iou, count_boundary_iou, count_boundary_iou_of_masks
+from segablate.metrics.boundary_iou import band_width, boundary_iou, count_boundary_iou
 from segablate.metrics.tolerance import Tolerance
 
-FORMS = ["count_bands", "count_mask_bands"]
 
-
-def assert_same(form, labels, predicted, classes, width):
-    fast, plain = (getattr(module, form)(labels, predicted, classes, width) for module in (bands, bands_reference))
+def assert_same(labels, predicted, classes, width):
+    fast, plain = (module.count_bands(labels, predicted, classes, width) for module in (bands, bands_reference))
     assert fast.dtype == np.int64
     np.testing.assert_array_equal(fast, plain)
 
 
-@pytest.mark.parametrize("form", FORMS)
 @settings(max_examples=80, deadline=None)
 @given(pair=map_pairs(), width=st.integers(1, 8))
-def test_fast_form_equals_the_plain_form(form, pair, width):
-    assert_same(form, *pair, width)
+def test_fast_form_equals_the_plain_form(pair, width):
+    assert_same(*pair, width)
 
 
 @degenerate
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("width", [1, 3])
-def test_fast_form_equals_the_plain_form_on_degenerate_maps(form, labels, predicted, classes, width):
-    assert_same(form, labels, predicted, classes, width)
+def test_fast_form_equals_the_plain_form_on_degenerate_maps(labels, predicted, classes, width):
+    assert_same(labels, predicted, classes, width)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_as_many_classes_as_there_can_be(form):
+def test_as_many_classes_as_there_can_be():
     labels, predicted = np.random.default_rng(0).integers(0, 256, (2, 30, 40), dtype=np.uint8)
-    assert_same(form, labels, predicted, 255, 1)
+    assert_same(labels, predicted, 255, 1)
 
 
 @settings(max_examples=40, deadline=None)
@@ -71,9 +66,7 @@ def test_a_shifted_edge():
     assert boundary_iou(counts).tolist() == [0.5, 0.5]
 
 
-def test_the_frame_makes_a_band_by_the_convention_of_masks_only():
-    counts = count_boundary_iou_of_masks(halves(10), halves(10), 2, Tolerance(2))
-    assert counts[1].tolist() == [100 - 6 * 6, 100 - 6 * 6]
+def test_the_frame_makes_no_band():
     assert count_boundary_iou(halves(10), halves(10), 2, Tolerance(2))[1].tolist() == [20, 20]
 
 

@@ -123,11 +123,10 @@ def test_notes_say_what_was_left_out_and_whose_a_note_is() -> None:
     given = runs(0.2, 0.4)
     given["r1"] = replace(given["r1"], values={"rmi": given["r1"].values["ce"]}, boundary=None, notes=("own", "a note"))
     notes = page(given).notes
-    assert "left out, for not every run has it: ce, rmi" in notes
-    assert "left out, for not every run has it: boundary F" in notes
+    assert "left out, as not every run has it: ce, rmi, boundary F" in notes
     assert "B: own" in notes
     assert notes.count("a note") == 1
-    assert "A: 1 images were skipped (i99)" in notes
+    assert "A: 1 image skipped (i99)" in notes
 
 
 def test_classes_in_few_images_are_named() -> None:

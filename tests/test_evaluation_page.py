@@ -72,7 +72,7 @@ def test_a_score_near_chance_says_what_is_usually_wrong(predicted: str) -> None:
 def test_skipped_images_are_counted_and_named() -> None:
     found = replace(evaluation(MAPS, MAPS), skipped=(Skipped("a", "a.png: cut off"), Skipped("b", "b.png: empty")))
     _, notes = page(found)
-    assert "2 images were skipped (a, b); first: a.png: cut off" in notes
+    assert "2 images skipped (a, b); first: a.png: cut off" in notes
 
 
 def test_few_images_get_no_interval() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segablate.cli.options import MeasureOptions, ReadingOptions
-from segablate.errors import UsageError
+from segablate.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from segablate.measures import LabelCount
@@ -65,6 +65,8 @@ class ViewingOptions:
             return conventions_report(run)
         if self.as_ is not None:
             return convention_report(run, convention_named(self.as_))
+        if self.curve and run.boundary is None:
+            raise RunError("--curve needs boundary counts, and the run holds none; evaluate again with --tolerance")
         return evaluation_report(run, View(reading.void_as_error, tolerances, self.details, self.curve))
 
     def check(self, reading: ReadingOptions) -> None:
@@ -75,6 +77,8 @@ class ViewingOptions:
             convention_named(self.as_)
             if self.conventions:
                 raise UsageError("--as shows one convention and --conventions all of them; give one of the two")
+        if self.curve and reading.tolerance == "none":
+            raise UsageError("--curve shows boundary scores, and --tolerance none counts none; leave out one")
         given = {"--details": self.details, "--curve": self.curve, "--void-as-error": reading.void_as_error}
         clashing = [option for option, value in given.items() if value]
         if clashing and (self.as_ is not None or self.conventions):

@@ -15,7 +15,6 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
@@ -53,7 +52,7 @@ def ahead(job: Callable[[int], Result], indices: Sequence[int], workers: int) ->
         return
     pool = ProcessPoolExecutor(min(workers, len(indices)), _context(), initializer=_begin, initargs=(job,))
     try:
-        yield _results(partial(pool.submit, _work), indices, _AHEAD * workers)
+        yield _results(lambda index: pool.submit(_work, index), indices, _AHEAD * workers)
     except BrokenProcessPool:
         raise DatasetError(
             "a process that reads images was killed (out of memory?); try fewer --workers, or --workers 0"
@@ -72,7 +71,7 @@ def ahead_in_threads(
         return
     pool = ThreadPoolExecutor(min(workers, len(indices)), "reading")
     try:
-        yield _results(partial(pool.submit, _attempt, job), indices, _AHEAD * workers)
+        yield _results(lambda index: pool.submit(_attempt, job, index), indices, _AHEAD * workers)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -32,27 +32,12 @@ def count_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArra
     return _counts(wanted, found, classes)
 
 
-def count_mask_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
-    """As :func:`count_bands`, for each class as a mask by itself, as the authors of boundary IoU take instances.
-
-    What is not in the mask is outside of it: other classes, void, and what lies beyond the image frame.
-    """
-    nothing = np.zeros(labels.shape, np.uint8)
-    labels, predicted = np.ascontiguousarray(labels), np.ascontiguousarray(predicted)
-    wanted, found = (_in_band(values, nothing, width, frame=width) for values in (labels, predicted))
-    return _counts(wanted, found, classes)
-
-
-def _in_band(values: Map, void: Map, width: int, frame: int = 0) -> Map:
-    """``values`` in the band and within ``frame`` pixels of the image frame, 255 elsewhere; ``void`` is 255 or 0."""
+def _in_band(values: Map, void: Map, width: int) -> Map:
+    """``values`` in the band, 255 elsewhere; ``void`` is 255 or 0."""
     window = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     least = cv2.erode(cv2.bitwise_or(values, void), window)
     greatest = cv2.dilate(cv2.subtract(values, void), window)
     elsewhere = cv2.compare(least, greatest, cv2.CMP_EQ)
-    if frame:
-        inner = elsewhere[frame:-frame, frame:-frame].copy()
-        elsewhere[:] = 0
-        elsewhere[frame:-frame, frame:-frame] = inner
     return np.asarray(cv2.bitwise_or(cv2.bitwise_or(values, void), elsewhere), np.uint8)
 
 

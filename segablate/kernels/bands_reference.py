@@ -25,18 +25,6 @@ def count_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArra
     return counts
 
 
-def count_mask_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
-    """As :func:`count_bands`, where all that is not in the mask of a class is outside: also void and past the frame."""
-    counts = np.zeros((3, classes), np.int64)
-    for c in range(classes):
-        wanted, found = (
-            (values == c) & near(np.pad(values != c, 1, constant_values=True), width)[1:-1, 1:-1]
-            for values in (labels, predicted)
-        )
-        counts[:, c] = (wanted & found).sum(), wanted.sum(), found.sum()
-    return counts
-
-
 def near(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     """Pixels within chessboard distance ``width`` of the mask."""
     return np.asarray(binary_dilation(mask, np.ones((3, 3), bool), iterations=width), bool)

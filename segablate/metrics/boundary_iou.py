@@ -30,13 +30,6 @@ def count_boundary_iou(
     return bands.count_bands(labels, predicted, classes, band_width(width, *labels.shape))
 
 
-def count_boundary_iou_of_masks(
-    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, width: Tolerance
-) -> NDArray[np.int64]:
-    """The same by the convention of ``boundary-iou-api``: void and the image frame make bands, as do other classes."""
-    return bands.count_mask_bands(labels, predicted, classes, band_width(width, *labels.shape))
-
-
 def boundary_iou(counts: NDArray) -> NDArray[np.float64]:
     """Intersection over union of the bands, (..., 3, C) to (..., C); nan for a class with a band in neither map."""
     both, labelled, predicted = np.moveaxis(counts, -2, 0)

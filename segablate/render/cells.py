@@ -52,7 +52,7 @@ def aligned_cells(column: Column, values: Sequence[object]) -> list[str]:
         filled = zip(ends, lows, highs, strict=True)
         return [MISSING if e == (MISSING, MISSING) else f"[{low}, {high}]" for e, low, high in filled]
     texts = [cell(column, value) for value in values]
-    return _align_points(texts) if is_numeric(column) and column.kind != "count" else texts
+    return _align_points(texts) if is_numeric(column) and "count" not in column.kind else texts
 
 
 def interval_ends(column: Column, value: object) -> tuple[str, str]:
@@ -120,6 +120,7 @@ def _p(number: float, digits: int | None) -> str:
 
 _WRITERS: dict[str, Callable[[float, int | None], str]] = {
     "count": lambda number, _: thousands(round(number)),
+    "signed_count": lambda number, _: _signed(thousands(round(number))),
     "share": lambda number, digits: _fixed(100 * number, 1 if digits is None else digits),
     "signed_share": lambda number, digits: _signed(_fixed(100 * number, 1 if digits is None else digits)),
     "number": _number,

@@ -89,5 +89,5 @@ def _value(column: Column, value: object) -> str:
     text = cell(column, value)
     if not is_numeric(column):
         return escape(text)
-    thin = escape(text).replace(" ", r"\,") if column.kind == "count" else escape(text)
+    thin = escape(text).replace(" ", r"\,") if "count" in column.kind else escape(text)
     return _POWER.sub(r"$\\times 10^{\1}$", _MINUS.sub("$-$", thin))

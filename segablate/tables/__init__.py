@@ -14,6 +14,7 @@ kind                       value                                               a
 ``signed_share``           a difference of shares                              ``+1.2`` under ``points``
 ``number``                 any number, four significant digits                 ``0.4132``
 ``signed_number``          a difference of numbers                             ``+0.4132``
+``signed_count``           a difference of counts                              ``+1 204``
 ``ratio``                  a factor                                            ``1.20×``
 ``seconds``                a time                                              ``3.21 ms``
 ``bytes``                  a size                                              ``97.8 MiB``
@@ -30,7 +31,9 @@ from dataclasses import dataclass
 from math import isnan, nan
 from typing import Literal, SupportsFloat, cast, get_args
 
-Scalar = Literal["count", "share", "signed_share", "number", "signed_number", "ratio", "seconds", "bytes", "p"]
+Scalar = Literal[
+    "count", "signed_count", "share", "signed_share", "number", "signed_number", "ratio", "seconds", "bytes", "p"
+]
 Interval = Literal["interval", "signed_interval", "number_interval", "signed_number_interval"]
 Kind = Literal["text", "prose", "swatch", Scalar, Interval]
 End = Literal["", "low", "high"]

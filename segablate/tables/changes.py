@@ -32,7 +32,7 @@ def confusions_table(comparison: Comparison) -> Table:
         Column("predicted", "predicted as", "text"),
         Column("a", "A", "count"),
         Column("b", "B", "count"),
-        Column("change", "B − A", "signed_number", digits=0),
+        Column("change", "B − A", "signed_count"),
         Column("share", "of the label", "signed_share", digits=2),
     )
     return Table("confusions", "Confusions that changed most, in pixels", columns, rows)
@@ -60,7 +60,7 @@ def bands_table(changes: BandChanges) -> Table:
         Column("b", "B", "share", digits=2),
         Column("change", "B − A", "signed_share", digits=2),
         Column("interval", "95 % interval", "signed_interval", digits=2),
-        Column("gained", "net pixels", "signed_number", digits=0),
+        Column("gained", "net pixels", "signed_count"),
     )
     note = "Net pixels: those right in B alone, less those right in A alone."
     return Table("bands", "Pixel accuracy by distance from the label boundary", columns, rows, (note,))

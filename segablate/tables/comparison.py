@@ -6,7 +6,7 @@ import numpy as np
 
 from segablate.comparison import Comparison
 from segablate.comparison.differences import Pair
-from segablate.errors import shorten, thousands
+from segablate.errors import counted, shorten, thousands
 from segablate.metrics.bands import TALLY as BAND_COUNTS
 from segablate.metrics.calibration import RELIABILITY
 from segablate.results import Evaluation
@@ -163,10 +163,9 @@ def _about_left_out(runs: Runs) -> list[str]:
     losses = {loss for run in runs.values() for loss in run.values}
     lacking = sorted(loss for loss in losses if not all(loss in run.values for run in runs.values()))
     bounded = {run.boundary is not None for run in runs.values()}
-    notes = [f"left out, for not every run has it: {shorten(lacking, 8)}"] if lacking else []
-    notes += ["left out, for not every run has it: boundary F"] if len(bounded) > 1 else []
-    some = [title for tally, title in _TALLIES.items() if len({tally in run.tallies for run in runs.values()}) > 1]
-    return notes + [f"left out, for not every run has it: {title}" for title in some]
+    lacking += ["boundary F"] if len(bounded) > 1 else []
+    lacking += [title for tally, title in _TALLIES.items() if len({tally in run.tallies for run in runs.values()}) > 1]
+    return [f"left out, as not every run has it: {shorten(lacking, 12)}"] if lacking else []
 
 
 def _about_few_images(comparison: Comparison) -> list[str]:
@@ -180,7 +179,7 @@ def _about_few_images(comparison: Comparison) -> list[str]:
 
 def _about_skipped(runs: Runs) -> list[str]:
     return [
-        f"{letter}: {len(run.skipped)} images were skipped ({shorten([skipped.name for skipped in run.skipped], 5)})"
+        f"{letter}: {counted(len(run.skipped), 'image')} skipped ({shorten([skipped.name for skipped in run.skipped], 5)})"
         for letter, run in zip(LETTERS, runs.values(), strict=False)
         if run.skipped
     ]

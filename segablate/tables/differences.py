@@ -101,6 +101,8 @@ def trade_offs_table(comparison: Comparison) -> Table:
         Column("parameters", "parameters", "count", best="low"),
         Column("dominated_by", "dominated by", "text"),
     )
+    columns = tuple(column for column in columns if any(row[column.key] is not None for row in rows))
+    rows = tuple({column.key: row[column.key] for column in columns} for row in rows)
     note = (
         f"Dominated: another run is as good in all columns that are full, and better in one (times within "
         f"{SAME_TIME - 1:.0%} are equal). The others are the Pareto set."

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segablate.errors import shorten, thousands
+from segablate.errors import counted, shorten, thousands
 from segablate.metrics import boundary_iou, error_kinds
 from segablate.metrics.boundary import boundary_f, boundary_sums
 from segablate.metrics.calibration import BINS, RELIABILITY
@@ -78,7 +78,7 @@ def head(run: Evaluation, view: View) -> tuple[tuple[str, str], ...]:
     facts = {
         "checkpoint": run.title,
         **checkpoint,
-        "dataset": f"{dataset['name']}, split {dataset['split']}, {run.images} images",
+        "dataset": f"{dataset['name']}, split {dataset['split']}, {counted(run.images, 'image')}",
         "convention": f"counts over the whole set; void pixels {void}; classes in neither map left out of means",
     }
     return tuple(facts.items())
@@ -117,6 +117,8 @@ def overall_table(run: Evaluation, view: View) -> Table:
     note = (
         f"Intervals: the score of the set under {thousands(REPLICATES)} draws of its {run.images} images with "
         f"replacement, expanded for few images."
+        if run.images > 1
+        else "One image has no interval: nothing else can be drawn."
     )
     return Table("overall", "Overall", columns, tuple(rows), (note,))
 
@@ -247,7 +249,7 @@ def _about_skipped(run: Evaluation) -> list[str]:
     if not run.skipped:
         return []
     names = shorten([skipped.name for skipped in run.skipped], 5)
-    return [f"{len(run.skipped)} images were skipped ({names}); first: {run.skipped[0].reason}"]
+    return [f"{counted(len(run.skipped), 'image')} skipped ({names}); first: {run.skipped[0].reason}"]
 
 
 def _overall_row(measure: str, distribution: Distribution, over: str) -> dict[str, object]:
