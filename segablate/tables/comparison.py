@@ -179,7 +179,7 @@ def _about_few_images(comparison: Comparison) -> list[str]:
 
 def _about_skipped(runs: Runs) -> list[str]:
     return [
-        f"{letter}: {counted(len(run.skipped), 'image')} skipped ({shorten([skipped.name for skipped in run.skipped], 5)})"
+        f"{letter}: {counted(len(run.skipped), 'image')} skipped ({shorten([one.name for one in run.skipped], 5)})"
         for letter, run in zip(LETTERS, runs.values(), strict=False)
         if run.skipped
     ]
