@@ -9,6 +9,10 @@ before the next, so that a busy machine slows all of them alike. Against: torchm
 validation, called where torchmetrics is installed and restated (its codes and ``bincount``) elsewhere; the compiled
 loop of cityscapesScripts where that is built; dilation per class as DAVIS 2017 does it; boundary IoU by erosion of each
 class's mask, as its authors do it; and decoding the pair from PNG with OpenCV.
+
+Where there is CUDA, rows "on the GPU" follow for the forms in tensor operations, on maps that lie there: what the host
+spends on them, waiting included, until the counts have come back. The loop of cityscapesScripts is compiled in a copy
+of its repository by ``CYTHONIZE_EVAL= python setup.py build_ext --inplace``; put that copy on ``PYTHONPATH``.
 """
 
 import argparse
@@ -26,9 +30,10 @@ from rich.console import Console
 from rich.table import Table
 from scenes import scene_pair
 
-from segablate.kernels.bands import count_bands
+from segablate.kernels.bands import count_bands, count_bands_on_device
 from segablate.kernels.boundary import boundary_distances
-from segablate.kernels.confusion import count_confusion
+from segablate.kernels.boundary_device import boundary_distances_on_device
+from segablate.kernels.confusion import count_confusion, count_confusion_of_batch
 from segablate.kernels.error_kinds import count_error_kinds
 from segablate.labels import IGNORE
 
@@ -69,6 +74,23 @@ def cases(pairs: list[Pair]) -> dict[str, Case]:
         "boundary IoU": lambda pair: count_bands(*pair, CLASSES, BAND),
         "erosion per class": lambda pair: eroded(pair, BAND),
         "error kinds": lambda pair: count_error_kinds(*pair, CLASSES, NEAR),
+        **(on_gpu(pairs) if torch.cuda.is_available() else {}),
+    }
+
+
+def on_gpu(pairs: list[Pair]) -> dict[str, Case]:
+    """The forms for tensors, each with its result on the host."""
+    maps = {id(pair): [torch.from_numpy(values).cuda() for values in pair] for pair in pairs}
+
+    def confusion(pair: Pair) -> object:
+        return count_confusion_of_batch(*(values[None] for values in maps[id(pair)]), CLASSES).cpu()
+
+    return {
+        "confusion on the GPU": confusion,
+        "boundary F on the GPU": lambda pair: boundary_distances_on_device(
+            *maps[id(pair)], CLASSES, max(TOLERANCES) ** 2
+        ),
+        "boundary IoU on the GPU": lambda pair: count_bands_on_device(*maps[id(pair)], CLASSES, BAND).cpu(),
     }
 
 
@@ -117,9 +139,10 @@ def cityscapes_loop() -> Case:
     from cityscapesscripts.evaluation import addToConfusionMatrix  # type: ignore[import-not-found]
 
     codes = [*range(CLASSES), IGNORE]
+    kept = np.zeros((256, 256), np.ulonglong)
 
     def count(pair: Pair) -> object:
-        return addToConfusionMatrix.cEvaluatePair(pair[1], pair[0], np.zeros((256, 256), np.ulonglong), codes)
+        return addToConfusionMatrix.cEvaluatePair(pair[1], pair[0], kept, codes)
 
     return count
 

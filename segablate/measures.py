@@ -62,11 +62,9 @@ class Measures:
     notes: tuple[str, ...] = ()
 
     @property
-    def of_label_maps(self) -> bool:
-        """Whether anything beside confusion counts needs the predicted label map, on the host."""
-        return bool(
-            self.tolerances or self.counts or self.boundary_iou or self.error_kinds or self.predictions is not None
-        )
+    def on_host(self) -> bool:
+        """Whether anything needs the predicted label map on the host, wherever it was made."""
+        return bool(self.counts or self.error_kinds or self.predictions is not None)
 
     @property
     def of_scores(self) -> bool:
@@ -87,7 +85,8 @@ def measure_labels(
     sample: Sample, predicted: np.ndarray, alternative: np.ndarray | None, labels: LabelSet, measures: Measures
 ) -> ImageRecord:
     """A predicted label map, H, W uint8, on the host; `alternative`: see :attr:`Output.alternative`."""
-    boundary, tallies = counts_of_label_map(sample, predicted, labels, measures)
+    boundary, tallies = counts_at_boundaries(sample.labels, predicted, len(labels), measures)
+    tallies |= further_counts(sample, predicted, labels, measures)
     if measures.tolerances:
         tallies |= {BANDS: count_bands(nested_bands(sample.labels), sample.labels, predicted)}
     return record_of(
@@ -116,20 +115,27 @@ def measure_maps(
         yield measure_labels(sample, predicted, None, labels, measures)
 
 
-def counts_of_label_map(
-    sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures
+def counts_at_boundaries(
+    labels: np.ndarray, predicted: np.ndarray, classes: int, measures: Measures
 ) -> tuple[BoundaryCounts | None, dict[str, np.ndarray]]:
-    """Boundary distances and the further tallies that were asked for, of a predicted label map, H, W uint8."""
-    size = len(labels)
-    tolerances, band, near = measures.tolerances, measures.boundary_iou, measures.error_kinds
+    """Boundary distances and the bands of boundary IoU, as far as asked for, of label maps, H, W uint8."""
+    tolerances, band = measures.tolerances, measures.boundary_iou
+    boundary = count_boundaries(labels, predicted, classes, tolerances) if tolerances else None
+    bands = boundary_iou.count_boundary_iou(labels, predicted, classes, band) if band else None
+    return boundary, {} if bands is None else {boundary_iou.TALLY: bands}
+
+
+def further_counts(
+    sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures
+) -> dict[str, np.ndarray]:
+    """What else was asked for of a predicted label map, H, W uint8, and has a form for the host alone."""
     tallies: dict[str, np.ndarray] = {}
-    if band:
-        tallies[boundary_iou.TALLY] = boundary_iou.count_boundary_iou(sample.labels, predicted, size, band)
-    if near:
-        tallies[error_kinds.TALLY] = error_kinds.count_errors(sample.labels, predicted, size, near)
+    if measures.error_kinds:
+        errors = error_kinds.count_errors(sample.labels, predicted, len(labels), measures.error_kinds)
+        tallies[error_kinds.TALLY] = errors
     for count in measures.counts:
-        tallies |= count(sample.labels, predicted, size)
-    return count_boundaries(sample.labels, predicted, size, tolerances) if tolerances else None, tallies
+        tallies |= count(sample.labels, predicted, len(labels))
+    return tallies
 
 
 def write_predicted(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures) -> None:

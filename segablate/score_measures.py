@@ -1,7 +1,7 @@
 """What is measured on the scores of a network, on their device: only counts come back to the host.
 
-Beside confusion counts: losses, calibration, the ranking of two classes; the predicted label map comes to the host
-where :mod:`segablate.measures` is asked for counts of it.
+Beside confusion counts: losses, calibration, the ranking of two classes, what lies at boundaries. The predicted label
+map comes to the host where it is to be written, or counted in a way that has a form for the host alone.
 """
 
 from collections.abc import Iterator
@@ -11,9 +11,11 @@ from segablate.alignment import Alignment
 from segablate.errors import CheckpointError
 from segablate.kernels.confusion import count_confusion_of_batch
 from segablate.labels import LabelSet
-from segablate.measures import Measures, counts_of_label_map, record_of, write_predicted
+from segablate.measures import Measures, counts_at_boundaries, further_counts, record_of, write_predicted
+from segablate.metrics import boundary_iou
 from segablate.metrics.bands import TALLY as BANDS
 from segablate.metrics.bands import band_map, count_bands_on_device, nested_bands
+from segablate.metrics.boundary import BoundaryCounts, count_boundaries_on_device
 from segablate.metrics.calibration import count_calibration
 from segablate.metrics.roc import TALLY as RANKING
 from segablate.metrics.roc import count_scores
@@ -39,12 +41,13 @@ def measure_scores(
     truth = torch.from_numpy(batch.labels).to(scores.device)
     counts = count_confusion_of_batch(truth, predicted, len(labels)).cpu().numpy()
     logits = class_logits(scores, output.kind, alignment) if measures.of_scores or len(labels) == 2 else scores
-    on_host = predicted.cpu().numpy() if measures.of_label_maps else None
+    on_host = predicted.cpu().numpy() if measures.on_host else None
+    at_boundaries = _at_boundaries_on_host if truth.device.type == "cpu" else _at_boundaries_on_device
     for place, sample in enumerate(batch.samples):
-        boundary, tallies = None, {}
+        boundary, tallies = at_boundaries(truth[place], predicted[place], len(labels), measures)
         if on_host is not None:
             write_predicted(sample, on_host[place], labels, measures)
-            boundary, tallies = counts_of_label_map(sample, on_host[place], labels, measures)
+            tallies |= further_counts(sample, on_host[place], labels, measures)
         if measures.tolerances or measures.calibration:
             bands = torch.from_numpy(band_map(nested_bands(sample.labels))).to(scores.device)
             maps = (truth[place], predicted[place], bands)
@@ -63,6 +66,22 @@ def measure_scores(
             tallies=tallies,
             probed=measures.probe(scene) if measures.probe and scene else {},
         )
+
+
+def _at_boundaries_on_host(
+    labels: "Tensor", predicted: "Tensor", classes: int, measures: Measures
+) -> tuple[BoundaryCounts | None, dict[str, Any]]:
+    return counts_at_boundaries(labels.numpy(), predicted.numpy(), classes, measures)
+
+
+def _at_boundaries_on_device(
+    labels: "Tensor", predicted: "Tensor", classes: int, measures: Measures
+) -> tuple[BoundaryCounts | None, dict[str, Any]]:
+    """As :func:`segablate.measures.counts_at_boundaries`, of tensors on a GPU; only counts come to the host."""
+    tolerances, band = measures.tolerances, measures.boundary_iou
+    boundary = count_boundaries_on_device(labels, predicted, classes, tolerances) if tolerances else None
+    bands = boundary_iou.count_boundary_iou_on_device(labels, predicted, classes, band) if band else None
+    return boundary, {} if bands is None else {boundary_iou.TALLY: bands}
 
 
 def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Tensor]":

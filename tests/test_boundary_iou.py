@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from boundary_oracle import degenerate, map_pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,25 +32,6 @@ def test_fast_form_equals_the_plain_form_on_degenerate_maps(labels, predicted, c
 def test_as_many_classes_as_there_can_be():
     labels, predicted = np.random.default_rng(0).integers(0, 256, (2, 30, 40), dtype=np.uint8)
     assert_same(labels, predicted, 255, 1)
-
-
-@settings(max_examples=40, deadline=None)
-@given(map_pairs(), st.integers(1, 6))
-def test_device_form_equals_the_plain_form(pair, width):
-    labels, predicted, classes = pair
-    maps = (torch.from_numpy(np.stack([values, values[::-1]])) for values in (labels, predicted))
-    found = bands._by_pooling(*maps, classes, width).numpy()
-    np.testing.assert_array_equal(found[0], bands_reference.count_bands(labels, predicted, classes, width))
-    np.testing.assert_array_equal(found[1], found[0])
-
-
-@pytest.mark.gpu
-def test_the_gpu_counts_what_the_host_counts():
-    labels, predicted = np.random.default_rng(1).integers(0, 6, (2, 3, 50, 70), dtype=np.uint8)
-    labels[labels == 5] = 255
-    pair = torch.from_numpy(labels), torch.from_numpy(predicted)
-    found = bands.count_bands_of_batch(*(values.cuda() for values in pair), 5, 2).cpu()
-    assert torch.equal(found, bands.count_bands_of_batch(*pair, 5, 2))
 
 
 def halves(at: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from segablate.kernels.confusion import count_confusion, count_confusion_of_batc
 
 
 @settings(max_examples=100, deadline=None)
-@given(map_pairs(), st.sampled_from([1, 7, 2**24 - 1]))
+@given(map_pairs(), st.sampled_from([1, 7, 16, 27, 2**24 - 1]))
 def test_fast_form_equals_the_plain_form(pair, part):
     np.testing.assert_array_equal(count_confusion(*pair, part), count_confusion_plainly(*pair))
 
@@ -22,6 +22,15 @@ def test_fast_form_equals_the_plain_form(pair, part):
 def test_fast_form_equals_the_plain_form_on_degenerate_maps(labels, predicted, classes):
     found = count_confusion(labels, predicted, classes)
     np.testing.assert_array_equal(found, count_confusion_plainly(labels, predicted, classes))
+
+
+@pytest.mark.parametrize("run", [1, 5, 8, 37])
+@pytest.mark.parametrize("shift", [0, 3])
+def test_runs_of_equal_pixels_are_counted_one_by_one(run, shift):
+    values = np.random.default_rng(run).integers(0, 9, 200).astype(np.uint8)
+    labels, predicted = values.repeat(run), np.roll(values.repeat(run), shift)
+    found = count_confusion(labels[1:], predicted[1:], 9)
+    np.testing.assert_array_equal(found, count_confusion_plainly(labels[1:], predicted[1:], 9))
 
 
 @pytest.mark.parametrize("threads", [1, 4])

@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import scene, write_dataset
 
+from segablate import score_measures
 from segablate.alignment import Alignment
 from segablate.checkpoints import open_checkpoint
 from segablate.checkpoints.segmenter import Loading, Source
@@ -187,6 +188,19 @@ def test_class_logits_put_classes_first_and_join_what_means_one_class() -> None:
     assert torch.allclose(
         class_logits(probabilities, "probabilities", Alignment((0, 1, 2, 3, 4), 5)).exp(), probabilities
     )
+
+
+def test_what_is_counted_on_a_device_is_what_the_host_counts(
+    toy: Path, network_spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = open_dataset(f"folder:{toy}")
+    measures = Measures({}, (Tolerance(2),), boundary_iou=Tolerance(3))
+    host = evaluate(open_checkpoint(network_spec, CPU), data, measures)
+    monkeypatch.setattr(score_measures, "_at_boundaries_on_host", score_measures._at_boundaries_on_device)
+    device = evaluate(open_checkpoint(network_spec, CPU), data, measures)
+    assert same(device, host)
+    assert host.tallies["boundary_iou"].any()
+    assert np.array_equal(device.tallies["boundary_iou"], host.tallies["boundary_iou"])
 
 
 @pytest.mark.gpu

@@ -47,33 +47,19 @@ def _counts(wanted: Map, found: Map, classes: int) -> NDArray[np.int64]:
     return np.stack([table.diagonal()[:-1], table[:-1].sum(axis=1), table[:, :-1].sum(axis=0)])
 
 
-def count_bands_of_batch(labels: "Tensor", predicted: "Tensor", classes: int, width: int) -> "Tensor":
-    """(N, 3, C) int64, as :func:`count_bands`, for N, H, W uint8 maps; counted where they are."""
-    import torch
-
-    if labels.device.type == "cpu":
-        pairs = zip(labels.numpy(), predicted.numpy(), strict=True)
-        return torch.from_numpy(np.stack([count_bands(*pair, classes, width) for pair in pairs]))
-    return _by_pooling(labels, predicted, classes, width)
-
-
-def _by_pooling(labels: "Tensor", predicted: "Tensor", classes: int, width: int) -> "Tensor":
+def count_bands_on_device(labels: "Tensor", predicted: "Tensor", classes: int, width: int) -> "Tensor":
+    """(3, C) int64, as :func:`count_bands`, for (H, W) uint8 maps on a GPU; counted there."""
     import torch
 
     void = labels == IGNORE
-    wanted = labels.where(_near_others(labels, void, width), IGNORE)
-    found = predicted.where(_near_others(predicted, void, width), IGNORE)
+    wanted, found = (values.where(_near_others(values, void, width), IGNORE) for values in (labels, predicted))
     both = wanted.where(wanted == found, IGNORE)
-    image = torch.arange(len(labels), dtype=torch.int32, device=labels.device).view(-1, 1, 1) * 256
-    counts = [
-        torch.bincount((image + values).view(-1), minlength=256 * len(labels)).view(-1, 256)[:, :classes]
-        for values in (both, wanted, found)
-    ]
-    return torch.stack(counts, dim=1)
+    bands = [values.reshape(-1).int() for values in (both, wanted, found)]
+    return torch.stack([torch.bincount(band, minlength=IGNORE + 1)[:classes] for band in bands])
 
 
 def _near_others(values: "Tensor", void: "Tensor", width: int) -> "Tensor":
-    """Labelled pixels, N H W bool, whose window holds another label."""
+    """Labelled pixels, (H, W) bool, whose window holds another label."""
     levels = values.float()
     greatest = _greatest(levels.masked_fill(void, -1), width)
     least = -_greatest((-levels).masked_fill(void, -256), width)
@@ -81,8 +67,8 @@ def _near_others(values: "Tensor", void: "Tensor", width: int) -> "Tensor":
 
 
 def _greatest(levels: "Tensor", width: int) -> "Tensor":
-    """The greatest in each (2 width + 1)² window, N H W; what is beyond the frame is none."""
+    """The greatest in each (2 width + 1)² window, (H, W); what is beyond the frame is none."""
     from torch.nn.functional import max_pool2d
 
-    along = max_pool2d(levels[:, None], (1, 2 * width + 1), stride=1, padding=(0, width))
-    return max_pool2d(along, (2 * width + 1, 1), stride=1, padding=(width, 0))[:, 0]
+    along = max_pool2d(levels[None, None], (1, 2 * width + 1), stride=1, padding=(0, width))
+    return max_pool2d(along, (2 * width + 1, 1), stride=1, padding=(width, 0))[0, 0]

@@ -1,23 +1,26 @@
 """Boundary precision, recall and F-score per class at any tolerance, from counts kept per image.
 
-count (:func:`count_boundaries`, one image) -> merge (:func:`merge`) -> read off at a tolerance
-(:func:`boundary_sums`) -> score (:func:`boundary_f`). What a boundary is and which pixels match is defined in
-:mod:`segablate.kernels.boundary_reference`. The score per class is that of Csurka et al., What is a good
+count (:func:`count_boundaries`, or :func:`count_boundaries_on_device`, one image) -> merge (:func:`merge`) -> read off
+at a tolerance (:func:`boundary_sums`) -> score (:func:`boundary_f`). What a boundary is and which pixels match is
+defined in :mod:`segablate.kernels.boundary_reference`. The score per class is that of Csurka et al., What is a good
 evaluation measure for semantic segmentation?, BMVC 2013, with a boundary set that void does not touch.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segablate.errors import KnobError, RunError
 from segablate.kernels.boundary import boundary_distances
-from segablate.kernels.boundary_reference import LABELLED, PREDICTED
+from segablate.kernels.boundary_reference import LABELLED, PREDICTED, BoundaryDistances
 from segablate.metrics.confusion import rows_of
 from segablate.metrics.tolerance import Tolerance
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Counts = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -77,11 +80,30 @@ def count_boundaries(
     ``labels`` and ``predicted`` are (H, W) class indices; 255 in ``labels`` is void, and predictions of ``classes``
     and above are outside the label set.
     """
-    height, width = labels.shape
-    reach = max(tolerance.squared(height, width) for tolerance in tolerances)
-    distances = boundary_distances(labels, predicted, classes, reach)
+    reach = _reach(labels.shape, tolerances)
+    return _counts(boundary_distances(labels, predicted, classes, reach), labels.shape, reach, classes)
+
+
+def count_boundaries_on_device(
+    labels: "Tensor", predicted: "Tensor", classes: int, tolerances: Sequence[Tolerance]
+) -> BoundaryCounts:
+    """As :func:`count_boundaries`, of tensors on a GPU; only the counts come to the host."""
+    from segablate.kernels.boundary_device import boundary_distances_on_device
+
+    reach = _reach(labels.shape, tolerances)
+    return _counts(boundary_distances_on_device(labels, predicted, classes, reach), labels.shape, reach, classes)
+
+
+def _reach(size: Sequence[int], tolerances: Sequence[Tolerance]) -> int:
+    """The largest squared distance that any of the tolerances matches in an image of this height and width."""
+    height, width = size
+    return max(tolerance.squared(height, width) for tolerance in tolerances)
+
+
+def _counts(distances: BoundaryDistances, size: Sequence[int], reach: int, classes: int) -> BoundaryCounts:
+    """The counts of one image."""
     return BoundaryCounts(
-        sizes=np.array([[height, width]], np.int32),
+        sizes=np.array([size], np.int32),
         reach=np.array([reach], np.int32),
         classes=classes,
         image=np.zeros(distances.pixels.size, np.int32),

@@ -1,15 +1,21 @@
 """Boundary IoU per class: the IoU of the inner bands along the boundaries of two maps.
 
 Cheng et al., Boundary IoU: Improving Object-Centric Image Segmentation Evaluation, CVPR 2021, arXiv:2103.16562, there
-for masks of instances. count (:func:`count_boundary_iou`, one image) -> add -> score (:func:`boundary_iou`). What a
-band is and what void does to it is defined in :mod:`segablate.kernels.bands_reference`.
+for masks of instances. count (:func:`count_boundary_iou`, or :func:`count_boundary_iou_on_device`, one image) -> add ->
+score (:func:`boundary_iou`). What a band is and what void does to it is defined in
+:mod:`segablate.kernels.bands_reference`.
 """
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segablate.kernels import bands
 from segablate.metrics.tolerance import Tolerance
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TALLY = "boundary_iou"
 """The name under which a run keeps the counts, (N, 3, C)."""
@@ -28,6 +34,13 @@ def count_boundary_iou(
     ``labels`` and ``predicted`` are (H, W) uint8 class indices; 255 in ``labels`` is void.
     """
     return bands.count_bands(labels, predicted, classes, band_width(width, *labels.shape))
+
+
+def count_boundary_iou_on_device(
+    labels: "Tensor", predicted: "Tensor", classes: int, width: Tolerance
+) -> NDArray[np.int64]:
+    """As :func:`count_boundary_iou`, of tensors on a GPU; only the counts come to the host."""
+    return bands.count_bands_on_device(labels, predicted, classes, band_width(width, *labels.shape)).cpu().numpy()
 
 
 def boundary_iou(counts: NDArray) -> NDArray[np.float64]:
