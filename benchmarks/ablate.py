@@ -13,14 +13,14 @@ from collections.abc import Callable
 
 import torch
 
-from segablate.ablation import Setting, Sweep, plan_settings
+from segablate.ablation.sweep import Setting, Sweep, plan_settings
 from segablate.checkpoints import open_checkpoint
 from segablate.checkpoints.segmenter import Segmenter
 from segablate.datasets import Dataset, open_dataset
-from segablate.evaluation import Measures, evaluate
+from segablate.evaluation.loop import Measures, evaluate
 from segablate.losses import get_loss
 from segablate.metrics.tolerance import Tolerance
-from segablate.objective import published_objective
+from segablate.objective.weighted_sum import published_objective
 
 SWEEPS = {
     "rmi, 5 radii": ("rmi", {"radius": (1, 2, 3, 4, 5)}),

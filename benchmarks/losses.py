@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from segablate.objective import parse_objective
-from segablate.profiling import Cost, measure_costs
+from segablate.ablation.cost import Cost, measure_costs
+from segablate.objective.weighted_sum import parse_objective
 
 SHAPES = ((1, 19, 512, 1024), (2, 11, 360, 480))
 LOSSES = (

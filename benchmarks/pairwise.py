@@ -17,8 +17,8 @@ from losses import cells, forward, forward_backward, make_scene
 from rich.console import Console
 from rich.table import Table
 
+from segablate.ablation.cost import measure_costs
 from segablate.losses import get_loss
-from segablate.profiling import measure_costs
 
 
 class Case(NamedTuple):

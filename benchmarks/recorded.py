@@ -4,9 +4,9 @@
     python benchmarks/recorded.py compare FOLDER            # every value, apart from times, dates, paths and versions
     python benchmarks/recorded.py compare FOLDER --numbers  # the numbers alone: words may differ
 
-A recording holds the JSON of ``evaluate``, ``compare``, ``ablate`` of every loss and ``--conventions`` on the sample and,
-where SEGABLATE_DATA names the real data, on eight images of CamVid; and saved runs, which ``compare`` also shows again
-with the program as it is now. Everything runs on the CPU in one thread. About ten minutes.
+A recording holds the JSON of ``evaluate``, ``compare``, ``ablate`` of every loss and ``--conventions`` on the sample
+and, where SEGABLATE_DATA names the real data, on eight images of CamVid; and saved runs, which ``compare`` also shows
+again with the program as it is now. Everything runs on the CPU in one thread. About five minutes.
 """
 
 import argparse
@@ -35,7 +35,10 @@ SLOW = {"dense_crf": ["--scale", "0.25"], "asl": ["--metric", "miou,biou,macc"]}
 def commands(saved: Path) -> Iterator[tuple[str, list[str]]]:
     """Name and words of every command; runs are saved into a folder."""
     for name in ("ce", "weighted", "rmi"):
-        yield f"evaluate-{name}", ["evaluate", f"sample:{name}", "--save", str(saved / name), "--tolerance", "1,3,0.0075d"]
+        yield (
+            f"evaluate-{name}",
+            ["evaluate", f"sample:{name}", "--save", str(saved / name), "--tolerance", "1,3,0.0075d"],
+        )
     yield "evaluate-losses", ["evaluate", "sample:ce", "--losses", "all", "--limit", "4"]
     yield "evaluate-details", ["evaluate", "sample:ce", "--details", "--limit", "8"]
     yield "evaluate-void", ["evaluate", "sample:ce", "--void-as-error"]
@@ -44,7 +47,10 @@ def commands(saved: Path) -> Iterator[tuple[str, list[str]]]:
     yield "compare-three", ["compare", "sample:ce", "sample:weighted", "sample:rmi", "--limit", "16"]
     yield "compare-runs", ["compare", str(saved / "ce"), str(saved / "rmi")]
     for name in loss_names():
-        yield f"ablate-{name}", ["ablate", name, "sample:ce", "sample", "--limit", "4", "--no-cost", *SLOW.get(name, [])]
+        yield (
+            f"ablate-{name}",
+            ["ablate", name, "sample:ce", "sample", "--limit", "4", "--no-cost", *SLOW.get(name, [])],
+        )
     yield "ablate-saved", ["ablate", "recall", "--limit", "8", "--no-cost", "--save", str(saved / "recall")]
     data = os.environ.get("SEGABLATE_DATA")
     if data is not None:
@@ -53,7 +59,9 @@ def commands(saved: Path) -> Iterator[tuple[str, list[str]]]:
 
 def on_camvid(data: Path, saved: Path) -> Iterator[tuple[str, list[str]]]:
     """The commands on eight images of CamVid, with ESPNet under its authors' preprocessing."""
-    espnet = f"python:{ROOT / 'examples' / 'espnet.py'}:espnet(num_classes=12)@{data}/checkpoints/espnet_p_2_q_8_camvid.pth"
+    espnet = (
+        f"python:{ROOT / 'examples' / 'espnet.py'}:espnet(num_classes=12)@{data}/checkpoints/espnet_p_2_q_8_camvid.pth"
+    )
     stated = ["--channels", "bgr", "--scale", "1", "--mean", "110.33102643,108.40886315,105.03319369"]
     stated += ["--std", "72.12571015,72.69074534,69.90434816", "--divisor", "255"]
     on = [espnet, f"camvid:{data}/camvid", *stated, "--limit", "8"]

@@ -25,8 +25,8 @@ from scenes import scene_pair
 from segablate.checkpoints import Loading, open_checkpoint
 from segablate.datasets import open_dataset
 from segablate.datasets.reading import ahead
-from segablate.evaluation import evaluate
-from segablate.measures import Measures
+from segablate.evaluation.loop import evaluate
+from segablate.evaluation.measures import Measures
 from segablate.metrics.tolerance import Tolerance
 
 CLASSES, START, WORKERS = 19, 20, 2

@@ -18,10 +18,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segablate.checkpoints import native
+from segablate.checkpoints.sources import native
 from segablate.losses import get_loss
 from segablate.networks import get_network
-from segablate.objective import published_objective
+from segablate.objective.weighted_sum import published_objective
 
 HERE = Path(__file__).parent
 ARCHITECTURE = "small"

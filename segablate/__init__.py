@@ -5,7 +5,7 @@ The command line is the program (``segablate --help``); the pieces are importabl
     from segablate.losses import get_loss
     from segablate.datasets import open_dataset
     from segablate.checkpoints import open_checkpoint
-    from segablate.evaluation import evaluate
+    from segablate.evaluation.loop import evaluate
 
 Nothing is imported here, so that ``segablate --help`` does not wait for torch.
 """

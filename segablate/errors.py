@@ -9,6 +9,7 @@
     ├── LabelError            label codes, class lists and class maps that do not fit
     ├── DatasetError          images, masks, splits
     ├── CheckpointError       weights, architectures, cards, predictions
+    ├── UserCodeError         a user's Python that is not there, or fails when imported
     ├── DeviceError           a device or precision that is not there
     ├── RunError              saved runs: damaged, newer, not comparable
     ├── Interrupted           Ctrl-C, where the work can be taken up again: exit code 130
@@ -54,6 +55,10 @@ class DatasetError(SegablateError):
 
 class CheckpointError(SegablateError):
     """A checkpoint that cannot be read or does not fit."""
+
+
+class UserCodeError(SegablateError):
+    """A module or function of the user's that is not there, or fails."""
 
 
 class DeviceError(SegablateError):

@@ -8,11 +8,11 @@ import numpy as np
 
 from segablate.comparison import Comparison, Pair
 from segablate.errors import RunError, UsageError
+from segablate.evaluation.results import Evaluation
 from segablate.extras import require
 from segablate.files import write_atomically
 from segablate.metrics.bands import BANDS
 from segablate.metrics.calibration import BINS, RELIABILITY, confidence_gaps, expected_error, with_whole
-from segablate.results import Evaluation
 from segablate.tables import Report
 from segablate.tables.boundaries import boundary_curve
 

@@ -178,7 +178,7 @@ def broken():
 @pytest.fixture
 def every_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """A piece for every image, however quick."""
-    monkeypatch.setattr("segablate.evaluation._pace", lambda: lambda: True)
+    monkeypatch.setattr("segablate.evaluation.loop._pace", lambda: lambda: True)
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from segablate.evaluation.results import Evaluation, ImageRecord, Skipped, collect
 from segablate.labels import IGNORE, LabelSet
 from segablate.metrics.boundary import count_boundaries
 from segablate.metrics.confusion import count_confusion
 from segablate.metrics.tolerance import Tolerance
-from segablate.results import Evaluation, ImageRecord, Skipped, collect
 
 LABELS = LabelSet("toy", ("road", "car", "tree"), ((0,), (1,), (2,)), colours=((1, 2, 3), (4, 5, 6), (7, 8, 9)))
 TOLERANCES = (Tolerance(1), Tolerance(2))

@@ -8,8 +8,8 @@ from scenes_of_losses import blobs, golden, gradient_of
 from scipy.ndimage import distance_transform_edt
 
 from segablate.losses.abl import abl
-from segablate.losses.predicted_boundary import dilated, divergences, select_seeds
-from segablate.losses.steering import distances, label_boundary
+from segablate.losses.parts.predicted_boundary import dilated, divergences, select_seeds
+from segablate.losses.parts.steering import distances, label_boundary
 
 OFFSETS = ((1, 0), (-1, 0), (0, -1), (0, 1), (-1, 1), (1, 1), (-1, -1), (1, -1), (0, 0))
 
@@ -189,7 +189,7 @@ def test_facts_and_sums():
 def test_many_pixels_are_gathered_in_parts(monkeypatch):
     logits, labels = blobs(2, 4, 24, 24)
     whole = gradient_of(abl, logits, labels, budget=0.1, detach=False)
-    monkeypatch.setattr("segablate.losses.predicted_boundary._CACHED", 500)
+    monkeypatch.setattr("segablate.losses.parts.predicted_boundary._CACHED", 500)
     torch.testing.assert_close(gradient_of(abl, logits, labels, budget=0.1, detach=False), whole)
 
 

@@ -10,17 +10,17 @@ import torch
 from conftest import write_dataset
 from scipy.stats import spearmanr
 
-from segablate.ablation import Ablation, Setting, Sweep, costs, plan_settings
+from segablate.ablation.gradients import described, ground, lie_of_pixels
+from segablate.ablation.sweep import Ablation, Setting, Sweep, costs, plan_settings
 from segablate.checkpoints.segmenter import Source
 from segablate.datasets import Dataset, open_dataset
 from segablate.errors import KnobError, ObjectiveError, SegablateError
-from segablate.evaluation import Measures, evaluate
-from segablate.gradients import described, ground, lie_of_pixels
+from segablate.evaluation.loop import Measures, evaluate
 from segablate.losses import Term, get_loss
-from segablate.losses.sharing import shared, sharing
+from segablate.losses.parts.sharing import shared, sharing
 from segablate.metrics.confusion import class_counts, mean_iou
 from segablate.metrics.tolerance import Tolerance
-from segablate.objective import parse_objective, published_objective
+from segablate.objective.weighted_sum import parse_objective, published_objective
 from segablate.samples import Batch, Output
 from segablate.statistics.bootstrap import by_image
 from segablate.tables.ablation import ablation_report, agree
@@ -98,7 +98,7 @@ def test_without_knobs_each_goes_over_its_grid_alone() -> None:
 def test_a_knob_that_needs_a_choice_brings_it_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "twofold.py").write_text(
         "from typing import Annotated\n"
-        "from segablate.ranges import Choice, Range\n"
+        "from segablate.objective.ranges import Choice, Range\n"
         "def twofold(logits, labels, *, form: Annotated[str, Choice('a', 'b')] = 'a',\n"
         "    power: Annotated[float, Range(0, 9, grid=(1, 2), used_when={'form': ('b',)})] = 1.0):\n"
         "    return (logits ** power).mean()\n"

@@ -6,8 +6,8 @@ from scenes import VOID, one_hot_logits, scene, value_and_gradient
 from torch import Tensor
 
 from segablate.errors import KnobError
-from segablate.losses import affinities
 from segablate.losses.ar import ar
+from segablate.losses.parts import affinities
 
 
 def by_matrices(logits: Tensor, labels: Tensor, scales=(4, 8), kernel="sqrt", penalty="l2") -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from segablate.errors import KnobError
 from segablate.losses.asl import CURVES, THETAS, asl, surrogate
-from segablate.losses.curves import read_curves
+from segablate.losses.parts.curves import read_curves
 
 EPS = 1e-8
 SHAPES = {  # h at 0.1, 0.25, 0.5, 0.75 and 0.9

@@ -15,18 +15,18 @@ import numpy as np
 import pytest
 from evaluations import evaluation, truth
 
-from segablate import cache, identity
-from segablate.cache import keep_evaluation, kept_evaluation, key_of
 from segablate.checkpoints import open_checkpoint
 from segablate.checkpoints.segmenter import Loading
 from segablate.cli import run
 from segablate.datasets import open_dataset
-from segablate.evaluation import prepare
-from segablate.identity import identity_of, stamps_of
+from segablate.evaluation import cache, identity
+from segablate.evaluation.cache import keep_evaluation, kept_evaluation, key_of
+from segablate.evaluation.identity import identity_of, stamps_of
+from segablate.evaluation.loop import prepare
+from segablate.evaluation.measures import Measures
+from segablate.evaluation.results import Skipped
 from segablate.losses import get_loss
-from segablate.measures import Measures
 from segablate.metrics.trimap import count_trimap
-from segablate.results import Skipped
 
 HIT = r"unchanged since \d{4}-\d\d-\d\d \d\d:\d\d UTC and taken from the cache; --no-cache measures again"
 MAPS = truth(2)
@@ -52,7 +52,7 @@ def test_the_second_time_nothing_is_run_and_the_report_is_the_same(
 ) -> None:
     first = said("evaluate", network_spec, f"folder:{toy}", "--save", str(tmp_path / "a"))
     with monkeypatch.context() as patch:
-        patch.setattr("segablate.evaluation.carry_out", None)
+        patch.setattr("segablate.evaluation.loop.carry_out", None)
         second = said("evaluate", network_spec, f"folder:{toy}", "--save", str(tmp_path / "b"))
     assert not hit(first)
     assert hit(second)

@@ -14,9 +14,10 @@ from segablate.checkpoints.network import two_channels
 from segablate.checkpoints.segmenter import Loading
 from segablate.cli import run
 from segablate.datasets import open_dataset
-from segablate.evaluation import evaluate
+from segablate.evaluation.loop import evaluate
+from segablate.evaluation.measures import Measures
+from segablate.evaluation.results import load_run, save_run
 from segablate.labels import IGNORE
-from segablate.measures import Measures
 from segablate.metrics.bands import BANDS, band_map, nested_bands
 from segablate.metrics.calibration import (
     BINS,
@@ -25,7 +26,6 @@ from segablate.metrics.calibration import (
     count_calibration,
     expected_error,
 )
-from segablate.results import load_run, save_run
 
 KINDS = ("softmax", "sigmoid", "probabilities")
 

@@ -14,13 +14,14 @@ import yaml
 from conftest import NETWORK
 from torch import Tensor, nn
 
-from segablate.checkpoints import Loading, checkpoint_sources, count_outputs, described_sources, native, open_checkpoint
-from segablate.checkpoints.card import read_card, write_card
+from segablate.checkpoints import Loading, checkpoint_sources, count_outputs, described_sources, open_checkpoint
 from segablate.checkpoints.network import Network
 from segablate.checkpoints.outputs import choose_scores
 from segablate.checkpoints.preprocessing import Preprocessing
+from segablate.checkpoints.sources import native
+from segablate.checkpoints.sources.card import read_card, write_card
 from segablate.cli import run
-from segablate.errors import CheckpointError
+from segablate.errors import CheckpointError, UserCodeError
 from segablate.networks import get_network
 from segablate.samples import Batch, Sample
 
@@ -154,7 +155,7 @@ def test_an_error_of_the_network_names_it_and_the_size(network_file: Path, netwo
 )
 def test_malformed_specifications(spec: str, message: str, network_file: Path) -> None:
     spec = spec.replace("NET", str(network_file)).replace("@W", f"@{network_file.with_suffix('.pth')}")
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises((CheckpointError, UserCodeError), match=message):
         open_checkpoint(spec, CPU)
 
 

@@ -51,7 +51,11 @@ def test_help_of_a_loss_tells_range_default_and_grid(capsys: pytest.CaptureFixtu
         ("rmi --objective ce", 1, "objective 'ce' lacks rmi; add it, as in ce + rmi"),
         ("rmi --plot a.gif", 2, "--plot a.gif must end in .png, .svg, .pdf"),
         ("rmi model.pth", 2, "which dataset is model.pth to be evaluated on?"),
-        ("python:no.such.module.f", 1, "no module is called 'no'"),
+        (
+            "python:no.such.module.f",
+            1,
+            "python:no.such.module cannot be imported: it is not installed",
+        ),
     ],
 )
 def test_a_slip_is_one_clear_line(arguments: str, code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,9 +11,9 @@ import pytest
 from conftest import scene, write_dataset
 
 from segablate.cli import run
+from segablate.evaluation.results import load_run, save_run
+from segablate.evaluation.runs import read_description
 from segablate.metrics.confusion import count_confusion
-from segablate.results import load_run, save_run
-from segablate.runs import read_description
 
 Command = Callable[..., str]
 

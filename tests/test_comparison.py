@@ -10,9 +10,9 @@ from scipy.stats import wilcoxon
 from segablate.comparison import Method, compare, intersect, require_comparable, shared_tolerances
 from segablate.comparison.pairing import clusters
 from segablate.errors import KnobError, RunError, UsageError
+from segablate.evaluation.results import Evaluation, select
 from segablate.labels import IGNORE, LabelSet
 from segablate.metrics.tolerance import Tolerance
-from segablate.results import Evaluation, select
 from segablate.statistics.bootstrap import by_image, drawn
 
 IMAGES = 12

@@ -7,8 +7,8 @@ import pytest
 from evaluations import TOLERANCES, evaluation, noisy, truth
 
 from segablate.comparison import Comparison, Method, compare
+from segablate.evaluation.results import Evaluation
 from segablate.render import FORMATS, render
-from segablate.results import Evaluation
 from segablate.tables import Report, Table
 from segablate.tables.comparison import comparison_report, verdict
 

@@ -9,8 +9,8 @@ from evaluations import evaluation, noisy, truth
 from segablate.comparison import Method, compare
 from segablate.comparison.measures import measures_of, statistics_of
 from segablate.comparison.trade_offs import trade_offs
+from segablate.evaluation.results import Evaluation
 from segablate.metrics.bands import band_map, nested_bands
-from segablate.results import Evaluation
 from segablate.tables.comparison import comparison_report
 
 IMAGES = 12

@@ -11,10 +11,10 @@ from evaluations import evaluation, noisy, truth
 
 from segablate.cli import run
 from segablate.errors import RunError
+from segablate.evaluation.results import joined, load_run, select
 from segablate.metrics.boundary import boundary_f, boundary_sums
 from segablate.metrics.conventions import BOUNDARIES, REGIONS, convention_named, scores_under
 from segablate.metrics.tolerance import Tolerance
-from segablate.results import joined, load_run, select
 from segablate.tables.conventions import convention_report, conventions_report, regions_table
 from segablate.tables.evaluation import View, evaluation_report
 

@@ -9,7 +9,7 @@ from scenes import VOID, one_hot_logits, scene, value_and_gradient
 from torch import Tensor
 
 from segablate.losses.cpg import cpg
-from segablate.losses.sobel import derivatives, integer_kernel, kernel, pad, pulled_back, step_gain
+from segablate.losses.parts.sobel import derivatives, integer_kernel, kernel, pad, pulled_back, step_gain
 
 
 def plain_kernel(ksize: int) -> list[list[Fraction]]:

@@ -8,9 +8,9 @@ from scenes import scene, value_and_gradient
 from torch import Tensor
 
 from segablate.errors import KnobError
-from segablate.losses import all_pairs
-from segablate.losses.all_pairs import blur, complement
 from segablate.losses.dense_crf import dense_crf
+from segablate.losses.parts import all_pairs
+from segablate.losses.parts.all_pairs import blur, complement
 
 
 def sampled(maps: Tensor, scale: float, bilinear: bool) -> Tensor:

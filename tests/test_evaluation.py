@@ -10,20 +10,20 @@ import pytest
 import torch
 from conftest import scene, write_dataset
 
-from segablate import score_measures
-from segablate.alignment import Alignment
 from segablate.checkpoints import open_checkpoint
 from segablate.checkpoints.segmenter import Loading, Source
 from segablate.datasets import Dataset, open_dataset
 from segablate.errors import CheckpointError, SegablateError
-from segablate.evaluation import evaluate
+from segablate.evaluation import score_measures
+from segablate.evaluation.alignment import Alignment
+from segablate.evaluation.loop import evaluate
+from segablate.evaluation.measures import Measures
+from segablate.evaluation.results import Evaluation
+from segablate.evaluation.score_measures import class_logits, highest_scores
 from segablate.losses import get_loss
-from segablate.measures import Measures
 from segablate.metrics.confusion import count_confusion
 from segablate.metrics.tolerance import Tolerance
-from segablate.results import Evaluation
 from segablate.samples import Batch, Output
-from segablate.score_measures import class_logits, highest_scores
 
 CPU = Loading(device="cpu")
 MEASURES = Measures({"ce": get_loss("ce")}, (Tolerance(2),))

@@ -9,9 +9,9 @@ import pytest
 from evaluations import LABELS, evaluation, noisy, truth
 
 from segablate.cli import run
+from segablate.evaluation.results import Evaluation, Skipped
 from segablate.metrics.confusion import class_counts, iou, mean_iou, mean_recall, pixel_accuracy
 from segablate.metrics.tolerance import Tolerance
-from segablate.results import Evaluation, Skipped
 from segablate.tables.evaluation import View, evaluation_report
 
 MAPS = truth(12)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from segablate.losses import get_loss, loss_names
 from segablate.losses.recall import recall, recall_weights
-from segablate.objective import Objective, WeightedTerm, parse_objective, published_objective
+from segablate.objective.weighted_sum import Objective, WeightedTerm, parse_objective, published_objective
 
 FOLDERS = [Path(__file__).parent / "golden", *map(Path, filter(None, [os.environ.get("SEGABLATE_GOLDEN")]))]
 FILES = {path.name: path for folder in FOLDERS for path in sorted(folder.glob("*.npz"))}

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import pytest
 
 from segablate.errors import KnobError
-from segablate.knobs import complete, find_knob, format_settings, knobs_of
-from segablate.ranges import Choice, Range
+from segablate.objective.knobs import complete, find_knob, format_settings, knobs_of
+from segablate.objective.ranges import Choice, Range
 
 
 def example(
@@ -168,7 +168,7 @@ def test_annotations_as_text_and_unresolvable_ones_elsewhere():
     code = (
         "from __future__ import annotations\n"
         "from typing import Annotated\n"
-        "from segablate.ranges import Range\n"
+        "from segablate.objective.ranges import Range\n"
         "def f(logits: Nowhere, labels: Nowhere, *, a: Annotated[int, Range(1, 3)] = 2): ...\n"
     )
     names: dict = {}
@@ -192,5 +192,5 @@ def test_what_is_no_knob():
 
 
 def test_torch_is_not_imported():
-    code = "import sys; import segablate.knobs; assert 'torch' not in sys.modules"
+    code = "import sys; import segablate.objective.knobs; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

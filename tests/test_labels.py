@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from segablate.alignment import align
 from segablate.errors import LabelError
+from segablate.evaluation.alignment import align
 from segablate.labels import IGNORE, LabelSet, pack_colour
 
 STREET = LabelSet("street", ("road", "car", "person"), ((0,), (1, 7), (2,)), void=(255, 9))

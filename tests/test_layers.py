@@ -12,45 +12,33 @@ import segablate
 
 PACKAGE = Path(segablate.__file__).parent
 
-LAYERS = {
-    "errors": 0,
-    "extras": 1,
-    "ranges": 1,
-    "knobs": 2,
-    "labels": 2,
-    "alignment": 3,
-    "files": 3,
-    "sample_files": 3,
-    "samples": 3,
-    "weights": 3,
-    "kernels": 4,
-    "networks": 4,
-    "runs": 4,
-    "runtime": 4,
-    "losses": 5,
-    "metrics": 5,
-    "datasets": 5,
-    "profiling": 5,
-    "checkpoints": 6,
-    "objective": 6,
-    "results": 6,
-    "statistics": 6,
-    "gradients": 6,
-    "clock": 7,
-    "measures": 7,
-    "pieces": 7,
-    "score_measures": 8,
-    "edges": 8,
-    "evaluation": 9,
-    "identity": 10,
-    "cache": 11,
-    "ablation": 11,
-    "comparison": 11,
-    "tables": 12,
-    "render": 13,
-    "plots": 13,
-    "cli": 14,
+FLOORS = (
+    ("errors",),
+    ("extras", "user_code"),
+    ("labels",),
+    ("files", "samples"),
+    ("objective", "weights", "kernels", "networks", "runtime"),
+    ("losses", "metrics", "datasets"),
+    ("checkpoints", "edges"),
+    ("evaluation",),
+    ("statistics",),
+    ("ablation", "comparison"),
+    ("tables",),
+    ("render", "plots"),
+    ("cli",),
+)
+"""From the ground up: a package imports from floors below its own."""
+
+LAYERS = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
+
+CATALOGUES = {
+    "losses": {"parts"},
+    "checkpoints/sources": set(),
+    "datasets/layouts": set(),
+    "networks": {"parts"},
+    "cli/commands": set(),
 }
+"""Folders in which every file is an entry, and the folders that may lie there."""
 
 ALONE = {
     "torch.distributed": {"runtime"},
@@ -107,7 +95,7 @@ def test_layers_name_what_there_is() -> None:
     "statement",
     [
         "from segablate.cli import application",
-        "from segablate import evaluation, results",
+        "from segablate.evaluation import loop, results",
         "from segablate.tables import evaluation",
         "from segablate import render",
         "from segablate.datasets import open_dataset",

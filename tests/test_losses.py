@@ -19,11 +19,11 @@ from scenes import (
 )
 
 from segablate.errors import KnobError, ObjectiveError
-from segablate.knobs import Knob
 from segablate.losses import EXCEPTIONS, Term, get_loss, loss_names, loss_summaries
-from segablate.losses.catalogue import catalogue
-from segablate.objective import published_objective
-from segablate.ranges import Choice, Range
+from segablate.objective.catalogue import catalogue
+from segablate.objective.knobs import Knob
+from segablate.objective.ranges import Choice, Range
+from segablate.objective.weighted_sum import published_objective
 
 TERMS = [get_loss(name) for name in loss_names()]
 KNOBS = [(term, knob) for term in TERMS for knob in term.knobs.values()]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from conftest import scene
 
-from segablate.alignment import align
 from segablate.cli import run
 from segablate.datasets import open_dataset
 from segablate.datasets.merging import merge_classes
 from segablate.errors import SegablateError
+from segablate.evaluation.alignment import align
 from segablate.labels import IGNORE, LabelSet, merged, pack_colour
 
 STREET = LabelSet(

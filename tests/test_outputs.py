@@ -18,9 +18,9 @@ from segablate.checkpoints.segmenter import Loading, Source
 from segablate.cli import run
 from segablate.datasets import open_dataset
 from segablate.errors import CheckpointError
-from segablate.evaluation import evaluate
+from segablate.evaluation.loop import evaluate
+from segablate.evaluation.measures import Measures
 from segablate.losses import get_loss
-from segablate.measures import Measures
 from segablate.metrics.tolerance import Tolerance
 from segablate.samples import Batch, Sample
 

@@ -16,15 +16,15 @@ from conftest import CLASSES, scene, write_dataset
 from PIL import Image
 
 from segablate.checkpoints import Loading, open_checkpoint
-from segablate.checkpoints.predictions import decode
+from segablate.checkpoints.label_maps import decode
 from segablate.datasets import Dataset, open_dataset
 from segablate.errors import CheckpointError, SegablateError
-from segablate.evaluation import evaluate
+from segablate.evaluation.loop import evaluate
+from segablate.evaluation.measures import Measures
+from segablate.evaluation.results import Evaluation
 from segablate.losses import get_loss
-from segablate.measures import Measures
 from segablate.metrics.confusion import class_counts, count_confusion, mean_iou
 from segablate.metrics.tolerance import Tolerance
-from segablate.results import Evaluation
 from segablate.samples import Batch
 
 CPU = Loading(device="cpu")

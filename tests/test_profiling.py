@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from segablate.profiling import measure_cost, measure_costs
+from segablate.ablation.cost import measure_cost, measure_costs
 
 MIB = 2**20
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from evaluations import evaluation, noisy, truth
 
-from segablate import runs
 from segablate.errors import RunError
+from segablate.evaluation import runs
+from segablate.evaluation.results import Evaluation, joined, load_run, save_run, select
+from segablate.evaluation.runs import load_report, read_description, refuse_existing, save_report, sealed
 from segablate.labels import merged
-from segablate.results import Evaluation, joined, load_run, save_run, select
-from segablate.runs import load_report, read_description, refuse_existing, save_report, sealed
 
 COLUMNS = ("image", "label", "predicted", "pixels")
 

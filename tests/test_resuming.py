@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from conftest import write_predictions
 
-from segablate import evaluation
 from segablate.checkpoints import open_checkpoint
 from segablate.checkpoints.segmenter import Loading
 from segablate.datasets import Dataset, open_dataset
 from segablate.errors import DatasetError, RunError
-from segablate.evaluation import Running, Work, carry_out, prepare
-from segablate.identity import identity_of, stamps_of
-from segablate.measures import Measures
+from segablate.evaluation import loop as evaluation
+from segablate.evaluation.identity import identity_of, stamps_of
+from segablate.evaluation.loop import Running, Work, carry_out, prepare
+from segablate.evaluation.measures import Measures
+from segablate.evaluation.pieces import Pieces, open_pieces, refuse_partial
+from segablate.evaluation.results import Evaluation, save_run
 from segablate.metrics.tolerance import Tolerance
-from segablate.pieces import Pieces, open_pieces, refuse_partial
-from segablate.results import Evaluation, save_run
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,9 +14,9 @@ import pytest
 from conftest import write_dataset, write_predictions
 
 from segablate.cli import measuring, run
+from segablate.evaluation.pieces import Pieces, partial_folder
+from segablate.evaluation.results import Evaluation
 from segablate.files import write_atomically
-from segablate.pieces import Pieces, partial_folder
-from segablate.results import Evaluation
 
 ROOT = Path(__file__).parents[1]
 
@@ -104,7 +104,7 @@ def test_a_full_disk_leaves_what_there_was(
 
     command = options(toy, tmp_path, network_spec)
     with monkeypatch.context() as patch:
-        patch.setattr("segablate.pieces.write_atomically", full_disk)
+        patch.setattr("segablate.evaluation.pieces.write_atomically", full_disk)
         assert run(command) == 1
     assert "No space left on device; make room; then go on with --resume" in one_line(capsys)
     assert len(list((tmp_path / "run.partial").glob("piece-*"))) == 3
@@ -161,7 +161,8 @@ def test_processes_that_read_end_with_a_run_that_is_killed(tmp_path: Path) -> No
 
 PIECE_BY_PIECE = """
 import sys
-from segablate import cli, evaluation
+from segablate import cli
+from segablate.evaluation import loop as evaluation
 evaluation._pace = lambda: lambda: True
 sys.exit(cli.run(sys.argv[1:]))
 """

@@ -7,7 +7,7 @@ import torch
 from scenes import VOID, one_hot_logits, scene, value_and_gradient
 from torch import Tensor
 
-from segablate.losses.regression import by_cholesky, by_eigenvalues
+from segablate.losses.parts.regression import by_cholesky, by_eigenvalues
 from segablate.losses.rmi import rmi
 
 

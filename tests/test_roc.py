@@ -9,8 +9,8 @@ import yaml
 from conftest import scene
 
 from segablate.cli import run
+from segablate.evaluation.results import load_run
 from segablate.metrics.roc import BINS, LARGEST, average_precision, count_scores, merged_bins, roc_auc
-from segablate.results import load_run
 
 
 def counted(score: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -12,9 +12,9 @@ from conftest import optional
 from torch import Tensor, nn
 
 from segablate.checkpoints import Loading, described_sources, open_checkpoint
-from segablate.checkpoints.card import read_card
 from segablate.checkpoints.encoder_constants import encoder_constants
 from segablate.checkpoints.network import Network
+from segablate.checkpoints.sources.card import read_card
 from segablate.cli import run
 from segablate.errors import CheckpointError, MissingExtra
 from segablate.samples import Batch, Sample

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from scenes_of_losses import blobs, golden, gradient_of
 
-from segablate.losses.gaussian import blurred, taps
+from segablate.losses.parts.gaussian import blurred, taps
 from segablate.losses.ssl import ssl
 
 
@@ -137,7 +137,7 @@ def test_gradient_equals_finite_differences():
 def test_classes_in_parts_give_the_same(setting, monkeypatch):
     logits, labels = blobs(2, 5, 9, 11, void=0.1)
     whole = gradient_of(ssl, logits, labels, **setting)
-    monkeypatch.setattr("segablate.losses.similarity._VALUES", 2 * labels.numel())
+    monkeypatch.setattr("segablate.losses.parts.similarity._VALUES", 2 * labels.numel())
     torch.testing.assert_close(gradient_of(ssl, logits, labels, **setting), whole, rtol=1e-12, atol=1e-15)
 
 

@@ -107,7 +107,7 @@ def test_two_processes_on_gpus_equal_one(toy: Path, tmp_path: Path, network_spec
 def test_two_processes_without_torch_resume_what_one_began_and_keep_it(
     toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], every_image: None
 ) -> None:
-    from segablate.pieces import Pieces
+    from segablate.evaluation.pieces import Pieces
 
     command = options(toy, f"predictions:{write_predictions(tmp_path / 'predicted', 6, (24, 32))}", "--save")
     write = Pieces.write

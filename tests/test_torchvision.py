@@ -13,8 +13,8 @@ from conftest import optional
 from torch import Tensor, nn
 
 from segablate.checkpoints import Loading, described_sources, open_checkpoint
-from segablate.checkpoints.card import read_card
 from segablate.checkpoints.network import Network
+from segablate.checkpoints.sources.card import read_card
 from segablate.cli import run
 from segablate.datasets.class_lists import listed_classes
 from segablate.errors import CheckpointError, MissingExtra
@@ -122,7 +122,7 @@ def test_an_exchanged_classifier_beside_the_old_auxiliary_head(tmp_path: Path) -
 def test_what_torchvision_publishes_has_the_classes_of_voc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = f"torchvision:{LRASPP}@{save(build(LRASPP), tmp_path / 'w.pth')}"
     assert open_checkpoint(spec, CPU).classes is None
-    monkeypatch.setattr("segablate.checkpoints.torchvision.fingerprint", lambda path: PUBLISHED)
+    monkeypatch.setattr("segablate.checkpoints.sources.torchvision.fingerprint", lambda path: PUBLISHED)
     opened = open_checkpoint(spec, CPU)
     assert opened.classes == listed_classes("voc2012", (255,)).names
     assert "COCO_WITH_VOC_LABELS_V1" in opened.source.facts["published as"]

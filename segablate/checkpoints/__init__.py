@@ -1,12 +1,12 @@
 """Checkpoints, by where they come from: ``open_checkpoint("card.yaml")``.
 
-Each source is one file here, with ``open_source(rest, loading)``. The first line of its docstring says what it is and,
-after a colon, how a specification is written; ``segablate checkpoints list`` shows it.
+Each source is one file in ``sources/``; ``segablate checkpoints list`` shows them.
 """
 
 import ast
 import re
 import zipfile
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from segablate.checkpoints import sources
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.errors import CheckpointError, SegablateError, did_you_mean
 from segablate.samples import Batch, Sample
@@ -29,35 +30,10 @@ __all__ = [
     "open_checkpoint",
 ]
 
-_PARTS = {
-    "encoder_constants",
-    "exported",
-    "hf_files",
-    "hf_network",
-    "image_processor",
-    "inference",
-    "mask_queries",
-    "network",
-    "outputs",
-    "prediction_files",
-    "preprocessing",
-    "score_files",
-    "segmenter",
-    "specification",
-}
-_BY_SUFFIX = {
-    ".yaml": "card",
-    ".yml": "card",
-    ".safetensors": "native",
-    ".onnx": "onnx",
-    ".pt2": "pt2",
-    ".tflite": "tflite",
-}
-
 
 def checkpoint_sources() -> list[str]:
     """Names of the sources that can be opened, sorted."""
-    return sorted(module.name for module in iter_modules(__path__) if module.name not in _PARTS)
+    return sorted(module.name for module in iter_modules(sources.__path__))
 
 
 class Described(NamedTuple):
@@ -70,12 +46,32 @@ class Described(NamedTuple):
 def described_sources() -> dict[str, Described]:
     """Every source by name, read off the first line of its docstring without importing it."""
     found = {}
-    for name in checkpoint_sources():
-        tree = ast.parse(Path(__path__[0], f"{name}.py").read_text(encoding="utf-8"))
+    for name, tree in _texts().items():
         line = (ast.get_docstring(tree) or "").partition("\n")[0]
         what, form = re.fullmatch(r"(.+?): (``.+)\.", line).groups()  # type: ignore[union-attr]
         found[name] = Described(form.replace("``", ""), what.replace("``", ""))
     return found
+
+
+@cache
+def by_suffix() -> dict[str, str]:
+    """The sources by the suffixes of the files that they open without being named; none is imported."""
+    stated = {name: _stated(tree, "SUFFIXES") for name, tree in _texts().items()}
+    return {suffix: name for name, suffixes in stated.items() for suffix in suffixes}
+
+
+@cache
+def _texts() -> dict[str, ast.Module]:
+    files = {name: Path(sources.__path__[0], f"{name}.py") for name in checkpoint_sources()}
+    return {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in files.items()}
+
+
+def _stated(tree: ast.Module, name: str) -> tuple[str, ...]:
+    """The literal that a module assigns to a name, or nothing."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+            return ast.literal_eval(node.value)
+    return ()
 
 
 def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
@@ -85,10 +81,10 @@ def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
     if source in checkpoint_sources():
         if not rest:
             raise CheckpointError(f"{spec!r} names nothing; write {described_sources()[source].form}")
-        return import_module(f"segablate.checkpoints.{source}").open_source(rest, loading)
+        return import_module(f"segablate.checkpoints.sources.{source}").open_source(rest, loading)
     path = loading.located(spec)
-    if path.suffix in _BY_SUFFIX:
-        return import_module(f"segablate.checkpoints.{_BY_SUFFIX[path.suffix]}").open_source(spec, loading)
+    if path.suffix in by_suffix():
+        return import_module(f"segablate.checkpoints.sources.{by_suffix()[path.suffix]}").open_source(spec, loading)
     if (path / "config.json").is_file():
         raise CheckpointError(
             f"{spec} is a folder of save_pretrained; write hf:{spec} for transformers, or smp:{spec} for "

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from segablate import __version__
-from segablate.cli import ablate, checkpoints, compare, datasets, evaluate, losses, runs, train_edges
+from segablate.cli.commands import ablate, checkpoints, compare, datasets, evaluate, losses, runs, show, train_edges
 from segablate.cli.options import expanded
 
 app = typer.Typer(
@@ -37,7 +37,7 @@ def options(
 app.command("evaluate")(expanded(evaluate.evaluate))
 app.add_typer(ablate.app, name="ablate")
 app.command("compare")(expanded(compare.compare, without=("boundary_iou", "error_kinds")))
-app.command("show")(expanded(runs.show))
+app.command("show")(expanded(show.show))
 app.command("runs")(expanded(runs.runs))
 app.command("train-edges")(expanded(train_edges.train_edges))
 app.add_typer(losses.app, name="losses")

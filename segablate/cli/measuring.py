@@ -12,10 +12,10 @@ from segablate.errors import Interrupted, SegablateError, UsageError
 if TYPE_CHECKING:
     from segablate.checkpoints import Segmenter
     from segablate.datasets import Dataset
-    from segablate.evaluation import Work
-    from segablate.measures import LabelCount, Measures
-    from segablate.pieces import Pieces
-    from segablate.results import Evaluation
+    from segablate.evaluation.loop import Work
+    from segablate.evaluation.measures import LabelCount, Measures
+    from segablate.evaluation.pieces import Pieces
+    from segablate.evaluation.results import Evaluation
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Keeping:
 
     def refuse_early(self) -> None:
         """Refuse before the work what cannot be done after it."""
-        from segablate.pieces import refuse_partial
-        from segablate.runs import refuse_existing
+        from segablate.evaluation.pieces import refuse_partial
+        from segablate.evaluation.runs import refuse_existing
 
         for taken in (self.save, self.predictions):
             if taken is not None:
@@ -58,10 +58,10 @@ def measured(
     counts: "tuple[LabelCount, ...]" = (),
 ) -> "Evaluation":
     """Open a checkpoint and evaluate it on a dataset with a progress bar, or take an unchanged evaluation as it is."""
-    from segablate.cache import keep_evaluation, kept_evaluation, key_of
     from segablate.checkpoints import open_checkpoint
-    from segablate.evaluation import prepare
-    from segablate.identity import identity_of, stamps_of
+    from segablate.evaluation.cache import keep_evaluation, kept_evaluation, key_of
+    from segablate.evaluation.identity import identity_of, stamps_of
+    from segablate.evaluation.loop import prepare
     from segablate.runtime import team
 
     options = loading.loading(running)
@@ -85,8 +85,8 @@ def _kept_while_run(
     work: "Work", identity: "Mapping[str, Any]", stamps: "Mapping[str, str]", running: RunningOptions, keeping: Keeping
 ) -> "Evaluation":
     """Carry the work out, writing pieces and predictions where these are asked for."""
+    from segablate.evaluation.pieces import open_pieces
     from segablate.files import atomic_folder
-    from segablate.pieces import open_pieces
     from segablate.runtime import team
 
     together = team()
@@ -106,7 +106,7 @@ def _kept_while_run(
 @contextmanager
 def _to_be_resumed(keeping: Keeping, pieces: "Pieces | None") -> Iterator[None]:
     """Say of what ends a run that one can go on; where there is nothing to go on from, leave nothing behind."""
-    from segablate.pieces import remove_pieces
+    from segablate.evaluation.pieces import remove_pieces
     from segablate.runtime import team
 
     try:
@@ -132,7 +132,7 @@ def run(
     stamps: "Mapping[str, str] | None" = None,
 ) -> "Evaluation":
     """The evaluation loop under the options of the command line, with a progress bar."""
-    from segablate.evaluation import Running, carry_out
+    from segablate.evaluation.loop import Running, carry_out
     from segablate.render import progress
     from segablate.runtime import team
 
@@ -145,8 +145,8 @@ def run(
 
 def prepared(segmenter: "Segmenter", data: "Dataset", measuring: MeasureOptions) -> "tuple[Segmenter, Measures]":
     """The segmenter with what losses need, and what is measured. UsageError for losses where there are no scores."""
+    from segablate.evaluation.measures import Measures
     from segablate.losses import get_loss, loss_names
-    from segablate.measures import Measures
 
     asked = measuring.losses
     if measuring.calibration:

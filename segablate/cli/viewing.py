@@ -10,9 +10,9 @@ from segablate.cli.options import MeasureOptions, ReadingOptions
 from segablate.errors import RunError, UsageError
 
 if TYPE_CHECKING:
-    from segablate.measures import LabelCount
+    from segablate.evaluation.measures import LabelCount
+    from segablate.evaluation.results import Evaluation
     from segablate.metrics.tolerance import Tolerance
-    from segablate.results import Evaluation
     from segablate.tables import Report
 
 _PANEL = "Page"

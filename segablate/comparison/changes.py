@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from segablate.evaluation.results import Evaluation
 from segablate.metrics.bands import TALLY
 from segablate.metrics.confusion import class_counts, mean_iou, pixel_accuracy
-from segablate.results import Evaluation
 from segablate.statistics.bootstrap import Floats
 from segablate.statistics.paired import Difference
 

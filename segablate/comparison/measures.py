@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from segablate.comparison.pairing import Runs
 from segablate.errors import at
+from segablate.evaluation.results import Evaluation
 from segablate.metrics.bands import TALLY as BAND_COUNTS
 from segablate.metrics.boundary import boundary_sums
 from segablate.metrics.calibration import RELIABILITY
 from segablate.metrics.confusion import class_counts
 from segablate.metrics.tolerance import Tolerance
-from segablate.results import Evaluation
 from segablate.statistics.bootstrap import Floats, Statistic
 from segablate.statistics.scores import band_scores, boundary_scores, calibration_scores, means, region_scores
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segablate.errors import RunError, UsageError, shorten, thousands
-from segablate.results import Evaluation, select
+from segablate.evaluation.results import Evaluation, select
 
 Runs = Mapping[str, Evaluation]
 Pair = tuple[str, str]

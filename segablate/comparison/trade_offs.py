@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from segablate.comparison.measures import Measure
 from segablate.comparison.pairing import Runs
-from segablate.results import Evaluation
+from segablate.evaluation.results import Evaluation
 from segablate.statistics.bootstrap import Floats
 
 SAME_TIME = 1.1

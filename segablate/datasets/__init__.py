@@ -1,7 +1,7 @@
 """Datasets, by what lies on the disk: ``open_dataset("camvid:/data/camvid", split="val")``.
 
 A specification is ``LAYOUT:DIRECTORY``, or ``sample`` for the data that comes with the package. Each layout is one file
-here, with ``LAYOUT``, ``splits(root)``, ``open_split(root, split)`` and a docstring that draws the expected tree.
+in ``layouts/``.
 """
 
 from contextlib import suppress
@@ -10,38 +10,24 @@ from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 
+from segablate.datasets import layouts
 from segablate.datasets.dataset import Dataset, Item
+from segablate.datasets.sample_files import sample_data
 from segablate.errors import DatasetError, SegablateError, did_you_mean
-from segablate.sample_files import sample_data
 
 __all__ = ["Dataset", "Item", "dataset_layouts", "layout_module", "open_dataset", "other_splits"]
-
-_PARTS = {
-    "arrow_columns",
-    "arrow_rows",
-    "checking",
-    "class_lists",
-    "dataset",
-    "drafting",
-    "layout",
-    "merging",
-    "pairing",
-    "reading",
-    "scribbles",
-    "survey",
-}
 
 
 def dataset_layouts() -> list[str]:
     """Names of the layouts that can be opened, sorted."""
-    return sorted(module.name.replace("_", "-") for module in iter_modules(__path__) if module.name not in _PARTS)
+    return sorted(module.name.replace("_", "-") for module in iter_modules(layouts.__path__))
 
 
 def layout_module(name: str) -> ModuleType:
     """The module of a layout: `LAYOUT`, `splits`, `open_split`. DatasetError with the nearest name for none."""
     if name not in dataset_layouts():
         raise DatasetError(f"no dataset layout is called {name!r}{did_you_mean(name, dataset_layouts())}")
-    return import_module(f"segablate.datasets.{name.replace('-', '_')}")
+    return import_module(f"segablate.datasets.layouts.{name.replace('-', '_')}")
 
 
 def open_dataset(spec: str, split: str | None = None) -> Dataset:

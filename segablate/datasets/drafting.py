@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from segablate.datasets.dataset import Item
-from segablate.datasets.folder import read_description, read_label_set
+from segablate.datasets.description import read_description, read_label_set
 from segablate.datasets.pairing import label_maps_alone, pair_folders
 from segablate.datasets.survey import count_codes
 from segablate.errors import DatasetError, SegablateError

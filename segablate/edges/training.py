@@ -16,7 +16,7 @@ from segablate.datasets import Dataset
 from segablate.edges.network import CHANNELS, EdgeNetwork, Training
 from segablate.errors import DatasetError
 from segablate.labels import IGNORE
-from segablate.losses.edge_features import SIDE, features
+from segablate.losses.parts.edge_features import SIDE, features
 
 Layers = list[tuple[Tensor, Tensor]]
 

@@ -4,12 +4,12 @@ from typing import Annotated
 
 import torch
 
-from segablate.losses.directions import Directions, Pixels
-from segablate.losses.predicted_boundary import dilated, divergences, select_seeds
-from segablate.losses.shapes import IGNORE, Labels, Logits
-from segablate.losses.steering import distances, label_boundary, targets
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Choice, Range
+from segablate.losses.parts.directions import Directions, Pixels
+from segablate.losses.parts.predicted_boundary import dilated, divergences, select_seeds
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.steering import distances, label_boundary, targets
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Choice, Range
 
 
 @loss(

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from segablate.losses.affinities import sum_of_magnitudes, sum_of_squares
-from segablate.losses.shapes import IGNORE, Labels, Logits
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Choice, Range
+from segablate.losses.parts.affinities import sum_of_magnitudes, sum_of_squares
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Choice, Range
 
 
 @loss(

@@ -6,11 +6,11 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from segablate.losses.curves import Curve, read_curves
-from segablate.losses.shapes import IGNORE, Labels, Logits
-from segablate.losses.soft_edges import EPSILON, EdgeSums, edge_scores, f_score, label_edges, spread
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Choice, Range
+from segablate.losses.parts.curves import Curve, read_curves
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.soft_edges import EPSILON, EdgeSums, edge_scores, f_score, label_edges, spread
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Choice, Range
 
 THETAS = {
     "miou": (

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import torch.nn.functional as F
 
-from segablate.losses.shapes import IGNORE, Labels, Logits
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Choice, Range
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Choice, Range
 
 
 @loss(

@@ -2,8 +2,8 @@
 
 import torch.nn.functional as F
 
-from segablate.losses.shapes import IGNORE, Labels, Logits, Scalar
-from segablate.losses.term import loss
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits, Scalar
+from segablate.objective.loss import loss
 
 
 @loss(paper="Long, Shelhamer and Darrell, Fully Convolutional Networks for Semantic Segmentation, CVPR 2015")

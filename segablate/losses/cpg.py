@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from segablate.losses.shapes import IGNORE, Labels, Logits
-from segablate.losses.sharing import shared
-from segablate.losses.sobel import derivatives, integer_kernel, kernel, pad, pulled_back, step_gain
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Choice, Range
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.sharing import shared
+from segablate.losses.parts.sobel import derivatives, integer_kernel, kernel, pad, pulled_back, step_gain
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Choice, Range
 
 
 @loss(

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segablate.losses.all_pairs import Disagreement
-from segablate.losses.guidance import check_shape, positions, region_of
-from segablate.losses.shapes import Image, Labels, Logits, Region
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Choice, Range
+from segablate.losses.parts.all_pairs import Disagreement
+from segablate.losses.parts.guidance import check_shape, positions, region_of
+from segablate.losses.parts.shapes import Image, Labels, Logits, Region
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Choice, Range
 
 
 @loss(

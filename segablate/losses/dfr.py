@@ -6,12 +6,12 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from segablate.losses.all_pairs import Disagreement
-from segablate.losses.guidance import check_shape, positions, region_of
-from segablate.losses.near_pairs import Guide, NearDisagreement
-from segablate.losses.shapes import Features, Image, Labels, Logits, Region
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Choice, Range
+from segablate.losses.parts.all_pairs import Disagreement
+from segablate.losses.parts.guidance import check_shape, positions, region_of
+from segablate.losses.parts.near_pairs import Guide, NearDisagreement
+from segablate.losses.parts.shapes import Features, Image, Labels, Logits, Region
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Choice, Range
 
 _DEEP = {"combine": ("product", "sum", "deep")}
 _SHALLOW = {"combine": ("product", "sum", "shallow")}

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import torch
 
-from segablate.losses.shapes import IGNORE, Labels, Logits
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Range
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Range
 
 
 @loss(paper="Milletari, Navab and Ahmadi, V-Net, 3DV 2016, arXiv:1606.04797")

@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from segablate.losses.guidance import check_shape
-from segablate.losses.near_pairs import half_window
-from segablate.losses.shapes import IGNORE, Features, Labels, Logits
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Range
+from segablate.losses.parts.guidance import check_shape
+from segablate.losses.parts.near_pairs import half_window
+from segablate.losses.parts.shapes import IGNORE, Features, Labels, Logits
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Range
 
 EPSILON = 1e-5
 """Added to affinities and to their complements inside the logarithms."""

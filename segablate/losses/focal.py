@@ -5,9 +5,9 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 
-from segablate.losses.shapes import IGNORE, Labels, Logits, Scalar
-from segablate.losses.term import loss
-from segablate.ranges import Range
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits, Scalar
+from segablate.objective.loss import loss
+from segablate.objective.ranges import Range
 
 
 @loss(paper="Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv:1708.02002")

@@ -5,10 +5,10 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from segablate.losses.merging import Merged, Window, anchor_labels
-from segablate.losses.shapes import IGNORE, Labels, Logits
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Choice, Range
+from segablate.losses.parts.merging import Merged, Window, anchor_labels
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Choice, Range
 
 
 @loss(paper="Guo et al., Locally Adaptive Learning Loss for Semantic Image Segmentation, arXiv:1802.08290")

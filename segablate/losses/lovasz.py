@@ -5,9 +5,9 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from segablate.losses.shapes import IGNORE, Labels, Logits
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Choice
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Choice
 
 
 @loss(paper="Berman, Triki and Blaschko, The Lovász-Softmax loss, CVPR 2018, arXiv:1705.08790")

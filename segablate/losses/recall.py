@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segablate.losses.shapes import IGNORE, Labels, Logits, Weights
-from segablate.losses.sharing import shared
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Choice, Range
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits, Weights
+from segablate.losses.parts.sharing import shared
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Choice, Range
 
 _SCALE = "the weights of all classes grow or shrink together, unless reduction=weights divides it out"
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import torch
 
-from segablate.losses.region import RegionTerm, Setting, look
-from segablate.losses.shapes import Labels, Logits
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Choice, Range
+from segablate.losses.parts.region import RegionTerm, Setting, look
+from segablate.losses.parts.shapes import Labels, Logits
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Choice, Range
 
 
 @loss(

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segablate.losses.edge_features import checked, feature_differences
-from segablate.losses.shapes import IGNORE, Labels, Logits
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Choice, Range
+from segablate.losses.parts.edge_features import checked, feature_differences
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Choice, Range
 
 
 @loss(

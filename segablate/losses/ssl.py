@@ -4,10 +4,10 @@ from typing import Annotated
 
 import torch
 
-from segablate.losses.shapes import IGNORE, Labels, Logits
-from segablate.losses.similarity import Setting, Similarity
-from segablate.losses.term import Parts, loss
-from segablate.ranges import Choice, Range
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.similarity import Setting, Similarity
+from segablate.objective.loss import Parts, loss
+from segablate.objective.ranges import Choice, Range
 
 
 @loss(

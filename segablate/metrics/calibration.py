@@ -51,10 +51,9 @@ def count_calibration(
 ) -> dict[str, np.ndarray]:
     """The tallies of one image.
 
-    `logits`: K, H, W float32, the `classes` first; of probabilities their logarithm
-    (:func:`segablate.score_measures.class_logits`). `maps`: labels and predictions, class index or 255, and the band
-    of each pixel (:func:`segablate.metrics.bands.band_map`), each H, W uint8. On a GPU one more K, H, W array is made;
-    on the CPU some rows are looked at at a time, in memory that stays small. Gives:
+    `logits`: K, H, W float32, the `classes` first; of probabilities their logarithm. `maps`: labels and predictions,
+    class index or 255, and the band of each pixel (:func:`segablate.metrics.bands.band_map`), each H, W uint8. On a GPU
+    one more K, H, W array is made; on the CPU some rows are looked at at a time, in memory that stays small. Gives:
 
     - "reliability": (bands, bins, 3) float64: pixels, those predicted right, and the sum of their confidence.
     - "class_gaps": (C, bins) float32: sum of the class's probability - pixels of the class, by its probability.

@@ -3,7 +3,7 @@
 A checkpoint names its network and the arguments it was built with; :func:`get_network` finds the function. A bare
 state dict does not name them, but the names and shapes of its tensors tell some: each file has a ``read_arguments``
 for them, found by :func:`read_arguments`, and the ``PREPROCESSING`` of its authors. Nothing is imported, torch
-included, before a network is asked for. Files whose names begin with ``_`` are not networks, but parts of several.
+included, before a network is asked for. What several of them are built of lies in ``parts/``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IMAGENET = {"scale": "1/255", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.22
 
 def network_names() -> tuple[str, ...]:
     """The networks there are, in alphabetical order."""
-    return tuple(sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_")))
+    return tuple(sorted(module.name for module in iter_modules(__path__) if not module.ispkg))
 
 
 def get_network(name: str) -> Callable[..., nn.Module]:

@@ -10,15 +10,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from segablate.networks import IMAGENET
-from segablate.networks._atrous import (
+from segablate.networks.parts.atrous import (
     DILATIONS,
     SpatialPyramidPooling,
     build_backbone,
     read_backbone,
     two_convolutions,
 )
-from segablate.networks._resizing import resized
-from segablate.networks._resnet import Shapes
+from segablate.networks.parts.resizing import resized
+from segablate.networks.parts.resnet import Shapes
 
 PREPROCESSING = IMAGENET
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from segablate.networks import IMAGENET
-from segablate.networks._atrous import (
+from segablate.networks.parts.atrous import (
     DILATIONS,
     SpatialPyramidPooling,
     build_backbone,
@@ -19,8 +19,8 @@ from segablate.networks._atrous import (
     read_backbone,
     two_convolutions,
 )
-from segablate.networks._resizing import resized
-from segablate.networks._resnet import Shapes
+from segablate.networks.parts.resizing import resized
+from segablate.networks.parts.resnet import Shapes
 
 LOW_CHANNELS = 48
 """Channels to which the features at a quarter of the size are projected."""

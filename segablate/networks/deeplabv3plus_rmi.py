@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segablate.networks._atrous import DILATIONS, check_stride
-from segablate.networks._resizing import resized
-from segablate.networks._resnet import Shapes, blocks_of, bottlenecks, layers_in
+from segablate.networks.parts.atrous import DILATIONS, check_stride
+from segablate.networks.parts.resizing import resized
+from segablate.networks.parts.resnet import Shapes, blocks_of, bottlenecks, layers_in
 from segablate.networks.pspnet import deep_stem
 
 PREPROCESSING = {"scale": 1, "mean": [116, 113, 104], "std": [69.58, 68.68, 72.67]}

@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from segablate.networks import IMAGENET
-from segablate.networks._high_resolution import Depth, HighResolution, depth_called, read_trunk
-from segablate.networks._resnet import Shapes
+from segablate.networks.parts.high_resolution import Depth, HighResolution, depth_called, read_trunk
+from segablate.networks.parts.resnet import Shapes
 
 PREPROCESSING = IMAGENET
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from segablate.networks import IMAGENET
-from segablate.networks._high_resolution import Depth, HighResolution, depth_called, read_trunk
-from segablate.networks._resnet import Shapes
 from segablate.networks.hrnet import pointwise
+from segablate.networks.parts.high_resolution import Depth, HighResolution, depth_called, read_trunk
+from segablate.networks.parts.resnet import Shapes
 
 CHANNELS = 512
 KEY_CHANNELS = 256

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segablate.networks import IMAGENET
-from segablate.networks._resnet import Shapes, blocks_of, bottlenecks, layers_in
+from segablate.networks.parts.resnet import Shapes, blocks_of, bottlenecks, layers_in
 
 STRIDE = 8
 PREPROCESSING = IMAGENET

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segablate.ablation import Ablation
+from segablate.ablation.sweep import Ablation
 from segablate.errors import thousands
-from segablate.knobs import format_settings
 from segablate.metrics.boundary import boundary_f, boundary_sums, mean_over_images
 from segablate.metrics.confusion import class_counts, mean_iou, nanmean
 from segablate.metrics.tolerance import Tolerance
+from segablate.objective.knobs import format_settings
 from segablate.statistics.bootstrap import Plan, by_image, resample
 from segablate.statistics.correlation import rank_correlation
 from segablate.statistics.intervals import Estimate, estimate, p_value

@@ -4,6 +4,7 @@ from math import isqrt
 
 import numpy as np
 
+from segablate.evaluation.results import Evaluation
 from segablate.metrics.boundary import (
     BoundaryCounts,
     BoundarySums,
@@ -17,7 +18,6 @@ from segablate.metrics.boundary import (
 from segablate.metrics.confusion import iou, mean_iou, nanmean, pixel_accuracy
 from segablate.metrics.tolerance import Tolerance
 from segablate.metrics.trimap import COUNTS, WIDTHS, trimap_counts
-from segablate.results import Evaluation
 from segablate.tables import Column, End, Row, Table
 
 _POOLED = "Pooled: boundary pixels of all images together. Over images: the mean of what each image gives."

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from segablate.evaluation.results import Evaluation
 from segablate.metrics.bands import BANDS
 from segablate.metrics.bands import TALLY as BAND_COUNTS
 from segablate.metrics.calibration import (
@@ -13,7 +14,6 @@ from segablate.metrics.calibration import (
     with_whole,
 )
 from segablate.metrics.confusion import nanmean
-from segablate.results import Evaluation
 from segablate.statistics.bootstrap import Distribution, by_image, resample
 from segablate.statistics.intervals import estimate
 from segablate.statistics.scores import calibration_scores

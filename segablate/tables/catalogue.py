@@ -1,10 +1,10 @@
 """The losses as tables: all of them, and one with its knobs."""
 
 from segablate.errors import shorten
-from segablate.knobs import Knob
 from segablate.losses import Term
-from segablate.losses.catalogue import catalogue
-from segablate.ranges import format_value
+from segablate.objective.catalogue import catalogue
+from segablate.objective.knobs import Knob
+from segablate.objective.ranges import format_value
 from segablate.tables import Column, Report, Table
 
 

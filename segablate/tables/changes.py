@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from segablate.comparison.changes import BandChanges, ImageChange
 from segablate.comparison.differences import Comparison
+from segablate.evaluation.results import Evaluation
 from segablate.metrics.bands import BANDS
-from segablate.results import Evaluation
 from segablate.tables import Column, Row, Table
 from segablate.tables.differences import LETTERS
 

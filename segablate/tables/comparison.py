@@ -7,9 +7,9 @@ import numpy as np
 from segablate.comparison import Comparison
 from segablate.comparison.differences import Pair
 from segablate.errors import counted, shorten, thousands
+from segablate.evaluation.results import Evaluation
 from segablate.metrics.bands import TALLY as BAND_COUNTS
 from segablate.metrics.calibration import RELIABILITY
-from segablate.results import Evaluation
 from segablate.statistics.intervals import FEWEST
 from segablate.tables import Report, Table
 from segablate.tables.changes import bands_table, choices_table, confusions_table, facts_table, images_table

@@ -6,6 +6,7 @@ from math import isnan, nan
 import numpy as np
 
 from segablate.errors import RunError, thousands
+from segablate.evaluation.results import Evaluation
 from segablate.metrics.confusion import nanmean
 from segablate.metrics.conventions import (
     BOUNDARIES,
@@ -16,7 +17,6 @@ from segablate.metrics.conventions import (
     Scores,
     scores_under,
 )
-from segablate.results import Evaluation
 from segablate.tables import Column, Report, Row, Table
 
 _NOT_COUNTED = "draws boundaries of its own and was not asked for: evaluate again with --boundary-as {}"

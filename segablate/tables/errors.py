@@ -1,9 +1,9 @@
 """The wrong pixels of an evaluation by kind, as a table."""
 
+from segablate.evaluation.results import Evaluation
 from segablate.metrics import error_kinds
 from segablate.metrics.confusion import class_counts
 from segablate.metrics.tolerance import Tolerance
-from segablate.results import Evaluation
 from segablate.tables import Column, Table
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segablate.errors import counted, shorten, thousands
+from segablate.evaluation.results import Evaluation
 from segablate.metrics import boundary_iou, error_kinds
 from segablate.metrics.boundary import boundary_f, boundary_sums
 from segablate.metrics.calibration import BINS, RELIABILITY
@@ -20,7 +21,6 @@ from segablate.metrics.confusion import (
 )
 from segablate.metrics.tolerance import Tolerance
 from segablate.metrics.trimap import COUNTS as TRIMAP
-from segablate.results import Evaluation
 from segablate.statistics.bootstrap import Distribution, by_image, resample
 from segablate.statistics.intervals import estimate
 from segablate.statistics.scores import boundary_iou_scores, boundary_scores, means, region_scores

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from segablate.ablation import Ablation
-from segablate.gradients import WITHIN
+from segablate.ablation.gradients import WITHIN
+from segablate.ablation.sweep import Ablation
 from segablate.metrics.boundary import mean_over_images
 from segablate.tables import Column, Row, Table
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from segablate.evaluation.results import Evaluation
 from segablate.metrics.boundary import boundary_f, boundary_sums
 from segablate.metrics.confusion import class_counts, pixel_accuracy
 from segablate.metrics.image_level import (
@@ -14,7 +15,6 @@ from segablate.metrics.image_level import (
     worst_images,
 )
 from segablate.metrics.tolerance import Tolerance
-from segablate.results import Evaluation
 from segablate.statistics.bootstrap import by_image, resample
 from segablate.statistics.intervals import Estimate, estimate
 from segablate.statistics.scores import class_means, means

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from segablate.errors import thousands
+from segablate.evaluation.results import Evaluation
 from segablate.metrics.roc import TALLY, average_precision, merged_bins, roc_auc
-from segablate.results import Evaluation
 from segablate.statistics.bootstrap import Distribution, Plan, resample
 from segablate.statistics.scores import ranking_scores
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from segablate.errors import RunError, SegablateError
+from segablate.evaluation.results import load_run
+from segablate.evaluation.runs import is_run, read_description, read_run
 from segablate.metrics.confusion import class_counts, mean_iou
-from segablate.results import load_run
-from segablate.runs import is_run, read_description, read_run
 from segablate.tables import Column, Report, Row, Table
 
 

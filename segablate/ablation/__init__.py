@@ -1,0 +1,1 @@
+"""One loss under several settings, on one forward pass of the network."""

@@ -1,0 +1,145 @@
+"""Predicted label maps in files, as a segmenter."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Literal, get_args
+
+import numpy as np
+
+from segablate.checkpoints.prediction_files import PredictionFiles
+from segablate.checkpoints.segmenter import OnError, Source
+from segablate.datasets.dataset import Dataset
+from segablate.errors import CheckpointError, at
+from segablate.files import read_label_map
+from segablate.labels import IGNORE, LabelSet, look_up, pack_colour
+from segablate.metrics.confusion import Confusion, class_counts, mean_iou
+from segablate.samples import Batch, Output, Sample
+
+Encoding = Literal["codes", "index", "colours"]
+
+ENCODINGS: dict[str, Encoding] = {encoding: encoding for encoding in get_args(Encoding)}
+_OTHER: dict[Encoding, Encoding] = {"codes": "index", "index": "codes"}
+
+
+@dataclass(frozen=True)
+class LabelMaps:
+    """Label maps as a segmenter, without torch.
+
+    - `encoding`: what the values in the files mean.
+    - `labels`: the label set that decodes them; None until :meth:`for_dataset`.
+    """
+
+    files: PredictionFiles
+    encoding: Encoding
+    source: Source
+    labels: LabelSet | None = None
+    classes: tuple[str, ...] | None = None
+    class_map: Mapping[str, str | None] | None = None
+    on_host: bool = field(default=True, init=False)
+    needs_images: bool = field(default=False, init=False)
+
+    def for_dataset(self, dataset: Dataset, on_error: OnError) -> "LabelMaps":
+        """With the dataset's label set. CheckpointError for missing files, and for colours that it does not have."""
+        _values_of(dataset.labels, self.encoding)
+        return replace(self, labels=dataset.labels, source=self.files.described(self.source, dataset, on_error))
+
+    def __call__(self, batch: Batch) -> Output:
+        """Class indices of the dataset. Raises a SegablateError that names the file."""
+        assert self.labels is not None, "for_dataset comes first"
+        maps = [self._read(sample, self.labels) for sample in batch.samples]
+        predicted = np.stack([decode(values, _values_of(self.labels, self.encoding)) for values in maps])
+        return Output("labels", predicted=predicted, alternative=self._alternative(maps, self.labels))
+
+    def _read(self, sample: Sample, labels: LabelSet) -> np.ndarray:
+        """The values of one file, H, W, colours packed."""
+        path = self.files.path(sample.name)
+        raw = read_label_map(path)
+        with at(path):
+            values = _packed(raw) if _in_colours(labels, self.encoding) else _single(raw)
+            if values.shape != sample.size:
+                raise CheckpointError(
+                    f"the prediction is {values.shape[1]}x{values.shape[0]}, but its label map is "
+                    f"{sample.size[1]}x{sample.size[0]}; save predictions at the size of the label maps"
+                )
+        return values
+
+    def _alternative(self, maps: Sequence[np.ndarray], labels: LabelSet) -> np.ndarray | None:
+        """What the files say in the other encoding of single values, where that means something else and fits."""
+        other = _OTHER.get(self.encoding)
+        if other is None or labels.encoding == "colours":
+            return None
+        values = _values_of(labels, other)
+        if values == _values_of(labels, self.encoding) or not all(_fits(each, labels, other) for each in maps):
+            return None
+        return np.stack([decode(each, values) for each in maps])
+
+
+def encoding_notes(source: Source, read: Confusion, other: Confusion | None) -> tuple[str, ...]:
+    """A note on the mIoU in the `other` encoding, where that fits all images and counts differ from those `read`."""
+    if other is None or np.array_equal(read.total(), other.total()):
+        return ()
+    taken = ENCODINGS[source.facts["encoding"]]
+    return (
+        f"the predictions were read with encoding={taken} (mIoU {_miou(read):.2%}); encoding={_OTHER[taken]} fits all "
+        f"their values and gives mIoU {_miou(other):.2%}",
+    )
+
+
+def decode(values: np.ndarray, meanings: tuple[tuple[int, ...], ...]) -> np.ndarray:
+    """Class indices (uint8) of integer values; `meanings` lists the values of each class, 255 is none of them."""
+    table = _table(meanings)
+    if values.dtype == np.uint8:
+        return look_up(table[:256], values)
+    return table.take(values.astype(np.int64).clip(-1, len(table) - 1))
+
+
+@lru_cache(maxsize=8)
+def _table(meanings: tuple[tuple[int, ...], ...]) -> np.ndarray:
+    """Class index by value. The last entry, which -1 points at too, is for every value beyond."""
+    highest = max((value for values in meanings for value in values), default=0)
+    table = np.full(max(highest + 1, 256) + 1, IGNORE, np.uint8)
+    for index, values in enumerate(meanings):
+        table[list(values)] = index
+    return table
+
+
+def _values_of(labels: LabelSet, encoding: Encoding) -> tuple[tuple[int, ...], ...]:
+    """The values of each class in an encoding; packed where they are colours."""
+    if encoding == "codes":
+        return labels.codes
+    if encoding == "index":
+        return tuple((index,) for index in range(len(labels)))
+    if not labels.colours:
+        raise CheckpointError(f"encoding is colours, but label set {labels.name!r} has none; use codes or index")
+    return tuple((pack_colour(colour),) for colour in labels.colours)
+
+
+def _fits(values: np.ndarray, labels: LabelSet, encoding: Encoding) -> bool:
+    """Whether every value is a class or void."""
+    void = labels.void if encoding == "codes" else (IGNORE,)
+    return void is None or bool((decode(values, (*_values_of(labels, encoding), void)) != IGNORE).all())
+
+
+def _in_colours(labels: LabelSet, encoding: Encoding) -> bool:
+    return encoding == "colours" or (encoding == "codes" and labels.encoding == "colours")
+
+
+def _single(raw: np.ndarray) -> np.ndarray:
+    if raw.ndim != 2:
+        raise CheckpointError(
+            f"has {raw.shape[-1]} channels, but one of class values is expected; save a grey or palette image, or "
+            f"state encoding=colours"
+        )
+    return raw.astype(np.uint8) if raw.dtype == bool else raw
+
+
+def _packed(raw: np.ndarray) -> np.ndarray:
+    if raw.ndim != 3:
+        raise CheckpointError("has one channel, but RGB colours are expected; state encoding=index for class indices")
+    red, green, blue = (raw[..., channel].astype(np.int32) for channel in range(3))
+    return red << 16 | green << 8 | blue
+
+
+def _miou(confusion: Confusion) -> float:
+    return float(mean_iou(class_counts(confusion).total()))

@@ -1,0 +1,189 @@
+"""A YAML file that says all that is needed to run a checkpoint as it was trained: ``CARD.yaml``.
+
+::
+
+    source: python:espnet.py:espnet(num_classes=12)   # or any other source; paths are relative to the card
+    weights: espnet.pth                               # of a source that names a network
+    preprocessing: {channels: bgr, scale: 1, mean: [110.3, 108.4, 105.0], std: [72.1, 72.7, 69.9], divisor: 255}
+    output: softmax                                   # softmax, sigmoid, probabilities, or labels
+    head: out                                         # optional: name or place of one of several outputs
+    inference: {window: 512, stride: 341, flip: true} # optional: sliding windows, mirrored images
+    classes: [sky, building, ..., void]               # names of the outputs, in order
+    class_map: {void: null}                           # optional: checkpoint class -> dataset class, or null
+    key: model_state_dict                             # optional: where the weights are in the file
+    strip_prefix: module.                             # optional
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from segablate.checkpoints import Loading, Segmenter, open_checkpoint
+from segablate.checkpoints.inference import Inference
+from segablate.checkpoints.preprocessing import Preprocessing
+from segablate.checkpoints.sources import python
+from segablate.checkpoints.specification import split_weights
+from segablate.errors import CheckpointError, at, did_you_mean
+from segablate.files import write_atomically
+
+SUFFIXES = (".yaml", ".yml")
+
+KEYS = (
+    "source",
+    "weights",
+    "preprocessing",
+    "output",
+    "head",
+    "inference",
+    "classes",
+    "class_map",
+    "key",
+    "strip_prefix",
+)
+
+_WEIGHTED = ("python", "torchvision", "smp", "builtin")
+"""Sources that name a network, and after ``@`` its weights."""
+
+
+def open_source(place: str, loading: Loading) -> Segmenter:
+    """Open the source that a card names, as the card says; the command line's `loading` overrides the card."""
+    path = loading.located(place)
+    card = read_card(path)
+    with at(path):
+        spec = _specification(card)
+        said = _said(card, path.parent)
+    opened = open_checkpoint(spec, loading.over(said))
+    facts = {"card of": spec, **opened.source.facts}
+    source = replace(opened.source, spec=place, files=(path, *opened.source.files), facts=facts)
+    return replace(opened, source=source)  # type: ignore[type-var]
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The mapping of a card; CheckpointError when it is missing, malformed, or has unknown or wrong entries."""
+    import yaml
+
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such card; `segablate checkpoints init SPEC` writes a first one")
+    with at(path):
+        try:
+            card = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"is not valid YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(card, dict) or not isinstance(card.get("source"), str):
+            raise CheckpointError(
+                "is not a checkpoint card: it must name its source, as in source: python:net.py:make()"
+            )
+        _check(card)
+    return card
+
+
+def write_card(
+    path: Path, spec: str, outputs: int | None = None, stated: Preprocessing | None = None, kind: str = "softmax"
+) -> None:
+    """Write a first card for a specification, to be corrected by the person who knows.
+
+    `stated` and `kind`: the preprocessing and output that the source knows of, which the card repeats.
+    """
+    import yaml
+
+    if path.exists():
+        raise CheckpointError(f"{path} is there already; choose another --out, or remove it")
+    known = stated if stated and stated != Preprocessing() else _START
+    values = {name: "null" if value is None else str(value) for name, value in known.plain().items()}
+    many = f" (there are {outputs})" if outputs else ""
+    source = yaml.safe_dump(_named(spec, path.parent), sort_keys=False, allow_unicode=True, width=10_000).strip()
+    write_atomically(path, _FIRST.format(source=source, outputs=many, kind=kind, **values))
+
+
+_START = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+"""What a first card says where the source says nothing: ImageNet's constants."""
+
+_FIRST = """\
+# A checkpoint card. Paths are relative to this file. What is wrong here shows as a score near chance.
+{source}
+
+# x = ((pixels 0..255 in this channel order * scale) - mean) / std / divisor; ImageNet's constants are
+# mean [0.485, 0.456, 0.406] and std [0.229, 0.224, 0.225].
+preprocessing:
+  channels: {channels:<15}# rgb (Pillow, torchvision) or bgr (OpenCV)
+  scale: {scale:<18}# 1 where mean and std are given for 0..255
+  mean: {mean}
+  std: {std}
+  divisor: {divisor}
+  resize: {resize:<17}# [height, width] where the network was trained at a fixed size
+  pad_to_multiple: {pad_to_multiple:<8}# 32 where the sides must divide by 32
+
+output: {kind:<19}# what the network gives: softmax or sigmoid logits, probabilities, or labels
+
+inference:
+  window: null             # side, or [height, width], of a sliding window, where it was tested in windows
+  stride: null             # two thirds of the window where null
+  flip: false              # also run on the mirrored image, logits averaged
+
+# Names of the outputs{outputs}, in order, as in [road, car]; null: those that the checkpoint gives itself,
+# or else the classes of the dataset, in its order.
+classes: null
+class_map: null            # where the names differ: {{checkpoint class: dataset class, other: null}}
+"""
+
+
+def _named(spec: str, folder: Path) -> dict[str, str]:
+    """The source and weights of a specification, as entries of a card, with paths seen from the card's folder."""
+
+    def moved(place: str) -> str:
+        given = Path(place).expanduser()
+        return str(given) if given.is_absolute() else Path(os.path.relpath(given, folder)).as_posix()
+
+    source, _, rest = spec.partition(":")
+    network, weights = split_weights(rest)
+    if source not in _WEIGHTED or (source == "smp" and not (weights or "(" in network)):
+        return {"source": spec if source == "sample" else f"{source}:{moved(rest)}" if rest else moved(spec)}
+    if source == "python" and (parts := python.parse_spec(network)).module.endswith(".py"):
+        network = str(replace(parts, module=moved(parts.module))).removeprefix("python:")
+    return {"source": f"{source}:{network}", "weights": moved(weights) if weights else "weights.pth"}
+
+
+def _specification(card: dict[str, Any]) -> str:
+    """What a card names, as one would write it on the command line from the card's folder."""
+    spec, weights = card["source"].strip(), card.get("weights")
+    if spec.startswith("card:") or Path(spec).suffix in (".yaml", ".yml"):
+        raise CheckpointError(f"source is {spec!r}, another card; name the checkpoint itself")
+    if not weights:
+        return spec
+    source, _, rest = spec.partition(":")
+    if source not in _WEIGHTED or split_weights(rest)[1]:
+        raise CheckpointError(f"weights is {str(weights)!r}, but source {spec!r} says already where they are; drop one")
+    return f"{spec}@{weights}"
+
+
+def _said(card: dict[str, Any], folder: Path) -> Loading:
+    """The options that a card states; CheckpointError for values of the wrong form."""
+    Preprocessing.parse(card.get("preprocessing") or {})
+    inference = Inference.parse(card.get("inference") or {})
+    return Loading(
+        preprocessing=card.get("preprocessing") or {},
+        key=card.get("key"),
+        strip_prefix=card.get("strip_prefix"),
+        output=card.get("output"),
+        head=None if card.get("head") is None else str(card["head"]),
+        classes=tuple(map(str, card["classes"])) if card.get("classes") else None,
+        class_map=card.get("class_map"),
+        window=inference.window,
+        stride=inference.stride,
+        flip=inference.flip,
+        folder=folder,
+    )
+
+
+def _check(card: dict[str, Any]) -> None:
+    for key in card:
+        if key not in KEYS:
+            raise CheckpointError(f"has an unknown entry {key!r}{did_you_mean(str(key), KEYS)}")
+    for key, example in (("preprocessing", "{channels: bgr, scale: 1}"), ("inference", "{window: 512, flip: true}")):
+        if not isinstance(card.get(key) or {}, dict):
+            raise CheckpointError(f"{key} must be a mapping, as in {example}")
+    if not isinstance(card.get("classes") or [], list):
+        raise CheckpointError("classes must be a list of names")
+    if not isinstance(card.get("class_map") or {}, dict):
+        raise CheckpointError("class_map must map checkpoint classes to dataset classes, as in {void: null}")

@@ -1,0 +1,93 @@
+"""The project's own files, which say architecture, classes and preprocessing: ``FILE.safetensors``.
+
+The metadata key ``segablate`` holds JSON::
+
+    {"format": 1, "architecture": "small", "arguments": {"num_classes": 9}, "classes": ["sky", ...],
+     "preprocessing": {"channels": "rgb", "scale": "1/255", ...}, "output": "softmax", "training": {...}}
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segablate.checkpoints.preprocessing import Preprocessing
+from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.errors import CheckpointError, at
+from segablate.files import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SUFFIXES = (".safetensors",)
+
+FORMAT = 1
+
+
+def open_source(place: str, loading: Loading) -> Segmenter:
+    """Load a self-describing file. CheckpointError when it is damaged, does not describe itself or is newer."""
+    from segablate.checkpoints.network import prepared
+    from segablate.networks import get_network
+    from segablate.weights import load_strictly, read_weights
+
+    path = loading.located(place)
+    described = read_description(path)
+    with at(path):
+        try:
+            module = get_network(described["architecture"])(**described["arguments"])
+        except TypeError as error:
+            raise CheckpointError(
+                f"its arguments do not fit architecture {described['architecture']!r}: {error}"
+            ) from None
+    notes = load_strictly(module, read_weights(path).tensors, str(path))
+    facts = {"architecture": _call(described["architecture"], described["arguments"])}
+    if objective := described.get("training", {}).get("objective"):
+        facts["trained with"] = str(objective)
+    return prepared(
+        module,
+        Source(place, (path,), facts, notes or ()),
+        loading,
+        Preprocessing.parse(described["preprocessing"]),
+        described["output"],
+        tuple(described["classes"]),
+    )
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The metadata of a self-describing file, without its tensors."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such file")
+    try:
+        with safe_open(str(path), "numpy") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a whole safetensors file ({error}); copy it again") from None
+    if "segablate" not in metadata:
+        raise CheckpointError(
+            f"{path}: does not say what network it is for; name it, as in "
+            f"python:package.module:factory(num_classes=11)@{path}"
+        )
+    described = json.loads(metadata["segablate"])
+    if described.get("format", 0) > FORMAT:
+        raise CheckpointError(
+            f"{path}: is of format {described['format']}, newer than this program's {FORMAT}; upgrade"
+        )
+    return described
+
+
+def save(path: Path, state: "Mapping[str, Tensor]", description: Mapping[str, Any]) -> None:
+    """Write a self-describing file, atomically and byte for byte the same for the same content.
+
+    `description`: architecture, arguments, classes, preprocessing (plain values), output and training.
+    """
+    from safetensors.torch import save as to_bytes
+
+    tensors = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
+    metadata = json.dumps({"format": FORMAT, **description}, sort_keys=True)
+    write_atomically(path, to_bytes(tensors, {"segablate": metadata}))
+
+
+def _call(name: str, arguments: Mapping[str, Any]) -> str:
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"

@@ -1,0 +1,127 @@
+"""A network exported to ONNX, run by onnxruntime: ``onnx:FILE``.
+
+Size and layout of its images, and whether its argmax is inside, are read off the file. What it does not say
+(preprocessing, classes, what the outputs are) comes from a card or from options. An ONNX file is a description of
+operators and holds no code.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segablate.checkpoints.exported import ImageInput, Run, open_exported
+from segablate.checkpoints.outputs import chosen_head
+from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.errors import CheckpointError, DeviceError, at, shorten
+from segablate.extras import require
+from segablate.runtime import resolve_device
+
+SUFFIXES = (".onnx",)
+
+_CUDA = "CUDAExecutionProvider"
+_TYPES = {
+    "tensor(float)": torch.float32,
+    "tensor(float16)": torch.float16,
+    "tensor(double)": torch.float64,
+    "tensor(uint8)": torch.uint8,
+}
+_SCORES = (*_TYPES, "tensor(bfloat16)")
+
+
+def open_source(place: str, loading: Loading) -> Segmenter:
+    """Load an ONNX file. CheckpointError when it is damaged, or takes anything but colour images."""
+    runtime = require("onnxruntime", "onnx", "running an ONNX file")
+    path = loading.located(place)
+    with at(path):
+        if not path.is_file():
+            raise CheckpointError("there is no such file")
+        device, note = _device(runtime, loading.device)
+        session = _session(runtime, path, device)
+        image = _image_input(session.get_inputs())
+        output, output_note = _output(session.get_outputs(), loading.head)
+        notes = tuple(filter(None, (note, output_note)))
+        return open_exported(
+            _run(session, session.get_inputs()[0].name, output.name),
+            image,
+            Source(f"onnx:{place}", _files(path), _facts(session, output), notes),
+            replace(loading, device=device, head=None),
+            kind="softmax" if output.type in _SCORES else "labels",
+        )
+
+
+def _device(runtime: Any, asked: str) -> tuple[str, str]:
+    """The device that both torch and onnxruntime have, and a note where the choice is not plain."""
+    device = str(resolve_device(asked))
+    if device == "cpu" or _CUDA in runtime.get_available_providers():
+        return device, ""
+    if asked != "auto":
+        raise DeviceError(
+            f"device {asked!r} was asked for, but this onnxruntime has no {_CUDA}; install onnxruntime-gpu, or use "
+            f"--device cpu"
+        )
+    return "cpu", f"onnxruntime has no {_CUDA}: the network ran on the CPU; onnxruntime-gpu would use the GPU"
+
+
+def _session(runtime: Any, path: Path, device: str) -> Any:
+    """A session in which nothing depends on the order in which threads finish."""
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    kind, _, number = device.partition(":")
+    gpu = [(_CUDA, {"device_id": int(number or 0), "use_tf32": 0})] if kind == "cuda" else []
+    try:
+        session = runtime.InferenceSession(str(path), options, providers=[*gpu, "CPUExecutionProvider"])
+    except Exception as error:  # the library has a class of its own for each of a dozen reasons
+        reason = " ".join(str(error).split())[:160]
+        if "external data" in reason.lower():
+            raise CheckpointError(
+                "its weights lie in a file of their own, which is not here; copy that one too"
+            ) from None
+        raise CheckpointError(f"is no file that onnxruntime loads ({reason}); export or copy it again") from None
+    if gpu and _CUDA not in session.get_providers():
+        raise DeviceError(f"onnxruntime could not start {_CUDA} on {device}; use --device cpu")
+    return session
+
+
+def _image_input(inputs: list[Any]) -> ImageInput:
+    if len(inputs) != 1:
+        names = shorten([described.name for described in inputs], 6)
+        raise CheckpointError(f"takes {len(inputs)} inputs ({names}), but an image alone is given; export it with one")
+    if inputs[0].type not in _TYPES:
+        raise CheckpointError(f"its input is {inputs[0].type}; expected float, float16, double or uint8")
+    return ImageInput.of(inputs[0].shape, _TYPES[inputs[0].type])
+
+
+def _output(outputs: list[Any], head: str | None) -> tuple[Any, str]:
+    """The output that is asked for, or else the first, with a note on the others."""
+    names = [output.name for output in outputs]
+    if head is not None:
+        return outputs[names.index(chosen_head(names, head))], ""
+    note = f"the first of {len(outputs)} outputs is taken ({shorten(names, 8)}); --head takes another"
+    return outputs[0], note if len(outputs) > 1 else ""
+
+
+def _facts(session: Any, output: Any) -> dict[str, str]:
+    providers = [name.removesuffix("ExecutionProvider") for name in session.get_providers()]
+    sides = "x".join(str(side) if isinstance(side, int) else "?" for side in output.shape)
+    return {"head": f"{output.name}, {sides} {output.type}", "runtime": f"onnxruntime on {providers[0]}"}
+
+
+def _run(session: Any, name: str, output: str) -> Run:
+    def run(images: Tensor) -> Tensor:
+        found = session.run([output], {name: images.cpu().numpy()})[0]
+        return torch.from_numpy(np.asarray(found)).to(images.device)
+
+    return run
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    """The file, and that of its weights where they lie beside it under the usual names."""
+    beside = (path.with_name(path.name + ending) for ending in (".data", "_data"))
+    return (path, *(file for file in beside if file.is_file()))

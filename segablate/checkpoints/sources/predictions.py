@@ -1,0 +1,63 @@
+"""Predictions that lie on the disk, label maps or scores: ``predictions:DIR?name=PATTERN``.
+
+A folder with one file for each image of the dataset. After a question mark, joined by ``&``, may be said:
+
+- ``name``: how the files are called. ``{name}`` is the name of an image (``segablate datasets show`` lists them),
+  ``{stem}`` its last part, ``{parent}`` what comes before; by default ``{name}`` with the suffix that is there. Images
+  ``frankfurt/a_leftImg8bit.png`` (of a dataset with this ``image_suffix``) find their predictions
+  ``frankfurt/a_gtFine_labelIds.png`` by ``{name}_gtFine_labelIds.png``, or by ``{stem}...`` where these are not nested.
+- ``encoding`` of label maps (grey or palette images, ``.npy``): ``codes`` of the label set, as in its label files, the
+  default; ``index``, 0 for the first class; or ``colours``, RGB by the colours of the classes.
+
+A value that is no class lies outside the label set: predicting it is a miss. An ``.npz`` holds either ``logits`` or
+``probabilities``, K x H x W; what is smaller than the label map is enlarged bilinearly.
+"""
+
+from segablate.checkpoints.label_maps import ENCODINGS, LabelMaps
+from segablate.checkpoints.prediction_files import SCORE_SUFFIX, find_files
+from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.errors import CheckpointError, did_you_mean
+
+_OPTIONS = ("encoding", "name")
+
+
+def open_source(text: str, loading: Loading) -> Segmenter:
+    """Find the files; those of a dataset are looked up when it is known. Raises CheckpointError."""
+    place, options = _parse(text)
+    files = find_files(loading.located(place), options.get("name"))
+    if files.suffix == SCORE_SUFFIX:
+        from segablate.checkpoints.score_files import open_scores
+
+        if "encoding" in options:
+            raise CheckpointError(f"predictions:{text}: scores have no encoding; leave it out")
+        return open_scores(files, Source(f"predictions:{text}", notes=_unused(loading)), loading)
+    encoding = ENCODINGS.get(options.get("encoding", "codes"))
+    if encoding is None:
+        raise CheckpointError(f"encoding is {options['encoding']!r}, but must be codes, index or colours")
+    labels_only = {"--output": loading.output, "--class-map": loading.class_map, "classes": loading.classes}
+    notes = _unused(loading, **labels_only)
+    facts = {"output": "label maps: no losses, which need logits", "encoding": encoding}
+    return LabelMaps(files, encoding, Source(f"predictions:{text}", (), facts, notes))
+
+
+def _parse(text: str) -> tuple[str, dict[str, str]]:
+    """``DIR?key=value&key=value`` taken apart; CheckpointError for an option that does not exist."""
+    place, _, query = text.partition("?")
+    options = {}
+    for part in filter(None, query.split("&")):
+        key, _, value = part.partition("=")
+        if key not in _OPTIONS or not value:
+            near = did_you_mean(key, _OPTIONS) if key not in _OPTIONS else f"; write {key}=VALUE"
+            raise CheckpointError(f"predictions:{text}: {part!r} is no option of predictions{near}")
+        options[key] = value
+    if not place:
+        raise CheckpointError(f"predictions:{text} names no folder; write predictions:DIR")
+    return place, options
+
+
+def _unused(loading: Loading, **more: object) -> tuple[str, ...]:
+    """A note on options that only a network could follow."""
+    given = {f"--{name.replace('_', '-')}": value for name, value in loading.preprocessing.items()}
+    given |= {"--window": loading.window, "--flip": loading.flip, "--key": loading.key, **more}
+    named = [name for name, value in given.items() if value]
+    return (f"predictions run no network: {', '.join(named)} had no effect",) if named else ()

@@ -1,0 +1,75 @@
+"""Anybody's network with a state dict: ``python:MODULE:FACTORY(...)@FILE``.
+
+As in ``python:nets.unet:unet(num_classes=12)@weights.pth`` or ``python:nets/unet.py:unet(num_classes=12)@weights.pth``.
+The module is a dotted name, found from the working directory too, or the path of a ``.py`` file. The factory is called
+with literal arguments and returns a ``torch.nn.Module``. The weights are a state dict, see :mod:`segablate.weights`.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.checkpoints.specification import literal_arguments
+from segablate.errors import CheckpointError
+from segablate.user_code import find_function, innermost
+
+_FORM = re.compile(r"(?P<module>.+?):(?P<factory>[A-Za-z_]\w*)(?P<arguments>\(.*\))?(@(?P<weights>.+))?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class PythonSpec:
+    """The parts of a specification."""
+
+    module: str
+    factory: str
+    arguments: str
+    weights: str | None
+
+    def __str__(self) -> str:
+        return f"python:{self.module}:{self.factory}{self.arguments}"
+
+
+def parse_spec(text: str) -> PythonSpec:
+    """Take ``module:factory(arguments)@weights`` apart; CheckpointError when it has another form."""
+    found = _FORM.fullmatch(text.strip())
+    if not found:
+        raise CheckpointError(f"'python:{text}' is malformed; write python:package.module:factory(num_classes=11)@FILE")
+    return PythonSpec(found["module"], found["factory"], found["arguments"] or "()", found["weights"])
+
+
+def open_source(text: str, loading: Loading) -> Segmenter:
+    """Build the network and load its weights strictly, with the default preprocessing and what `loading` overrides."""
+    from segablate.checkpoints.network import prepared, with_classes_of
+    from segablate.weights import load_strictly, read_weights, state_dict
+
+    spec = parse_spec(text)
+    if spec.weights is None:
+        raise CheckpointError(f"{spec} names no weights; add @FILE, as in {spec}@weights.pth")
+    path = loading.located(spec.weights)
+    weights = read_weights(path, key=loading.key)
+    files = (path,)
+    if spec.module.endswith(".py"):
+        spec = replace(spec, module=str(loading.located(spec.module)))
+        files = (path, Path(spec.module))
+    module = build(spec)
+    tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
+    notes = load_strictly(module, tensors, str(path))
+    source = Source(f"python:{text}", files, {}, (*weights.notes, *notes))
+    return with_classes_of(weights, prepared(module, source, loading))
+
+
+def build(spec: PythonSpec) -> Any:
+    """Call the factory; UserCodeError when it is not there, CheckpointError when it fails or returns no module."""
+    from torch import nn
+
+    factory = find_function(spec.module, spec.factory)
+    arguments, named = literal_arguments(spec.arguments, spec, f"{spec.factory}(num_classes=11, name='a')")
+    try:
+        module = factory(*arguments, **named)
+    except Exception as error:
+        raise CheckpointError(f"{spec} raises {innermost(error)}") from error
+    if not isinstance(module, nn.Module):
+        raise CheckpointError(f"{spec} returns {type(module).__name__}; expected a torch.nn.Module")
+    return module

@@ -1,0 +1,154 @@
+"""A network converted to TensorFlow Lite, run on the CPU by ai-edge-litert: ``tflite:FILE``.
+
+Size and layout of its images, their quantisation and that of the scores are read off the file. Where the input is
+quantised and no constants are stated, pixels of 0..255 become its integers one by one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segablate.checkpoints.exported import ImageInput, Run, open_exported
+from segablate.checkpoints.outputs import chosen_head
+from segablate.checkpoints.preprocessing import Preprocessing
+from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.errors import CheckpointError, DeviceError, at, shorten
+from segablate.extras import require
+
+SUFFIXES = (".tflite",)
+
+_CONSTANTS = ("scale", "mean", "std", "divisor")
+
+Details = Mapping[str, Any]
+"""What the interpreter says of an input or an output."""
+
+
+def open_source(place: str, loading: Loading) -> Segmenter:
+    """Load a TFLite file. CheckpointError when it is damaged, or takes anything but colour images."""
+    litert = require("ai_edge_litert.interpreter", "tflite", "running a TFLite file")
+    path = loading.located(place)
+    with at(path):
+        if not path.is_file():
+            raise CheckpointError("there is no such file")
+        if loading.device not in ("auto", "cpu"):
+            raise DeviceError(f"device {loading.device!r} was asked for, but TFLite runs on the CPU; use --device cpu")
+        interpreter = _interpreter(litert, path)
+        taken = _input(interpreter.get_input_details())
+        given, notes = _output(interpreter.get_output_details(), loading.head)
+        return open_exported(
+            _run(interpreter, taken, given),
+            _image_input(taken),
+            Source(f"tflite:{place}", (path,), _facts(taken, given), notes),
+            replace(loading, device="cpu", head=None),
+            kind="softmax" if _is_float(given) or _quantisation(given) else "labels",
+            start=None if _stated(loading) else _whole_range(taken),
+        )
+
+
+def _interpreter(litert: Any, path: Path) -> Any:
+    with path.open("rb") as file:
+        if file.read(8)[4:] != b"TFL3":
+            raise CheckpointError("is no TFLite file; convert or copy it again")
+    try:
+        interpreter = litert.Interpreter(str(path), num_threads=torch.get_num_threads())
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise CheckpointError(
+            f"no TFLite file that ai-edge-litert loads ({reason}); convert or copy it again"
+        ) from None
+    return interpreter
+
+
+def _input(inputs: list[Details]) -> Details:
+    if len(inputs) != 1:
+        names = shorten([described["name"] for described in inputs], 6)
+        raise CheckpointError(f"takes {len(inputs)} inputs ({names}), but an image alone is given; convert it with one")
+    return inputs[0]
+
+
+def _output(outputs: list[Details], head: str | None) -> tuple[Details, tuple[str, ...]]:
+    """The output that is asked for, or else the first, with a note on the others."""
+    names = [output["name"] for output in outputs]
+    if head is not None:
+        return outputs[names.index(chosen_head(names, head))], ()
+    note = f"the first of {len(outputs)} outputs is taken ({shorten(names, 8)}); --head takes another"
+    return outputs[0], (note,) if len(outputs) > 1 else ()
+
+
+def _image_input(taken: Details) -> ImageInput:
+    """Of a quantised input the numbers that its integers stand for."""
+    if not (_is_float(taken) or _quantisation(taken) or taken["dtype"] == np.uint8):
+        raise CheckpointError(f"its input is {np.dtype(taken['dtype'])}; expected float, uint8 or a quantised type")
+    shape = [int(side) for side in taken["shape_signature"]]
+    return ImageInput.of(shape, torch.uint8 if not (_is_float(taken) or _quantisation(taken)) else torch.float32)
+
+
+def _run(interpreter: Any, taken: Details, given: Details) -> Run:
+    def run(images: Tensor) -> Tensor:
+        array = _quantised(images.numpy(), taken)
+        if interpreter.get_input_details()[0]["shape"].tolist() != list(array.shape):
+            interpreter.resize_tensor_input(taken["index"], array.shape)
+            interpreter.allocate_tensors()
+        interpreter.set_tensor(taken["index"], array)
+        interpreter.invoke()
+        return torch.from_numpy(_dequantised(interpreter.get_tensor(given["index"]), given))
+
+    return run
+
+
+def _quantised(values: np.ndarray, described: Details) -> np.ndarray:
+    """Numbers as the integers that stand for them, ``q = round(x / scale) + zero point``, or in the type asked for."""
+    found = _quantisation(described)
+    if found is None:
+        return values.astype(described["dtype"])
+    scale, zero = found
+    limits = np.iinfo(described["dtype"])
+    return (np.rint(values / scale) + zero).clip(limits.min, limits.max).astype(described["dtype"])
+
+
+def _dequantised(values: np.ndarray, described: Details) -> np.ndarray:
+    found = _quantisation(described)
+    return values if found is None else (values.astype(np.float32) - found[1]) * np.float32(found[0])
+
+
+def _quantisation(described: Details) -> tuple[float, int] | None:
+    """Scale and zero point of a tensor of integers; None where it is not quantised."""
+    scale, zero = described["quantization"]
+    return None if _is_float(described) or scale == 0 else (float(scale), int(zero))
+
+
+def _is_float(described: Details) -> bool:
+    return np.issubdtype(described["dtype"], np.floating)
+
+
+def _stated(loading: Loading) -> bool:
+    return any(name in loading.preprocessing for name in _CONSTANTS)
+
+
+def _whole_range(taken: Details) -> Preprocessing | None:
+    """Pixels of 0..255 to the whole range of an 8-bit input: ``x = pixel · scale − (zero point − lowest) · scale``."""
+    found = _quantisation(taken)
+    if found is None or np.dtype(taken["dtype"]).itemsize != 1:
+        return None
+    scale, zero = found
+    mean = (zero - int(np.iinfo(taken["dtype"]).min)) * scale
+    return Preprocessing(scale=repr(scale), mean=(mean, mean, mean))
+
+
+def _facts(taken: Details, given: Details) -> dict[str, str]:
+    def described(tensor: Details) -> str:
+        found = _quantisation(tensor)
+        quantised = f", scale {found[0]:.6g}, zero point {found[1]}" if found else ""
+        return f"{np.dtype(tensor['dtype'])}{quantised}"
+
+    sides = "x".join("?" if side < 0 else str(side) for side in given["shape_signature"])
+    return {
+        "head": f"{given['name']}, {sides} {described(given)}",
+        "runtime": f"ai-edge-litert, on {described(taken)}",
+    }

@@ -1,0 +1,219 @@
+"""``segablate ablate LOSS``: one sub-command for each loss, built from its signature when it is asked for.
+
+Neither ``--help`` nor ``ablate --help`` imports torch: names and summaries are read from the text of the loss files.
+"""
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from typer.core import TyperCommand, TyperGroup
+
+from segablate.cli.measuring import default_dataset
+from segablate.cli.options import CheckpointOptions, DatasetOptions, OutputOptions, RunningOptions, expanded
+from segablate.losses import loss_names, loss_summaries
+
+if TYPE_CHECKING:
+    from segablate.ablation.sweep import Ablation
+    from segablate.losses import Term
+    from segablate.objective.knobs import Knob
+
+_PANEL = "Ablation"
+
+
+class AblateGroup(TyperGroup):
+    """The losses as sub-commands: listed without being imported, built when one is called."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Names of the losses."""
+        return list(loss_names())
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> TyperCommand | None:  # type: ignore[override]
+        """A stand-in with the summary, for listing."""
+        summary = loss_summaries().get(cmd_name)
+        return None if summary is None else TyperCommand(cmd_name, help=escape(summary), short_help=escape(summary))
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+        """The command that runs the loss, with an option for each knob; ObjectiveError for an unknown loss."""
+        from segablate.losses import get_loss
+
+        return args[0], _command(get_loss(args[0])), args[1:]
+
+
+app = typer.Typer(
+    cls=AblateGroup,
+    no_args_is_help=True,
+    help="One loss under several settings, on one forward pass. A user's own loss: python:package.module.function.",
+)
+
+
+@app.callback()
+def group() -> None:
+    """One loss under several settings, on one forward pass. A user's own loss: python:package.module.function."""
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What is tried, and what is measured of it."""
+
+    every: Annotated[
+        bool, typer.Option("--all", help="Every knob over its grid, one at a time.", rich_help_panel=_PANEL)
+    ] = False
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="What each class contributes, too.", rich_help_panel=_PANEL)
+    ] = False
+    objective: Annotated[
+        str | None,
+        typer.Option(help="The weighted sum in place of the published one: 'ce + 0.5*rmi'.", rich_help_panel=_PANEL),
+    ] = None
+    boundary_tolerance: Annotated[
+        str, typer.Option(help="At which boundary F ranks the images: 3 or 0.0075d.", rich_help_panel=_PANEL)
+    ] = "3"
+    no_gradients: Annotated[
+        bool, typer.Option("--no-gradients", help="Values only; several times quicker.", rich_help_panel=_PANEL)
+    ] = False
+    no_cost: Annotated[bool, typer.Option("--no-cost", help="Leave out time and memory.", rich_help_panel=_PANEL)] = (
+        False
+    )
+    save: Annotated[
+        Path | None, typer.Option(help="Keep the ablation in this new folder.", rich_help_panel="Output")
+    ] = None
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw value, correlation and cost into this PNG or SVG.", rich_help_panel="Output"),
+    ] = None
+
+
+def ablate(
+    term: "Term",
+    knobs: dict[str, str],
+    checkpoint: str,
+    dataset: str | None,
+    sweep: SweepOptions,
+    images: DatasetOptions,
+    checkpoints: CheckpointOptions,
+    running: RunningOptions,
+    output: OutputOptions,
+) -> None:
+    """Run the sweep and print it."""
+    from segablate.ablation.sweep import plan_settings
+    from segablate.evaluation.runs import npz, refuse_existing, save_report
+    from segablate.metrics.tolerance import Tolerance
+    from segablate.render import print_report
+    from segablate.runtime import team
+    from segablate.tables.ablation import ablation_report
+    from segablate.tables.stored import to_plain
+
+    given = {name: term.knobs[name].parse_list(text, as_option=True) for name, text in knobs.items()}
+    settings = plan_settings(term, given, sweep.every)
+    tolerance = Tolerance.parse(sweep.boundary_tolerance)
+    if sweep.save is not None:
+        refuse_existing(sweep.save)
+    if sweep.plot is not None:
+        from segablate.plots import require_drawing
+
+        require_drawing(sweep.plot)
+    data = images.open(dataset or default_dataset(checkpoint, f"ablate {term.name} {checkpoint}"))
+    found = _sweep(term, settings, checkpoint, data, tolerance, sweep, checkpoints, running)
+    if not team().leads:
+        return
+    report = ablation_report(found, tolerance, sweep.per_class)
+    if sweep.save is not None:
+        facts, arrays = {**found.run.facts, "loss": term.name}, {"values.npz": npz(_arrays(found))}
+        save_report("ablation", to_plain(report), facts, sweep.save, arrays)
+    print_report(report, output.format, wide=output.wide)
+    if sweep.plot is not None:
+        from segablate.plots import draw_ablation
+
+        draw_ablation(report, sweep.plot)
+
+
+def _sweep(
+    term: "Term",
+    settings: Any,
+    checkpoint: str,
+    data: Any,
+    tolerance: Any,
+    options: SweepOptions,
+    checkpoints: CheckpointOptions,
+    running: RunningOptions,
+) -> "Ablation":
+    from segablate.ablation.sweep import Ablation, Sweep, costs
+    from segablate.checkpoints import open_checkpoint
+    from segablate.cli.measuring import run, with_inputs
+    from segablate.evaluation.loop import prepare
+    from segablate.evaluation.measures import Measures
+    from segablate.objective.weighted_sum import parse_objective
+
+    objective = parse_objective(options.objective or term.objective)
+    probe = Sweep(term, settings, objective, not options.no_gradients)
+    segmenter = open_checkpoint(checkpoint, checkpoints.loading(running))
+    segmenter, inputs, notes = with_inputs(segmenter, probe.needs, data, f"ablate {term.name}")
+    if term.after_description:
+        notes = (*notes, f"the formula of {term.name} is this project's, after the description in the paper")
+    reads = {term.name: term.reads({})}
+    measures = Measures(tolerances=(tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
+    work = prepare(segmenter, data, measures, running.on_error)
+    found = run(work, running, f"{term.name}, {len(settings)} settings")
+    return Ablation(found, term, settings, objective, {} if options.no_cost else costs(probe), probe.over_images())
+
+
+def _arrays(found: "Ablation") -> dict[str, Any]:
+    import numpy as np
+
+    texts = np.array([setting.text for setting in found.settings], dtype=str)
+    return {"names": np.array(found.run.names, dtype=str), "settings": texts, **found.run.probed}
+
+
+def _command(term: "Term") -> Any:
+    """The sub-command of a loss. Options of the checkpoint whose name a knob has are left to cards."""
+
+    def command(**given: Any) -> None:
+        knobs = {name: text for name in term.knobs if (text := given.pop(name)) is not None}
+        ablate(term, knobs, **given)
+
+    parameters = [
+        _parameter("checkpoint", _CHECKPOINT, "sample:ce"),
+        _parameter("dataset", _DATASET, None),
+        *(_parameter(name, _knob_option(knob), None) for name, knob in term.knobs.items()),
+        *(_parameter(name, group) for name, group in _GROUPS.items()),
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+    single.command(term.name, help=_help(term))(expanded(command, without=term.knobs))
+    return typer.main.get_command(single)
+
+
+_CHECKPOINT = Annotated[str, typer.Argument(help="A checkpoint, a card, or SOURCE:...")]
+_DATASET = Annotated[str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")]
+_GROUPS = {
+    "sweep": SweepOptions,
+    "images": DatasetOptions,
+    "checkpoints": CheckpointOptions,
+    "running": RunningOptions,
+    "output": OutputOptions,
+}
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _knob_option(knob: "Knob") -> Any:
+    """An option that takes one value or several with commas."""
+    grid = ",".join(knob.format(value) for value in knob.grid)
+    meaning = f"{knob.help + ': ' if knob.help else ''}{knob.expected()}. Default {knob.format(knob.default)}"
+    meaning += f"; grid {grid}" if grid else ""
+    option = typer.Option(
+        knob.option, help=escape(meaning), metavar="LIST", rich_help_panel="Knobs", show_default=False
+    )
+    return Annotated[str | None, option]
+
+
+def _help(term: "Term") -> str:
+    knobs = "Knobs given: those settings against the published default, several lists as a grid. None: every knob."
+    return escape(f"{term.summary}\n\nPublished objective: {term.objective}. {knobs}")

@@ -1,0 +1,63 @@
+"""``segablate checkpoints``: what sources there are, what a checkpoint says of itself, and a first card."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, expanded
+from segablate.errors import SegablateError
+
+app = typer.Typer(help="Sources of checkpoints, what a checkpoint holds, and checkpoint cards.", no_args_is_help=True)
+
+
+def list_sources(*, output: OutputOptions) -> None:
+    """The sources from which a checkpoint can be loaded."""
+    from segablate.checkpoints import described_sources
+    from segablate.render import print_report
+    from segablate.tables.checkpoints import sources_report
+
+    print_report(sources_report(described_sources()), output.format, wide=output.wide)
+
+
+def show(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, a card, or SOURCE:...")],
+    *,
+    checkpoints: CheckpointOptions,
+    running: RunningOptions,
+    output: OutputOptions,
+) -> None:
+    """What a checkpoint says of itself: network, preprocessing, classes, hashes."""
+    from segablate.checkpoints import count_outputs, open_checkpoint
+    from segablate.render import print_report
+    from segablate.tables.checkpoints import checkpoint_report
+
+    segmenter = open_checkpoint(checkpoint, checkpoints.loading(running))
+    print_report(checkpoint_report(segmenter, count_outputs(segmenter)), output.format, wide=output.wide)
+
+
+def init(
+    checkpoint: Annotated[str, typer.Argument(help="python:package.module:factory(...)@weights.pth, or SOURCE:...")],
+    out: Annotated[Path, typer.Option(help="Where to write the card.")] = Path("checkpoint.yaml"),
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Run the code that a file may hold (module:FILE and pt2:FILE).")
+    ] = False,
+) -> None:
+    """Write a first checkpoint card, to be corrected by the person who knows how the network was trained."""
+    from segablate.checkpoints import Loading, count_outputs, open_checkpoint
+    from segablate.checkpoints.sources import card
+
+    opened, outputs = None, None
+    try:
+        opened = open_checkpoint(checkpoint, Loading(device="cpu", trust_pickle=trust_pickle))
+        outputs = count_outputs(opened)
+    except SegablateError as error:
+        typer.echo(f"it does not load yet: {error}", err=True)
+    stated, kind = getattr(opened, "preprocessing", None), getattr(opened, "kind", "softmax")
+    card.write_card(out, checkpoint, outputs, stated, kind)
+    typer.echo(f"wrote {out}; correct preprocessing and classes in it, then: segablate evaluate {out} DATASET")
+
+
+app.command("list")(expanded(list_sources))
+app.command("show")(expanded(show))
+app.command("init")(expanded(init))

@@ -1,0 +1,172 @@
+"""``segablate compare``: is B really better than A, and where?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segablate.cli.measuring import Keeping, default_dataset, measured
+from segablate.cli.options import (
+    CacheOptions,
+    CheckpointOptions,
+    DatasetOptions,
+    MeasureOptions,
+    OutputOptions,
+    RunningOptions,
+)
+from segablate.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from segablate.comparison import Method
+    from segablate.evaluation.results import Evaluation
+    from segablate.tables import Report
+
+_PANEL = "Comparison"
+MOST = 26  # one letter each
+
+
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """How runs are paired and resampled, and what is kept."""
+
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="The dataset on which whatever is no saved run is evaluated: LAYOUT:DIRECTORY, or sample.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    intersect: Annotated[
+        bool, typer.Option("--intersect", help="Compare on the images that all runs have.", rich_help_panel=_PANEL)
+    ] = False
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression on image names: images in which it finds the same (its first group, if any) are "
+            "drawn together, for frames of one video are not independent.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    replicates: Annotated[int, typer.Option(help="Draws of the bootstrap.", min=100, rich_help_panel=_PANEL)] = 10_000
+    seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0, rich_help_panel=_PANEL)] = 0
+    save: Annotated[
+        Path | None, typer.Option(help="Keep the comparison and its runs in this new folder.", rich_help_panel="Output")
+    ] = None
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the differences of the classes into this PNG, SVG or PDF.", rich_help_panel="Output"),
+    ] = None
+
+    def method(self, runs: "Mapping[str, Evaluation]", measuring: MeasureOptions) -> "Method":
+        """How the runs are compared: at the tolerances asked for, else those for which they were made."""
+        from segablate.comparison import Method, shared_tolerances
+
+        tolerances = measuring.tolerances if measuring.tolerance is not None else shared_tolerances(runs)
+        return Method(measuring.void_as_error, tolerances, self.replicates, self.seed, self.group_by)
+
+    def refuse_early(self) -> None:
+        """Refuse before the work what could not be written after it."""
+        from segablate.evaluation.runs import refuse_existing
+        from segablate.plots import require_drawing
+
+        if self.save is not None:
+            refuse_existing(self.save)
+        if self.plot is not None:
+            require_drawing(self.plot)
+
+
+def compare(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="A B [C ...]", help="Saved runs, checkpoints, cards or predictions:DIR."),
+    ] = None,
+    *,
+    comparing: ComparisonOptions,
+    measuring: MeasureOptions,
+    images: DatasetOptions,
+    checkpoints: CheckpointOptions,
+    running: RunningOptions,
+    caching: CacheOptions,
+    output: OutputOptions,
+) -> None:
+    """Compare checkpoints, predictions or saved runs on the same images: is B better than A, and where?
+
+    Differences of mIoU, mean recall, pixel accuracy, boundary F and losses with paired bootstrap intervals of the score
+    of the set; of each class with p corrected for their number; the confusions and images that changed most. More than
+    two are ranked. Without arguments: the two sample checkpoints.
+    """
+    from segablate.comparison import compare, intersect, require_comparable
+    from segablate.render import print_report
+    from segablate.runtime import team
+    from segablate.tables.comparison import comparison_report
+
+    comparing.refuse_early()
+    names = _checked(runs or ["sample:ce", "sample:weighted"], comparing.on)
+    found = _saved(names)
+    if len(found) > 1 and not comparing.intersect:
+        require_comparable(found)  # before anything is evaluated
+    for name in names:
+        if name not in found:
+            data = images.open(comparing.on or default_dataset(name, f"compare {' '.join(names)} --on"))
+            found[name] = measured(name, data, measuring, checkpoints, running, Keeping(not caching.no_cache))
+    if not team().leads:
+        return
+    found = {name: found[name] for name in names}
+    found = intersect(found) if comparing.intersect else found
+    comparison = compare(found, comparing.method(found, measuring))
+    report = comparison_report(comparison, found)
+    if comparing.save is not None:
+        _save(report, found, comparing.save)
+    if comparing.plot is not None:
+        from segablate.plots import draw_differences
+
+        draw_differences(comparison, comparing.plot)
+    print_report(report, output.format, wide=output.wide)
+
+
+def _checked(names: list[str], on: str | None) -> list[str]:
+    """What is to be compared.
+
+    UsageError for too few, for one given twice, for an --on that nothing needs; RunError for a path that is not there.
+    """
+    from segablate.evaluation.runs import is_run
+
+    if not 2 <= len(names) <= MOST:
+        raise UsageError(f"compare takes 2 to {MOST} runs or checkpoints, but got {len(names)}; as in: compare A B")
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"{twice[0]} is given twice; to compare it under other options, evaluate it with --save")
+    absent = [name for name in names if ":" not in name and not Path(name).exists()]
+    if absent:
+        raise RunError(f"{absent[0]}: there is no such run, checkpoint or card; check the path, or give SOURCE:...")
+    if on is not None and all(is_run(Path(name)) for name in names):
+        raise UsageError(f"--on {on} has no use: all of {', '.join(names)} are saved runs; leave it out")
+    return names
+
+
+def _saved(names: list[str]) -> "dict[str, Evaluation]":
+    """Those that are saved runs."""
+    from segablate.evaluation.results import load_run
+    from segablate.evaluation.runs import is_run
+
+    return {name: load_run(Path(name)) for name in names if is_run(Path(name))}
+
+
+def _save(report: "Report", runs: "Mapping[str, Evaluation]", path: Path) -> None:
+    """The report, to be shown again, and each run in a folder of its own: a, b, ..."""
+    from segablate.evaluation.results import evaluation_files
+    from segablate.evaluation.runs import save_report
+    from segablate.render import render
+    from segablate.tables.differences import LETTERS
+    from segablate.tables.evaluation import View, evaluation_report
+    from segablate.tables.stored import to_plain
+
+    first = next(iter(runs.values()))
+    facts = {"checkpoint": {"name": ", ".join(runs)}, "dataset": {**first.facts["dataset"], "images": first.images}}
+    inside = {}
+    for letter, run in zip(LETTERS.lower(), runs.values(), strict=False):
+        summary = render(evaluation_report(run, View()), "json")
+        inside |= {f"{letter}/{name}": data for name, data in evaluation_files(run, summary).items()}
+    save_report("comparison", to_plain(report), facts, path, inside)

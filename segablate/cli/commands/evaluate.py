@@ -1,0 +1,90 @@
+"""``segablate evaluate``: a checkpoint and a dataset in, tables of scores out."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segablate.cli.measuring import Keeping, default_dataset, measured
+from segablate.cli.options import (
+    CacheOptions,
+    CheckpointOptions,
+    DatasetOptions,
+    MeasureOptions,
+    OutputOptions,
+    RunningOptions,
+)
+from segablate.cli.viewing import CountingOptions, ViewingOptions
+
+
+def evaluate(
+    checkpoint: Annotated[
+        str, typer.Argument(help="A checkpoint, a card, or SOURCE:...; see `segablate checkpoints list`.")
+    ] = "sample:ce",
+    dataset: Annotated[str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")] = None,
+    *,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep the run in this new folder; what is measured is written beside it as the run goes.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="With --save: go on where a run that was killed or stopped broke off.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
+    write_predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the predicted label maps into this new folder, as PNG of the dataset's codes.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the reliability diagrams into this PNG, SVG or PDF.", rich_help_panel="Output"),
+    ] = None,
+    measuring: MeasureOptions,
+    counting: CountingOptions,
+    viewing: ViewingOptions,
+    images: DatasetOptions,
+    checkpoints: CheckpointOptions,
+    running: RunningOptions,
+    caching: CacheOptions,
+    output: OutputOptions,
+) -> None:
+    """Evaluate a checkpoint on a dataset: recall, precision, IoU and boundary F per class, mIoU, losses, calibration.
+
+    Without arguments, a checkpoint and a dataset that come with the package.
+    """
+    from segablate.evaluation.pieces import remove_pieces
+    from segablate.evaluation.results import save_run
+    from segablate.plots import draw_reliability, require_drawing
+    from segablate.render import print_report, render
+    from segablate.runtime import team
+
+    keeping = Keeping(not caching.no_cache, save, resume, write_predictions)
+    keeping.refuse_early()
+    viewing.check(measuring)
+    if plot is not None:
+        require_drawing(plot)
+        measuring = replace(measuring, calibration=True)
+    counts = counting.counts(measuring, viewing)
+    data = images.open(dataset or default_dataset(checkpoint, f"evaluate {checkpoint}"))
+    run = measured(checkpoint, data, measuring, checkpoints, running, keeping, counts)
+    if not team().leads:
+        return
+    report = viewing.report(run, measuring, measuring.tolerances)
+    if save is not None:
+        whole = ViewingOptions().report(run, measuring, measuring.tolerances)
+        save_run(run, save, render(whole, "json"))
+        remove_pieces(save)
+    if plot is not None:
+        draw_reliability(run, plot)
+    print_report(report, output.format, wide=output.wide)

@@ -1,0 +1,65 @@
+"""``segablate show``: a saved run again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segablate.cli.options import OutputOptions, ReadingOptions
+from segablate.cli.viewing import ViewingOptions
+from segablate.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from segablate.tables import Report
+
+_PLAIN = ReadingOptions(), ViewingOptions(), None
+
+
+def show(
+    run: Annotated[Path, typer.Argument(help="A folder written with --save.")],
+    *,
+    reading: ReadingOptions,
+    viewing: ViewingOptions,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw boundary scores over tolerances into this PNG, SVG or PDF.", rich_help_panel="Output"),
+    ] = None,
+    output: OutputOptions,
+) -> None:
+    """Show a saved run again, in any format; an evaluation also under other conventions, or at other tolerances."""
+    from segablate.evaluation.runs import read_description
+    from segablate.render import print_report
+
+    kind = read_description(run)["kind"]
+    asked = reading, viewing, plot
+    report = _evaluation(run, *asked) if kind == "evaluation" else _report(run, kind, plain=asked == _PLAIN)
+    print_report(report, output.format, wide=output.wide)
+
+
+def _evaluation(path: Path, reading: ReadingOptions, viewing: ViewingOptions, plot: Path | None) -> "Report":
+    """Scores from the counts, at the tolerances asked for or those for which the run was made; the curve drawn."""
+    from segablate.comparison import shared_tolerances
+    from segablate.evaluation.results import load_run
+    from segablate.plots import draw_curve
+
+    run = load_run(path)
+    if reading.tolerance not in (None, "none") and run.boundary is None:
+        raise RunError(f"{path} has no boundary counts; evaluate again with --tolerance {reading.tolerance}")
+    tolerances = shared_tolerances({str(path): run}) if reading.tolerance is None else reading.tolerances
+    if plot is not None:
+        draw_curve(run, plot)
+    return viewing.report(run, reading, tolerances)
+
+
+def _report(path: Path, kind: str, *, plain: bool) -> "Report":
+    """A report as it was written. UsageError where it is asked for otherwise."""
+    from segablate.evaluation.runs import load_report
+    from segablate.tables.stored import from_plain
+
+    if not plain:
+        again = {"comparison": "compare", "ablation": "ablate"}.get(kind, kind)
+        raise UsageError(
+            f"{path} is a saved {kind}, which is shown as it was written: --tolerance, --void-as-error, --as and the "
+            f"like are for saved evaluations; {again} again with them"
+        )
+    return from_plain(load_report(path, kind))

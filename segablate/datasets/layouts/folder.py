@@ -1,0 +1,84 @@
+"""Anybody's images and masks, described by a ``dataset.yaml`` in their folder.
+
+::
+
+    mydata/
+      dataset.yaml
+      images/val/a.jpg      labels/val/a.png
+
+    # dataset.yaml
+    name: mydata
+    classes:                       # the order gives the class index
+      - {name: road, code: 0, colour: [128, 64, 128]}
+      - {name: car, code: [1, 7]}  # several codes may mean one class
+    void: [255]                    # codes without a label; "rest": every code that is no class; []: none
+    encoding: codes                # codes (grey, palette, .npy, .mat) or colours (RGB, by each class's colour)
+    splits:
+      val: {images: images/val, labels: labels/val}   # optionally list: val.txt, one name a line
+      test: {labels: labels/test}                     # without images: to be compared with predictions
+    default_split: val
+    image_suffix: _rgb.png         # optional: what follows the name in an image file
+    label_suffix: _mask.png        # optional (.png): what follows the name in a label file
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segablate.datasets.dataset import Dataset, Files, LabelMaps
+from segablate.datasets.description import read_description, read_label_set, refuse_unknown
+from segablate.datasets.layout import Layout
+from segablate.datasets.pairing import label_maps_alone, listed, pair_folders
+from segablate.errors import DatasetError, at, shorten
+
+LAYOUT = Layout((), "dataset.yaml, which names folders, classes and codes", always_void=False)
+
+_SPLIT_KEYS = ("images", "labels", "list")
+
+
+def open_split(root: Path, split: str | None = None) -> Dataset:
+    """Open the folder `root` at a split of its ``dataset.yaml``."""
+    path = root / "dataset.yaml"
+    with at(path):
+        described = read_description(path)
+        labels = read_label_set(described, root.name)
+        name, entry = _choose_split(described, split)
+        suffixes = {key: str(described[key]) for key in ("image_suffix", "label_suffix") if described.get(key)}
+        masks = root / _required(entry, "labels", f"split {name!r}")
+        images = root / str(entry["images"]) if entry.get("images") else None
+    items, notes = (
+        pair_folders(images, masks, **suffixes)
+        if images
+        else label_maps_alone(masks, label_suffix=suffixes.get("label_suffix", ".png"))
+    )
+    if entry.get("list"):
+        items = listed(items, root / str(entry["list"]), suffixes.get("image_suffix", ""))
+    if not items:
+        raise DatasetError(f"{path}: split {name!r} is empty: no files in {images or masks}; correct path and suffix")
+    source = Files() if images else LabelMaps()
+    return Dataset(f"folder:{root}", "folder", name, labels, items, notes, source)
+
+
+def splits(root: Path) -> list[str]:
+    """The splits that its ``dataset.yaml`` describes."""
+    described = read_description(root / "dataset.yaml").get("splits")
+    return list(described) if isinstance(described, dict) else []
+
+
+def _choose_split(described: Mapping[str, Any], split: str | None) -> tuple[str, dict[str, Any]]:
+    splits = described.get("splits")
+    if not isinstance(splits, dict) or not splits:
+        raise DatasetError("splits must map names to folders, as in val: {images: images/val, labels: labels/val}")
+    name = split or described.get("default_split") or ("val" if "val" in splits else next(iter(splits)))
+    if name not in splits:
+        raise DatasetError(f"has no split {name!r}; there are {shorten(splits, 10)}")
+    if not isinstance(splits[name], dict):
+        raise DatasetError(f"split {name!r} must be a mapping with images and labels")
+    refuse_unknown(splits[name], _SPLIT_KEYS, f"key of split {name!r}")
+    return name, splits[name]
+
+
+def _required(entry: Mapping[str, Any], key: str, where: str) -> str:
+    if not entry.get(key):
+        raise DatasetError(f"{where} names no {key} folder")
+    return str(entry[key])

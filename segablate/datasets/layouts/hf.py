@@ -1,0 +1,134 @@
+"""A dataset of the Hugging Face library `datasets`, as its ``save_to_disk`` writes it. Needs pyarrow.
+
+::
+
+    mydata/
+      dataset_dict.json         the splits; a dataset without splits has no such file, and is the split "all"
+      id2label.json             the classes, by code: {"0": "road", "1": "car"}; 255 is void
+      validation/
+        state.json  dataset_info.json  data-00000-of-00001.arrow
+
+One column holds the images, and one the label maps, as encoded images or as H x W numbers. They are found by types and
+usual names (image, label, annotation, mask, ...). Classes may also be named by the ClassLabel of such numbers. Or a
+``dataset.yaml`` states all this, with the keys name, classes, void and encoding of the layout "folder", and:
+
+    image_column: photo
+    label_column: trimap
+
+"val" opens the split "validation" too. An image's name is that of the file it was made of, or else its number.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from segablate.datasets.arrow_columns import Columns, class_names, find_columns
+from segablate.datasets.arrow_rows import Rows, file_names, open_rows
+from segablate.datasets.dataset import Dataset, Item
+from segablate.datasets.description import read_description, read_label_set
+from segablate.datasets.layout import Layout, choose_split
+from segablate.errors import DatasetError, at, shorten
+from segablate.labels import IGNORE, LabelSet
+
+LAYOUT = Layout((), "dataset_dict.json or state.json, as save_to_disk writes them", "validation", always_void=False)
+
+_KEYS = ("name", "classes", "void", "encoding", "image_column", "label_column")
+_ALL = "all"
+_USUAL = ("val", "validation", "test")
+
+
+def splits(root: Path) -> list[str]:
+    """The splits that the folder names; "all" where it is one without splits."""
+    if (root / "dataset_dict.json").is_file():
+        return list(_entry(root / "dataset_dict.json", "splits"))
+    return [_ALL] if (root / "state.json").is_file() else []
+
+
+def open_split(root: Path, split: str | None = None) -> Dataset:
+    """Open `root` at a split, by default "val", "validation", "test" or the first that there is."""
+    present = splits(root)
+    wanted = split or next((name for name in (*_USUAL, *present) if name in present), "validation")
+    if wanted == "val" and wanted not in present and "validation" in present:
+        wanted = "validation"
+    name = choose_split(root, wanted, present, LAYOUT.expects)
+    folder = root if name == _ALL and not (root / "dataset_dict.json").is_file() else root / name
+    described = root / "dataset.yaml"
+    with at(described):
+        said = read_description(described, _KEYS) if described.is_file() else {}
+    features = _entry(folder / "dataset_info.json", "features")
+    with at(folder):
+        columns = find_columns(features, said.get("image_column"), said.get("label_column"))
+    items, rows = _items(folder, columns)
+    source = Rows(columns.images, columns.maps, rows)
+    labels = _label_set(root, said, features[columns.maps])
+    if labels is None:
+        raise DatasetError(_unnamed(root, source, items[0]))
+    notes = (f"images are in column {columns.images!r}, label maps in {columns.maps!r}",)
+    return Dataset(f"hf:{root}", "hf", name, labels, items, notes, source)
+
+
+def _read(path: Path) -> Any:
+    """What a JSON file of the library holds."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: there is no such file; save the dataset again with save_to_disk") from None
+    except ValueError as error:
+        raise DatasetError(f"{path}: is not valid JSON ({error}); save the dataset again") from None
+
+
+def _entry(path: Path, key: str) -> Any:
+    """One entry of the object in a JSON file of the library."""
+    found = _read(path)
+    if not isinstance(found, dict) or not found.get(key):
+        raise DatasetError(f"{path}: has no {key!r}; save the dataset again with save_to_disk")
+    return found[key]
+
+
+def _items(folder: Path, columns: Columns) -> tuple[tuple[Item, ...], dict[str, int]]:
+    """The rows of all files of a split, in order, and the row of each in its file."""
+    paths = [folder / entry["filename"] for entry in _entry(folder / "state.json", "_data_files")]
+    places = [(path, row) for path in paths for row in range(open_rows(path).num_rows)]
+    if not places:
+        raise DatasetError(f"{folder} has no rows; choose another split")
+    names = _names(paths, columns.images) or [f"{index:06d}" for index in range(len(places))]
+    items = tuple(Item(name, path, path) for name, (path, _) in zip(names, places, strict=True))
+    return items, {name: row for name, (_, row) in zip(names, places, strict=True)}
+
+
+def _names(paths: list[Path], column: str) -> list[str] | None:
+    """The names of the files that the images were made of; None where some have none, or two have the same."""
+    names = [Path(file or "").stem for path in paths for file in file_names(path, column)]
+    return names if all(names) and len(set(names)) == len(names) else None
+
+
+def _label_set(root: Path, said: dict[str, Any], feature: Any) -> LabelSet | None:
+    """By dataset.yaml, else by id2label.json, else by the feature; None where none of them names classes."""
+    if "classes" in said:
+        with at(root / "dataset.yaml"):
+            return read_label_set(said, root.name)
+    path = root / "id2label.json"
+    if path.is_file():
+        return _numbered(root.name, _read(path), path)
+    names = class_names(feature)
+    return LabelSet(root.name, tuple(names), tuple((code,) for code in range(len(names)))) if names else None
+
+
+def _numbered(name: str, names: Any, path: Path) -> LabelSet:
+    """A label set from names by code; 255 is void unless it is named."""
+    try:
+        classes = sorted((int(code), str(name)) for code, name in names.items())
+    except (ValueError, AttributeError):
+        raise DatasetError(f'{path}: expected names by code, as in {{"0": "road", "1": "car"}}') from None
+    codes = tuple((code,) for code, _ in classes)
+    with at(path):
+        return LabelSet(name, tuple(name for _, name in classes), codes, () if (IGNORE,) in codes else (IGNORE,))
+
+
+def _unnamed(root: Path, source: Rows, item: Item) -> str:
+    """What to say where nothing names the classes, with the codes of one label map as a help."""
+    codes = sorted({int(code) for code in source.labels(item)[1].reshape(-1)})
+    return (
+        f"{root}: nothing names the classes (the first label map holds codes {shorten(codes, 10)}); write "
+        f'id2label.json there, as in {{"0": "road", "1": "car"}}, or a dataset.yaml (see `segablate datasets show hf`)'
+    )

@@ -1,0 +1,136 @@
+"""What decides the numbers of an evaluation, as plain values: two that agree in it have the same result.
+
+Options that change no number, such as workers, batch size and the number of a GPU, are left out.
+"""
+
+import hashlib
+import inspect
+import json
+import re
+import sys
+import sysconfig
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from segablate.checkpoints.segmenter import Loading
+from segablate.evaluation.loop import Work
+from segablate.files import fingerprint
+
+FORMAT = 1
+"""Raised when counts come to mean something else."""
+
+_HARMLESS = ("device", "folder", "trust_pickle", "allow_download")
+_PACKAGE = Path(__file__).parents[1]
+_PYTHON = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib"))
+
+
+def identity_of(work: Work, loading: Loading) -> dict[str, Any]:
+    """Plain values, in sections for a person to find what differs.
+
+    The images' files are not in it: they are known by :meth:`Dataset.stamp`, one by one.
+    """
+    segmenter, dataset, measures, facts = work.segmenter, work.dataset, work.measures, work.facts
+    options = {name: value for name, value in _fields(loading).items() if name not in _HARMLESS}
+    measured = {name: value for name, value in _fields(measures).items() if name not in ("predictions", "probe")}
+    described = {
+        "format": FORMAT,
+        "checkpoint": {
+            **facts["checkpoint"],
+            "files of one name": _namesakes(segmenter.source.files),
+            "device": re.sub(r"cuda:\d+", "cuda", facts["checkpoint"].get("device", "none")),
+            "classes": segmenter.classes,
+            "class map": segmenter.class_map,
+            "options": options,
+            "notes": segmenter.source.notes,
+        },
+        "dataset": {
+            **facts["dataset"],
+            "labels": dataset.labels,
+            "images named": _digest(dataset.names),
+            "notes": dataset.notes,
+            "reading": dataset.source,
+        },
+        "measures": measured,
+        "code": _own_code(work),
+        "versions": facts["versions"],
+    }
+    return json.loads(json.dumps(_plain(described)))
+
+
+def stamps_of(work: Work) -> dict[str, str]:
+    """The stamps of the files that are read, by the names of images."""
+    images = work.segmenter.needs_images
+    return {name: work.dataset.stamp(index, image=images) for index, name in enumerate(work.dataset.names)}
+
+
+def environment() -> str:
+    """16 digits for this program's own code and every package installed beside it, in their versions."""
+    own = sorted(_PACKAGE.rglob("*.py"))
+    installed = {path.name for place in sys.path for path in Path(place or ".").glob("*.dist-info")}
+    return _digest([*map(fingerprint, own), *sorted(installed)])
+
+
+def _namesakes(files: Collection[Path]) -> dict[str, str]:
+    """SHA-256 of the files that the facts, which go by names, cannot tell apart."""
+    names = Counter(path.name for path in files)
+    return {str(path): fingerprint(path) for path in files if names[path.name] > 1}
+
+
+def _own_code(work: Work) -> dict[str, str]:
+    """SHA-256 of the user's Python files where network or losses are his: all that are loaded, for one uses another."""
+    network = getattr(work.segmenter, "module", None)
+    functions = (
+        [inspect.getattr_static(type(part), "forward") for part in network.modules()] if network is not None else []
+    )
+    functions += [term.function for term in work.measures.losses.values()]
+    codes = [getattr(inspect.unwrap(function), "__code__", None) for function in functions]
+    used = _own({code.co_filename for code in codes if code is not None})
+    loaded = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())} if used else ()
+    return {str(path): fingerprint(path) for path in sorted(used | _own(loaded))}
+
+
+def _own(files: Iterable[str]) -> set[Path]:
+    paths = {Path(file).resolve() for file in files if file.endswith(".py")}
+    return {path for path in paths if path.is_file() and not _installed(path)}
+
+
+def _installed(path: Path) -> bool:
+    """Part of Python, of this program, or of an installed package."""
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return True
+    return any(path.is_relative_to(place) for place in (_PACKAGE.resolve(), *_PYTHON))
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it; functions by their names, arrays by their contents."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    if hasattr(value, "tobytes"):
+        return f"{value.dtype} {list(value.shape)} {hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
+    if is_dataclass(value) and not isinstance(value, type):
+        return {type(value).__qualname__: _plain(_fields(value))}
+    if isinstance(value, partial):  # its text holds an address, another one in every process
+        return [_plain(value.func), _plain(value.args), _plain(value.keywords)]
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    return str(value)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

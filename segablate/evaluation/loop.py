@@ -1,0 +1,294 @@
+"""The one evaluation loop: samples in, per-image counts and values out.
+
+Label maps are measured in the processes that read them. Networks run here, on batches of images of one size; what is
+counted is counted on their device, image by image, so that a result never depends on batch size or workers.
+
+What has been measured is put away in parts as the loop goes: they are small, they can be written as pieces from which
+a broken run is taken up again, and those of several processes are joined.
+"""
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from segablate import __version__
+from segablate.checkpoints.label_maps import encoding_notes
+from segablate.checkpoints.segmenter import OnError, Segmenter
+from segablate.datasets.dataset import Dataset
+from segablate.datasets.reading import Failure, ahead, ahead_in_threads
+from segablate.errors import CheckpointError, DatasetError, SegablateError
+from segablate.evaluation.alignment import Alignment, align
+from segablate.evaluation.clock import Clocked
+from segablate.evaluation.measures import Measures, measure_labels, measure_maps
+from segablate.evaluation.pieces import Pieces
+from segablate.evaluation.results import Evaluation, ImageRecord, Skipped, collect, joined, select
+from segablate.evaluation.score_measures import measure_scores
+from segablate.files import fingerprint
+from segablate.labels import LabelSet
+from segablate.runtime import Team
+from segablate.samples import Batch, Output, Sample
+
+Progress = Callable[[int], None]
+
+
+def _silent(images: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Work:
+    """An evaluation that is ready to be run: a segmenter made for the dataset, what to measure, and what will be said.
+
+    `facts`: what is run, as plain values, for the head of a table and for the run; `notes`: what else is to be said.
+    """
+
+    segmenter: Segmenter
+    dataset: Dataset
+    measures: Measures
+    on_error: OnError
+    facts: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Running:
+    """How the work is done; none of this changes a number.
+
+    - `workers`: processes that read; `progress`: told how many more images are done.
+    - `team`: the processes that share the work, each of which gets the whole result.
+    - `pieces`: what earlier attempts measured, and where to write what this one does.
+    - `stamps`: of the images' files by name, for the pieces; see :meth:`Dataset.stamp`.
+    """
+
+    batch_size: int = 4
+    workers: int = 0
+    progress: Progress = _silent
+    team: Team = field(default_factory=Team)
+    pieces: Pieces | None = None
+    stamps: Mapping[str, str] = field(default_factory=dict)
+
+
+def evaluate(
+    segmenter: Segmenter,
+    dataset: Dataset,
+    measures: Measures,
+    *,
+    batch_size: int = 4,
+    workers: int = 0,
+    on_error: OnError = "stop",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Run a checkpoint over a dataset, in this process.
+
+    With `on_error` "skip", images that cannot be read or measured are left out and named in the result; otherwise the
+    first of them ends the run with its error. Raises a SegablateError; also when no image is left.
+    """
+    running = Running(batch_size, workers, progress or _silent)
+    return carry_out(prepare(segmenter, dataset, measures, on_error), running)
+
+
+def prepare(segmenter: Segmenter, dataset: Dataset, measures: Measures, on_error: OnError = "stop") -> Work:
+    """Make a checkpoint ready for a dataset. Raises CheckpointError where it lacks something for it."""
+    segmenter = segmenter.for_dataset(dataset, on_error)
+    return Work(segmenter, dataset, measures, on_error, _facts(segmenter, dataset, measures))
+
+
+def carry_out(work: Work, running: Running) -> Evaluation:
+    """Measure what no piece holds yet, each process of the team its share, and join it all; see :func:`evaluate`."""
+    everything = range(len(work.dataset))
+    kept = running.pieces.kept if running.pieces else ()
+    done = {name for part in kept for name in part.names}
+    clocked = Clocked(work.segmenter)
+    work = replace(work, segmenter=clocked)
+    todo = running.team.share([index for index in everything if work.dataset.names[index] not in done])
+    running.progress(len(running.team.share(everything)) - len(todo))
+    parts: list[Evaluation] = []
+    skipped: list[Skipped] = []
+    for part in _parts(work, running, todo, skipped):
+        if running.pieces:
+            running.pieces.write(part, running.stamps, len(parts))
+        parts.append(part)
+    found = running.team.gather((parts, skipped))
+    parts = [*kept, *(part for parts, _ in found for part in parts)]
+    work = replace(work, facts={**work.facts, **clocked.facts(running.batch_size)})
+    return _whole(work, parts, [each for _, skipped in found for each in skipped])
+
+
+def _parts(work: Work, running: Running, todo: Sequence[int], skipped: list[Skipped]) -> Iterator[Evaluation]:
+    """Measure these images and give what was found, a part at a time; what could not be measured goes to `skipped`.
+
+    An error that stops the run is raised after the part that was under way.
+    """
+    notes: list[str] = []
+    records: list[ImageRecord] = []
+    stopped: SegablateError | None = None
+    due = _pace()
+    with _records(work, running, todo, notes) as results:
+        for result in results:
+            running.progress(1)
+            if not isinstance(result, Failure):
+                records.append(result)
+            elif work.on_error == "skip":
+                skipped.append(Skipped(work.dataset.names[result.index], str(result.error)))
+            else:
+                stopped = result.error
+                break
+            if records and due():
+                yield collect(records, work.dataset.labels, facts={}, notes=tuple(notes))
+                records = []
+    if records:
+        yield collect(records, work.dataset.labels, facts={}, notes=tuple(notes))
+    if stopped:
+        raise stopped
+
+
+def _pace(first: float = 0.25, share: float = 0.01) -> Callable[[], bool]:
+    """Whether a part should end: after `first` seconds and this `share` of the time spent so far.
+
+    So a run that is killed loses a hundredth of its time, and the number of parts grows with its logarithm.
+    """
+    began = last = time.monotonic()
+
+    def due() -> bool:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < first + share * (now - began):
+            return False
+        last = now
+        return True
+
+    return due
+
+
+def _whole(work: Work, parts: Sequence[Evaluation], skipped: Sequence[Skipped]) -> Evaluation:
+    """The parts as one evaluation, in the dataset's order, whoever measured them and when."""
+    places = {name: place for place, name in enumerate(work.dataset.names)}
+    skipped = sorted(skipped, key=lambda each: places[each.name])
+    if not parts:
+        raise DatasetError(f"none of the {len(places)} images could be measured; first: {skipped[0].reason}")
+    whole = joined(parts)
+    whole = select(whole, np.argsort([places[name] for name in whole.names]).tolist())
+    source = work.segmenter.source
+    encoding = encoding_notes(source, whole.confusion, whole.alternative)
+    said = (*source.notes, *whole.notes, *encoding, *work.measures.notes, *work.dataset.notes, *work.notes)
+    return replace(whole, facts=work.facts, notes=said, skipped=tuple(skipped), alternative=None)
+
+
+@contextmanager
+def _records(
+    work: Work, running: Running, todo: Sequence[int], notes: list[str]
+) -> Iterator[Iterator[ImageRecord | Failure]]:
+    """What was measured on each image: by the processes that read, or here, by the network."""
+    segmenter, dataset, measures = work.segmenter, work.dataset, work.measures
+    if segmenter.on_host:
+        with ahead(partial(_measured_sample, dataset, segmenter, measures), todo, running.workers) as records:
+            yield records
+    else:
+        read = partial(dataset.read, image=segmenter.needs_images)
+        with ahead_in_threads(read, todo, running.workers) as samples:
+            yield _measured(samples, segmenter, dataset, measures, running.batch_size, notes)
+
+
+def _measured_sample(dataset: Dataset, segmenter: Segmenter, measures: Measures, index: int) -> ImageRecord:
+    """Read and measure one image of a segmenter that gives label maps."""
+    sample = dataset.read(index, image=False)
+    output = segmenter(Batch((sample,)))
+    assert output.predicted is not None
+    alternative = None if output.alternative is None else output.alternative[0]
+    return measure_labels(sample, output.predicted[0], alternative, dataset.labels, measures)
+
+
+def _measured(
+    samples: Iterable[Sample | Failure],
+    segmenter: Segmenter,
+    dataset: Dataset,
+    measures: Measures,
+    batch_size: int,
+    notes: list[str],
+) -> Iterator[ImageRecord | Failure]:
+    """Run the network over samples grouped by size, and measure its output."""
+    alignment: Alignment | None = None
+
+    def measure(batch: Batch) -> list[ImageRecord | Failure]:
+        nonlocal alignment
+        try:
+            output = segmenter(batch)
+            if alignment is None:
+                alignment = _align(segmenter, output, dataset.labels)
+                notes.extend([alignment.note] if alignment.note else [])
+                notes.extend(output.notes)
+                notes.extend(measures.activation_notes(output.kind))
+            measured = measure_maps if output.scores is None else measure_scores
+            return list(measured(batch, output, alignment, dataset.labels, measures))
+        except SegablateError as error:
+            if len(batch.samples) == 1:
+                return [Failure(batch.samples[0].index, error)]
+        # One image must not take its batch with it: each alone.
+        return [result for sample in batch.samples for result in measure(Batch((sample,)))]
+
+    for group in _batches(samples, batch_size):
+        yield from [group] if isinstance(group, Failure) else measure(group)
+
+
+def _batches(samples: Iterable[Sample | Failure], batch_size: int) -> Iterator[Batch | Failure]:
+    """Group samples of one size as they come; what does not fill a batch comes last."""
+    waiting: dict[tuple[int, int], list[Sample]] = {}
+    for sample in samples:
+        if isinstance(sample, Failure):
+            yield sample
+            continue
+        group = waiting.setdefault(sample.size, [])
+        group.append(sample)
+        if len(group) == batch_size:
+            yield Batch(tuple(waiting.pop(sample.size)))
+    yield from (Batch(tuple(group)) for group in waiting.values())
+
+
+def _align(segmenter: Segmenter, output: Output, labels: LabelSet) -> Alignment:
+    """Label maps do not say how many outputs there are: as many as are named, or else as the dataset has classes."""
+    outputs = len(segmenter.classes or labels.merged_from or labels)
+    try:
+        return align(
+            outputs if output.scores is None else output.scores.shape[1],
+            segmenter.classes,
+            labels,
+            segmenter.class_map,
+        )
+    except SegablateError as error:
+        raise CheckpointError(f"{segmenter.source.spec} {error}") from None
+
+
+def _facts(segmenter: Segmenter, dataset: Dataset, measures: Measures) -> dict[str, Any]:
+    """What was run, as plain values, for the head of a table and for the run."""
+    source = segmenter.source
+    return {
+        "checkpoint": {
+            "name": source.spec,
+            "files": {path.name: fingerprint(path) for path in source.files},
+            **source.facts,
+        },
+        "dataset": {
+            "name": dataset.spec,
+            "split": dataset.split,
+            "images": len(dataset),
+            "label set": dataset.labels.name,
+        },
+        "measures": {
+            "losses": {name: term.summary for name, term in measures.losses.items()},
+            "tolerances": [str(tolerance) for tolerance in measures.tolerances],
+            **({"boundary_iou": str(measures.boundary_iou)} if measures.boundary_iou else {}),
+            **({"error_kinds": str(measures.error_kinds)} if measures.error_kinds else {}),
+        },
+        "versions": {
+            "segablate": __version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("numpy", "torch", "opencv-python-headless")},
+        },
+    }

@@ -1,0 +1,149 @@
+"""What is measured on one image: confusion counts, boundary distances, calibration, losses, whatever is asked for.
+
+A network's output is counted on its device; only counts come back to the host, and the label map where boundaries are
+wanted.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segablate.errors import CheckpointError
+from segablate.evaluation.alignment import Alignment
+from segablate.evaluation.results import ImageRecord
+from segablate.files import write_label_map
+from segablate.labels import IGNORE, LabelSet
+from segablate.metrics import boundary_iou, error_kinds
+from segablate.metrics.bands import TALLY as BANDS
+from segablate.metrics.bands import count_bands, nested_bands
+from segablate.metrics.boundary import BoundaryCounts, count_boundaries
+from segablate.metrics.confusion import count_confusion
+from segablate.metrics.tolerance import Tolerance
+from segablate.samples import Batch, Output, Sample, Scene
+
+if TYPE_CHECKING:
+    from segablate.losses import Term
+
+Probe = Callable[[Scene], Mapping[str, np.ndarray]]
+"""Whatever else is to be measured on the output for one image: arrays by name, of the same shapes for every image."""
+
+LabelCount = Callable[[np.ndarray, np.ndarray, int], Mapping[str, np.ndarray]]
+"""Labels and predictions, H, W uint8, and the number of classes, to tallies that the run keeps; it can be pickled."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is measured on every image beside confusion counts.
+
+    - `losses`: terms by the name under which their values are kept.
+    - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off, and pixels by
+      their distance from the label boundary; may be empty.
+    - `calibration`: where there are scores, see :func:`segablate.metrics.calibration.count_calibration`.
+    - `counts`: further counts of label maps, see :data:`LabelCount`.
+    - `boundary_iou`: width of the band; `error_kinds`: width of the boundary; None: not counted.
+    - `predictions`: a folder into which the predicted label maps are written, as PNG of the dataset's codes.
+    - `reads`: by which activation, softmax or sigmoid, each loss reads the logits; `notes`: what to say of the inputs.
+    - `probe`: see :data:`Probe`; `inputs`: what losses may take that is the same for all images, such as `edge_net`.
+    """
+
+    losses: "dict[str, Term]" = field(default_factory=dict)
+    tolerances: tuple[Tolerance, ...] = ()
+    calibration: bool = False
+    counts: tuple[LabelCount, ...] = ()
+    boundary_iou: Tolerance | None = None
+    error_kinds: Tolerance | None = None
+    predictions: Path | None = None
+    probe: Probe | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    reads: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def on_host(self) -> bool:
+        """Whether anything needs the predicted label map on the host, wherever it was made."""
+        return bool(self.counts or self.error_kinds or self.predictions is not None)
+
+    @property
+    def of_scores(self) -> bool:
+        """Whether anything beside the highest score is looked at."""
+        return bool(self.losses or self.probe or self.calibration)
+
+    def activation_notes(self, kind: str) -> list[str]:
+        """Which losses read the scores by another activation than that for which the checkpoint was trained."""
+        other = [loss for loss, activation in self.reads.items() if activation != kind and kind != "probabilities"]
+        if not other:
+            return []
+        activation = "sigmoid" if kind == "softmax" else "softmax"
+        reads = "reads" if len(other) == 1 else "read"
+        return [f"{', '.join(other)} {reads} the logits by {activation}, but the checkpoint was trained for {kind}"]
+
+
+def measure_labels(
+    sample: Sample, predicted: np.ndarray, alternative: np.ndarray | None, labels: LabelSet, measures: Measures
+) -> ImageRecord:
+    """A predicted label map, H, W uint8, on the host; `alternative`: see :attr:`Output.alternative`."""
+    boundary, tallies = counts_at_boundaries(sample.labels, predicted, len(labels), measures)
+    tallies |= further_counts(sample, predicted, labels, measures)
+    if measures.tolerances:
+        tallies |= {BANDS: count_bands(nested_bands(sample.labels), sample.labels, predicted)}
+    return record_of(
+        sample,
+        count_confusion(sample.labels, predicted, len(labels)),
+        boundary=boundary,
+        tallies=tallies,
+        alternative=None if alternative is None else count_confusion(sample.labels, alternative, len(labels)),
+    )
+
+
+def measure_maps(
+    batch: Batch, output: Output, alignment: Alignment, labels: LabelSet, measures: Measures
+) -> Iterator[ImageRecord]:
+    """Label maps of a network whose argmax is inside, image by image. CheckpointError where scores are wanted."""
+    if measures.losses or measures.probe:
+        raise CheckpointError(
+            "the network gives label maps, and losses need scores; pass --output labels to do without losses, or "
+            "export it without its argmax"
+        )
+    assert output.predicted is not None
+    table = np.full(256, IGNORE, np.uint8)
+    table[: len(alignment.table)] = alignment.table
+    for sample, predicted in zip(batch.samples, table[output.predicted], strict=True):
+        write_predicted(sample, predicted, labels, measures)
+        yield measure_labels(sample, predicted, None, labels, measures)
+
+
+def counts_at_boundaries(
+    labels: np.ndarray, predicted: np.ndarray, classes: int, measures: Measures
+) -> tuple[BoundaryCounts | None, dict[str, np.ndarray]]:
+    """Boundary distances and the bands of boundary IoU, as far as asked for, of label maps, H, W uint8."""
+    tolerances, band = measures.tolerances, measures.boundary_iou
+    boundary = count_boundaries(labels, predicted, classes, tolerances) if tolerances else None
+    bands = boundary_iou.count_boundary_iou(labels, predicted, classes, band) if band else None
+    return boundary, {} if bands is None else {boundary_iou.TALLY: bands}
+
+
+def further_counts(
+    sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures
+) -> dict[str, np.ndarray]:
+    """What else was asked for of a predicted label map, H, W uint8, and has a form for the host alone."""
+    tallies: dict[str, np.ndarray] = {}
+    if measures.error_kinds:
+        errors = error_kinds.count_errors(sample.labels, predicted, len(labels), measures.error_kinds)
+        tallies[error_kinds.TALLY] = errors
+    for count in measures.counts:
+        tallies |= count(sample.labels, predicted, len(labels))
+    return tallies
+
+
+def write_predicted(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures) -> None:
+    """Write a predicted label map, H, W uint8, where they are to be written."""
+    if measures.predictions:
+        write_label_map(measures.predictions / f"{sample.name}.png", labels.encode(predicted))
+
+
+def record_of(sample: Sample, table: np.ndarray, **measured: Any) -> ImageRecord:
+    """The record of an image from its confusion table and what else was measured, by the record's names."""
+    return ImageRecord(sample.index, sample.name, sample.size, sample.label_hash, table, **measured)

@@ -1,0 +1,171 @@
+"""What an evaluation has found so far, in a folder beside the run it is to become, so that it can be taken up again.
+
+``RUN.partial`` holds ``begun.json``, which says of what evaluation the pieces are, and ``piece-A-R-N-HASH.npz``:
+written in attempt A by process R, the N-th, with the first 16 digits of the SHA-256 of the file. A piece is an
+:class:`~segablate.evaluation.results.Evaluation` of some images. It is there whole or not at all; one that has been
+damaged since, as a disk may do, is noticed by the hash, named, and its images are measured again.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segablate.errors import RunError, shorten
+from segablate.evaluation.results import Evaluation, from_arrays, select, to_arrays
+from segablate.evaluation.runs import npz, sealed
+from segablate.files import write_atomically
+from segablate.labels import LabelSet
+
+_BEGUN = "begun.json"
+_NAME = re.compile(r"piece-\d+-\d+-\d+-[0-9a-f]{16}\.npz")
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The folder of one evaluation, for one process of one attempt.
+
+    - `kept`: what earlier attempts measured, of images whose files are as they were.
+    - `notes`: what to say of pieces that could not be used.
+    """
+
+    folder: Path
+    attempt: int = 1
+    kept: tuple[Evaluation, ...] = ()
+    notes: tuple[str, ...] = ()
+    rank: int = 0
+
+    def write(self, part: Evaluation, stamps: Mapping[str, str], number: int) -> None:
+        """Add a piece, with the stamps of its images' files. RunError when it cannot be written."""
+        stamped = np.array([stamps[name] for name in part.names], dtype=str)
+        data = npz({**to_arrays(part), "notes": np.array(part.notes, dtype=str), "stamps": stamped})
+        name = f"piece-{self.attempt:03d}-{self.rank:03d}-{number:06d}-{_digest(data)}.npz"
+        try:
+            write_atomically(self.folder / name, data)
+        except OSError as error:
+            reason = error.strerror or error
+            raise RunError(f"{self.folder} cannot be written: {reason}; make room") from None
+
+    def found(self) -> list[Path]:
+        """The files that are pieces, in order."""
+        return sorted(path for path in self.folder.glob("piece-*") if _NAME.fullmatch(path.name))
+
+
+def partial_folder(run: Path) -> Path:
+    """Where the pieces of a run lie until it is whole."""
+    return run.with_name(f"{run.name}.partial")
+
+
+def remove_pieces(run: Path) -> None:
+    """Once the run itself is there."""
+    shutil.rmtree(partial_folder(run), ignore_errors=True)
+
+
+def refuse_partial(run: Path, resume: bool) -> None:
+    """RunError when an unbroken run is asked for but a broken one is there; called before the work."""
+    folder = partial_folder(run)
+    if Pieces(folder).found() and not resume:
+        raise RunError(f"{folder} holds what a broken run had measured; go on with --resume, or remove it")
+
+
+def open_pieces(run: Path, identity: Mapping[str, Any], labels: LabelSet, stamps: Mapping[str, str]) -> Pieces:
+    """Begin a folder, or take up the one that is there, for the evaluation that `identity` describes in plain values.
+
+    `stamps` are those of the images' files as they are now, by name. RunError for a folder of another evaluation, which
+    says what differs, for a damaged description and for a place that cannot be written.
+    """
+    folder = partial_folder(run)
+    pieces = Pieces(folder)
+    if not pieces.found():
+        try:
+            write_atomically(folder / _BEGUN, json.dumps(sealed(identity), indent=1))
+        except OSError as error:
+            raise RunError(f"{folder} cannot be written: {error.strerror or error}; choose another --save") from None
+        return pieces
+    _require_same(folder, identity)
+    last = max((int(path.name.split("-")[1]) for path in pieces.found()), default=0)
+    return _read(replace(pieces, attempt=last + 1), labels, stamps)
+
+
+def _read(pieces: Pieces, labels: LabelSet, stamps: Mapping[str, str]) -> Pieces:
+    """With what the files hold of images whose stamps are as they are now."""
+    kept, damaged, changed, seen = [], [], set[str](), set[str]()
+    for path in pieces.found():
+        data = _bytes(path)
+        if _digest(data) != path.stem.split("-")[-1]:
+            damaged.append(path.name)
+            continue
+        part, then = _parsed(data, labels)
+        current = {name for name, stamp in zip(part.names, then, strict=True) if stamp == stamps.get(name)}
+        changed |= set(part.names) - current
+        chosen = [place for place, name in enumerate(part.names) if name in current - seen]
+        seen |= current
+        if chosen:
+            kept.append(select(part, chosen))
+    notes = []
+    if damaged:
+        be = "are" if len(damaged) > 1 else "is"
+        notes.append(f"{shorten(damaged)} in {pieces.folder.name} {be} damaged: the images in it were measured again")
+    if changed := changed - seen:
+        notes.append(f"{shorten(sorted(changed))} had changed before --resume and were measured again")
+    return replace(pieces, kept=tuple(kept), notes=tuple(notes))
+
+
+def _bytes(path: Path) -> bytes:
+    """Nothing where a disk cannot read them."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _parsed(data: bytes, labels: LabelSet) -> tuple[Evaluation, list[str]]:
+    with np.load(BytesIO(data), allow_pickle=False) as file:
+        arrays = dict(file)
+    notes = tuple(arrays.pop("notes").tolist())
+    stamps = arrays.pop("stamps").tolist()
+    return from_arrays(arrays, labels, facts={}, notes=notes), stamps
+
+
+def _require_same(folder: Path, identity: Mapping[str, Any]) -> None:
+    begun = _description(folder)
+    different = _differences(begun, json.loads(json.dumps(identity)), "")
+    if different:
+        raise RunError(
+            f"{folder} was begun with another {different[0]}; --resume with what it was begun with, or remove it"
+        )
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    try:
+        described = json.loads((folder / _BEGUN).read_bytes())
+        seal = described.pop("seal")
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        described, seal = {}, None
+    if seal is None or sealed(described)["seal"] != seal:
+        raise RunError(f"{folder} is damaged: {_BEGUN} is not as it was written; remove the folder and begin again")
+    return described
+
+
+def _differences(then: Any, now: Any, where: str) -> list[str]:
+    """Places at which two plain values differ, with both values, such as ``checkpoint preprocessing (a, now b)``."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        names = dict.fromkeys([*then, *now])
+        return [line for name in names for line in _differences(then.get(name), now.get(name), f"{where} {name}")]
+    return [] if then == now else [f"{where.strip()} ({_short(then)}, now {_short(now)})"]
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

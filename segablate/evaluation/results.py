@@ -1,0 +1,251 @@
+"""What an evaluation found: counts and values of each image, and the facts of the run.
+
+A saved run is a folder (:mod:`segablate.evaluation.runs`), format 1, described in ``docs/runs.md``::
+
+    run.json       what was run, versions, hashes, the label set, notes, skipped images, hashes of the other files
+    counts.npz     per image: names, sizes, label hashes, confusion counts, boundary counts, values of losses
+    summary.json   the report as ``--format json`` gives it, for scripts; derived, never read back
+
+The counts are read with numpy in three lines; the last label is void, the last prediction lies outside the label set::
+
+    run = numpy.load("RUN/counts.npz")
+    table = numpy.zeros((len(run["names"]), run["classes"] + 1, run["classes"] + 1), int)
+    table[run["image"], run["label"], run["predicted"]] = run["pixels"]
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segablate.evaluation.runs import npz, packed, read_run, write_run
+from segablate.labels import LabelSet
+from segablate.metrics.boundary import BoundaryCounts, merge
+from segablate.metrics.confusion import Confusion, joined_confusion
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """What was measured on one image.
+
+    - `table`: (C+1, C+1) int64 confusion counts; `boundary`: its boundary distances, where they were asked for.
+    - `values`: one float64 for each loss; nan where it is undefined.
+    - `tallies`: further counts and sums by name, arrays of the same shapes for every image; a run keeps them.
+    - `probed`: arrays of whatever else was asked for, see :data:`segablate.evaluation.measures.Probe`.
+    - `alternative`: as `table`, of :attr:`Output.alternative`; a run does not keep it.
+    """
+
+    index: int
+    name: str
+    size: tuple[int, int]
+    label_hash: str
+    table: np.ndarray
+    values: Mapping[str, float] = field(default_factory=dict)
+    boundary: BoundaryCounts | None = None
+    alternative: np.ndarray | None = None
+    tallies: Mapping[str, np.ndarray] = field(default_factory=dict)
+    probed: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An image that could not be read or measured, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A checkpoint on a dataset.
+
+    - `labels`: the label set; `names`, `sizes` (N, 2) and `label_hashes`: the images, in the dataset's order.
+    - `confusion`, `boundary`, `values` (each (N,) float64, nan where undefined): what was measured.
+    - `tallies`: further counts and sums by name, (N, ...) each: what they mean is up to the metric that made them.
+    - `facts`: what was run, as plain values: checkpoint, dataset, options, versions.
+    - `probed`: what else was asked for, stacked over images, (N, ...); a saved evaluation does not keep it.
+    - `alternative`: as `confusion`, of :attr:`Output.alternative`, where every image has it; nor does it keep that.
+    """
+
+    labels: LabelSet
+    names: tuple[str, ...]
+    sizes: np.ndarray
+    label_hashes: tuple[str, ...]
+    confusion: Confusion
+    values: Mapping[str, np.ndarray]
+    boundary: BoundaryCounts | None
+    facts: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    tallies: Mapping[str, np.ndarray] = field(default_factory=dict)
+    probed: Mapping[str, np.ndarray] = field(default_factory=dict)
+    alternative: Confusion | None = None
+
+    @property
+    def images(self) -> int:
+        """Number of images measured."""
+        return len(self.names)
+
+    @property
+    def title(self) -> str:
+        """A short name: that of the checkpoint."""
+        return str(self.facts["checkpoint"]["name"])
+
+
+def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Evaluation:
+    """Put per-image records, in any order, together in the dataset's order; `rest`: facts, notes, skipped."""
+    records = sorted(records, key=lambda record: record.index)
+    losses = records[0].values if records else {}
+    boundaries = [record.boundary for record in records if record.boundary is not None]
+    alternatives = [record.alternative for record in records if record.alternative is not None]
+    return Evaluation(
+        labels,
+        tuple(record.name for record in records),
+        np.array([record.size for record in records], np.int32).reshape(-1, 2),
+        tuple(record.label_hash for record in records),
+        Confusion.from_dense([record.table for record in records], len(labels)),
+        {loss: np.array([record.values[loss] for record in records], np.float64) for loss in losses},
+        merge(boundaries) if boundaries else None,
+        tallies=_stacked([record.tallies for record in records]),
+        probed=_stacked([record.probed for record in records]),
+        alternative=Confusion.from_dense(alternatives, len(labels)) if len(alternatives) == len(records) > 0 else None,
+        **rest,
+    )
+
+
+def _stacked(records: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.stack([record[name] for record in records]) for name in (records[0] if records else ())}
+
+
+def joined(parts: Sequence[Evaluation]) -> Evaluation:
+    """The images of all parts, one or more of the same run, in order; facts are the first part's."""
+    first = parts[0]
+    boundaries = [part.boundary for part in parts if part.boundary is not None]
+    alternatives = [part.alternative for part in parts if part.alternative is not None]
+
+    def along_images(name: str) -> dict[str, np.ndarray]:
+        return {key: np.concatenate([getattr(part, name)[key] for part in parts]) for key in getattr(first, name)}
+
+    return replace(
+        first,
+        names=tuple(name for part in parts for name in part.names),
+        sizes=np.concatenate([part.sizes for part in parts]),
+        label_hashes=tuple(label_hash for part in parts for label_hash in part.label_hashes),
+        confusion=joined_confusion([part.confusion for part in parts]),
+        values=along_images("values"),
+        boundary=merge(boundaries) if boundaries else None,
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        skipped=tuple(skipped for part in parts for skipped in part.skipped),
+        tallies=along_images("tallies"),
+        probed=along_images("probed"),
+        alternative=joined_confusion(alternatives) if len(alternatives) == len(parts) else None,
+    )
+
+
+def select(run: Evaluation, images: Sequence[int]) -> Evaluation:
+    """The images at these places, in this order."""
+    places = np.asarray(images, np.int64)
+    return replace(
+        run,
+        names=tuple(run.names[place] for place in places),
+        sizes=run.sizes[places],
+        label_hashes=tuple(run.label_hashes[place] for place in places),
+        confusion=run.confusion.subset(images),
+        values={loss: values[places] for loss, values in run.values.items()},
+        boundary=run.boundary.subset(images) if run.boundary else None,
+        tallies={name: array[places] for name, array in run.tallies.items()},
+        probed={name: array[places] for name, array in run.probed.items()},
+        alternative=run.alternative.subset(images) if run.alternative else None,
+    )
+
+
+def save_run(run: Evaluation, path: Path, summary: str) -> None:
+    """Write a run folder, atomically; `summary` is its report as JSON. RunError when `path` is taken."""
+    write_run(path, evaluation_files(run, summary))
+
+
+def evaluation_files(run: Evaluation, summary: str) -> dict[str, bytes]:
+    """The files of a run folder by name."""
+    described = {
+        "facts": run.facts,
+        "labels": asdict(run.labels),
+        "notes": run.notes,
+        "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in run.skipped],
+    }
+    return packed("evaluation", described, {"counts.npz": npz(to_arrays(run)), "summary.json": summary.encode()})
+
+
+def load_run(path: Path) -> Evaluation:
+    """Read a run folder back. RunError when it is no run, damaged, of another kind or of a newer format."""
+    described, files = read_run(path, "evaluation")
+    with np.load(BytesIO(files["counts.npz"]), allow_pickle=False) as arrays:
+        return from_arrays(
+            dict(arrays),
+            _label_set(described["labels"]),
+            facts=described["facts"],
+            notes=tuple(described["notes"]),
+            skipped=tuple(Skipped(**entry) for entry in described["skipped"]),
+        )
+
+
+def to_arrays(run: Evaluation) -> dict[str, np.ndarray]:
+    """What was counted, by the names of ``counts.npz``."""
+    return {
+        "classes": np.array(len(run.labels)),
+        "names": np.array(run.names, dtype=str),
+        "sizes": run.sizes,
+        "label_hashes": np.array(run.label_hashes, dtype=str),
+        **_columns(run.confusion),
+        **_prefixed("value_", run.values),
+        **_prefixed("tally_", run.tallies),
+        **_prefixed("boundary_", run.boundary.to_arrays() if run.boundary else {}),
+        **_prefixed("alternative_", _columns(run.alternative) if run.alternative else {}),
+    }
+
+
+def _columns(confusion: Confusion) -> dict[str, np.ndarray]:
+    return {name: getattr(confusion, name) for name in ("image", "label", "predicted", "pixels")}
+
+
+def _prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any) -> Evaluation:
+    """The other way round; `rest`: facts, notes, skipped."""
+    names = tuple(arrays["names"].tolist())
+
+    def under(prefix: str) -> dict[str, np.ndarray]:
+        return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+    def confusion(prefix: str) -> Confusion:
+        columns = (arrays[prefix + name] for name in ("image", "label", "predicted", "pixels"))
+        return Confusion(len(labels), len(names), *columns)
+
+    boundary = under("boundary_")
+    return Evaluation(
+        labels,
+        names,
+        arrays["sizes"],
+        tuple(arrays["label_hashes"].tolist()),
+        confusion(""),
+        under("value_"),
+        BoundaryCounts.from_arrays(boundary) if boundary else None,
+        tallies=under("tally_"),
+        alternative=confusion("alternative_") if "alternative_image" in arrays else None,
+        **rest,
+    )
+
+
+def _label_set(plain: Mapping[str, Any]) -> LabelSet:
+    """From JSON, whose lists were tuples and whose mapping was a label set of its own."""
+    return LabelSet(**{key: _frozen(value) for key, value in plain.items()})
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _label_set(value)
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -1,0 +1,126 @@
+"""A run: a folder that lasts. ``run.json`` says what it is and holds the hash of every other file in it.
+
+Written whole or not at all; a change in any file shows when it is read. What the other files are is up to the kind:
+"evaluation" (:mod:`segablate.evaluation.results`), or a report that can be shown again: "comparison", "ablation".
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segablate.errors import RunError
+from segablate.files import atomic_folder, write_atomically
+
+FORMAT = 1
+
+DESCRIPTION = "run.json"
+
+
+def packed(kind: str, described: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of a run and their sealed description, by name; `described` holds plain values."""
+    whole = {
+        "format": FORMAT,
+        "kind": kind,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        **described,
+        "files": {name: _sha256(data) for name, data in files.items()},
+    }
+    return {**files, DESCRIPTION: json.dumps(sealed(whole), indent=1).encode()}
+
+
+def write_run(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a packed run, atomically. RunError when `path` is taken or cannot be written."""
+    refuse_existing(path)
+    try:
+        with atomic_folder(path) as folder:
+            for name, data in files.items():
+                write_atomically(folder / name, data)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}; choose another --save") from None
+
+
+def read_run(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The description of a run and its other files, checked against their hashes.
+
+    RunError when it is no run, damaged, of another kind or of a newer format.
+    """
+    described = read_description(path)
+    if described["kind"] != kind:
+        raise RunError(f"{path} is a saved {described['kind']}; expected a saved {kind}")
+    return described, {name: _read_checked(path, name, digest) for name, digest in described["files"].items()}
+
+
+def save_report(
+    kind: str, report: Mapping[str, Any], facts: Mapping[str, Any], path: Path, files: Mapping[str, bytes]
+) -> None:
+    """Write a run that is a report: its plain values, from which it is shown again, and the files it rests on."""
+    plain = json.dumps(report, indent=1).encode()
+    write_run(path, packed(kind, {"facts": facts}, {"report.json": plain, **files}))
+
+
+def load_report(path: Path, kind: str) -> dict[str, Any]:
+    """The plain values of a run that is a report. RunError as in :func:`read_run`."""
+    return json.loads(read_run(path, kind)[1]["report.json"])
+
+
+def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Arrays as the bytes of a compressed ``.npz``."""
+    buffer = BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The content of ``run.json``, checked. RunError when it is missing, damaged or newer."""
+    file = path / DESCRIPTION
+    if not file.is_file():
+        raise RunError(f"{path} is not a saved run: it has no {DESCRIPTION}; give a folder written with --save")
+    try:
+        described = json.loads(file.read_bytes())
+    except ValueError:
+        described = None
+    if not isinstance(described, dict):
+        raise RunError(f"{path} is damaged: {DESCRIPTION} is not a description; make it again")
+    written = described.get("format")
+    if isinstance(written, int) and written > FORMAT:
+        raise RunError(f"{path} is a run of format {written}, newer than this program's {FORMAT}; upgrade segablate")
+    if described != sealed({key: value for key, value in described.items() if key != "seal"}):
+        raise RunError(f"{path} is damaged: {DESCRIPTION} has been changed since it was written; make it again")
+    return described
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path looks like a saved run."""
+    return (path / DESCRIPTION).is_file()
+
+
+def refuse_existing(path: Path) -> None:
+    """RunError when `path` is taken; called before the work as well as after it."""
+    if path.exists():
+        raise RunError(f"{path} is there already; choose another name, or remove it")
+
+
+def sealed(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The description with a hash of itself, so that a change shows."""
+    plain = json.loads(json.dumps(described))
+    return {**plain, "seal": _sha256(json.dumps(plain, sort_keys=True).encode())}
+
+
+def _read_checked(path: Path, name: str, digest: str) -> bytes:
+    try:
+        data = (path / name).read_bytes()
+    except OSError:
+        raise RunError(f"{path} is damaged: {name} is missing; make it again") from None
+    if _sha256(data) != digest:
+        raise RunError(f"{path} is damaged: {name} has been changed since it was written; make it again")
+    return data
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,270 @@
+"""The region term of RMI with its gradient, one class at a time."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from segablate.losses.parts.cells import kept_windows, pooled, unpooled, unwindowed, window_count, windows
+from segablate.losses.parts.regression import LOG_OFFSET, Residual, Solver, by_cholesky, by_eigenvalues, uninformed
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.sharing import shared
+
+FLOOR = 1e-6
+"""Added to every probability, void pixels included, as the authors do."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The knobs of ``rmi``, its two switches as such: ``drop`` windows with void, correct for the number of points."""
+
+    radius: int
+    pool: str
+    stride: int
+    alpha: float
+    softmax: bool
+    drop: bool
+    by_points: bool
+
+    @property
+    def absent(self) -> float:
+        """The term of a class that is not there: that of M = 0."""
+        return math.log(math.sqrt(self.alpha) + LOG_OFFSET)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is settled before any class is looked at: labels, valid pixels as 0 and 1, N H W; height and width in cells;
+    kept windows N n (None: all); points N.
+
+    ``points`` is 0 for an image that does not count; ``labelled`` lists the images that show each class.
+    """
+
+    setting: Setting
+    labels: Tensor
+    valid: Tensor
+    cells: tuple[int, int]
+    kept: Tensor | None
+    points: Tensor
+    labelled: list[list[int]]
+
+
+def look(logits: Logits, labels: Labels, setting: Setting) -> Scene:
+    """Find the windows and the classes of a batch; the one place that waits for the device."""
+    valid, narrow, present = _survey(labels, logits.shape[1])
+    height, width = pooled(valid[:1], setting.stride, "max", torch.float32).shape[1:]
+    count = window_count(height, width, setting.radius)
+    kept = kept_windows(~valid, setting.radius, setting.stride) if setting.drop and count else None
+    points = kept.sum(1).double() if kept is not None else torch.full_like(valid[:, 0, 0], count, dtype=torch.float64)
+    points = points * valid.any()
+    shown = (present & (points > 0).unsqueeze(1)).T.tolist()
+    labelled = [[image for image, there in enumerate(row) if there] for row in shown]
+    return Scene(setting, narrow, _as_factor(valid, logits.dtype), (height, width), kept, points, labelled)
+
+
+@shared
+def _survey(labels: Labels, classes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Which pixels are valid, N H W; the labels in a small type, compared with every class faster; which classes each
+    image shows, N C."""
+    valid = labels != IGNORE
+    images = torch.arange(len(labels), device=labels.device).view(-1, 1, 1) * (classes + 1)
+    cell = images + labels.long().where(valid, classes)
+    pixels = torch.bincount(cell.flatten(), minlength=len(labels) * (classes + 1)).view(len(labels), -1)
+    narrow = labels.to(torch.uint8 if classes <= IGNORE else torch.int16)
+    return valid, narrow, pixels[:, :classes] > 0
+
+
+@shared
+def _as_factor(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """1 and 0: a floating-point mask multiplies faster."""
+    return mask.to(dtype)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one class gives in the B images that show it: B each, and ``slope``, the gradient at its cells, B h w."""
+
+    term: Tensor
+    gain: Tensor
+    present: Tensor
+    failed: Tensor
+    slope: Tensor | None
+
+
+class RegionTerm(torch.autograd.Function):
+    """(logits, scene, whether a gradient will be wanted) -> value, 0-dim; term, gain, present, failed, N C.
+
+    All but the value are detached. The gradient at the cells, a stride²-th of the logits, is found together with the
+    value, while the points of a class are there; backward spreads it over the pixels. The points of two classes never
+    exist at once.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Logits, scene: Scene, differentiable: bool) -> tuple[Tensor, ...]:
+        found, failed = _regress_all(logits, scene, differentiable)
+        term = _table({index: each.term for index, each in found.items()}, scene, logits, scene.setting.absent)
+        gain = _table({index: each.gain for index, each in found.items()}, scene, logits, 0.0)
+        present = _table({index: each.present for index, each in found.items()}, scene, logits, False)
+        counted = scene.points > 0
+        images = counted.sum().clamp(min=1)
+        ctx.save_for_backward(logits, images)
+        ctx.scene, ctx.slopes = scene, {index: each.slope for index, each in found.items()}
+        ctx.mark_non_differentiable(term, gain, present, failed)
+        value = term.where(counted.unsqueeze(1), 0).sum() / images
+        return value.to(logits.dtype), term, gain, present, failed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        logits, images = ctx.saved_tensors
+        scene, setting = ctx.scene, ctx.scene.setting
+        probability = _probabilities(logits, setting)
+        gradient = torch.zeros_like(logits, memory_format=torch.contiguous_format)
+        for index, slope in ctx.slopes.items():
+            chosen = scene.labelled[index]
+            at_class, valid = _pick(probability(index), chosen), _pick(scene.valid, chosen)
+            spread = unpooled(slope * (upstream[0] / images), at_class * valid, setting.stride, setting.pool) * valid
+            gradient[chosen, index] = spread if setting.softmax else spread * at_class * (1 - at_class)
+        if setting.softmax:
+            all_classes = logits.softmax(1)
+            gradient = all_classes * (gradient - (all_classes * gradient).sum(1, keepdim=True))
+        return gradient, None, None
+
+
+def _regress_all(logits: Logits, scene: Scene, differentiable: bool) -> tuple[dict[int, Found], Tensor]:
+    """Every class that is there, and which factorisations failed, N C: those are done again by eigenvalues."""
+
+    setting, there = scene.setting, [index for index, images in enumerate(scene.labelled) if images]
+
+    def cells(index: int) -> Tensor:
+        images = tuple(scene.labelled[index])
+        return _cells(logits, scene.labels, scene.valid, index, images, setting.softmax, setting.pool, setting.stride)
+
+    def regress(index: int, solver: Solver) -> Found:
+        return _regress(cells(index), scene.labelled[index], scene, solver, differentiable)
+
+    if differentiable:
+        found = {index: regress(index, by_cholesky) for index in there}
+    else:
+        found = _regress_together({index: cells(index) for index in there}, scene)
+    failed = _table({index: each.failed for index, each in found.items()}, scene, logits, False)
+    again = {index: regress(index, by_eigenvalues) for index in failed.any(0).nonzero().flatten().tolist()}
+    return found | again, failed
+
+
+def _probabilities(logits: Tensor, setting: Setting) -> Callable[[int], Tensor]:
+    """The map N H W of a class, made when asked for: all at once they would be as large as the logits."""
+    if setting.softmax:
+        all_classes = _softmax(logits)
+        return lambda index: all_classes[:, index]
+    return lambda index: logits[:, index].sigmoid()
+
+
+@shared
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(1)
+
+
+@shared
+def _cells(
+    logits: Tensor,
+    labels: Tensor,
+    valid: Tensor,
+    index: int,
+    images: tuple[int, ...],
+    softmax: bool,
+    pool: str,
+    stride: int,
+) -> Tensor:
+    """One class in the images that show it: cells of its probabilities and of its labels, B 2 h w."""
+    probability = _softmax(logits)[:, index] if softmax else logits[:, index].sigmoid()
+    at_class = torch.addcmul(probability.new_full((), FLOOR), _pick(probability, images), _pick(valid, images))
+    maps = at_class, (_pick(labels, images) == index).view(torch.uint8)
+    cells = torch.stack([pooled(each, stride, pool, at_class.dtype) for each in maps], 1).double()
+    # near 0 already here, so that taking the mean out of the scatter matrix cancels little
+    return cells - cells.mean((2, 3), keepdim=True)
+
+
+def _points(cells: Tensor, kept: Tensor | None, radius: int) -> Tensor:
+    """Every window as a point, probabilities above labels, B 2d n; 0 where dropped."""
+    points = windows(cells.flatten(0, 1), radius).flatten(3).reshape(len(cells), 2 * radius**2, -1)
+    return points if kept is None else points * kept.unsqueeze(1)
+
+
+def _moments(points: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """Scatter matrices B 2d 2d and means B 2d of the points."""
+    mean = points.sum(-1) / count.unsqueeze(-1)
+    return points @ points.mT - count[:, None, None] * mean.unsqueeze(-1) * mean.unsqueeze(-2), mean
+
+
+@shared
+def _moments_of_all(cells: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    """The moments of every window; the points themselves are not kept."""
+    points = _points(cells, None, radius)
+    return _moments(points, torch.full_like(points[:, 0, 0], points.shape[-1]))
+
+
+def _regress_together(cells: Mapping[int, Tensor], scene: Scene) -> dict[int, Found]:
+    """All classes by one factorisation, without slopes: their scatter matrices are small."""
+    if not cells:
+        return {}
+    images = {index: scene.labelled[index] for index in cells}
+    scatter = torch.cat([_scatter(each, images[index], scene) for index, each in cells.items()])
+    count = torch.cat([_pick(scene.points, each) for each in images.values()])
+    found, _ = _solve(scatter, count, scene.setting, by_cholesky)
+    columns = zip(*(each.split([len(i) for i in images.values()]) for each in found), strict=True)
+    return {index: Found(*column, slope=None) for index, column in zip(cells, columns, strict=True)}
+
+
+def _scatter(cells: Tensor, images: Sequence[int], scene: Scene) -> Tensor:
+    if scene.kept is None:
+        return _moments_of_all(cells, scene.setting.radius)[0]
+    points = _points(cells, _pick(scene.kept, images), scene.setting.radius)
+    return _moments(points, _pick(scene.points, images))[0]
+
+
+def _solve(scatter: Tensor, count: Tensor, setting: Setting, solver: Solver) -> tuple[tuple[Tensor, ...], Residual]:
+    """Term, gain, present and failed of B scatter matrices of ``count`` points, and the regression behind them."""
+    residual = solver(scatter, setting.alpha)
+    # a single cell that differs by one pixel scatters by 1/stride⁴; rounding stays far below
+    present = scatter.diagonal(dim1=-2, dim2=-1)[:, setting.radius**2 :].amax(-1) > 1e-8
+    term = residual.term - count.log() / 2 if setting.by_points else residual.term
+    gain = uninformed(scatter, setting.alpha) - residual.half_log_det
+    return (term.where(present, setting.absent), gain.where(present, 0), present, residual.failed), residual
+
+
+def _regress(cells: Tensor, images: Sequence[int], scene: Scene, solver: Solver, differentiable: bool) -> Found:
+    setting, count = scene.setting, _pick(scene.points, images)
+    kept = None if scene.kept is None else _pick(scene.kept, images)
+    points = _points(cells, kept, setting.radius)
+    scatter, mean = _moments(points, count)
+    found, residual = _solve(scatter, count, setting, solver)
+    slope = None
+    if differentiable:
+        slope = residual.slope()
+        at_points = torch.baddbmm(-(slope @ mean.unsqueeze(-1)), slope, points)  # B d n
+        if kept is not None:
+            at_points = at_points * kept.unsqueeze(1)
+        slope = unwindowed(at_points, scene.cells, setting.radius).where(found[2][:, None, None], 0)
+        slope = slope.to(scene.valid.dtype)
+    return Found(*found, slope=slope)
+
+
+def _table(values: dict[int, Tensor], scene: Scene, logits: Logits, fill: float) -> Tensor:
+    """What the classes that are there give in their images, N C, and ``fill`` elsewhere."""
+    dtype = torch.bool if isinstance(fill, bool) else torch.float64
+    table = torch.full(logits.shape[:2], fill, dtype=dtype, device=logits.device)
+    if values:
+        images = [image for index in values for image in scene.labelled[index]]
+        classes = [index for index in values for _ in scene.labelled[index]]
+        table[images, classes] = torch.cat(list(values.values()))
+    return table
+
+
+def _pick(tensor: Tensor, images: Sequence[int]) -> Tensor:
+    """These images; the tensor itself, uncopied, if they are all."""
+    return tensor if len(images) == len(tensor) else tensor[list(images)]

@@ -1,0 +1,115 @@
+"""Edges of label maps, and soft edges of probability maps, for the surrogates of boundary metrics.
+
+An edge pixel of a class differs, somewhere in its 3×3 window, from its own label; void differs from every class, the
+image frame from none.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from segablate.losses.parts.curves import Curve
+from segablate.losses.parts.shapes import IGNORE, Labels
+
+EPSILON = 1e-8
+"""Added below every fraction line, as the authors do."""
+
+
+class EdgeSums(NamedTuple):
+    """Predicted edge, the share of it near a labelled one, labelled edge pixels, the share of them near a predicted."""
+
+    predicted: Tensor
+    predicted_near: Tensor
+    labelled: Tensor
+    labelled_near: Tensor
+
+
+def f_score(sums: EdgeSums) -> Tensor:
+    """2 P R / (P + R) with precision P and recall R of the edges, of the shape of the sums."""
+    precision = sums.predicted_near / (sums.predicted + EPSILON)
+    recall = sums.labelled_near / (sums.labelled + EPSILON)
+    return 2 * precision * recall / (precision + recall + EPSILON)
+
+
+def label_edges(labels: Labels) -> Tensor:
+    """Labelled pixels on the edge of their class, N H W bool."""
+    maps = labels.unsqueeze(1).float()
+    mixed = F.max_pool2d(maps, 3, 1, 1) + F.max_pool2d(-maps, 3, 1, 1) > 0
+    return mixed.squeeze(1) & (labels != IGNORE)
+
+
+def spread(maps: Tensor, reach: int) -> Tensor:
+    """The largest value in the square window of this reach around each pixel, clipped at the frame, N H W."""
+    rows, columns = (min(reach, size) for size in maps.shape[1:])
+    across = F.max_pool2d(maps.unsqueeze(1), (1, 2 * columns + 1), 1, (0, columns))
+    return F.max_pool2d(across, (2 * rows + 1, 1), 1, (rows, 0)).squeeze(1)
+
+
+def edge_scores(
+    probabilities: Tensor, labels: Labels, curves: Sequence[Curve], tolerance: int, drop: bool
+) -> tuple[Tensor, EdgeSums]:
+    """Soft boundary F-score of each class, C and attached, and the sums it is made of, C each and detached.
+
+    Classes without a labelled edge, and class 0 where it is dropped, are not looked at: all theirs is 0.
+    """
+    edges = label_edges(labels)
+    pixels = torch.bincount(labels[edges].long(), minlength=probabilities.shape[1])
+    counted = [index for index, count in enumerate(pixels.tolist()) if count and not (drop and index == 0)]
+    scene = _Scene(edges, labels, tuple(curves), tolerance, counted)
+    wanted = torch.is_grad_enabled() and probabilities.requires_grad
+    scores, *sums = _Scores.apply(probabilities, scene, wanted)  # type: ignore[misc]
+    return scores, EdgeSums(*sums)
+
+
+class _Scene(NamedTuple):
+    edges: Tensor
+    labels: Tensor
+    curves: tuple[Curve, ...]
+    tolerance: int
+    counted: list[int]
+
+
+class _Scores(torch.autograd.Function):
+    """(probabilities, scene, whether a gradient will be wanted) -> F-scores, and the four sums; float64, C each.
+
+    One class at a time, its gradient found with its value: the many maps of two classes never exist at once.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, probabilities: Tensor, scene: _Scene, differentiable: bool) -> tuple[Tensor, ...]:
+        results = torch.zeros(5, probabilities.shape[1], dtype=torch.float64, device=probabilities.device)
+        gradient = torch.zeros_like(probabilities) if differentiable else None
+        for index in scene.counted:
+            with torch.set_grad_enabled(differentiable):
+                probability = probabilities[:, index].detach().requires_grad_(differentiable)
+                sums = _sum_edges(probability, scene.edges & (scene.labels == index), scene)
+                score = f_score(sums)
+            if gradient is not None:
+                gradient[:, index] = torch.autograd.grad(score, probability)[0]
+            results[:, index] = torch.stack([score, *sums]).detach()
+        ctx.save_for_backward(gradient)
+        scores, *others = results.unbind()
+        ctx.mark_non_differentiable(*others)
+        return scores, *others
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream[0].to(gradient.dtype).view(1, -1, 1, 1), None, None
+
+
+def _sum_edges(probability: Tensor, labelled: Tensor, scene: _Scene) -> EdgeSums:
+    """The four sums of one class. Its soft edge is the exclusive or of its probability and that after erosion."""
+    and_here, and_eroded, or_here, or_eroded = scene.curves
+    eroded = -spread(-probability, 1)
+    here, there = or_here(probability), or_eroded(eroded)
+    predicted = here + there - here * there - and_here(probability) * and_eroded(eroded)
+    target = labelled.to(predicted.dtype)
+    near_label, near_predicted = (spread(maps, scene.tolerance) for maps in (target, predicted))
+    products = (predicted, predicted * near_label, target, near_predicted * target)
+    return EdgeSums(*(product.sum(dtype=torch.float64) for product in products))

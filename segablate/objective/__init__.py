@@ -1,0 +1,11 @@
+"""What a loss is: a function with its hyperparameters, its paper and its objective; and weighted sums of losses.
+
+To write one::
+
+    from segablate.objective import Choice, Parts, Range, loss
+"""
+
+from segablate.objective.loss import EXCEPTIONS, Parts, Term, loss
+from segablate.objective.ranges import Choice, Range
+
+__all__ = ["EXCEPTIONS", "Choice", "Parts", "Range", "Term", "loss"]

@@ -1,0 +1,80 @@
+"""The losses there are: found by the names of the files in ``segablate/losses``, imported when asked for.
+
+A file ``x.py`` there is a loss: it decorates a function ``x`` with ``@loss``. Names and summaries are read from the
+text of the file, so that listing them does not import torch.
+"""
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from segablate.errors import ObjectiveError, did_you_mean
+from segablate.objective.knobs import format_settings
+from segablate.objective.loss import Term
+from segablate.user_code import load_function
+
+_FOLDER = Path(__file__).parents[1] / "losses"
+
+
+@cache
+def loss_summaries() -> dict[str, str]:
+    """The first line of each loss's docstring by its name, in alphabetic order; imports nothing."""
+    files = sorted(path for path in _FOLDER.glob("*.py") if path.stem != "__init__")
+    return {path.stem: (ast.get_docstring(_function(path)) or "").partition("\n")[0] for path in files}
+
+
+def loss_names() -> tuple[str, ...]:
+    """The names of all losses, in alphabetic order; imports nothing."""
+    return tuple(loss_summaries())
+
+
+@cache
+def get_loss(name: str) -> Term:
+    """The loss of that name, or a user's: ``python:package.module:function`` or ``python:path/to/file.py:function``.
+
+    Raises :class:`ObjectiveError` with the nearest name where there is none, :class:`KnobError` where the parameters
+    of a user's function are no knobs.
+    """
+    if name.startswith("python:"):
+        return _users(name)
+    if name not in loss_names():
+        raise ObjectiveError(f"no loss is called {name!r}{did_you_mean(name, loss_names())}")
+    return getattr(import_module(f"segablate.losses.{name}"), name)
+
+
+def _users(name: str) -> Term:
+    function = load_function(name.removeprefix("python:"))
+    if isinstance(function, Term):
+        return Term(name, function.function, function.paper, name, function.exceptions, function.conditions)
+    term = Term(name, function, paper="", objective=name)
+    _ = term.knobs  # a signature that cannot be read is reported here, not in the middle of a run
+    return term
+
+
+def _function(path: Path) -> ast.FunctionDef:
+    """The function of the file's name."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == path.stem)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One loss; ``knobs`` are all of them with their defaults, ``objective`` is the published one."""
+
+    name: str
+    what: str
+    knobs: str
+    objective: str
+    paper: str
+
+
+def catalogue() -> tuple[Row, ...]:
+    """A row for every loss, in alphabetic order. Imports all of them."""
+    return tuple(map(_row, map(get_loss, loss_names())))
+
+
+def _row(term: Term) -> Row:
+    defaults = {name: knob.default for name, knob in term.knobs.items()}
+    return Row(term.name, term.summary, format_settings(term.knobs, defaults), term.objective, term.paper)

@@ -1,0 +1,244 @@
+"""Knobs: the hyper-parameters of a loss, read off the signature of its function.
+
+A knob is a keyword-only parameter annotated with what it may be and what it means::
+
+    radius: Annotated[int, Range(1, 10, grid=(1, 2, 3), help="side of the window, in cells")] = 3
+    pool: Annotated[str, Choice("avg", "max", help="how a cell is made from its pixels")] = "avg"
+    width: Annotated[int | str, Range(1, words=("official", "all"), help="...")] = "official"
+
+The annotation says the kind of one value (``int``, ``float``, ``bool``, ``str``), whether ``None`` is one
+(``float | None``) and whether several stand together (``tuple[int, ...]``, ``tuple[float, float, float]``). As text,
+the parts of a tuple are joined by colons (``4:8``), so that commas can separate several values.
+"""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from segablate.errors import KnobError, did_you_mean
+from segablate.objective.ranges import Choice, Conditions, Range, format_value, holds
+
+INPUTS = ("image", "features", "roi", "edge_net", "weights")
+"""Tensors a loss may take beyond logits and labels, keyword-only and by these names: never knobs."""
+
+_NOUNS = {int: "a whole number", float: "a number", bool: "yes or no", str: "a word"}
+_TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a value is made of: ``number`` (int, float, bool, str), ``None`` beside it, several in a tuple.
+
+    ``length`` is the length of the tuple: ``None`` for a single value, 0 for any length of at least one.
+    """
+
+    number: type
+    nullable: bool = False
+    length: int | None = None
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One hyper-parameter: its name, default, kind and what it may be."""
+
+    name: str
+    default: Any
+    kind: Kind
+    range: Range | Choice
+
+    @property
+    def grid(self) -> tuple[Any, ...]:
+        """The values a sweep tries: those declared, or both of a switch."""
+        return self.range.grid or ((False, True) if self.kind.number is bool else ())
+
+    @property
+    def help(self) -> str:
+        return self.range.help
+
+    @property
+    def used_when(self) -> Conditions:
+        """Other knobs and the values of theirs under which this one has an effect; empty: always."""
+        return self.range.used_when
+
+    @property
+    def option(self) -> str:
+        """``--prior-misses`` for ``prior_misses``."""
+        return "--" + self.name.replace("_", "-")
+
+    def used_in(self, settings: Mapping[str, object]) -> bool:
+        """Whether the knob has an effect under these (complete) settings."""
+        return holds(self.used_when, settings)
+
+    def parse(self, text: str, *, as_option: bool = False) -> Any:
+        """The value a text stands for: ``3``, ``5e-4``, ``none``, ``official``, ``yes``, ``4:8``.
+
+        Raises :class:`KnobError` where it stands for none or lies outside the range.
+        """
+        text = text.strip()
+        if self.kind.nullable and text.lower() == "none":
+            return None
+        if self.kind.length is None:
+            return self.check(_read(text, self.kind.number), as_option=as_option)
+        return self.check(tuple(_read(part, self.kind.number) for part in text.split(":")), as_option=as_option)
+
+    def parse_list(self, text: str, *, as_option: bool = False) -> tuple[Any, ...]:
+        """The values in a comma-separated list, in their order; raises :class:`KnobError` as :meth:`parse` does."""
+        return tuple(self.parse(part, as_option=as_option) for part in text.split(","))
+
+    def check(self, value: object, *, as_option: bool = False) -> Any:
+        """The value in its own type (an int where a float is asked for becomes one).
+
+        Raises :class:`KnobError`, naming the knob as on the command line if ``as_option``.
+        """
+        if value is None and self.kind.nullable:
+            return None
+        if self.kind.length is None:
+            problem = self._problem(value)
+        elif isinstance(value, (tuple, list)) and value and self.kind.length in (0, len(value)):
+            problem = next((f"each {problem}" for problem in map(self._problem, value) if problem), None)
+        else:
+            problem = f"must be {self._several()}"
+        if problem:
+            raise KnobError(self._complaint(value, problem, self.option if as_option else self.name))
+        return self._cast(value)
+
+    def format(self, value: object) -> str:
+        """The value as text that :meth:`parse` reads back."""
+        if isinstance(value, (tuple, list)):
+            return ":".join(format_value(part) for part in value)
+        return format_value(value)
+
+    def expected(self) -> str:
+        """What a single value may be: ``'official', 'all' or a whole number of at least 1``."""
+        noun = _NOUNS[self.kind.number]
+        if isinstance(self.range, Range) and self.kind.number in (int, float):
+            noun = "an odd whole number" if self.range.odd else noun
+            noun = f"{noun} {self.range.bounds()}".rstrip()
+        options = [repr(word) for word in self.range.words]
+        if not (isinstance(self.range, Choice) and options):
+            options.append(noun)
+        if self.kind.nullable:
+            options.insert(0, "none")
+        return options[0] if len(options) == 1 else f"{', '.join(options[:-1])} or {options[-1]}"
+
+    def _problem(self, value: object) -> str | None:
+        """Why one value (or one part of a tuple) is refused."""
+        if isinstance(value, str) and (value in self.range.words or (self.kind.number is str and not self.range.words)):
+            return None
+        fits = self._is_number(value)
+        if fits and (self.kind.number is bool or not isinstance(self.range, Range) or self.range.holds(value)):  # type: ignore[arg-type]
+            return None
+        plain = not (self.range.words or self.kind.nullable or getattr(self.range, "odd", False))
+        bounds = self.range.bounds() if isinstance(self.range, Range) else ""
+        if fits and plain and bounds.startswith("between"):
+            return f"must lie {bounds}"
+        return f"must be {self.expected()}"
+
+    def _is_number(self, value: object) -> bool:
+        if self.kind.number is bool:
+            return isinstance(value, bool)
+        if self.kind.number is str or isinstance(value, bool):
+            return False
+        return isinstance(value, int) or (self.kind.number is float and isinstance(value, float))
+
+    def _several(self) -> str:
+        count = f"{self.kind.length} values" if self.kind.length else "one or more values"
+        return f"{count} joined by colons, each {self.expected()}"
+
+    def _complaint(self, value: object, problem: str, name: str) -> str:
+        shown = repr(value) if isinstance(value, str) else self.format(value)
+        near = get_close_matches(value, self.range.words, n=1) if isinstance(value, str) else []
+        meaning = f" ({self.help})" if self.help else ""
+        return f"{name} is {shown}, but {problem}{meaning}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+    def _cast(self, value: object) -> Any:
+        if isinstance(value, (tuple, list)):
+            return tuple(self._cast(part) for part in value)
+        if self.kind.number is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        return value
+
+
+def knobs_of(function: Callable[..., object]) -> dict[str, Knob]:
+    """The knobs of a function by name: its keyword-only parameters except those named in :data:`INPUTS`.
+
+    A parameter with a default that may be passed by position counts too. One without annotation takes its kind from
+    its default. Raises :class:`KnobError` for a keyword-only one without default.
+    """
+    parameters = (p for p in inspect.signature(function).parameters.values() if p.name not in INPUTS)
+    by_default = (p for p in parameters if p.kind is p.KEYWORD_ONLY or p.default is not p.empty)
+    return {parameter.name: _knob(parameter, function) for parameter in by_default}
+
+
+def find_knob(knobs: Mapping[str, Knob], name: str, owner: str) -> Knob:
+    """The knob of that name; raises :class:`KnobError` with the nearest name where ``owner`` has no such knob."""
+    if name not in knobs:
+        hint = did_you_mean(name, knobs) or "; it has none"
+        raise KnobError(f"{owner} has no knob {name!r}{hint}")
+    return knobs[name]
+
+
+def complete(knobs: Mapping[str, Knob], settings: Mapping[str, object], owner: str) -> dict[str, Any]:
+    """Every knob's value: the settings, checked, and the defaults for the rest. Raises :class:`KnobError`."""
+    checked = {name: find_knob(knobs, name, owner).check(value) for name, value in settings.items()}
+    return {name: knob.default for name, knob in knobs.items()} | checked
+
+
+def format_settings(knobs: Mapping[str, Knob], settings: Mapping[str, object]) -> str:
+    """``radius=3, stride=4``."""
+    return ", ".join(f"{name}={knobs[name].format(value)}" for name, value in settings.items())
+
+
+def _knob(parameter: inspect.Parameter, function: Callable[..., object]) -> Knob:
+    if parameter.default is parameter.empty:
+        raise KnobError(f"the knob {parameter.name!r} of {function.__name__} has no default; give it one")
+    annotation = _resolved(parameter, function)
+    declared = [extra for extra in get_args(annotation)[1:] if isinstance(extra, (Range, Choice))]
+    plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    if get_origin(plain) is Literal:
+        declared, plain = [*declared, Choice(*get_args(plain))], str
+    kind = _kind(plain, parameter.default)
+    if kind.number not in _NOUNS:
+        kinds = "a number, a switch, a word or a tuple of them"
+        raise KnobError(f"the knob {parameter.name!r} of {function.__name__} is no knob; let its default be {kinds}")
+    knob = Knob(parameter.name, parameter.default, kind, declared[0] if declared else Range())
+    return replace(knob, default=knob.check(knob.default))
+
+
+def _resolved(parameter: inspect.Parameter, function: Callable[..., object]) -> Any:
+    """The annotation, evaluated where it was written as text; only this one, whatever the others refer to."""
+    holder = types.SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    return typing.get_type_hints(holder, names, include_extras=True)[parameter.name]
+
+
+def _kind(annotation: Any, default: object) -> Kind:
+    if annotation is inspect.Parameter.empty:
+        annotation = type(default) if default is not None else str | None
+        if isinstance(default, (tuple, list)) and default:
+            annotation = tuple[type(default[0]), ...]
+    union = get_args(annotation) if get_origin(annotation) in (types.UnionType, typing.Union) else (annotation,)
+    parts = [part for part in union if part is not type(None)]
+    numbers = [part for part in parts if part is not str] or parts
+    nullable = type(None) in union or default is None
+    if get_origin(numbers[0]) is tuple:
+        inner = get_args(numbers[0])
+        return Kind(inner[0], nullable, 0 if Ellipsis in inner else len(inner))
+    return Kind(float if float in numbers else numbers[0], nullable)
+
+
+def _read(text: str, number: type) -> object:
+    """The number or switch a text stands for, else the text itself, which the check then judges."""
+    text = text.strip()
+    if number is bool and text.lower() in _TRUE + _FALSE:
+        return text.lower() in _TRUE
+    for read in {int: (int,), float: (int, float)}.get(number, ()):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text

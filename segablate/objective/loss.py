@@ -1,0 +1,195 @@
+"""A loss term: one function with its knobs, its paper and its two faces, the scalar and the parts."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from segablate.errors import KnobError
+from segablate.objective.knobs import INPUTS, Knob, complete, knobs_of
+from segablate.objective.ranges import Conditions, holds
+
+if TYPE_CHECKING:  # tables and the command line read terms without waiting for torch
+    from torch import Tensor
+
+EXCEPTIONS = ("void", "scope", "finite", "gradient", "relabelling")
+"""What a loss may declare to break: ignored pixels have no say; with ``scope=image`` an image's value does not depend
+on its batch mates; finite on every scene; the gradient is that of the value; renaming classes changes nothing."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a term has to tell beside its value.
+
+    ``value`` is the term itself (0-dim, attached to the graph) and ``defined`` is false where nothing valid was there
+    to measure. ``per_class`` holds what each class contributes (C, nan where undefined; detached). ``sums`` are
+    quantities that add over images. ``facts`` are numbers worth knowing about this one call.
+    A function may give ``defined`` and facts as 0-dim tensors: :meth:`Term.parts` turns them into Python values, while
+    the scalar face leaves them on the device.
+    """
+
+    value: "Tensor"
+    defined: "bool | Tensor"
+    per_class: "Tensor | None" = None
+    sums: "Mapping[str, Tensor]" = field(default_factory=dict)
+    facts: "Mapping[str, float | Tensor]" = field(default_factory=dict)
+
+
+Pooled = Callable[[Mapping[str, Any], "Mapping[str, Tensor]"], "Tensor"]
+"""(complete settings, sums over images) -> the value over the images, 0-dim."""
+
+Function = Callable[..., Any]
+"""(logits, labels, *, inputs and knobs) -> a 0-dim tensor or :class:`Parts`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """One loss, callable like its function: ``term(logits, labels, radius=3)`` is a 0-dim tensor.
+
+    Half-precision logits are computed in float32, outside autocast. ``objective`` is the weighted sum in which its
+    authors train with it. ``exceptions`` says which of :data:`EXCEPTIONS` it breaks by design, and why. ``conditions``
+    says under which settings an optional input is needed after all. ``incomparable`` says of which knobs values under
+    different settings are not comparable, and why; ``ranks_by`` names the fact that ranks images in the term's stead,
+    larger being better. ``activation`` is what it reads the logits by, where no knob ``probability`` says so.
+    ``over_images`` gives the value over any number of images from the complete settings and the ``sums`` of
+    :class:`Parts`, added over them.
+    """
+
+    name: str
+    function: Function
+    paper: str
+    objective: str
+    exceptions: Mapping[str, str] = field(default_factory=dict)
+    conditions: Mapping[str, Conditions] = field(default_factory=dict)
+    incomparable: Mapping[str, str] = field(default_factory=dict)
+    ranks_by: str = ""
+    activation: str = "softmax"
+    over_images: Pooled | None = None
+
+    def __post_init__(self) -> None:
+        vars(self).update(__doc__=self.function.__doc__, __wrapped__=self.function)  # for help() and signatures
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from segablate.objective.catalogue import get_loss
+
+        return get_loss, (self.name,)
+
+    def __call__(self, logits: "Tensor", labels: "Tensor", **options: Any) -> "Tensor":
+        """The value for this batch, reduced as the authors reduce it, differentiable in the logits.
+
+        Raises :class:`KnobError` for an option that is no knob or out of its range and for an input that is missing,
+        ValueError for tensors whose shapes do not fit.
+        """
+        result = self._evaluate(logits, labels, options)
+        return result.value if isinstance(result, Parts) else result
+
+    def parts(self, logits: "Tensor", labels: "Tensor", **options: Any) -> Parts:
+        """The value and what there is beside it; raises as calling does."""
+        result = self._evaluate(logits, labels, options)
+        if not isinstance(result, Parts):
+            result = Parts(result, (labels != 255).any())
+        facts = {name: float(fact) for name, fact in result.facts.items()}
+        return replace(result, defined=bool(result.defined), facts=facts)
+
+    @cached_property
+    def knobs(self) -> dict[str, Knob]:
+        """The hyper-parameters by name, in the order of the signature."""
+        return knobs_of(self.function)
+
+    @cached_property
+    def inputs(self) -> frozenset[str]:
+        """The tensors it can take beyond logits and labels, needed or not."""
+        return frozenset(inspect.signature(self.function).parameters) & frozenset(INPUTS)
+
+    def needs(self, settings: Mapping[str, object]) -> frozenset[str]:
+        """The inputs that must be passed under these settings; raises :class:`KnobError` for a bad setting."""
+        return self._needed(complete(self.knobs, settings, self.name))
+
+    def reads(self, settings: Mapping[str, object]) -> str:
+        """By which activation it reads logits under these settings: softmax or sigmoid."""
+        knob = self.knobs.get("probability")
+        return self.activation if knob is None else str(settings.get("probability", knob.default))
+
+    @property
+    def after_description(self) -> bool:
+        """Whether the formula is this project's, after the description in the paper: no code was published."""
+        return self.paper.startswith("after the description")
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return self.docstring.partition("\n")[0]
+
+    @property
+    def docstring(self) -> str:
+        return inspect.getdoc(self.function) or ""
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """The docstring after its first line by heading; what stands before the first heading is under ``""``.
+
+        A heading is an unindented line that ends in a colon, followed by indented lines.
+        """
+        sections, heading = {"": ""}, ""
+        lines = self.docstring.splitlines()[1:]
+        for line, after in zip(lines, [*lines[1:], ""], strict=True):
+            if line.endswith(":") and not line.startswith(" ") and after.startswith(" "):
+                heading = line[:-1]
+                sections[heading] = ""
+            else:
+                sections[heading] += line + "\n"
+        return {name: inspect.cleandoc(text) for name, text in sections.items() if text.strip()}
+
+    def _needed(self, settings: Mapping[str, object]) -> frozenset[str]:
+        parameters = inspect.signature(self.function).parameters
+        always = {name for name in self.inputs if parameters[name].default is inspect.Parameter.empty}
+        conditions = self.conditions.items()
+        return frozenset(always | {name for name, condition in conditions if holds(condition, settings)})
+
+    def _evaluate(self, logits: "Tensor", labels: "Tensor", options: dict[str, Any]) -> "Parts | Tensor":
+        import torch
+
+        given = {name: options.pop(name) for name in self.inputs & options.keys() if options[name] is not None}
+        settings = complete(self.knobs, options, self.name)
+        if missing := sorted(self.needs(options) - given.keys()):
+            raise KnobError(
+                f"{self.name} needs {' and '.join(missing)} beside logits and labels; pass {missing[0]}=..."
+            )
+        if logits.ndim != 4 or labels.shape != logits.shape[:1] + logits.shape[2:]:
+            found = f"{tuple(logits.shape)} and {tuple(labels.shape)}"
+            raise ValueError(f"{self.name} takes logits N C H W and labels N H W; here they are {found}")
+        with torch.autocast(logits.device.type, enabled=False):
+            lifted = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+            result = self.function(lifted, labels, **given, **settings)
+        value = result.value if isinstance(result, Parts) else result
+        if not isinstance(value, torch.Tensor) or value.ndim:
+            found = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
+            raise KnobError(f"{self.name} gives {found[:80]}; a loss gives one 0-dim tensor for the batch")
+        return result
+
+
+def loss(
+    *,
+    paper: str,
+    objective: str | None = None,
+    exceptions: Mapping[str, str] | None = None,
+    inputs: Mapping[str, Conditions] | None = None,
+    incomparable: Mapping[str, str] | None = None,
+    ranks_by: str = "",
+    activation: str = "softmax",
+    over_images: Pooled | None = None,
+) -> Callable[[Function], Term]:
+    """Make a term of the function below: its name is the function's, and the file's.
+
+    ``objective`` is the published weighted sum (the term alone, unless given); ``inputs`` says under which settings an
+    input that has a default is needed: ``{"features": {"combine": ("product", "deep")}}``; ``incomparable`` why values
+    under different settings of a knob cannot be compared: ``{"ksize": "the value grows with the kernel"}``.
+    """
+
+    def decorate(function: Function) -> Term:
+        name = function.__name__
+        declared = (exceptions or {}, inputs or {}, incomparable or {}, ranks_by, activation, over_images)
+        return Term(name, function, paper, objective or name, *declared)
+
+    return decorate

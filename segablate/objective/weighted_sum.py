@@ -1,0 +1,185 @@
+"""Objectives: weighted sums of loss terms, written as people write them.
+
+::
+
+    ce + 0.5*rmi(radius=3, stride=4) + 2*cpg - 0.1*python:package.module.function(gamma=2)
+
+A term is a loss by name, or a user's function by the place where it lies; its settings stand in brackets, those left
+out have their defaults. Values are written as on the command line: ``pool=max``, ``alpha=none``, ``scales=4:8``.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from segablate.errors import ObjectiveError, at
+from segablate.objective.catalogue import get_loss
+from segablate.objective.knobs import find_knob, format_settings
+from segablate.objective.loss import Term
+from segablate.objective.ranges import format_value
+
+if TYPE_CHECKING:  # an objective is read and printed without torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class WeightedTerm:
+    """One summand: ``0.5*rmi(radius=3)``. ``settings`` holds the knobs that were given, checked."""
+
+    weight: float
+    term: Term
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, logits: "Tensor", labels: "Tensor", **inputs: Any) -> "Tensor":
+        """The weighted value; inputs that the term does not take are left aside."""
+        taken = {name: value for name, value in inputs.items() if name in self.term.inputs}
+        return self.weight * self.term(logits, labels, **taken, **self.settings)
+
+    def __str__(self) -> str:
+        weight = "" if self.weight == 1 else f"{format_value(self.weight)}*"
+        settings = f"({format_settings(self.term.knobs, self.settings)})" if self.settings else ""
+        return weight + self.term.name + settings
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A weighted sum of terms; ``str()`` gives a text that :func:`parse_objective` reads back."""
+
+    terms: tuple[WeightedTerm, ...]
+
+    def __call__(self, logits: "Tensor", labels: "Tensor", **inputs: Any) -> "Tensor":
+        """The sum for this batch, 0-dim; each term takes from the inputs (``image``, ``features``, ...) what it needs.
+
+        Raises :class:`~segablate.errors.KnobError` for a needed input that is missing.
+        """
+        first, *rest = (term(logits, labels, **inputs) for term in self.terms)
+        return sum(rest, first)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The inputs beyond logits and labels without which it cannot be computed."""
+        return frozenset().union(*(summand.term.needs(summand.settings) for summand in self.terms))
+
+    def with_settings(self, name: str, settings: Mapping[str, Any]) -> "Objective":
+        """The same sum with these settings, on top of those given, in every term of that name.
+
+        Raises :class:`~segablate.errors.KnobError` for a knob that the term does not have or a value outside its range.
+        """
+        return Objective(tuple(_with(term, settings) if term.term.name == name else term for term in self.terms))
+
+    def __str__(self) -> str:
+        first, *rest = self.terms
+        signed = (f" - {replace(term, weight=-term.weight)}" if term.weight < 0 else f" + {term}" for term in rest)
+        return str(first) + "".join(signed)
+
+
+def parse_objective(text: str) -> Objective:
+    """Read ``"ce + 0.5*rmi(radius=3)"``.
+
+    Raises :class:`ObjectiveError` where the text is malformed or names a loss that does not exist and
+    :class:`~segablate.errors.KnobError` for its settings; both say at which column.
+    """
+    return _Reader(text).objective()
+
+
+def published_objective(term: Term) -> Objective:
+    """The weighted sum in which the authors of a loss train with it."""
+    return parse_objective(term.objective)
+
+
+_NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NAME = re.compile(r"python:[\w./\\~:-]+|[A-Za-z_]\w*")
+_KNOB = re.compile(r"[A-Za-z_]\w*")
+_VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|[^,()'\"]+")
+
+
+class _Reader:
+    """Reads one objective from left to right; ``column`` is where it stands."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.column = 0
+
+    def objective(self) -> Objective:
+        """summand {("+" | "-") summand}"""
+        terms = [self.summand(-1.0 if self.skip("-") else 1.0)]
+        while not self.at_end():
+            if not (sign := self.skip("+") or self.skip("-")):
+                raise self.error("expected '+' between two terms")
+            terms.append(self.summand(-1.0 if sign == "-" else 1.0))
+        return Objective(tuple(terms))
+
+    def summand(self, sign: float) -> WeightedTerm:
+        """[number "*"] name ["(" settings ")"]"""
+        weight = sign
+        if number := self.match(_NUMBER):
+            weight = sign * float(number)
+            if not self.skip("*"):
+                raise self.error(f"expected '*' between the weight {number} and its term")
+        start = self.column = self.after_spaces()
+        name = self.match(_NAME)
+        if not name:
+            raise self.error("expected a loss, as in ce + 0.5*rmi(radius=3)")
+        with at(self.place(start)):
+            term = get_loss(name)
+        return WeightedTerm(weight, term, dict(self.settings(term)) if self.skip("(") else {})
+
+    def settings(self, term: Term) -> Iterator[tuple[str, Any]]:
+        """[knob "=" value {"," knob "=" value}] ")" """
+        seen: set[str] = set()
+        while not self.skip(")"):
+            if seen and not self.skip(","):
+                raise self.error("expected ',' or ')'")
+            name, value = self.setting(term)
+            if name in seen:
+                raise self.error(f"{name} is set twice")
+            seen.add(name)
+            yield name, value
+
+    def setting(self, term: Term) -> tuple[str, Any]:
+        start = self.column = self.after_spaces()
+        name = self.match(_KNOB)
+        if not name:
+            raise self.error(f"expected a knob of {term.name}, as in radius=3, or ')'")
+        with at(self.place(start)):
+            knob = find_knob(term.knobs, name, term.name)
+        if not self.skip("="):
+            raise self.error(f"expected '=' and a value after {name}")
+        start = self.column = self.after_spaces()
+        text = self.match(_VALUE)
+        if not text:
+            raise self.error(f"expected a value of {name}, {knob.expected()}")
+        with at(self.place(start)):
+            return name, knob.parse(text.strip().strip("'\""))
+
+    def match(self, pattern: re.Pattern[str]) -> str:
+        """Go past the next token if it is of this form; else an empty text."""
+        found = pattern.match(self.text, self.after_spaces())
+        if not found:
+            return ""
+        self.column = found.end()
+        return found.group()
+
+    def skip(self, sign: str) -> str:
+        return self.match(re.compile(re.escape(sign)))
+
+    def after_spaces(self) -> int:
+        return len(self.text) - len(self.text[self.column :].lstrip())
+
+    def at_end(self) -> bool:
+        return self.after_spaces() == len(self.text)
+
+    def place(self, column: int) -> str:
+        return f"objective {self.text!r}, column {column + 1}"
+
+    def error(self, expected: str) -> ObjectiveError:
+        column = self.after_spaces()
+        found = repr(self.text[column]) if column < len(self.text) else "the end"
+        return ObjectiveError(f"{self.place(column)}: {expected}, found {found}")
+
+
+def _with(summand: WeightedTerm, settings: Mapping[str, Any]) -> WeightedTerm:
+    term = summand.term
+    checked = {name: find_knob(term.knobs, name, term.name).check(value) for name, value in settings.items()}
+    return replace(summand, settings={**summand.settings, **checked})
