@@ -14,6 +14,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +26,10 @@ from segablate.cli import run
 from segablate.losses import loss_names
 
 ROOT = Path(__file__).parents[1]
-VARYING = ("time", "ms", "seconds", "date", "version", "path", "command", "created", "torch", "memory", "took")
+VARYING = ("time", "ms", "seconds", "date", "version", "path", "command", "created", "torch", "memory", "dominated")
 """A key with one of these words in it holds what may differ between two runs of one program."""
+
+DATE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?")
 
 SLOW = {"dense_crf": ["--scale", "0.25"], "asl": ["--metric", "miou,biou,macc"]}
 """Fewer settings for the losses whose default sweep takes minutes."""
@@ -119,7 +122,7 @@ def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
         for index, inner in enumerate(value):
             yield from leaves(inner, f"{place}/{index}")
     elif not (isinstance(value, str) and ("/" in value and Path(value.split("@")[-1]).is_absolute())):
-        yield place, value
+        yield place, DATE.sub("DATE", value) if isinstance(value, str) else value
 
 
 def differences(before: Any, after: Any, numbers: bool) -> list[str]:

@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from segablate.ablation.gradients import described, ground, lie_of_pixels
 from segablate.ablation.sweep import Ablation, Setting, Sweep, costs, plan_settings
-from segablate.checkpoints.segmenter import Source
+from segablate.checkpoints.segmenter import Capabilities, Source
 from segablate.datasets import Dataset, open_dataset
 from segablate.errors import KnobError, ObjectiveError, SegablateError
 from segablate.evaluation.loop import Measures, evaluate
@@ -43,8 +43,7 @@ class Scripted:
     source: Source = field(default_factory=lambda: Source("scripted"))
     classes: None = None
     class_map: None = None
-    on_host: bool = False
-    needs_images: bool = False
+    capabilities: Capabilities = field(default_factory=lambda: Capabilities(images=False))
     images: int = 0
 
     def for_dataset(self, dataset: Dataset, on_error: str) -> "Scripted":

@@ -11,7 +11,7 @@ import torch
 from conftest import scene, write_dataset
 
 from segablate.checkpoints import open_checkpoint
-from segablate.checkpoints.segmenter import Loading, Source
+from segablate.checkpoints.segmenter import Capabilities, Loading, Source
 from segablate.datasets import Dataset, open_dataset
 from segablate.errors import CheckpointError, SegablateError
 from segablate.evaluation import score_measures
@@ -36,8 +36,7 @@ class Fixed:
     source: Source = field(default_factory=lambda: Source("fixed"))
     classes: None = None
     class_map: None = None
-    on_host: bool = True
-    needs_images: bool = False
+    capabilities: Capabilities = field(default_factory=lambda: Capabilities(images=False, scores=False, on_host=True))
 
     def for_dataset(self, dataset: Dataset, on_error: str) -> "Fixed":
         return self

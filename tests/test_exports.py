@@ -20,8 +20,8 @@ from segablate.checkpoints import Loading, count_outputs, open_checkpoint
 from segablate.checkpoints.exported import ExportedNetwork, ImageInput
 from segablate.checkpoints.network import Network
 from segablate.cli import run
-from segablate.cli.measuring import available
 from segablate.errors import CheckpointError, DeviceError, MissingExtra
+from segablate.evaluation.inputs import available
 from segablate.samples import Batch, Output, Sample
 
 for package in ("onnx", "onnxruntime"):

@@ -339,7 +339,7 @@ def test_scores_give_what_the_network_gave(data: Dataset, network_spec: str, tmp
     network = evaluate(open_checkpoint(network_spec, CPU), data, measures)
     for spec in (save_scores(tmp_path / "l", logits=logits), save_scores(tmp_path / "p", probabilities=softmax)):
         opened = open_checkpoint(spec, CPU)
-        assert not opened.on_host
+        assert not opened.capabilities.on_host
         stored = evaluate(opened, data, measures)
         assert np.array_equal(stored.confusion.total(), network.confusion.total())
         assert np.allclose(stored.values["ce"], network.values["ce"], rtol=1e-5)

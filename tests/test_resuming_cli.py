@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from conftest import write_dataset, write_predictions
 
-from segablate.cli import measuring, run
+from segablate.cli import run
+from segablate.evaluation import session
 from segablate.evaluation.pieces import Pieces, partial_folder
 from segablate.evaluation.results import Evaluation
 from segablate.files import write_atomically
@@ -117,7 +118,7 @@ def test_a_run_that_ends_at_once_leaves_nothing(
     def interrupted(*_: Any) -> Evaluation:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(measuring, "run", interrupted)
+    monkeypatch.setattr(session, "run", interrupted)
     assert run(options(toy, tmp_path, network_spec)) == 130
     assert not partial_folder(tmp_path / "run").exists()
 

@@ -216,6 +216,12 @@ class Ablation:
     over_images: tuple[float, ...] = ()
 
     @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything per image, with the names of images and settings, to be kept."""
+        texts = np.array([setting.text for setting in self.settings], dtype=str)
+        return {"names": np.array(self.run.names, dtype=str), "settings": texts, **self.run.probed}
+
+    @property
     def values(self) -> np.ndarray:
         """(N, S) the term; nan where it is undefined."""
         return self.run.probed["term"]

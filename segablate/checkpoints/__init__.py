@@ -15,11 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from segablate.checkpoints import sources
-from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.checkpoints.segmenter import Capabilities, Loading, Segmenter, Source
 from segablate.errors import CheckpointError, SegablateError, did_you_mean
 from segablate.samples import Batch, Sample
 
 __all__ = [
+    "Capabilities",
     "Described",
     "Loading",
     "Segmenter",
@@ -112,7 +113,7 @@ def _without_network(spec: str, path: Path) -> str:
 
 def count_outputs(segmenter: Segmenter) -> int | None:
     """How many outputs a network has, by a run on a grey image of 256x256; None where that does not tell."""
-    if segmenter.on_host:
+    if segmenter.capabilities.on_host:
         return None
     grey = np.full((256, 256, 3), 128, np.uint8)
     try:

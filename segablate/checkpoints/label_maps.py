@@ -1,14 +1,14 @@
 """Predicted label maps in files, as a segmenter."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
 
 from segablate.checkpoints.prediction_files import PredictionFiles
-from segablate.checkpoints.segmenter import OnError, Source
+from segablate.checkpoints.segmenter import Capabilities, OnError, Source
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, at
 from segablate.files import read_label_map
@@ -36,8 +36,11 @@ class LabelMaps:
     labels: LabelSet | None = None
     classes: tuple[str, ...] | None = None
     class_map: Mapping[str, str | None] | None = None
-    on_host: bool = field(default=True, init=False)
-    needs_images: bool = field(default=False, init=False)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Label maps from files: no image, no scores."""
+        return Capabilities(images=False, scores=False, on_host=True)
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "LabelMaps":
         """With the dataset's label set. CheckpointError for missing files, and for colours that it does not have."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from segablate.checkpoints.inference import Inference, at_size
 from segablate.checkpoints.outputs import KINDS, read_output, two_channels
 from segablate.checkpoints.preprocessing import Preprocessing
-from segablate.checkpoints.segmenter import Loading, OnError, Source
+from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, DeviceError, thousands
 from segablate.runtime import Precision, autocast, describe, exact_arithmetic, resolve_device
@@ -42,8 +42,6 @@ class Network:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: Precision = "fp32"
     keep_features: bool = False
-    on_host: bool = False
-    needs_images: bool = True
     colours: tuple[Colour, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -52,9 +50,10 @@ class Network:
             raise CheckpointError("features are those of one pass over the whole image; leave out --window and --flip")
 
     @property
-    def gives_features(self) -> bool:
-        """Whether features can be kept: one pass over the whole image, through convolutions that are seen here."""
-        return self.inference.plain and any(isinstance(part, _CONVOLUTIONS) for part in self.module.modules())
+    def capabilities(self) -> Capabilities:
+        """Features can be kept in one pass over the whole image, through convolutions that are seen here."""
+        features = self.inference.plain and any(isinstance(part, _CONVOLUTIONS) for part in self.module.modules())
+        return Capabilities(scores=self.kind != "labels", features=features, device=str(self.device))
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "Network":
         """A network runs on any images."""

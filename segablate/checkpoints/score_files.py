@@ -3,7 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from segablate.checkpoints.outputs import KINDS, two_channels
 from segablate.checkpoints.prediction_files import PredictionFiles
-from segablate.checkpoints.segmenter import Loading, OnError, Source
+from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, at
 from segablate.files import Unreadable
@@ -34,8 +34,11 @@ class ScoreMaps:
     device: torch.device
     classes: tuple[str, ...] | None = None
     class_map: Mapping[str, str | None] | None = None
-    on_host: bool = field(default=False, init=False)
-    needs_images: bool = field(default=False, init=False)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Scores from files: no image is looked at."""
+        return Capabilities(images=False, device=str(self.device))
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "ScoreMaps":
         """With what is to be said of the files of this dataset. CheckpointError for missing files."""

@@ -80,12 +80,28 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Capabilities:
+    """What a segmenter does, and can do.
+
+    - `images`: it looks at the images; otherwise samples come without them.
+    - `scores`: it may give scores; otherwise it is known to give label maps alone.
+    - `on_host`: it gives label maps without a network: it is picklable and runs in the processes that read.
+    - `features`: it can keep what the network's classifier sees.
+    - `device`: where its scores are.
+    """
+
+    images: bool = True
+    scores: bool = True
+    on_host: bool = False
+    features: bool = False
+    device: str = "cpu"
+
+
 class Segmenter(Protocol):
     """A loaded checkpoint.
 
-    - `classes`: names of its outputs, where it knows them; `class_map`: see :func:`segablate.labels.align`.
-    - `on_host`: it gives label maps without a network: it is picklable and runs in the processes that read.
-    - `needs_images`: it looks at the images; otherwise samples come without them.
+    - `classes`: names of its outputs, where it knows them; `class_map`: which class of the dataset each means.
     """
 
     @property
@@ -98,10 +114,7 @@ class Segmenter(Protocol):
     def class_map(self) -> Mapping[str, str | None] | None: ...
 
     @property
-    def on_host(self) -> bool: ...
-
-    @property
-    def needs_images(self) -> bool: ...
+    def capabilities(self) -> Capabilities: ...
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "Segmenter":
         """It, ready for this dataset. Raises CheckpointError where it lacks something for it; called once a run."""

@@ -14,6 +14,7 @@ from segablate.errors import UsageError
 if TYPE_CHECKING:
     from segablate.checkpoints import Loading
     from segablate.datasets import Dataset
+    from segablate.evaluation.session import Execution, Request
     from segablate.metrics.tolerance import Tolerance
 
 
@@ -103,14 +104,15 @@ class MeasureOptions(ReadingOptions):
     ] = None
 
     @property
-    def widths(self) -> "tuple[Tolerance | None, Tolerance | None]":
-        """Width of the band and of boundaries, where they are asked for. Raises KnobError for what is none."""
+    def request(self) -> "Request":
+        """What the evaluation is asked for. Raises KnobError for a width that is none."""
+        from segablate.evaluation.session import Request
         from segablate.metrics.tolerance import Tolerance
 
         band, near = (
             None if text in (None, "none") else Tolerance.parse(text) for text in (self.boundary_iou, self.error_kinds)
         )
-        return band, near
+        return Request(self.losses, self.tolerances, self.calibration, band, near)
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,14 @@ class RunningOptions:
     ] = "stop"
 
     @property
-    def processes(self) -> int:
-        """Number of reading processes."""
+    def execution(self) -> "Execution":
+        """How the evaluation is carried out, with a progress bar."""
         from segablate.datasets.reading import default_workers
+        from segablate.evaluation.session import Execution
+        from segablate.render import progress
 
-        return default_workers() if self.workers is None else self.workers
+        workers = default_workers() if self.workers is None else self.workers
+        return Execution(self.batch_size, workers, self.on_error, progress)
 
 
 @dataclass(frozen=True)
@@ -257,6 +262,13 @@ def _parameter(group: type, field: Field) -> inspect.Parameter:
     hint = get_type_hints(group, include_extras=True)[field.name]
     default = inspect.Parameter.empty if field.default is MISSING else field.default
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+
+
+def default_dataset(checkpoint: str, command: str) -> str:
+    """The sample data for the sample's checkpoints; UsageError for any other, whose dataset must be named."""
+    if checkpoint.startswith("sample:"):
+        return "sample"
+    raise UsageError(f"which dataset is {checkpoint} to be evaluated on? as in: segablate {command} folder:DIR")
 
 
 def _numbers(option: str, text: str | None, count: int) -> list[float] | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from segablate.checkpoints.segmenter import OnError, Segmenter, Source
+from segablate.checkpoints.segmenter import Capabilities, OnError, Segmenter, Source
 from segablate.datasets.dataset import Dataset
 from segablate.samples import Batch, Output
 
@@ -31,12 +31,8 @@ class Clocked:
         return self.segmenter.class_map
 
     @property
-    def on_host(self) -> bool:
-        return self.segmenter.on_host
-
-    @property
-    def needs_images(self) -> bool:
-        return self.segmenter.needs_images
+    def capabilities(self) -> Capabilities:
+        return self.segmenter.capabilities
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "Clocked":
         """It, ready for this dataset."""
@@ -55,6 +51,6 @@ class Clocked:
 
     def facts(self, batch_size: int) -> dict[str, Any]:
         """What is worth keeping: the median over batches, of segmenters that look at the images; else nothing."""
-        if not (self.needs_images and self.seconds):
+        if not (self.capabilities.images and self.seconds):
             return {}
         return {"timing": {"milliseconds per image": 1000 * median(self.seconds), "batch size": batch_size}}

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from segablate.checkpoints.segmenter import Loading
+from segablate.checkpoints.segmenter import Loading, Segmenter
 from segablate.evaluation.loop import Work
 from segablate.files import fingerprint
 
@@ -63,7 +63,7 @@ def identity_of(work: Work, loading: Loading) -> dict[str, Any]:
 
 def stamps_of(work: Work) -> dict[str, str]:
     """The stamps of the files that are read, by the names of images."""
-    images = work.segmenter.needs_images
+    images = work.segmenter.capabilities.images
     return {name: work.dataset.stamp(index, image=images) for index, name in enumerate(work.dataset.names)}
 
 
@@ -82,15 +82,20 @@ def _namesakes(files: Collection[Path]) -> dict[str, str]:
 
 def _own_code(work: Work) -> dict[str, str]:
     """SHA-256 of the user's Python files where network or losses are his: all that are loaded, for one uses another."""
-    network = getattr(work.segmenter, "module", None)
-    functions = (
-        [inspect.getattr_static(type(part), "forward") for part in network.modules()] if network is not None else []
-    )
+    functions = _forwards(work.segmenter) if work.segmenter.capabilities.images else []
     functions += [term.function for term in work.measures.losses.values()]
     codes = [getattr(inspect.unwrap(function), "__code__", None) for function in functions]
     used = _own({code.co_filename for code in codes if code is not None})
     loaded = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())} if used else ()
     return {str(path): fingerprint(path) for path in sorted(used | _own(loaded))}
+
+
+def _forwards(segmenter: Segmenter) -> list[Any]:
+    """What the modules of a network run."""
+    from segablate.checkpoints.network import Network
+
+    modules = segmenter.module.modules() if isinstance(segmenter, Network) else ()
+    return [inspect.getattr_static(type(part), "forward") for part in modules]
 
 
 def _own(files: Iterable[str]) -> set[Path]:

@@ -187,11 +187,11 @@ def _records(
 ) -> Iterator[Iterator[ImageRecord | Failure]]:
     """What was measured on each image: by the processes that read, or here, by the network."""
     segmenter, dataset, measures = work.segmenter, work.dataset, work.measures
-    if segmenter.on_host:
+    if segmenter.capabilities.on_host:
         with ahead(partial(_measured_sample, dataset, segmenter, measures), todo, running.workers) as records:
             yield records
     else:
-        read = partial(dataset.read, image=segmenter.needs_images)
+        read = partial(dataset.read, image=segmenter.capabilities.images)
         with ahead_in_threads(read, todo, running.workers) as samples:
             yield _measured(samples, segmenter, dataset, measures, running.batch_size, notes)
 

@@ -24,6 +24,8 @@ def sources_report(sources: Mapping[str, Described]) -> Report:
 
 def checkpoint_report(segmenter: Segmenter, outputs: int | None) -> Report:
     """The page of ``segablate checkpoints show``; `outputs`: how many there are, where that was found out."""
+    from segablate.checkpoints.network import Network
+
     source = segmenter.source
     facts = {"outputs": "unknown" if outputs is None else str(outputs), **source.facts}
     rows = [{"fact": name, "value": value} for name, value in facts.items()]
@@ -31,7 +33,7 @@ def checkpoint_report(segmenter: Segmenter, outputs: int | None) -> Report:
     columns = (Column("fact", "", "text"), Column("value", "value", "prose"))
     tables = [Table("facts", "Facts", columns, tuple(rows))]
     if segmenter.classes:
-        colours = getattr(segmenter, "colours", None)
+        colours = segmenter.colours if isinstance(segmenter, Network) else None
         tables.append(_classes_table(segmenter.classes, segmenter.class_map or {}, colours))
     return Report(source.spec, (), tuple(tables), source.notes)
 

@@ -12,12 +12,17 @@ import typer
 from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
-from segablate.cli.measuring import default_dataset
-from segablate.cli.options import CheckpointOptions, DatasetOptions, OutputOptions, RunningOptions, expanded
+from segablate.cli.options import (
+    CheckpointOptions,
+    DatasetOptions,
+    OutputOptions,
+    RunningOptions,
+    default_dataset,
+    expanded,
+)
 from segablate.losses import loss_names, loss_summaries
 
 if TYPE_CHECKING:
-    from segablate.ablation.sweep import Ablation
     from segablate.losses import Term
     from segablate.objective.knobs import Knob
 
@@ -99,6 +104,7 @@ def ablate(
     output: OutputOptions,
 ) -> None:
     """Run the sweep and print it."""
+    from segablate.ablation.session import Ablating, ablate_checkpoint
     from segablate.ablation.sweep import plan_settings
     from segablate.evaluation.runs import npz, refuse_existing, save_report
     from segablate.metrics.tolerance import Tolerance
@@ -117,55 +123,19 @@ def ablate(
 
         require_drawing(sweep.plot)
     data = images.open(dataset or default_dataset(checkpoint, f"ablate {term.name} {checkpoint}"))
-    found = _sweep(term, settings, checkpoint, data, tolerance, sweep, checkpoints, running)
+    asked = Ablating(term, settings, sweep.objective, tolerance, not sweep.no_gradients, not sweep.no_cost)
+    found = ablate_checkpoint(checkpoint, data, asked, checkpoints.loading(running), running.execution)
     if not team().leads:
         return
     report = ablation_report(found, tolerance, sweep.per_class)
     if sweep.save is not None:
-        facts, arrays = {**found.run.facts, "loss": term.name}, {"values.npz": npz(_arrays(found))}
+        facts, arrays = {**found.run.facts, "loss": term.name}, {"values.npz": npz(found.arrays)}
         save_report("ablation", to_plain(report), facts, sweep.save, arrays)
     print_report(report, output.format, wide=output.wide)
     if sweep.plot is not None:
         from segablate.plots import draw_ablation
 
         draw_ablation(report, sweep.plot)
-
-
-def _sweep(
-    term: "Term",
-    settings: Any,
-    checkpoint: str,
-    data: Any,
-    tolerance: Any,
-    options: SweepOptions,
-    checkpoints: CheckpointOptions,
-    running: RunningOptions,
-) -> "Ablation":
-    from segablate.ablation.sweep import Ablation, Sweep, costs
-    from segablate.checkpoints import open_checkpoint
-    from segablate.cli.measuring import run, with_inputs
-    from segablate.evaluation.loop import prepare
-    from segablate.evaluation.measures import Measures
-    from segablate.objective.weighted_sum import parse_objective
-
-    objective = parse_objective(options.objective or term.objective)
-    probe = Sweep(term, settings, objective, not options.no_gradients)
-    segmenter = open_checkpoint(checkpoint, checkpoints.loading(running))
-    segmenter, inputs, notes = with_inputs(segmenter, probe.needs, data, f"ablate {term.name}")
-    if term.after_description:
-        notes = (*notes, f"the formula of {term.name} is this project's, after the description in the paper")
-    reads = {term.name: term.reads({})}
-    measures = Measures(tolerances=(tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
-    work = prepare(segmenter, data, measures, running.on_error)
-    found = run(work, running, f"{term.name}, {len(settings)} settings")
-    return Ablation(found, term, settings, objective, {} if options.no_cost else costs(probe), probe.over_images())
-
-
-def _arrays(found: "Ablation") -> dict[str, Any]:
-    import numpy as np
-
-    texts = np.array([setting.text for setting in found.settings], dtype=str)
-    return {"names": np.array(found.run.names, dtype=str), "settings": texts, **found.run.probed}
 
 
 def _command(term: "Term") -> Any:

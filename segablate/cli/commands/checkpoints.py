@@ -45,6 +45,7 @@ def init(
 ) -> None:
     """Write a first checkpoint card, to be corrected by the person who knows how the network was trained."""
     from segablate.checkpoints import Loading, count_outputs, open_checkpoint
+    from segablate.checkpoints.network import Network
     from segablate.checkpoints.sources import card
 
     opened, outputs = None, None
@@ -53,7 +54,8 @@ def init(
         outputs = count_outputs(opened)
     except SegablateError as error:
         typer.echo(f"it does not load yet: {error}", err=True)
-    stated, kind = getattr(opened, "preprocessing", None), getattr(opened, "kind", "softmax")
+    network = opened if isinstance(opened, Network) else None
+    stated, kind = (network.preprocessing, network.kind) if network else (None, "softmax")
     card.write_card(out, checkpoint, outputs, stated, kind)
     typer.echo(f"wrote {out}; correct preprocessing and classes in it, then: segablate evaluate {out} DATASET")
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segablate.cli.measuring import Keeping, default_dataset, measured
 from segablate.cli.options import (
     CacheOptions,
     CheckpointOptions,
@@ -15,6 +14,7 @@ from segablate.cli.options import (
     MeasureOptions,
     OutputOptions,
     RunningOptions,
+    default_dataset,
 )
 from segablate.errors import RunError, UsageError
 
@@ -98,6 +98,7 @@ def compare(
     two are ranked. Without arguments: the two sample checkpoints.
     """
     from segablate.comparison import compare, intersect, require_comparable
+    from segablate.evaluation.session import Keeping, evaluate_checkpoint
     from segablate.render import print_report
     from segablate.runtime import team
     from segablate.tables.comparison import comparison_report
@@ -110,7 +111,8 @@ def compare(
     for name in names:
         if name not in found:
             data = images.open(comparing.on or default_dataset(name, f"compare {' '.join(names)} --on"))
-            found[name] = measured(name, data, measuring, checkpoints, running, Keeping(not caching.no_cache))
+            loading, keeping = checkpoints.loading(running), Keeping(not caching.no_cache)
+            found[name] = evaluate_checkpoint(name, data, measuring.request, loading, running.execution, keeping)
     if not team().leads:
         return
     found = {name: found[name] for name in names}

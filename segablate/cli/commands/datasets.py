@@ -80,7 +80,7 @@ def check(
 
     data = images.open(dataset)
     with progress(len(data), "reading") as advance:
-        found = survey(data, RunningOptions(workers=workers).processes, advance)
+        found = survey(data, RunningOptions(workers=workers).execution.workers, advance)
     findings = find(found, other_splits(data), layout_module(data.layout).LAYOUT)
     print_report(check_report(found, findings), output.format, wide=output.wide)
     if any(finding.level == "fault" for finding in findings):

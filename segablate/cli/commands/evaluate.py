@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from segablate.cli.measuring import Keeping, default_dataset, measured
 from segablate.cli.options import (
     CacheOptions,
     CheckpointOptions,
@@ -14,6 +13,7 @@ from segablate.cli.options import (
     MeasureOptions,
     OutputOptions,
     RunningOptions,
+    default_dataset,
 )
 from segablate.cli.viewing import CountingOptions, ViewingOptions
 
@@ -65,6 +65,7 @@ def evaluate(
     """
     from segablate.evaluation.pieces import remove_pieces
     from segablate.evaluation.results import save_run
+    from segablate.evaluation.session import Keeping, evaluate_checkpoint
     from segablate.plots import draw_reliability, require_drawing
     from segablate.render import print_report, render
     from segablate.runtime import team
@@ -77,7 +78,8 @@ def evaluate(
         measuring = replace(measuring, calibration=True)
     counts = counting.counts(measuring, viewing)
     data = images.open(dataset or default_dataset(checkpoint, f"evaluate {checkpoint}"))
-    run = measured(checkpoint, data, measuring, checkpoints, running, keeping, counts)
+    request = replace(measuring.request, counts=counts)
+    run = evaluate_checkpoint(checkpoint, data, request, checkpoints.loading(running), running.execution, keeping)
     if not team().leads:
         return
     report = viewing.report(run, measuring, measuring.tolerances)

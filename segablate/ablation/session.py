@@ -1,0 +1,58 @@
+"""From the name of a checkpoint to an ablation on a dataset."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from segablate.ablation.sweep import Ablation, Setting, Sweep, costs
+from segablate.evaluation.inputs import with_inputs
+from segablate.evaluation.session import Execution, run
+from segablate.losses import Term
+from segablate.metrics.tolerance import Tolerance
+from segablate.objective.weighted_sum import parse_objective
+
+if TYPE_CHECKING:
+    from segablate.checkpoints import Loading
+    from segablate.datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Ablating:
+    """What is tried, and what is measured of it.
+
+    - `objective`: a weighted sum in place of the published one.
+    - `tolerance`: at which boundary F ranks the images.
+    - `gradients`, `cost`: whether to measure these too.
+    """
+
+    term: Term
+    settings: tuple[Setting, ...]
+    objective: str | None
+    tolerance: Tolerance
+    gradients: bool = True
+    cost: bool = True
+
+
+def ablate_checkpoint(
+    checkpoint: str, dataset: "Dataset", asked: Ablating, loading: "Loading", execution: Execution
+) -> Ablation:
+    """Try every setting of a loss on one forward pass of a checkpoint over a dataset.
+
+    Raises a SegablateError where the checkpoint lacks what the loss needs.
+    """
+    from segablate.checkpoints import open_checkpoint
+    from segablate.evaluation.loop import prepare
+    from segablate.evaluation.measures import Measures
+
+    term, settings = asked.term, asked.settings
+    objective = parse_objective(asked.objective or term.objective)
+    probe = Sweep(term, settings, objective, asked.gradients)
+    segmenter = open_checkpoint(checkpoint, loading)
+    asker = f"ablate {term.name}"
+    segmenter, inputs, notes = with_inputs(segmenter, probe.needs, dataset, asker, execution.display)
+    if term.after_description:
+        notes = (*notes, f"the formula of {term.name} is this project's, after the description in the paper")
+    reads = {term.name: term.reads({})}
+    measures = Measures(tolerances=(asked.tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
+    work = prepare(segmenter, dataset, measures, execution.on_error)
+    found = run(work, execution, f"{term.name}, {len(settings)} settings")
+    return Ablation(found, term, settings, objective, costs(probe) if asked.cost else {}, probe.over_images())

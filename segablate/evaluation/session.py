@@ -1,0 +1,212 @@
+"""From the name of a checkpoint to its evaluation: opened, given what losses need, taken from the cache or measured.
+
+The commands, training, reports and the public API evaluate through here.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segablate.checkpoints.segmenter import Loading, OnError, Segmenter
+from segablate.errors import Interrupted, SegablateError, UsageError
+from segablate.evaluation.inputs import Display, available, require_scores, silent, with_inputs
+from segablate.runtime import team
+
+if TYPE_CHECKING:
+    from segablate.datasets import Dataset
+    from segablate.evaluation.loop import Work
+    from segablate.evaluation.measures import LabelCount, Measures
+    from segablate.evaluation.pieces import Pieces
+    from segablate.evaluation.results import Evaluation
+    from segablate.metrics.tolerance import Tolerance
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to measure.
+
+    - `losses`: names with commas, "all" or "none"; None: cross entropy where there are logits.
+    - `tolerances`: of boundary scores; may be empty.
+    - `calibration`: None: where there are logits.
+    - `boundary_iou`, `error_kinds`: width of the band and of boundaries; None: not counted.
+    - `counts`: further counts of label maps.
+    """
+
+    losses: str | None = None
+    tolerances: "tuple[Tolerance, ...]" = ()
+    calibration: bool | None = None
+    boundary_iou: "Tolerance | None" = None
+    error_kinds: "Tolerance | None" = None
+    counts: "tuple[LabelCount, ...]" = ()
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How the work is done; but for `on_error`, none of this changes a number.
+
+    - `workers`: threads or processes that read images.
+    - `on_error`: what a broken image does: "stop" the run, or be "skip"ped and named.
+    - `display`: shows the progress.
+    """
+
+    batch_size: int = 4
+    workers: int = 0
+    on_error: OnError = "stop"
+    display: Display = silent
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What is kept of an evaluation.
+
+    - `cache`: take an unchanged one from the cache, and put a new one there.
+    - `save`: the run it is to become, beside which pieces are written as it goes; `resume`: go on from these.
+    - `predictions`: a new folder for the predicted label maps.
+    """
+
+    cache: bool = True
+    save: Path | None = None
+    resume: bool = False
+    predictions: Path | None = None
+
+    def refuse_early(self) -> None:
+        """Refuse before the work what cannot be done after it."""
+        from segablate.evaluation.pieces import refuse_partial
+        from segablate.evaluation.runs import refuse_existing
+
+        for taken in (self.save, self.predictions):
+            if taken is not None:
+                refuse_existing(taken)
+        if self.save is not None:
+            refuse_partial(self.save, self.resume)
+        elif self.resume:
+            raise UsageError("--resume goes on with a broken run; name the run, as in: --save RUN --resume")
+        if self.resume and self.predictions is not None:
+            raise UsageError("--write-predictions needs every image again; leave it out, or leave out --resume")
+
+
+def evaluate_checkpoint(
+    checkpoint: str,
+    dataset: "Dataset",
+    request: Request = Request(),
+    loading: Loading | None = None,
+    execution: Execution = Execution(),
+    keeping: Keeping = Keeping(cache=False),
+) -> "Evaluation":
+    """Open a checkpoint and evaluate it on a dataset, or take an unchanged evaluation from the cache.
+
+    Raises a SegablateError for what cannot be opened or measured.
+    """
+    from segablate.checkpoints import open_checkpoint
+    from segablate.evaluation.cache import keep_evaluation, kept_evaluation, key_of
+    from segablate.evaluation.identity import identity_of, stamps_of
+    from segablate.evaluation.loop import prepare
+
+    loading = loading or Loading()
+    segmenter, measures = prepared(open_checkpoint(checkpoint, loading), dataset, request, execution.display)
+    if keeping.predictions is not None and segmenter.capabilities.on_host:
+        raise UsageError(f"--write-predictions: {checkpoint} is a folder of predictions already")
+    work = prepare(segmenter, dataset, measures, execution.on_error)
+    identity, stamps = identity_of(work, loading), stamps_of(work)
+    key = key_of(identity, stamps) if keeping.cache and keeping.predictions is None else None
+    together = team()
+    found = together.gather(kept_evaluation(key) if key and together.leads else None)[0]
+    if found is None:
+        found = _kept_while_run(work, identity, stamps, execution, keeping)
+        if key and together.leads:
+            keep_evaluation(key, found)
+    return found
+
+
+def run(
+    work: "Work",
+    execution: Execution,
+    what: str,
+    pieces: "Pieces | None" = None,
+    stamps: Mapping[str, str] | None = None,
+) -> "Evaluation":
+    """Carry prepared work out, each process of the team its share; `what` is said beside the progress."""
+    from segablate.evaluation.loop import Running, carry_out
+
+    together = team()
+    share = len(together.share(range(len(work.dataset))))
+    with (execution.display if together.leads else silent)(share, what) as advance:
+        how = Running(execution.batch_size, execution.workers, advance, together, pieces, stamps or {})
+        return carry_out(work, how)
+
+
+def prepared(
+    segmenter: Segmenter, dataset: "Dataset", request: Request, display: Display = silent
+) -> "tuple[Segmenter, Measures]":
+    """The segmenter with what losses need, and what is measured. UsageError for losses where there are no scores."""
+    from segablate.evaluation.measures import Measures
+    from segablate.losses import get_loss, loss_names
+
+    asked = request.losses
+    if request.calibration:
+        require_scores(segmenter, "calibration")
+    measures = Measures(
+        tolerances=request.tolerances,
+        boundary_iou=request.boundary_iou,
+        error_kinds=request.error_kinds,
+        counts=request.counts,
+    )
+    if not segmenter.capabilities.scores and asked in (None, "none"):
+        return segmenter, measures
+    listed = [name.strip() for name in (asked or "ce").split(",")]
+    terms = {name: get_loss(name) for name in {"none": (), "all": loss_names()}.get(asked or "", listed)}
+    wanting = [name for name, term in terms.items() if asked == "all" and term.needs({}) - available(segmenter)]
+    terms = {name: term for name, term in terms.items() if name not in wanting}
+    needs = frozenset[str]().union(*(term.needs({}) for term in terms.values()))
+    segmenter, inputs, notes = with_inputs(segmenter, needs, dataset, f"--losses {asked}", display)
+    if wanting:
+        notes = (*notes, f"--losses all leaves out {', '.join(wanting)}: they need the image or features of a network")
+    described = [name for name, term in terms.items() if term.after_description]
+    if described:
+        notes = (*notes, f"formulas by this project, after the papers' description: {', '.join(described)}")
+    reads = {name: term.reads({}) for name, term in terms.items()}
+    calibration = request.calibration is not False
+    return segmenter, replace(measures, losses=terms, calibration=calibration, inputs=inputs, reads=reads, notes=notes)
+
+
+def _kept_while_run(
+    work: "Work", identity: Mapping[str, Any], stamps: Mapping[str, str], execution: Execution, keeping: Keeping
+) -> "Evaluation":
+    """Carry the work out, writing pieces and predictions where these are asked for."""
+    from segablate.evaluation.pieces import open_pieces
+    from segablate.files import atomic_folder
+
+    together = team()
+    pieces = None
+    if keeping.save is not None:
+        opened = open_pieces(keeping.save, identity, work.dataset.labels, stamps) if together.leads else None
+        pieces = together.gather(opened)[0]
+    if pieces is not None:
+        pieces = replace(pieces, rank=together.rank)
+        work = replace(work, notes=pieces.notes)
+    new = atomic_folder(keeping.predictions) if keeping.predictions and together.leads else nullcontext()
+    with _to_be_resumed(keeping, pieces), new as folder:
+        measures = replace(work.measures, predictions=together.gather(folder)[0])
+        return run(replace(work, measures=measures), execution, "evaluating", pieces, stamps)
+
+
+@contextmanager
+def _to_be_resumed(keeping: Keeping, pieces: "Pieces | None") -> Iterator[None]:
+    """Say of what ends a run that one can go on; where there is nothing to go on from, leave nothing behind."""
+    from segablate.evaluation.pieces import remove_pieces
+
+    try:
+        yield
+    except (KeyboardInterrupt, SegablateError) as error:
+        if keeping.save is None or pieces is None:
+            raise
+        if not pieces.found():
+            if team().size == 1:
+                remove_pieces(keeping.save)
+            raise
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(f"interrupted; {pieces.folder} holds what was measured: go on with --resume") from None
+        error.args = (f"{error}; then go on with --resume",)
+        raise
