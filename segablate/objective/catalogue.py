@@ -5,7 +5,8 @@ text of the file, so that listing them does not import torch.
 """
 
 import ast
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -47,7 +48,8 @@ def get_loss(name: str) -> Term:
 def _users(name: str) -> Term:
     function = load_function(name.removeprefix("python:"))
     if isinstance(function, Term):
-        return Term(name, function.function, function.paper, name, function.exceptions, function.conditions)
+        objective = re.sub(rf"(?<![\w.:]){re.escape(function.name)}(?![\w.:])", lambda _: name, function.objective)
+        return replace(function, name=name, objective=objective)
     term = Term(name, function, paper="", objective=name)
     _ = term.knobs  # a signature that cannot be read is reported here, not in the middle of a run
     return term
