@@ -45,12 +45,12 @@ def make_scene(shape: tuple[int, int, int, int], device: str) -> tuple[Tensor, T
 def both(text: str, classes: int, device: str) -> tuple[Loss, Loss]:
     """This program's loss and the published procedure, under the settings in the text."""
     (summand,) = parse_objective(text).terms
-    name = summand.term.name
+    name = summand.loss.name
     options = dict(summand.settings)
-    if "edge_net" in summand.term.inputs:
+    if "edge_net" in summand.loss.inputs:
         options["edge_net"] = [tuple(tensor.to(device) for tensor in pair) for pair in make_edge_net(classes)]
     procedure = getattr(published if hasattr(published, name) else published_structures, name)
-    return partial(summand.term, **options), partial(procedure, **options)
+    return partial(summand.loss, **options), partial(procedure, **options)
 
 
 def make_edge_net(classes: int) -> list[tuple[Tensor, Tensor]]:

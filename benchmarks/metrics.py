@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 from scenes import scene_pair
 
-from segablate.kernels.bands import count_bands, count_bands_on_device
+from segablate.kernels.bands import count_boundary_bands, count_boundary_bands_on_device
 from segablate.kernels.boundary import boundary_distances
 from segablate.kernels.boundary_device import boundary_distances_on_device
 from segablate.kernels.confusion import count_confusion, count_confusion_of_batch
@@ -71,7 +71,7 @@ def cases(pairs: list[Pair]) -> dict[str, Case]:
         **compiled,
         "boundary F": lambda pair: boundary_distances(*pair, CLASSES, max(TOLERANCES) ** 2),
         "dilation per class": lambda pair: dilated(pair, TOLERANCES),
-        "boundary IoU": lambda pair: count_bands(*pair, CLASSES, BAND),
+        "boundary IoU": lambda pair: count_boundary_bands(*pair, CLASSES, BAND),
         "erosion per class": lambda pair: eroded(pair, BAND),
         "error kinds": lambda pair: count_error_kinds(*pair, CLASSES, NEAR),
         **(on_gpu(pairs) if torch.cuda.is_available() else {}),
@@ -90,7 +90,7 @@ def on_gpu(pairs: list[Pair]) -> dict[str, Case]:
         "boundary F on the GPU": lambda pair: boundary_distances_on_device(
             *maps[id(pair)], CLASSES, max(TOLERANCES) ** 2
         ),
-        "boundary IoU on the GPU": lambda pair: count_bands_on_device(*maps[id(pair)], CLASSES, BAND).cpu(),
+        "boundary IoU on the GPU": lambda pair: count_boundary_bands_on_device(*maps[id(pair)], CLASSES, BAND).cpu(),
     }
 
 
@@ -193,7 +193,7 @@ def peak(images: int) -> float:
     kept = [
         (
             count_confusion(*pair, CLASSES),
-            count_bands(*pair, CLASSES, BAND),
+            count_boundary_bands(*pair, CLASSES, BAND),
             boundary_distances(*pair, CLASSES, max(TOLERANCES) ** 2),
         )
         for _ in range(images)

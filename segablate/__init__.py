@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segablate.ablation.session import Ablating, ablate_checkpoint
+    from segablate.ablation.session import AblationRequest, ablate_checkpoint
     from segablate.checkpoints import Loading, open_checkpoint
     from segablate.comparison import Method, compare
     from segablate.datasets import open_dataset
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
-    "segablate.ablation.session": ("Ablating", "ablate_checkpoint"),
+    "segablate.ablation.session": ("AblationRequest", "ablate_checkpoint"),
     "segablate.checkpoints": ("Loading", "open_checkpoint"),
     "segablate.comparison": ("Method", "compare"),
     "segablate.datasets": ("open_dataset",),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from segablate.comparison import Comparison, Pair
+from segablate.comparison import Comparison, PairedDifferences
 from segablate.errors import RunError, UsageError
 from segablate.evaluation.results import Evaluation
 from segablate.extras import require
@@ -39,7 +39,7 @@ def draw_differences(comparison: Comparison, path: Path) -> None:
     finish(figure, path)
 
 
-def _forest(axis: Any, pair: Pair, order: list[int]) -> None:
+def _forest(axis: Any, pair: PairedDifferences, order: list[int]) -> None:
     change, rows = pair.iou.change, np.arange(len(order))
     value, low, high = (100 * ends[order] for ends in (change.value, change.percentile.low, change.percentile.high))
     shown = pair.iou_holm[order] < 0.05
@@ -54,7 +54,7 @@ def draw_reliability(run: Evaluation, path: Path) -> None:
 
     Bars hold the share of the pixels. Raises as above; the run must hold calibration counts.
     """
-    panels = with_whole(run.tallies[RELIABILITY]).sum(axis=0)
+    panels = with_whole(run.statistics[RELIABILITY]).sum(axis=0)
     figure, axes = _figure(path, (2.8 * len(panels), 3.1), len(panels))
     for axis, sums, title in zip(axes, panels, ("all labelled pixels", *BANDS), strict=True):
         _reliability(axis, sums)

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-Kind = Literal["softmax", "sigmoid", "probabilities"]
+ScoreKind = Literal["softmax", "sigmoid", "probabilities"]
 """What the scores of a checkpoint are: logits for a softmax, logits for a sigmoid each, or probabilities."""
 
 
@@ -66,7 +66,7 @@ class Output:
     - `notes`: how what the network returned was read, where it could have been meant otherwise.
     """
 
-    kind: Kind | Literal["labels"]
+    kind: ScoreKind | Literal["labels"]
     scores: "Tensor | None" = None
     predicted: np.ndarray | None = None
     alternative: np.ndarray | None = None
@@ -75,7 +75,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Scene:
+class LossInputs:
     """One image as losses see it: the output of a checkpoint, its classes first, and what lies beside it.
 
     - `logits`: 1, K, H, W float; the first `classes` channels are the classes of the dataset.

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segablate.losses import Term
+from segablate.losses import Loss
 
 VOID = 255
 torch.set_num_threads(1)  # on scenes this small threads only wait for each other
@@ -68,7 +68,7 @@ def degenerate() -> dict[str, tuple[Tensor, Tensor]]:
     }
 
 
-def inputs_for(term: Term, logits: Tensor, seed: int = 1) -> dict[str, object]:
+def inputs_for(term: Loss, logits: Tensor, seed: int = 1) -> dict[str, object]:
     """What the term takes beyond logits and labels (class weights apart), needed or not, to fit these logits."""
     generator = torch.Generator().manual_seed(seed)
     n, c, h, w = logits.shape

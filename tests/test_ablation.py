@@ -10,13 +10,13 @@ import torch
 from conftest import write_dataset
 from scipy.stats import spearmanr
 
-from segablate.ablation.gradients import described, ground, lie_of_pixels
+from segablate.ablation.gradients import described, pixel_regions, pixel_shares
 from segablate.ablation.sweep import Ablation, Setting, Sweep, costs, plan_settings
 from segablate.checkpoints.segmenter import Capabilities, Source
 from segablate.datasets import Dataset, open_dataset
 from segablate.errors import KnobError, ObjectiveError, SegablateError
 from segablate.evaluation.loop import Measures, evaluate
-from segablate.losses import Term, get_loss
+from segablate.losses import Loss, get_loss
 from segablate.losses.parts.sharing import shared, sharing
 from segablate.metrics.confusion import class_counts, mean_iou
 from segablate.metrics.tolerance import Tolerance
@@ -68,7 +68,7 @@ def swept(data: Dataset, name: str, given: dict[str, Any], gradients: bool = Tru
     return Ablation(run, term, settings, published_objective(term), {}), segmenter
 
 
-def texts(term: Term, given: dict[str, Any], every: bool = False) -> list[str]:
+def texts(term: Loss, given: dict[str, Any], every: bool = False) -> list[str]:
     return [setting.text for setting in plan_settings(term, given, every)]
 
 
@@ -120,7 +120,7 @@ def test_every_value_equals_a_direct_call(data: Dataset) -> None:
             for index in range(len(data)):
                 labels = data.read(index).labels
                 for s, setting in enumerate(found.settings):
-                    parts = found.term.parts(logits_of(labels), torch.from_numpy(labels)[None].long(), **setting.values)
+                    parts = found.loss.parts(logits_of(labels), torch.from_numpy(labels)[None].long(), **setting.values)
                     assert found.values[index, s] == pytest.approx(float(parts.value), rel=1e-5), (name, setting.text)
 
 
@@ -165,24 +165,24 @@ def test_where_a_gradient_goes_on_a_map_worked_by_hand() -> None:
     labels[0, 11] = 255
     gradient = torch.zeros(1, 2, 1, 12)
     gradient[0, 0, 0, 5], gradient[0, 1, 0, 2], gradient[0, 1, 0, 11] = 3, -4, 1
-    on = ground(labels, 2, gradient)
+    on = pixel_regions(labels, 2, gradient)
     found = described(gradient, gradient, on)
     assert found["norm"] == pytest.approx(26**0.5)
     assert found["cosine"] == pytest.approx(1)
     np.testing.assert_allclose(found["within"], [3 / 8, 7 / 8, 1])
     np.testing.assert_allclose(found["on_class"], [7 / 8, 0, 1 / 8])
-    np.testing.assert_allclose(lie_of_pixels(on)["within"], [4 / 12, 8 / 12, 12 / 12])
-    np.testing.assert_allclose(lie_of_pixels(on)["on_class"], [6 / 12, 5 / 12, 1 / 12])
+    np.testing.assert_allclose(pixel_shares(on)["within"], [4 / 12, 8 / 12, 12 / 12])
+    np.testing.assert_allclose(pixel_shares(on)["on_class"], [6 / 12, 5 / 12, 1 / 12])
 
 
 def test_no_gradient_and_no_boundary_are_undefined_not_zero() -> None:
     flat = np.zeros((3, 4), np.uint8)
     zero = torch.zeros(1, 2, 3, 4)
-    found = described(zero, torch.ones_like(zero), ground(flat, 2, zero))
+    found = described(zero, torch.ones_like(zero), pixel_regions(flat, 2, zero))
     assert found["norm"] == 0
     assert np.isnan(found["cosine"])
     assert np.isnan(found["on_class"]).all()
-    assert np.isnan(described(zero + 1, zero + 1, ground(flat, 2, zero))["within"]).all()
+    assert np.isnan(described(zero + 1, zero + 1, pixel_regions(flat, 2, zero))["within"]).all()
 
 
 def test_an_image_without_labels_is_left_out(tmp_path: Path) -> None:

@@ -7,7 +7,14 @@ from scipy.ndimage import distance_transform_edt
 
 from segablate.kernels.disks import within
 from segablate.labels import IGNORE
-from segablate.metrics.bands import RADII, accuracy, band_map, count_bands, count_bands_on_device, nested_bands
+from segablate.metrics.bands import (
+    RADII,
+    accuracy,
+    band_map,
+    count_by_distance,
+    count_by_distance_on_device,
+    nested_bands,
+)
 
 SIZES = ((1, 1), (1, 200), (63, 64), (64, 63), (90, 65), (40, 129))
 
@@ -55,17 +62,17 @@ def test_bands_and_their_counts(size: tuple[int, int], side: int) -> None:
     predicted = np.where(np.random.default_rng(4).random(size) < 0.3, IGNORE, labels).astype(np.uint8)
     nested, expected = nested_bands(labels), plain_bands(labels)
     assert np.array_equal(band_map(nested), expected)
-    counts = count_bands(nested, labels, predicted)
+    counts = count_by_distance(nested, labels, predicted)
     right = labels == predicted
     assert counts.tolist() == [[(expected == b).sum(), ((expected == b) & right).sum()] for b in range(3)]
     maps = (torch.from_numpy(m) for m in (labels, predicted, band_map(nested)))
-    assert count_bands_on_device(*maps).tolist() == counts.tolist()
+    assert count_by_distance_on_device(*maps).tolist() == counts.tolist()
 
 
 def test_without_a_boundary_all_is_far_and_void_is_nowhere() -> None:
     far, void = np.zeros((4, 5), np.uint8), np.full((4, 5), IGNORE, np.uint8)
-    assert count_bands(nested_bands(far), far, far).tolist() == [[0, 0], [0, 0], [20, 20]]
-    assert count_bands(nested_bands(void), void, void).tolist() == [[0, 0]] * 3
+    assert count_by_distance(nested_bands(far), far, far).tolist() == [[0, 0], [0, 0], [20, 20]]
+    assert count_by_distance(nested_bands(void), void, void).tolist() == [[0, 0]] * 3
 
 
 def test_accuracy_of_an_empty_band_is_undefined() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segablate.kernels import bands_reference, boundary_device, boundary_reference
-from segablate.kernels.bands import count_bands_on_device
+from segablate.kernels.bands import count_boundary_bands_on_device
 from segablate.kernels.boundary_device import boundary_distances_on_device
 from segablate.metrics.boundary import count_boundaries, count_boundaries_on_device
 from segablate.metrics.boundary_iou import count_boundary_iou, count_boundary_iou_on_device
@@ -84,14 +84,14 @@ def test_distances_are_exact_integers_far_away(device):
 @given(map_pairs(), st.integers(1, 6))
 def test_bands_equal_the_plain_form(pair, width):
     labels, predicted, classes = pair
-    found = count_bands_on_device(*tensors(labels, predicted), classes, width)
-    np.testing.assert_array_equal(found, bands_reference.count_bands(labels, predicted, classes, width))
+    found = count_boundary_bands_on_device(*tensors(labels, predicted), classes, width)
+    np.testing.assert_array_equal(found, bands_reference.count_boundary_bands(labels, predicted, classes, width))
 
 
 @degenerate
 def test_bands_equal_the_plain_form_on_degenerate_maps(labels, predicted, classes):
-    found = count_bands_on_device(*tensors(labels, predicted), classes, 3)
-    np.testing.assert_array_equal(found, bands_reference.count_bands(labels, predicted, classes, 3))
+    found = count_boundary_bands_on_device(*tensors(labels, predicted), classes, 3)
+    np.testing.assert_array_equal(found, bands_reference.count_boundary_bands(labels, predicted, classes, 3))
 
 
 @DEVICES

@@ -31,7 +31,7 @@ KINDS = ("softmax", "sigmoid", "probabilities")
 
 
 def counted(logits: np.ndarray, kind: Any, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
-    """The tallies of logits (K, H, W), predicted by argmax; outputs from `classes` on lie outside the label set."""
+    """The statistics of logits (K, H, W), predicted by argmax; outputs from `classes` on lie outside the label set."""
     predicted = logits.argmax(0).astype(np.uint8)
     predicted[predicted >= classes] = IGNORE
     maps = (labels, predicted, band_map(nested_bands(labels)))
@@ -162,12 +162,12 @@ def test_batches_change_nothing_and_a_saved_run_keeps_all(tmp_path: Path, networ
     data = open_dataset(f"folder:{write_dataset(tmp_path / 'mixed', 9, ((24, 32), (17, 19), (24, 33)))}")
     segmenter = open_checkpoint(network_spec, Loading(device="cpu"))
     one, four = (evaluate(segmenter, data, MEASURES, batch_size=size) for size in (1, 4))
-    assert set(one.tallies) == {"bands", "reliability", "class_gaps", "proper"}
-    assert np.array_equal(one.tallies["reliability"][..., :2].sum(2), one.tallies["bands"])
+    assert set(one.statistics) == {"bands", "reliability", "class_gaps", "proper"}
+    assert np.array_equal(one.statistics["reliability"][..., :2].sum(2), one.statistics["bands"])
     save_run(one, tmp_path / "run", "{}")
     for other in (four, load_run(tmp_path / "run")):
-        for name, array in one.tallies.items():
-            assert np.array_equal(array, other.tallies[name]), name
+        for name, array in one.statistics.items():
+            assert np.array_equal(array, other.statistics[name]), name
 
 
 def test_one_output_for_two_classes_is_calibrated_as_the_sigmoid_that_it_is() -> None:
@@ -202,19 +202,19 @@ def test_the_page_shows_calibration_by_band_and_class(
     monkeypatch.chdir(tmp_path)
     assert run(measured("--format", "json", "--save", "run", "--plot", "plot.svg", "--flip")) == 0
     tables = json.loads(capsys.readouterr().out)["tables"]
-    tallies = load_run(Path("run")).tallies
+    statistics = load_run(Path("run")).statistics
     whole, *bands = tables["calibration"]
     assert [row["distance"] for row in bands] == list(BANDS)
-    assert whole["pixels"] == sum(row["pixels"] for row in bands) == tallies["bands"][..., 0].sum()
+    assert whole["pixels"] == sum(row["pixels"] for row in bands) == statistics["bands"][..., 0].sum()
     assert whole["accuracy"] == pytest.approx(
         {row["measure"]: row["value"] for row in tables["overall"]}["pixel accuracy"]
     )
-    sums = tallies["reliability"].sum(0)
+    sums = statistics["reliability"].sum(0)
     assert [row["ece"] for row in bands] == pytest.approx(ece(sums))
     assert whole["ece"] == pytest.approx(ece(sums.sum(0))) == pytest.approx(tables["overall"][-1]["value"])
-    assert whole["brier"] == pytest.approx(tallies["proper"][..., 0].sum() / whole["pixels"])
+    assert whole["brier"] == pytest.approx(statistics["proper"][..., 0].sum() / whole["pixels"])
     assert whole["nll_interval"][0] < whole["nll"] < whole["nll_interval"][1]
-    of_class = np.abs(tallies["class_gaps"].sum(0, dtype=float)).sum(1) / whole["pixels"]
+    of_class = np.abs(statistics["class_gaps"].sum(0, dtype=float)).sum(1) / whole["pixels"]
     assert [row["class_wise_ece"] for row in tables["classes"]] == pytest.approx(of_class)
     assert Path("plot.svg").read_bytes().startswith(b"<?xml")
     assert run(["show", "run"]) == 0

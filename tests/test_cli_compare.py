@@ -280,7 +280,7 @@ def test_a_run_without_the_tallies_is_compared_without_them(command: Command) ->
     """As runs are that were saved before the program counted them."""
     good, fair = saved(command, "good", "fair")
     kept = load_run(Path(good))
-    save_run(replace(kept, tallies={}), Path("runs/old"), "{}")
+    save_run(replace(kept, statistics={}), Path("runs/old"), "{}")
     found = compared(command, "runs/old", fair)
     assert "bands" not in found["tables"]
     assert "left out, as not every run has it: accuracy by distance from the label boundary" in found["notes"]

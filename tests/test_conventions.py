@@ -141,7 +141,7 @@ def test_a_refusal_says_why(name: str, case: str, match: str) -> None:
     assert np.isnan([scores.miou, *scores.iou]).all()
 
 
-def tallied(convention: BoundaryConvention, case: Case, tolerances: tuple[Tolerance, ...] = ()) -> np.ndarray:
+def counted(convention: BoundaryConvention, case: Case, tolerances: tuple[Tolerance, ...] = ()) -> np.ndarray:
     sums = [convention.count(labels, predicted, case.classes, tolerances) for labels, predicted in case.pairs]
     return convention.score(np.stack(sums))
 
@@ -152,7 +152,7 @@ def test_boundary_conventions_give_what_the_tools_gave(convention: BoundaryConve
     theirs, case = recorded(convention.name)[name], BOUNDARY_CASES[name]
     assert theirs.pop("maps") == case.fingerprint, "the cases have changed: record anew"
     tolerances = tuple(Tolerance(float(text)) for text in theirs) if convention.name == "monai-nsd" else ()
-    ours = tallied(convention, case, tolerances)
+    ours = counted(convention, case, tolerances)
     distances = [text.removesuffix(" px") for text in convention.distances([str(t) for t in tolerances])]
     assert distances == list(theirs)
     atol = 1e-6 if convention.name in FLOAT32 else 1e-9
@@ -191,7 +191,7 @@ def test_an_unknown_name_has_a_nearest() -> None:
 def test_names_and_tallies_differ() -> None:
     names = [convention.name for convention in (OURS, *REGIONS, *BOUNDARIES)]
     assert len(set(names)) == len(names)
-    assert len({convention.tally for convention in BOUNDARIES}) == len(BOUNDARIES)
+    assert len({convention.statistic for convention in BOUNDARIES}) == len(BOUNDARIES)
 
 
 def test_cases_hold_what_they_promise() -> None:

@@ -120,9 +120,9 @@ def test_boundary_scores_of_a_saved_run_are_those_of_its_images(saved: Path) -> 
     loaded = load_run(saved)
     parts = [select(loaded, [0, 1, 2]), select(loaded, [3, 4, 5])]
     for convention in BOUNDARIES:
-        assert loaded.tallies[convention.tally].shape[0] == 6
-        again = convention.score(joined(parts).tallies[convention.tally])
-        np.testing.assert_array_equal(again, convention.score(loaded.tallies[convention.tally]))
+        assert loaded.statistics[convention.statistic].shape[0] == 6
+        again = convention.score(joined(parts).statistics[convention.statistic])
+        np.testing.assert_array_equal(again, convention.score(loaded.statistics[convention.statistic]))
 
 
 def test_naming_a_boundary_convention_shows_it_at_once(shown) -> None:
@@ -137,8 +137,8 @@ def test_reading_processes_count_the_same(saved: Path, tmp_path: Path, capsys: p
     counting = ["--boundary-as", NAMED, "--trimap", "1,2,8", "--tolerance", "2,6", "--save", str(again)]
     assert run(["evaluate", f"predictions:{maps}", "sample", *counting, *FIXED, "--workers", "2"]) == 0
     capsys.readouterr()
-    before, after = load_run(saved).tallies, load_run(again).tallies
-    for name in (*(convention.tally for convention in BOUNDARIES), "trimap", "trimap_widths"):
+    before, after = load_run(saved).statistics, load_run(again).statistics
+    for name in (*(convention.statistic for convention in BOUNDARIES), "trimap", "trimap_widths"):
         np.testing.assert_array_equal(before[name], after[name])
 
 

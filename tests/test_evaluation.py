@@ -198,8 +198,8 @@ def test_what_is_counted_on_a_device_is_what_the_host_counts(
     monkeypatch.setattr(score_measures, "_at_boundaries_on_host", score_measures._at_boundaries_on_device)
     device = evaluate(open_checkpoint(network_spec, CPU), data, measures)
     assert same(device, host)
-    assert host.tallies["boundary_iou"].any()
-    assert np.array_equal(device.tallies["boundary_iou"], host.tallies["boundary_iou"])
+    assert host.statistics["boundary_iou"].any()
+    assert np.array_equal(device.statistics["boundary_iou"], host.statistics["boundary_iou"])
 
 
 @pytest.mark.gpu

@@ -79,7 +79,7 @@ def test_published_total(name: str):
     rtol = 1e-3 if case.case == "near_perfect" else case.value_rtol
     logits, labels = case.arrays["logits"], case.arrays["labels"]
     assert pixel(logits, labels).item() == pytest.approx(case.pixel_term, rel=rtol)
-    weighted = WeightedTerm(case.pixel_weight, pixel.term, pixel.settings)
+    weighted = WeightedTerm(case.pixel_weight, pixel.loss, pixel.settings)
     total = Objective((weighted, WeightedTerm(case.term_weight, get_loss(case.loss), case.knobs)))
     assert total(logits, labels).item() == pytest.approx(case.objective, rel=case.value_rtol)
 

@@ -19,7 +19,7 @@ from scenes import (
 )
 
 from segablate.errors import KnobError, ObjectiveError
-from segablate.losses import EXCEPTIONS, Term, get_loss, loss_names, loss_summaries
+from segablate.losses import EXCEPTIONS, Loss, get_loss, loss_names, loss_summaries
 from segablate.objective.catalogue import catalogue
 from segablate.objective.knobs import Knob
 from segablate.objective.ranges import Choice, Range
@@ -33,7 +33,7 @@ every_term = pytest.mark.parametrize("term", TERMS, ids=lambda term: term.name)
 every_knob = pytest.mark.parametrize(("term", "knob"), KNOBS, ids=[f"{term.name}-{knob.name}" for term, knob in KNOBS])
 
 
-def differentiable(term: Term) -> dict[str, object]:
+def differentiable(term: Loss) -> dict[str, object]:
     """Settings under which all of the value's dependence on the logits is in the gradient."""
     return {"detach": False} if "detach" in term.knobs else {}
 
@@ -83,7 +83,7 @@ def test_unknown_loss_names_the_nearest():
 
 
 @every_term
-def test_is_documented(term: Term):
+def test_is_documented(term: Loss):
     assert term.summary == loss_summaries()[term.name]
     assert term.summary.endswith(".")
     assert "=" in term.sections["Formula"]
@@ -91,7 +91,7 @@ def test_is_documented(term: Term):
     assert set(term.exceptions) <= set(EXCEPTIONS)
     assert all(knob.help for knob in term.knobs.values())
     assert all(knob.grid for knob in term.knobs.values())
-    assert term.name in {summand.term.name for summand in published_objective(term).terms}
+    assert term.name in {summand.loss.name for summand in published_objective(term).terms}
 
 
 def test_catalogue_has_a_row_for_each():
@@ -103,7 +103,7 @@ def test_catalogue_has_a_row_for_each():
 
 
 @every_term
-def test_void_pixels_have_no_say(term: Term):
+def test_void_pixels_have_no_say(term: Loss):
     logits, labels = scene(moved=6)
     inputs = inputs_for(term, logits)
     at_void = (labels == VOID).unsqueeze(1)
@@ -115,7 +115,7 @@ def test_void_pixels_have_no_say(term: Term):
 
 
 @pytest.mark.parametrize("term", SCOPED, ids=lambda term: term.name)
-def test_image_scope_leaves_batch_mates_aside(term: Term):
+def test_image_scope_leaves_batch_mates_aside(term: Loss):
     logits, labels = scene(3)
     inputs = inputs_for(term, logits)
     together = term(logits, labels, scope="image", **inputs)
@@ -126,7 +126,7 @@ def test_image_scope_leaves_batch_mates_aside(term: Term):
 
 @pytest.mark.parametrize("name", degenerate())
 @every_term
-def test_value_and_gradient_are_finite(term: Term, name: str):
+def test_value_and_gradient_are_finite(term: Loss, name: str):
     logits, labels = degenerate()[name]
     inputs = inputs_for(term, logits)
     value, gradient = value_and_gradient(lambda z: term(z, labels, **inputs), logits)
@@ -135,7 +135,7 @@ def test_value_and_gradient_are_finite(term: Term, name: str):
 
 
 @every_term
-def test_nothing_valid_is_undefined_and_attached(term: Term):
+def test_nothing_valid_is_undefined_and_attached(term: Loss):
     logits, labels = scene()
     inputs = inputs_for(term, logits)
     if "roi" in inputs:  # losses with a region do not look at labels
@@ -149,7 +149,7 @@ def test_nothing_valid_is_undefined_and_attached(term: Term):
 
 
 @every_term
-def test_gradient_matches_finite_differences(term: Term):
+def test_gradient_matches_finite_differences(term: Loss):
     logits, labels = scene(2, 4, 24, 20, moved=6)
     inputs = inputs_for(term, logits)
     settings = differentiable(term)
@@ -158,7 +158,7 @@ def test_gradient_matches_finite_differences(term: Term):
 
 
 @pytest.mark.parametrize(("term", "knob"), CHOICES, ids=[f"{term.name}-{knob.name}" for term, knob in CHOICES])
-def test_gradient_matches_under_every_choice(term: Term, knob: Knob):
+def test_gradient_matches_under_every_choice(term: Loss, knob: Knob):
     logits, labels = scene(2, 3, 24, 20, moved=6)
     inputs = inputs_for(term, logits)
     for word in knob.range.words:
@@ -168,7 +168,7 @@ def test_gradient_matches_under_every_choice(term: Term, knob: Knob):
 
 
 @every_term
-def test_relabelling_changes_nothing(term: Term):
+def test_relabelling_changes_nothing(term: Loss):
     logits, labels = scene()
     inputs = inputs_for(term, logits)
     order = torch.tensor([3, 0, 4, 1, 2])  # the new class k is the old class order[k]
@@ -181,7 +181,7 @@ def test_relabelling_changes_nothing(term: Term):
 
 
 @every_term
-def test_types_of_logits_and_labels(term: Term):
+def test_types_of_logits_and_labels(term: Loss):
     logits, labels = scene()
     inputs = inputs_for(term, logits.float())
     single_precision = term(logits.float(), labels, **inputs)
@@ -196,7 +196,7 @@ def test_types_of_logits_and_labels(term: Term):
 
 
 @every_term
-def test_parts_agree_with_the_scalar(term: Term):
+def test_parts_agree_with_the_scalar(term: Loss):
     logits, labels = scene()
     inputs = inputs_for(term, logits)
     parts = term.parts(logits, labels, **inputs)
@@ -208,7 +208,7 @@ def test_parts_agree_with_the_scalar(term: Term):
 
 
 @every_term
-def test_sums_add_over_images(term: Term):
+def test_sums_add_over_images(term: Loss):
     logits, labels = scene(3)
     inputs = inputs_for(term, logits)
     together = term.parts(logits, labels, **inputs).sums
@@ -218,12 +218,12 @@ def test_sums_add_over_images(term: Term):
 
 
 @every_term
-def test_survives_pickling(term: Term):
+def test_survives_pickling(term: Loss):
     assert pickle.loads(pickle.dumps(term)) is term
 
 
 @every_knob
-def test_knob_accepts_its_bounds_and_grid(term: Term, knob: Knob):
+def test_knob_accepts_its_bounds_and_grid(term: Loss, knob: Knob):
     logits, labels = scene(1, 3, 16, 20)
     inputs = inputs_for(term, logits)
     for value in inside(knob):
@@ -232,7 +232,7 @@ def test_knob_accepts_its_bounds_and_grid(term: Term, knob: Knob):
 
 
 @every_knob
-def test_knob_refuses_what_is_outside(term: Term, knob: Knob):
+def test_knob_refuses_what_is_outside(term: Loss, knob: Knob):
     logits, labels = scene(1, 3, 8, 8)
     for value in outside(knob):
         with pytest.raises(KnobError, match=rf"^{knob.name} is .*must "):
@@ -242,7 +242,7 @@ def test_knob_refuses_what_is_outside(term: Term, knob: Knob):
 
 
 @every_knob
-def test_knob_has_an_effect(term: Term, knob: Knob):
+def test_knob_has_an_effect(term: Loss, knob: Knob):
     scenes = [scene(), scene(3, moved=6)]
     scenes[1][1][2] = 1  # an image without boundary
     for turned in knob.grid:
@@ -251,7 +251,7 @@ def test_knob_has_an_effect(term: Term, knob: Knob):
         assert any(differs(term, knob, turned, *each) for each in scenes), f"{knob.name}={turned} changes nothing"
 
 
-def differs(term: Term, knob: Knob, turned: object, logits: torch.Tensor, labels: torch.Tensor) -> bool:
+def differs(term: Loss, knob: Knob, turned: object, logits: torch.Tensor, labels: torch.Tensor) -> bool:
     """Whether the value or the gradient changes when the knob is turned."""
     inputs, settings = inputs_for(term, logits), enabling(knob)
     at_default, at_turned = (
@@ -262,7 +262,7 @@ def differs(term: Term, knob: Knob, turned: object, logits: torch.Tensor, labels
 
 
 @every_term
-def test_bad_calls(term: Term):
+def test_bad_calls(term: Loss):
     logits, labels = scene(1, 3, 8, 8)
     with pytest.raises(KnobError, match=f"{term.name} has no knob 'nonsense'"):
         term(logits, labels, nonsense=1)

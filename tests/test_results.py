@@ -22,8 +22,8 @@ COLUMNS = ("image", "label", "predicted", "pixels")
 def run() -> Evaluation:
     maps = truth(5)
     losses = {"ce": [0.5, np.nan, 0.25, 1.0, 2.0], "rmi(radius=5)": [1.0] * 5}
-    tallies = {"bins": np.arange(5 * 2 * 3).reshape(5, 2, 3)}
-    return replace(evaluation(maps, noisy(maps, 0.3, 1), values=losses), tallies=tallies)
+    statistics = {"bins": np.arange(5 * 2 * 3).reshape(5, 2, 3)}
+    return replace(evaluation(maps, noisy(maps, 0.3, 1), values=losses), statistics=statistics)
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def assert_same(a: Evaluation, b: Evaluation) -> None:
         assert np.array_equal(getattr(a.confusion, column), getattr(b.confusion, column))
         assert getattr(a.confusion, column).dtype == getattr(b.confusion, column).dtype
     assert list(a.values) == list(b.values)
-    assert list(a.tallies) == list(b.tallies)
-    for name in a.tallies:
-        assert np.array_equal(a.tallies[name], b.tallies[name])
+    assert list(a.statistics) == list(b.statistics)
+    for name in a.statistics:
+        assert np.array_equal(a.statistics[name], b.statistics[name])
     for loss in a.values:
         assert np.array_equal(a.values[loss], b.values[loss], equal_nan=True)
     assert (a.boundary is None) == (b.boundary is None)
@@ -91,7 +91,7 @@ def test_three_lines_of_numpy_read_the_counts(run: Evaluation, saved: Path) -> N
 def test_every_array_of_the_counts_is_documented(saved: Path) -> None:
     text = (Path(__file__).parent.parent / "docs" / "runs.md").read_text(encoding="utf-8")
     with np.load(saved / "counts.npz") as arrays:
-        names = [re.sub(r"^(value|tally)_.*", r"\1_NAME", name) for name in arrays.files]
+        names = [re.sub(r"^(value|statistic)_.*", r"\1_NAME", name) for name in arrays.files]
     assert [name for name in names if f"`{name}`" not in text] == []
 
 

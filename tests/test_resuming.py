@@ -17,7 +17,7 @@ from segablate.datasets import Dataset, open_dataset
 from segablate.errors import DatasetError, RunError
 from segablate.evaluation import loop as evaluation
 from segablate.evaluation.identity import identity_of, stamps_of
-from segablate.evaluation.loop import Running, Work, carry_out, prepare
+from segablate.evaluation.loop import LoopOptions, PreparedEvaluation, carry_out, prepare
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.pieces import Pieces, open_pieces, refuse_partial
 from segablate.evaluation.results import Evaluation, save_run
@@ -31,19 +31,19 @@ def predicted(toy: Path, tmp_path: Path) -> str:
     return f"predictions:{write_predictions(tmp_path / 'predicted', 6, (24, 32))}"
 
 
-def work_of(spec: str, data: Dataset, on_error: Any = "stop") -> Work:
+def work_of(spec: str, data: Dataset, on_error: Any = "stop") -> PreparedEvaluation:
     return prepare(open_checkpoint(spec, Loading(device="cpu")), data, Measures(tolerances=(Tolerance(2),)), on_error)
 
 
-def opened(work: Work, run: Path) -> Pieces:
+def opened(work: PreparedEvaluation, run: Path) -> Pieces:
     return open_pieces(run, identity_of(work, Loading(device="cpu")), work.dataset.labels, stamps_of(work))
 
 
-def carried_out(work: Work, pieces: Pieces | None, **how: Any) -> Evaluation:
-    return carry_out(work, Running(pieces=pieces, stamps=stamps_of(work), **how))
+def carried_out(work: PreparedEvaluation, pieces: Pieces | None, **how: Any) -> Evaluation:
+    return carry_out(work, LoopOptions(pieces=pieces, stamps=stamps_of(work), **how))
 
 
-def broken_off(work: Work, path: Path, after: int) -> Pieces:
+def broken_off(work: PreparedEvaluation, path: Path, after: int) -> Pieces:
     """Pieces of a run that is interrupted when so many images are done."""
     seen = 0
 

@@ -133,8 +133,8 @@ def test_two_classes_with_scores_have_rows(halves: Path, capsys: pytest.CaptureF
     assert run([*arguments, "--save", str(halves / "run")]) == 0
     shown = capsys.readouterr().out
     saved = load_run(halves / "run")
-    assert saved.tallies["score_bins"].shape == (5, 2, BINS)
-    value = float(roc_auc(saved.tallies["score_bins"].sum(0)))
+    assert saved.statistics["score_bins"].shape == (5, 2, BINS)
+    value = float(roc_auc(saved.statistics["score_bins"].sum(0)))
     assert 0.9 < value < 0.94  # Phi(sqrt 2) = 0.921
     line = next(line for line in shown.splitlines() if line.startswith("AUC (ROC)"))
     assert f"{value:.6f}"[:6] in line

@@ -16,7 +16,7 @@ WITHIN = (1, 3, 5)
 
 
 @dataclass(frozen=True)
-class Ground:
+class PixelRegions:
     """What is known of one label map: which pixels lie near a boundary, and which belong to each class.
 
     - `near`: (3, H·W) bool, within :data:`WITHIN` pixels of a boundary pixel; `labels`: (H·W,) int64.
@@ -27,7 +27,7 @@ class Ground:
     classes: int
 
 
-def ground(label_map: np.ndarray, classes: int, like: "Tensor") -> Ground:
+def pixel_regions(label_map: np.ndarray, classes: int, like: "Tensor") -> PixelRegions:
     """Of a label map, H, W uint8 with 255 void, on the device of `like`."""
     import cv2
     import torch
@@ -36,10 +36,10 @@ def ground(label_map: np.ndarray, classes: int, like: "Tensor") -> Ground:
     distance = cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     near = np.stack([(distance <= limit + 1e-3) & edge.any() for limit in WITHIN]).reshape(len(WITHIN), -1)
     labels = torch.from_numpy(label_map.reshape(-1)).long()
-    return Ground(torch.from_numpy(near).to(like.device), labels.to(like.device), classes)
+    return PixelRegions(torch.from_numpy(near).to(like.device), labels.to(like.device), classes)
 
 
-def described(gradient: "Tensor", reference: "Tensor", on: Ground) -> dict[str, np.ndarray]:
+def gradient_statistics(gradient: "Tensor", reference: "Tensor", on: PixelRegions) -> dict[str, np.ndarray]:
     """One gradient at the logits, 1, K, H, W; sums over pixels in float64.
 
     `norm`: its Euclidean norm; `cosine`: with `reference`, nan where either is 0; `within`: (3,) share of its absolute
@@ -57,7 +57,7 @@ def described(gradient: "Tensor", reference: "Tensor", on: Ground) -> dict[str, 
     }
 
 
-def lie_of_pixels(on: Ground) -> dict[str, np.ndarray]:
+def pixel_shares(on: PixelRegions) -> dict[str, np.ndarray]:
     """The shares `within` and `on_class` that a gradient of one size on all pixels would have."""
     everywhere = on.near.new_ones(on.labels.shape).double()
     return {
@@ -66,12 +66,12 @@ def lie_of_pixels(on: Ground) -> dict[str, np.ndarray]:
     }
 
 
-def _over(mass: "Tensor", on: Ground) -> "Tensor":
+def _over(mass: "Tensor", on: PixelRegions) -> "Tensor":
     shares = (on.near * mass).sum(dim=1) / mass.sum()
     return shares.where(on.near.any(), float("nan"))
 
 
-def _by_class(mass: "Tensor", on: Ground) -> "Tensor":
+def _by_class(mass: "Tensor", on: PixelRegions) -> "Tensor":
     """Sums (C+1,) by class, the last of void; a sum for each class, as atomic additions have no fixed order on CUDA."""
     label = [*range(on.classes), IGNORE]
     return mass.new_tensor([float(mass[on.labels == index].sum()) for index in label])

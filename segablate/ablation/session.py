@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from segablate.ablation.sweep import Ablation, Setting, Sweep, costs
 from segablate.evaluation.inputs import with_inputs
 from segablate.evaluation.session import Execution, run
-from segablate.losses import Term
+from segablate.losses import Loss
 from segablate.metrics.tolerance import Tolerance
 from segablate.objective.weighted_sum import parse_objective
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ablating:
+class AblationRequest:
     """What is tried, and what is measured of it.
 
     - `objective`: a weighted sum in place of the published one.
@@ -24,7 +24,7 @@ class Ablating:
     - `gradients`, `cost`: whether to measure these too.
     """
 
-    term: Term
+    loss: Loss
     settings: tuple[Setting, ...]
     objective: str | None
     tolerance: Tolerance
@@ -33,7 +33,7 @@ class Ablating:
 
 
 def ablate_checkpoint(
-    checkpoint: str, dataset: "Dataset", asked: Ablating, loading: "Loading", execution: Execution
+    checkpoint: str, dataset: "Dataset", asked: AblationRequest, loading: "Loading", execution: Execution
 ) -> Ablation:
     """Try every setting of a loss on one forward pass of a checkpoint over a dataset.
 
@@ -43,16 +43,16 @@ def ablate_checkpoint(
     from segablate.evaluation.loop import prepare
     from segablate.evaluation.measures import Measures
 
-    term, settings = asked.term, asked.settings
-    objective = parse_objective(asked.objective or term.objective)
-    probe = Sweep(term, settings, objective, asked.gradients)
+    loss, settings = asked.loss, asked.settings
+    objective = parse_objective(asked.objective or loss.objective)
+    probe = Sweep(loss, settings, objective, asked.gradients)
     segmenter = open_checkpoint(checkpoint, loading)
-    asker = f"ablate {term.name}"
+    asker = f"ablate {loss.name}"
     segmenter, inputs, notes = with_inputs(segmenter, probe.needs, dataset, asker, execution.display)
-    if term.after_description:
-        notes = (*notes, f"the formula of {term.name} is this project's, after the description in the paper")
-    reads = {term.name: term.reads({})}
+    if loss.after_description:
+        notes = (*notes, f"the formula of {loss.name} is this project's, after the description in the paper")
+    reads = {loss.name: loss.reads({})}
     measures = Measures(tolerances=(asked.tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
     work = prepare(segmenter, dataset, measures, execution.on_error)
-    found = run(work, execution, f"{term.name}, {len(settings)} settings")
-    return Ablation(found, term, settings, objective, costs(probe) if asked.cost else {}, probe.over_images())
+    found = run(work, execution, f"{loss.name}, {len(settings)} settings")
+    return Ablation(found, loss, settings, objective, costs(probe) if asked.cost else {}, probe.over_images())

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segablate.ablation.gradients import Ground, described, ground, lie_of_pixels
+from segablate.ablation.gradients import PixelRegions, gradient_statistics, pixel_regions, pixel_shares
 from segablate.errors import KnobError, ObjectiveError
 from segablate.evaluation.results import Evaluation
-from segablate.losses import Term
+from segablate.losses import Loss
 from segablate.objective.knobs import complete, find_knob, format_settings
 from segablate.objective.weighted_sum import Objective
-from segablate.samples import Scene
+from segablate.samples import LossInputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ class Setting:
     text: str
 
 
-def plan_settings(term: Term, given: Mapping[str, Sequence[Any]], every: bool = False) -> tuple[Setting, ...]:
+def plan_settings(loss: Loss, given: Mapping[str, Sequence[Any]], every: bool = False) -> tuple[Setting, ...]:
     """What is tried: the published default first, as the baseline.
 
     With knobs given, exactly those settings, also one that is the default: several lists make a grid. With none, or
@@ -41,41 +41,41 @@ def plan_settings(term: Term, given: Mapping[str, Sequence[Any]], every: bool = 
     its range, or a knob without effect under the settings.
     """
     for name, values in given.items():
-        knob = find_knob(term.knobs, name, term.name)
+        knob = find_knob(loss.knobs, name, loss.name)
         for value in values:
             knob.check(value, as_option=True)
     asked = [dict(zip(given, values, strict=True)) for values in product(*given.values())] if given else []
     grids: list[dict[str, Any]] = []
     if every or not given:
-        defaults = {name: knob.default for name, knob in term.knobs.items()}
-        turned = [_with_conditions(term, name, value) for name, knob in term.knobs.items() for value in knob.grid]
+        defaults = {name: knob.default for name, knob in loss.knobs.items()}
+        turned = [_with_conditions(loss, name, value) for name, knob in loss.knobs.items() for value in knob.grid]
         grids = [{name: value for name, value in values.items() if value != defaults[name]} for values in turned]
     for values in asked:
-        _refuse_idle(term, values)
+        _refuse_idle(loss, values)
     settings = [Setting({}, "baseline")]
     for values in (*asked, *grids):
         if all(values != setting.values for setting in settings):
-            settings.append(Setting(values, format_settings(term.knobs, values)))
+            settings.append(Setting(values, format_settings(loss.knobs, values)))
     return tuple(settings)
 
 
-def _with_conditions(term: Term, name: str, value: Any) -> dict[str, Any]:
+def _with_conditions(loss: Loss, name: str, value: Any) -> dict[str, Any]:
     """One knob turned, with what must be chosen beside it for it to have an effect."""
-    defaults = {other: knob.default for other, knob in term.knobs.items()}
+    defaults = {other: knob.default for other, knob in loss.knobs.items()}
     needed = {
-        other: allowed[0] for other, allowed in term.knobs[name].used_when.items() if defaults[other] not in allowed
+        other: allowed[0] for other, allowed in loss.knobs[name].used_when.items() if defaults[other] not in allowed
     }
     return {**needed, name: value}
 
 
-def _refuse_idle(term: Term, values: Mapping[str, Any]) -> None:
-    complete = {name: knob.default for name, knob in term.knobs.items()} | dict(values)
+def _refuse_idle(loss: Loss, values: Mapping[str, Any]) -> None:
+    complete = {name: knob.default for name, knob in loss.knobs.items()} | dict(values)
     for name in values:
-        knob = term.knobs[name]
+        knob = loss.knobs[name]
         if not knob.used_in(complete):
             other, allowed = next((o, a) for o, a in knob.used_when.items() if complete[o] not in a)
-            remedy = f"{term.knobs[other].option} {term.knobs[other].format(allowed[0])}"
-            raise KnobError(f"{knob.option} has no effect on {term.name} unless {other} is set; add {remedy}")
+            remedy = f"{loss.knobs[other].option} {loss.knobs[other].format(allowed[0])}"
+            raise KnobError(f"{knob.option} has no effect on {loss.name} unless {other} is set; add {remedy}")
 
 
 class Sweep:
@@ -84,34 +84,34 @@ class Sweep:
     It keeps the first scene it sees, on which the cost is measured afterwards.
     """
 
-    def __init__(self, term: Term, settings: Sequence[Setting], objective: Objective, gradients: bool = True) -> None:
+    def __init__(self, loss: Loss, settings: Sequence[Setting], objective: Objective, gradients: bool = True) -> None:
         """Raises ObjectiveError where the objective lacks the term, or settles knobs of it."""
-        self.term, self.settings, self.gradients = term, tuple(settings), gradients
-        own = [part for part in objective.terms if part.term.name == term.name]
+        self.loss, self.settings, self.gradients = loss, tuple(settings), gradients
+        own = [part for part in objective.terms if part.loss.name == loss.name]
         if not own:
-            raise ObjectiveError(f"objective '{objective}' lacks {term.name}; add it, as in ce + {term.name}")
+            raise ObjectiveError(f"objective '{objective}' lacks {loss.name}; add it, as in ce + {loss.name}")
         if any(part.settings for part in own):
-            raise ObjectiveError(f"objective '{objective}' settles knobs of {term.name}; give them as options instead")
+            raise ObjectiveError(f"objective '{objective}' settles knobs of {loss.name}; give them as options instead")
         self.weight = sum(part.weight for part in own)
-        self.others = Objective(tuple(part for part in objective.terms if part.term.name != term.name))
-        self.first: Scene | None = None
+        self.others = Objective(tuple(part for part in objective.terms if part.loss.name != loss.name))
+        self.first: LossInputs | None = None
         self.sums: list[dict[str, Tensor]] = [{} for _ in settings]
 
     def over_images(self) -> tuple[float, ...]:
         """The value of each setting over all images seen, from their sums; empty where the term has no such value."""
-        pooled, knobs = self.term.over_images, self.term.knobs
+        pooled, knobs = self.loss.over_images, self.loss.knobs
         if pooled is None:
             return ()
         pairs = zip(self.settings, self.sums, strict=True)
-        return tuple(float(pooled(complete(knobs, s.values, self.term.name), sums)) for s, sums in pairs)
+        return tuple(float(pooled(complete(knobs, s.values, self.loss.name), sums)) for s, sums in pairs)
 
     @property
     def needs(self) -> frozenset[str]:
         """The inputs beside logits and labels without which a setting, or the objective, cannot be computed."""
-        needed = frozenset().union(*(self.term.needs(setting.values) for setting in self.settings))
+        needed = frozenset().union(*(self.loss.needs(setting.values) for setting in self.settings))
         return needed | (self.others.needs if self.others.terms else frozenset())
 
-    def __call__(self, scene: Scene) -> dict[str, np.ndarray]:
+    def __call__(self, scene: LossInputs) -> dict[str, np.ndarray]:
         """Arrays by name: `pixel` (); over settings `term`, `objective`, facts, per class and gradients; references."""
         import torch
 
@@ -128,27 +128,27 @@ class Sweep:
         beside = reference.arrays() if reference else {}
         return {"pixel": np.array(pixel), "objective": pixel + self.weight * stacked["term"], **stacked, **beside}
 
-    def _try(self, place: int, logits: "Tensor", scene: Scene, reference: "_Reference | None") -> dict[str, Any]:
+    def _try(self, place: int, logits: "Tensor", scene: LossInputs, reference: "_Reference | None") -> dict[str, Any]:
         import torch
 
         setting, sums = self.settings[place], self.sums[place]
-        inputs = {name: value for name, value in scene.inputs.items() if name in self.term.inputs}
+        inputs = {name: value for name, value in scene.inputs.items() if name in self.loss.inputs}
         with torch.set_grad_enabled(self.gradients):
-            parts = self.term.parts(logits, scene.labels, **inputs, **setting.values)
+            parts = self.loss.parts(logits, scene.labels, **inputs, **setting.values)
         dimension = parts.facts.get("points_per_dimension", float("nan"))
         if dimension < 1:
             raise KnobError(
-                f"{self.term.name} with {setting.text} has {dimension:.2f} points for each dimension in an image of "
+                f"{self.loss.name} with {setting.text} has {dimension:.2f} points for each dimension in an image of "
                 f"{logits.shape[3]}x{logits.shape[2]}; below 1 it means nothing: use a smaller radius or stride"
             )
-        if self.term.over_images is not None:
+        if self.loss.over_images is not None:
             sums |= {name: sums.get(name, 0) + total.double() for name, total in parts.sums.items()}
         found: dict[str, Any] = {"term": float(parts.value.detach()) if parts.defined else float("nan")}
         found |= {f"fact_{name}": value for name, value in parts.facts.items()}
         if parts.per_class is not None:
             found["per_class"] = parts.per_class.detach().double().cpu().numpy()[: scene.classes]
         if reference is not None:
-            measured = described(_slope(parts.value, logits), reference.slope, reference.ground)
+            measured = gradient_statistics(_gradient(parts.value, logits), reference.gradient, reference.regions)
             found |= measured if parts.defined else {name: value * np.nan for name, value in measured.items()}
         return found
 
@@ -164,17 +164,23 @@ def _stacked(found: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
 class _Reference:
     """What the gradients of one image are held against: that of cross entropy, and where its pixels lie."""
 
-    slope: "Tensor"
-    ground: Ground
+    gradient: "Tensor"
+    regions: PixelRegions
 
     @classmethod
-    def of(cls, logits: "Tensor", scene: Scene) -> "_Reference":
-        return cls(_slope(_cross_entropy(logits, scene.labels), logits), ground(scene.label_map, scene.classes, logits))
+    def of(cls, logits: "Tensor", scene: LossInputs) -> "_Reference":
+        return cls(
+            _gradient(_cross_entropy(logits, scene.labels), logits),
+            pixel_regions(scene.label_map, scene.classes, logits),
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """`ce_norm`, `ce_within`, `ce_on_class`, `pixels_within`, `pixels_on_class`."""
-        entropy = {f"ce_{name}": value for name, value in described(self.slope, self.slope, self.ground).items()}
-        return entropy | {f"pixels_{name}": value for name, value in lie_of_pixels(self.ground).items()}
+        entropy = {
+            f"ce_{name}": value
+            for name, value in gradient_statistics(self.gradient, self.gradient, self.regions).items()
+        }
+        return entropy | {f"pixels_{name}": value for name, value in pixel_shares(self.regions).items()}
 
 
 def costs(sweep: Sweep, repeats: int = 5) -> "dict[str, list[Cost]]":
@@ -183,7 +189,7 @@ def costs(sweep: Sweep, repeats: int = 5) -> "dict[str, list[Cost]]":
 
     scene = sweep.first
     assert scene is not None
-    taken = {name: value for name, value in scene.inputs.items() if name in sweep.term.inputs}
+    taken = {name: value for name, value in scene.inputs.items() if name in sweep.loss.inputs}
     plain = scene.logits.detach()
 
     def calls(backward: bool) -> list[Any]:
@@ -191,7 +197,7 @@ def costs(sweep: Sweep, repeats: int = 5) -> "dict[str, list[Cost]]":
             return _run(lambda logits: _cross_entropy(logits, scene.labels), plain, backward)
 
         def setting(values: Mapping[str, Any]) -> Any:
-            return lambda: _run(lambda logits: sweep.term(logits, scene.labels, **taken, **values), plain, backward)
+            return lambda: _run(lambda logits: sweep.loss(logits, scene.labels, **taken, **values), plain, backward)
 
         return [entropy, *(setting(s.values) for s in sweep.settings)]
 
@@ -209,7 +215,7 @@ class Ablation:
     """
 
     run: Evaluation
-    term: Term
+    loss: Loss
     settings: tuple[Setting, ...]
     objective: Objective
     costs: "Mapping[str, Sequence[Cost]]"
@@ -229,7 +235,7 @@ class Ablation:
     @property
     def merit(self) -> np.ndarray:
         """(N, S) by which images are ranked, larger being better: the gain where the term has one, else −term."""
-        gain = self.run.probed.get(f"fact_{self.term.ranks_by}")
+        gain = self.run.probed.get(f"fact_{self.loss.ranks_by}")
         return -self.values if gain is None else gain
 
 
@@ -240,7 +246,7 @@ def _run(function: Any, logits: "Tensor", backward: bool) -> "Tensor":
         with torch.no_grad():
             return function(logits)
     leaf = logits.clone().requires_grad_()
-    return _slope(function(leaf), leaf)
+    return _gradient(function(leaf), leaf)
 
 
 def _cross_entropy(logits: "Tensor", labels: "Tensor") -> "Tensor":
@@ -249,8 +255,8 @@ def _cross_entropy(logits: "Tensor", labels: "Tensor") -> "Tensor":
     return get_loss("ce")(logits, labels)
 
 
-def _slope(value: "Tensor", logits: "Tensor") -> "Tensor":
+def _gradient(value: "Tensor", logits: "Tensor") -> "Tensor":
     import torch
 
-    (slope,) = torch.autograd.grad(value, logits, allow_unused=True) if value.requires_grad else (None,)
-    return torch.zeros_like(logits) if slope is None else slope
+    (gradient,) = torch.autograd.grad(value, logits, allow_unused=True) if value.requires_grad else (None,)
+    return torch.zeros_like(logits) if gradient is None else gradient

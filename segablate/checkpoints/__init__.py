@@ -21,10 +21,10 @@ from segablate.samples import Batch, Sample
 
 __all__ = [
     "Capabilities",
-    "Described",
     "Loading",
     "Segmenter",
     "Source",
+    "SourceDescription",
     "checkpoint_sources",
     "count_outputs",
     "described_sources",
@@ -37,20 +37,20 @@ def checkpoint_sources() -> list[str]:
     return sorted(module.name for module in iter_modules(sources.__path__))
 
 
-class Described(NamedTuple):
+class SourceDescription(NamedTuple):
     """A source in words: how a specification is written, and what it is."""
 
     form: str
     what: str
 
 
-def described_sources() -> dict[str, Described]:
+def described_sources() -> dict[str, SourceDescription]:
     """Every source by name, read off the first line of its docstring without importing it."""
     found = {}
     for name, tree in _texts().items():
         line = (ast.get_docstring(tree) or "").partition("\n")[0]
         what, form = re.fullmatch(r"(.+?): (``.+)\.", line).groups()  # type: ignore[union-attr]
-        found[name] = Described(form.replace("``", ""), what.replace("``", ""))
+        found[name] = SourceDescription(form.replace("``", ""), what.replace("``", ""))
     return found
 
 

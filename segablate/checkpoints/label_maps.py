@@ -16,10 +16,10 @@ from segablate.labels import IGNORE, LabelSet, look_up, pack_colour
 from segablate.metrics.confusion import Confusion, class_counts, mean_iou
 from segablate.samples import Batch, Output, Sample
 
-Encoding = Literal["codes", "index", "colours"]
+PredictionEncoding = Literal["codes", "index", "colours"]
 
-ENCODINGS: dict[str, Encoding] = {encoding: encoding for encoding in get_args(Encoding)}
-_OTHER: dict[Encoding, Encoding] = {"codes": "index", "index": "codes"}
+ENCODINGS: dict[str, PredictionEncoding] = {encoding: encoding for encoding in get_args(PredictionEncoding)}
+_OTHER: dict[PredictionEncoding, PredictionEncoding] = {"codes": "index", "index": "codes"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LabelMaps:
     """
 
     files: PredictionFiles
-    encoding: Encoding
+    encoding: PredictionEncoding
     source: Source
     labels: LabelSet | None = None
     classes: tuple[str, ...] | None = None
@@ -107,7 +107,7 @@ def _table(meanings: tuple[tuple[int, ...], ...]) -> np.ndarray:
     return table
 
 
-def _values_of(labels: LabelSet, encoding: Encoding) -> tuple[tuple[int, ...], ...]:
+def _values_of(labels: LabelSet, encoding: PredictionEncoding) -> tuple[tuple[int, ...], ...]:
     """The values of each class in an encoding; packed where they are colours."""
     if encoding == "codes":
         return labels.codes
@@ -118,13 +118,13 @@ def _values_of(labels: LabelSet, encoding: Encoding) -> tuple[tuple[int, ...], .
     return tuple((pack_colour(colour),) for colour in labels.colours)
 
 
-def _fits(values: np.ndarray, labels: LabelSet, encoding: Encoding) -> bool:
+def _fits(values: np.ndarray, labels: LabelSet, encoding: PredictionEncoding) -> bool:
     """Whether every value is a class or void."""
     void = labels.void if encoding == "codes" else (IGNORE,)
     return void is None or bool((decode(values, (*_values_of(labels, encoding), void)) != IGNORE).all())
 
 
-def _in_colours(labels: LabelSet, encoding: Encoding) -> bool:
+def _in_colours(labels: LabelSet, encoding: PredictionEncoding) -> bool:
     return encoding == "colours" or (encoding == "codes" and labels.encoding == "colours")
 
 

@@ -15,7 +15,7 @@ from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Sour
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, DeviceError, thousands
 from segablate.runtime import Precision, autocast, describe, exact_arithmetic, resolve_device
-from segablate.samples import Batch, Kind, Output
+from segablate.samples import Batch, Output, ScoreKind
 from segablate.weights import Weights
 from segablate.weights.classes import Colour, class_colours, class_names
 
@@ -34,7 +34,7 @@ class Network:
     module: nn.Module
     preprocessing: Preprocessing
     source: Source
-    kind: Kind | Literal["labels"] = "softmax"
+    kind: ScoreKind | Literal["labels"] = "softmax"
     classes: tuple[str, ...] | None = None
     class_map: Mapping[str, str | None] | None = None
     head: str | None = None

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from segablate.errors import CheckpointError, shorten
 from segablate.labels import IGNORE
-from segablate.samples import Kind
+from segablate.samples import ScoreKind
 
-KINDS: tuple[Kind, ...] = ("softmax", "sigmoid", "probabilities")
+KINDS: tuple[ScoreKind, ...] = ("softmax", "sigmoid", "probabilities")
 """What scores can be."""
 
 _STRIDES = (2, 4, 8, 16, 32)
@@ -95,7 +95,7 @@ def channels_first(
     return output.permute(0, 3, 1, 2) if turned else output, note
 
 
-def two_channels(scores: Tensor, kind: Kind) -> tuple[Tensor, Kind]:
+def two_channels(scores: Tensor, kind: ScoreKind) -> tuple[Tensor, ScoreKind]:
     """One channel for two classes becomes both: log σ(−z), log σ(z), or 1 − p, p; and what the scores are then.
 
     Of these two logits the softmax is σ(−z), σ(z), whatever the one was meant for.

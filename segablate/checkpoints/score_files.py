@@ -18,7 +18,7 @@ from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, at
 from segablate.files import Unreadable
 from segablate.runtime import describe, resolve_device
-from segablate.samples import Batch, Kind, Output, Sample
+from segablate.samples import Batch, Output, Sample, ScoreKind
 
 ARRAYS = ("logits", "probabilities")
 
@@ -30,7 +30,7 @@ class ScoreMaps:
     files: PredictionFiles
     source: Source
     outputs: int
-    kind: Kind
+    kind: ScoreKind
     device: torch.device
     classes: tuple[str, ...] | None = None
     class_map: Mapping[str, str | None] | None = None
@@ -49,7 +49,7 @@ class ScoreMaps:
         kinds, scores = zip(*(self._scores(sample) for sample in batch.samples), strict=True)
         return Output(kinds[0], torch.cat(scores))
 
-    def _scores(self, sample: Sample) -> tuple[Kind, Tensor]:
+    def _scores(self, sample: Sample) -> tuple[ScoreKind, Tensor]:
         """What the scores are, and 1, K, H, W at the size of the label map."""
         path = self.files.path(sample.name)
         _, array = read_scores(path)

@@ -108,7 +108,7 @@ class CountingOptions:
     def counts(self, measuring: MeasureOptions, viewing: ViewingOptions) -> "tuple[LabelCount, ...]":
         """What to count of every label map; a boundary convention given to ``--as`` is counted too."""
         from segablate.metrics.conventions import BOUNDARIES
-        from segablate.metrics.conventions.boundaries import tally_boundaries
+        from segablate.metrics.conventions.boundaries import count_boundary_conventions
         from segablate.metrics.trimap import count_trimap
 
         names = self._boundary_names([convention.name for convention in BOUNDARIES], viewing.as_)
@@ -116,7 +116,7 @@ class CountingOptions:
             raise UsageError("monai-nsd matches within a tolerance; give one, as in --tolerance 3")
         counts: list[LabelCount] = []
         if names:
-            counts.append(partial(tally_boundaries, names=names, tolerances=measuring.tolerances))
+            counts.append(partial(count_boundary_conventions, names=names, tolerances=measuring.tolerances))
         if self.trimap is not None:
             counts.append(partial(count_trimap, widths=_widths(self.trimap)))
         return tuple(counts)

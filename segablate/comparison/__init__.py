@@ -14,8 +14,17 @@ changes      the confusions and the images that changed most
 ranking      which checkpoint each measure would choose, and how stable that is
 """
 
-from segablate.comparison.differences import Comparison, Pair, compare
-from segablate.comparison.measures import Measure, Method, shared_tolerances
+from segablate.comparison.differences import Comparison, PairedDifferences, compare
 from segablate.comparison.pairing import intersect, require_comparable
+from segablate.comparison.scores import Measure, Method, shared_tolerances
 
-__all__ = ["Comparison", "Measure", "Method", "Pair", "compare", "intersect", "require_comparable", "shared_tolerances"]
+__all__ = [
+    "Comparison",
+    "Measure",
+    "Method",
+    "PairedDifferences",
+    "compare",
+    "intersect",
+    "require_comparable",
+    "shared_tolerances",
+]

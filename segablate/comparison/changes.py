@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segablate.evaluation.results import Evaluation
-from segablate.metrics.bands import TALLY
+from segablate.metrics.bands import STATISTIC
 from segablate.metrics.confusion import class_counts, mean_iou, pixel_accuracy
 from segablate.statistics.bootstrap import Floats
 from segablate.statistics.paired import Difference
@@ -80,8 +80,8 @@ def changed_confusions(
 
 
 def changed_bands(a: Evaluation, b: Evaluation, accuracy: Difference) -> BandChanges:
-    """Of two runs that keep the tally; `accuracy`: the paired difference by band, (bands,)."""
-    counts = np.stack([run.tallies[TALLY].sum(axis=0) for run in (a, b)])
+    """Of two runs that keep the statistic; `accuracy`: the paired difference by band, (bands,)."""
+    counts = np.stack([run.statistics[STATISTIC].sum(axis=0) for run in (a, b)])
     return BandChanges(counts[0, :, 0], counts[..., 1], accuracy)
 
 

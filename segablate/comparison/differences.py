@@ -15,11 +15,11 @@ from segablate.comparison.changes import (
     changed_images,
     image_scores,
 )
-from segablate.comparison.measures import Measure, Method, images_with, measures_of, statistics_of
 from segablate.comparison.pairing import Runs, clusters, intersect, require_comparable
 from segablate.comparison.ranking import Ranking, ranking
+from segablate.comparison.scores import Measure, Method, images_with, measures_of, statistics_of
 from segablate.comparison.trade_offs import TradeOff, trade_offs
-from segablate.statistics.bootstrap import Distribution, Floats, Plan, by_cluster, by_image, resample
+from segablate.statistics.bootstrap import Distribution, Floats, Resampling, by_cluster, by_image, resample
 from segablate.statistics.multiplicity import benjamini_hochberg, holm
 from segablate.statistics.paired import (
     Difference,
@@ -32,7 +32,7 @@ from segablate.statistics.paired import compare as paired_difference
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairedDifferences:
     """Two of the compared runs, by their places among them, and how the second differs from the first.
 
     - `measures`: the difference in each measure, by key; `iou`: in the IoU of each class, (C,).
@@ -56,7 +56,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Changes:
-    """Where the second of two runs differs from the first; `bands` is None where not both keep that tally."""
+    """Where the second of two runs differs from the first; `bands` is None where not both keep that statistic."""
 
     confusions: tuple[ConfusionChange, ...]
     bands: BandChanges | None
@@ -86,7 +86,7 @@ class Comparison:
     values: Mapping[str, Floats]
     defined: Mapping[str, int]
     iou: Floats
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PairedDifferences, ...]
     miou_holm: Floats
     rankings: tuple[Ranking, ...]
     trade_offs: tuple[TradeOff, ...]
@@ -132,7 +132,7 @@ def compare(runs: Runs, method: Method | None = None) -> Comparison:
     )
 
 
-def _plan(runs: Runs, method: Method) -> Plan:
+def _plan(runs: Runs, method: Method) -> Resampling:
     names = next(iter(runs.values())).names
     if method.group_by is None:
         return by_image(len(names), method.replicates, method.seed)
@@ -144,11 +144,11 @@ def _pair(
     measures: tuple[Measure, ...],
     found: tuple[dict[str, Distribution], dict[str, Distribution]],
     per_image: tuple[Floats, Floats],
-) -> Pair:
+) -> PairedDifferences:
     differences = {m.key: paired_difference(found[0][m.key], found[1][m.key]) for m in measures}
     iou = paired_difference(found[0]["iou"], found[1]["iou"])
     images = len(per_image[0])
-    return Pair(
+    return PairedDifferences(
         *places,
         measures=differences,
         iou=iou,

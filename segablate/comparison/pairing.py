@@ -11,7 +11,7 @@ from segablate.errors import RunError, UsageError, shorten, thousands
 from segablate.evaluation.results import Evaluation, select
 
 Runs = Mapping[str, Evaluation]
-Pair = tuple[str, str]
+RunPair = tuple[str, str]
 
 
 def require_comparable(runs: Runs) -> None:
@@ -64,7 +64,7 @@ def clusters(names: Sequence[str], pattern: str) -> NDArray[np.int64]:
     return numbers.reshape(-1)
 
 
-def _require_same_classes(names: Pair, a: Evaluation, b: Evaluation) -> None:
+def _require_same_classes(names: RunPair, a: Evaluation, b: Evaluation) -> None:
     if a.labels.names != b.labels.names:
         difference = _class_difference(names, a.labels.names, b.labels.names)
         raise RunError(
@@ -78,7 +78,7 @@ def _require_same_classes(names: Pair, a: Evaluation, b: Evaluation) -> None:
         )
 
 
-def _class_difference(names: Pair, a: tuple[str, ...], b: tuple[str, ...]) -> str:
+def _class_difference(names: RunPair, a: tuple[str, ...], b: tuple[str, ...]) -> str:
     if set(a) == set(b):
         moved = next(index for index, pair in enumerate(zip(a, b, strict=True)) if pair[0] != pair[1])
         return f"in another order; class {moved} is {a[moved]} and {b[moved]}"
@@ -100,7 +100,7 @@ def _void(run: Evaluation) -> str:
     return "all other codes" if run.labels.void is None else shorten(run.labels.void) or "no code"
 
 
-def _require_same_images(names: Pair, a: Evaluation, b: Evaluation) -> None:
+def _require_same_images(names: RunPair, a: Evaluation, b: Evaluation) -> None:
     here, there = set(a.names), set(b.names)
     missing = [name for name in a.names if name not in there] + [name for name in b.names if name not in here]
     if missing:
@@ -110,7 +110,7 @@ def _require_same_images(names: Pair, a: Evaluation, b: Evaluation) -> None:
         )
 
 
-def _require_same_label_files(names: Pair, a: Evaluation, b: Evaluation) -> None:
+def _require_same_label_files(names: RunPair, a: Evaluation, b: Evaluation) -> None:
     read = dict(zip(b.names, b.label_hashes, strict=True))
     changed = [name for name, digest in zip(a.names, a.label_hashes, strict=True) if read[name] != digest]
     if changed:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from segablate.comparison.measures import Measure
+from segablate.comparison.scores import Measure
 from segablate.statistics.bootstrap import Distribution, Floats
 
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segablate.comparison.measures import Measure
 from segablate.comparison.pairing import Runs
+from segablate.comparison.scores import Measure
 from segablate.evaluation.results import Evaluation
 from segablate.statistics.bootstrap import Floats
 

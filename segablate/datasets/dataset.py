@@ -24,7 +24,7 @@ class Item:
     labels: Path
 
 
-class Source(Protocol):
+class ItemReader(Protocol):
     """How the pixels of an item are read. A layout whose files are not an image and a label map each has its own."""
 
     def image(self, item: Item) -> np.ndarray:
@@ -37,7 +37,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Files:
+class ImageAndLabelFiles:
     """One image file and one label file for each item."""
 
     def image(self, item: Item) -> np.ndarray:
@@ -52,7 +52,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class LabelMaps(Files):
+class LabelFiles(ImageAndLabelFiles):
     """Label files without images."""
 
     def image(self, item: Item) -> np.ndarray:
@@ -78,7 +78,7 @@ class Dataset:
     labels: LabelSet
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()
-    source: Source = Files()
+    source: ItemReader = ImageAndLabelFiles()
 
     def __len__(self) -> int:
         return len(self.items)

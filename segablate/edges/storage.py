@@ -1,4 +1,4 @@
-"""Keeping edge networks: in a file that says what it is, and in a cache by what they were trained on.
+"""Persistence edge networks: in a file that says what it is, and in a cache by what they were trained on.
 
 The file is safetensors; its metadata key ``segablate_edges`` holds the facts as JSON.
 """

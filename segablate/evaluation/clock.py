@@ -12,7 +12,7 @@ from segablate.samples import Batch, Output
 
 
 @dataclass(frozen=True)
-class Clocked:
+class TimedSegmenter:
     """A segmenter that remembers the seconds of each batch, by image: preprocessing, network, scores at full size."""
 
     segmenter: Segmenter
@@ -34,9 +34,9 @@ class Clocked:
     def capabilities(self) -> Capabilities:
         return self.segmenter.capabilities
 
-    def for_dataset(self, dataset: Dataset, on_error: OnError) -> "Clocked":
+    def for_dataset(self, dataset: Dataset, on_error: OnError) -> "TimedSegmenter":
         """It, ready for this dataset."""
-        return Clocked(self.segmenter.for_dataset(dataset, on_error), self.seconds)
+        return TimedSegmenter(self.segmenter.for_dataset(dataset, on_error), self.seconds)
 
     def __call__(self, batch: Batch) -> Output:
         """The segmenter's output; on a GPU when it is there."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from segablate.checkpoints.segmenter import Loading, Segmenter
-from segablate.evaluation.loop import Work
+from segablate.evaluation.loop import PreparedEvaluation
 from segablate.files import fingerprint
 
 FORMAT = 1
@@ -28,7 +28,7 @@ _PACKAGE = Path(__file__).parents[1]
 _PYTHON = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib"))
 
 
-def identity_of(work: Work, loading: Loading) -> dict[str, Any]:
+def identity_of(work: PreparedEvaluation, loading: Loading) -> dict[str, Any]:
     """Plain values, in sections for a person to find what differs.
 
     The images' files are not in it: they are known by :meth:`Dataset.stamp`, one by one.
@@ -61,7 +61,7 @@ def identity_of(work: Work, loading: Loading) -> dict[str, Any]:
     return json.loads(json.dumps(_plain(described)))
 
 
-def stamps_of(work: Work) -> dict[str, str]:
+def stamps_of(work: PreparedEvaluation) -> dict[str, str]:
     """The stamps of the files that are read, by the names of images."""
     images = work.segmenter.capabilities.images
     return {name: work.dataset.stamp(index, image=images) for index, name in enumerate(work.dataset.names)}
@@ -80,10 +80,10 @@ def _namesakes(files: Collection[Path]) -> dict[str, str]:
     return {str(path): fingerprint(path) for path in files if names[path.name] > 1}
 
 
-def _own_code(work: Work) -> dict[str, str]:
+def _own_code(work: PreparedEvaluation) -> dict[str, str]:
     """SHA-256 of the user's Python files where network or losses are his: all that are loaded, for one uses another."""
     functions = _forwards(work.segmenter) if work.segmenter.capabilities.images else []
-    functions += [term.function for term in work.measures.losses.values()]
+    functions += [loss.function for loss in work.measures.losses.values()]
     codes = [getattr(inspect.unwrap(function), "__code__", None) for function in functions]
     used = _own({code.co_filename for code in codes if code is not None})
     loaded = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())} if used else ()

@@ -25,7 +25,7 @@ from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead, ahead_in_threads
 from segablate.errors import CheckpointError, DatasetError, SegablateError
 from segablate.evaluation.alignment import Alignment, align
-from segablate.evaluation.clock import Clocked
+from segablate.evaluation.clock import TimedSegmenter
 from segablate.evaluation.measures import Measures, measure_labels, measure_maps
 from segablate.evaluation.pieces import Pieces
 from segablate.evaluation.results import Evaluation, ImageRecord, Skipped, collect, joined, select
@@ -43,7 +43,7 @@ def _silent(images: int) -> None:
 
 
 @dataclass(frozen=True)
-class Work:
+class PreparedEvaluation:
     """An evaluation that is ready to be run: a segmenter made for the dataset, what to measure, and what will be said.
 
     `facts`: what is run, as plain values, for the head of a table and for the run; `notes`: what else is to be said.
@@ -58,7 +58,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Running:
+class LoopOptions:
     """How the work is done; none of this changes a number.
 
     - `workers`: processes that read; `progress`: told how many more images are done.
@@ -90,23 +90,25 @@ def evaluate(
     With `on_error` "skip", images that cannot be read or measured are left out and named in the result; otherwise the
     first of them ends the run with its error. Raises a SegablateError; also when no image is left.
     """
-    running = Running(batch_size, workers, progress or _silent)
+    running = LoopOptions(batch_size, workers, progress or _silent)
     return carry_out(prepare(segmenter, dataset, measures, on_error), running)
 
 
-def prepare(segmenter: Segmenter, dataset: Dataset, measures: Measures, on_error: OnError = "stop") -> Work:
+def prepare(
+    segmenter: Segmenter, dataset: Dataset, measures: Measures, on_error: OnError = "stop"
+) -> PreparedEvaluation:
     """Make a checkpoint ready for a dataset. Raises CheckpointError where it lacks something for it."""
     segmenter = segmenter.for_dataset(dataset, on_error)
-    return Work(segmenter, dataset, measures, on_error, _facts(segmenter, dataset, measures))
+    return PreparedEvaluation(segmenter, dataset, measures, on_error, _facts(segmenter, dataset, measures))
 
 
-def carry_out(work: Work, running: Running) -> Evaluation:
+def carry_out(work: PreparedEvaluation, running: LoopOptions) -> Evaluation:
     """Measure what no piece holds yet, each process of the team its share, and join it all; see :func:`evaluate`."""
     everything = range(len(work.dataset))
     kept = running.pieces.kept if running.pieces else ()
     done = {name for part in kept for name in part.names}
-    clocked = Clocked(work.segmenter)
-    work = replace(work, segmenter=clocked)
+    timed = TimedSegmenter(work.segmenter)
+    work = replace(work, segmenter=timed)
     todo = running.team.share([index for index in everything if work.dataset.names[index] not in done])
     running.progress(len(running.team.share(everything)) - len(todo))
     parts: list[Evaluation] = []
@@ -117,11 +119,13 @@ def carry_out(work: Work, running: Running) -> Evaluation:
         parts.append(part)
     found = running.team.gather((parts, skipped))
     parts = [*kept, *(part for parts, _ in found for part in parts)]
-    work = replace(work, facts={**work.facts, **clocked.facts(running.batch_size)})
+    work = replace(work, facts={**work.facts, **timed.facts(running.batch_size)})
     return _whole(work, parts, [each for _, skipped in found for each in skipped])
 
 
-def _parts(work: Work, running: Running, todo: Sequence[int], skipped: list[Skipped]) -> Iterator[Evaluation]:
+def _parts(
+    work: PreparedEvaluation, running: LoopOptions, todo: Sequence[int], skipped: list[Skipped]
+) -> Iterator[Evaluation]:
     """Measure these images and give what was found, a part at a time; what could not be measured goes to `skipped`.
 
     An error that stops the run is raised after the part that was under way.
@@ -167,7 +171,7 @@ def _pace(first: float = 0.25, share: float = 0.01) -> Callable[[], bool]:
     return due
 
 
-def _whole(work: Work, parts: Sequence[Evaluation], skipped: Sequence[Skipped]) -> Evaluation:
+def _whole(work: PreparedEvaluation, parts: Sequence[Evaluation], skipped: Sequence[Skipped]) -> Evaluation:
     """The parts as one evaluation, in the dataset's order, whoever measured them and when."""
     places = {name: place for place, name in enumerate(work.dataset.names)}
     skipped = sorted(skipped, key=lambda each: places[each.name])
@@ -183,7 +187,7 @@ def _whole(work: Work, parts: Sequence[Evaluation], skipped: Sequence[Skipped]) 
 
 @contextmanager
 def _records(
-    work: Work, running: Running, todo: Sequence[int], notes: list[str]
+    work: PreparedEvaluation, running: LoopOptions, todo: Sequence[int], notes: list[str]
 ) -> Iterator[Iterator[ImageRecord | Failure]]:
     """What was measured on each image: by the processes that read, or here, by the network."""
     segmenter, dataset, measures = work.segmenter, work.dataset, work.measures

@@ -17,21 +17,21 @@ from segablate.evaluation.results import ImageRecord
 from segablate.files import write_label_map
 from segablate.labels import IGNORE, LabelSet
 from segablate.metrics import boundary_iou, error_kinds
-from segablate.metrics.bands import TALLY as BANDS
-from segablate.metrics.bands import count_bands, nested_bands
+from segablate.metrics.bands import STATISTIC as BANDS
+from segablate.metrics.bands import count_by_distance, nested_bands
 from segablate.metrics.boundary import BoundaryCounts, count_boundaries
 from segablate.metrics.confusion import count_confusion
 from segablate.metrics.tolerance import Tolerance
-from segablate.samples import Batch, Output, Sample, Scene
+from segablate.samples import Batch, LossInputs, Output, Sample
 
 if TYPE_CHECKING:
-    from segablate.losses import Term
+    from segablate.losses import Loss
 
-Probe = Callable[[Scene], Mapping[str, np.ndarray]]
+Probe = Callable[[LossInputs], Mapping[str, np.ndarray]]
 """Whatever else is to be measured on the output for one image: arrays by name, of the same shapes for every image."""
 
 LabelCount = Callable[[np.ndarray, np.ndarray, int], Mapping[str, np.ndarray]]
-"""Labels and predictions, H, W uint8, and the number of classes, to tallies that the run keeps; it can be pickled."""
+"""(labels H, W uint8, predictions H, W uint8, number of classes) -> statistics that the run keeps; can be pickled."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Measures:
     - `probe`: see :data:`Probe`; `inputs`: what losses may take that is the same for all images, such as `edge_net`.
     """
 
-    losses: "dict[str, Term]" = field(default_factory=dict)
+    losses: "dict[str, Loss]" = field(default_factory=dict)
     tolerances: tuple[Tolerance, ...] = ()
     calibration: bool = False
     counts: tuple[LabelCount, ...] = ()
@@ -85,15 +85,15 @@ def measure_labels(
     sample: Sample, predicted: np.ndarray, alternative: np.ndarray | None, labels: LabelSet, measures: Measures
 ) -> ImageRecord:
     """A predicted label map, H, W uint8, on the host; `alternative`: see :attr:`Output.alternative`."""
-    boundary, tallies = counts_at_boundaries(sample.labels, predicted, len(labels), measures)
-    tallies |= further_counts(sample, predicted, labels, measures)
+    boundary, statistics = counts_at_boundaries(sample.labels, predicted, len(labels), measures)
+    statistics |= further_counts(sample, predicted, labels, measures)
     if measures.tolerances:
-        tallies |= {BANDS: count_bands(nested_bands(sample.labels), sample.labels, predicted)}
+        statistics |= {BANDS: count_by_distance(nested_bands(sample.labels), sample.labels, predicted)}
     return record_of(
         sample,
         count_confusion(sample.labels, predicted, len(labels)),
         boundary=boundary,
-        tallies=tallies,
+        statistics=statistics,
         alternative=None if alternative is None else count_confusion(sample.labels, alternative, len(labels)),
     )
 
@@ -122,20 +122,20 @@ def counts_at_boundaries(
     tolerances, band = measures.tolerances, measures.boundary_iou
     boundary = count_boundaries(labels, predicted, classes, tolerances) if tolerances else None
     bands = boundary_iou.count_boundary_iou(labels, predicted, classes, band) if band else None
-    return boundary, {} if bands is None else {boundary_iou.TALLY: bands}
+    return boundary, {} if bands is None else {boundary_iou.STATISTIC: bands}
 
 
 def further_counts(
     sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures
 ) -> dict[str, np.ndarray]:
     """What else was asked for of a predicted label map, H, W uint8, and has a form for the host alone."""
-    tallies: dict[str, np.ndarray] = {}
+    statistics: dict[str, np.ndarray] = {}
     if measures.error_kinds:
         errors = error_kinds.count_errors(sample.labels, predicted, len(labels), measures.error_kinds)
-        tallies[error_kinds.TALLY] = errors
+        statistics[error_kinds.STATISTIC] = errors
     for count in measures.counts:
-        tallies |= count(sample.labels, predicted, len(labels))
-    return tallies
+        statistics |= count(sample.labels, predicted, len(labels))
+    return statistics
 
 
 def write_predicted(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures) -> None:

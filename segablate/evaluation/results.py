@@ -33,7 +33,7 @@ class ImageRecord:
 
     - `table`: (C+1, C+1) int64 confusion counts; `boundary`: its boundary distances, where they were asked for.
     - `values`: one float64 for each loss; nan where it is undefined.
-    - `tallies`: further counts and sums by name, arrays of the same shapes for every image; a run keeps them.
+    - `statistics`: further counts and sums by name, arrays of the same shapes for every image; a run keeps them.
     - `probed`: arrays of whatever else was asked for, see :data:`segablate.evaluation.measures.Probe`.
     - `alternative`: as `table`, of :attr:`Output.alternative`; a run does not keep it.
     """
@@ -46,7 +46,7 @@ class ImageRecord:
     values: Mapping[str, float] = field(default_factory=dict)
     boundary: BoundaryCounts | None = None
     alternative: np.ndarray | None = None
-    tallies: Mapping[str, np.ndarray] = field(default_factory=dict)
+    statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
     probed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -64,7 +64,7 @@ class Evaluation:
 
     - `labels`: the label set; `names`, `sizes` (N, 2) and `label_hashes`: the images, in the dataset's order.
     - `confusion`, `boundary`, `values` (each (N,) float64, nan where undefined): what was measured.
-    - `tallies`: further counts and sums by name, (N, ...) each: what they mean is up to the metric that made them.
+    - `statistics`: further counts and sums by name, (N, ...) each: what they mean is up to the metric that made them.
     - `facts`: what was run, as plain values: checkpoint, dataset, options, versions.
     - `probed`: what else was asked for, stacked over images, (N, ...); a saved evaluation does not keep it.
     - `alternative`: as `confusion`, of :attr:`Output.alternative`, where every image has it; nor does it keep that.
@@ -80,7 +80,7 @@ class Evaluation:
     facts: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    tallies: Mapping[str, np.ndarray] = field(default_factory=dict)
+    statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
     probed: Mapping[str, np.ndarray] = field(default_factory=dict)
     alternative: Confusion | None = None
 
@@ -109,7 +109,7 @@ def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Ev
         Confusion.from_dense([record.table for record in records], len(labels)),
         {loss: np.array([record.values[loss] for record in records], np.float64) for loss in losses},
         merge(boundaries) if boundaries else None,
-        tallies=_stacked([record.tallies for record in records]),
+        statistics=_stacked([record.statistics for record in records]),
         probed=_stacked([record.probed for record in records]),
         alternative=Confusion.from_dense(alternatives, len(labels)) if len(alternatives) == len(records) > 0 else None,
         **rest,
@@ -139,7 +139,7 @@ def joined(parts: Sequence[Evaluation]) -> Evaluation:
         boundary=merge(boundaries) if boundaries else None,
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
         skipped=tuple(skipped for part in parts for skipped in part.skipped),
-        tallies=along_images("tallies"),
+        statistics=along_images("statistics"),
         probed=along_images("probed"),
         alternative=joined_confusion(alternatives) if len(alternatives) == len(parts) else None,
     )
@@ -156,7 +156,7 @@ def select(run: Evaluation, images: Sequence[int]) -> Evaluation:
         confusion=run.confusion.subset(images),
         values={loss: values[places] for loss, values in run.values.items()},
         boundary=run.boundary.subset(images) if run.boundary else None,
-        tallies={name: array[places] for name, array in run.tallies.items()},
+        statistics={name: array[places] for name, array in run.statistics.items()},
         probed={name: array[places] for name, array in run.probed.items()},
         alternative=run.alternative.subset(images) if run.alternative else None,
     )
@@ -200,7 +200,7 @@ def to_arrays(run: Evaluation) -> dict[str, np.ndarray]:
         "label_hashes": np.array(run.label_hashes, dtype=str),
         **_columns(run.confusion),
         **_prefixed("value_", run.values),
-        **_prefixed("tally_", run.tallies),
+        **_prefixed("tally_", run.statistics),
         **_prefixed("boundary_", run.boundary.to_arrays() if run.boundary else {}),
         **_prefixed("alternative_", _columns(run.alternative) if run.alternative else {}),
     }
@@ -234,7 +234,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any)
         confusion(""),
         under("value_"),
         BoundaryCounts.from_arrays(boundary) if boundary else None,
-        tallies=under("tally_"),
+        statistics=under("tally_"),
         alternative=confusion("alternative_") if "alternative_image" in arrays else None,
         **rest,
     )

@@ -14,13 +14,13 @@ from segablate.evaluation.results import ImageRecord
 from segablate.kernels.confusion import count_confusion_of_batch
 from segablate.labels import LabelSet
 from segablate.metrics import boundary_iou
-from segablate.metrics.bands import TALLY as BANDS
-from segablate.metrics.bands import band_map, count_bands_on_device, nested_bands
+from segablate.metrics.bands import STATISTIC as BANDS
+from segablate.metrics.bands import band_map, count_by_distance_on_device, nested_bands
 from segablate.metrics.boundary import BoundaryCounts, count_boundaries_on_device
 from segablate.metrics.calibration import count_calibration
-from segablate.metrics.roc import TALLY as RANKING
+from segablate.metrics.roc import STATISTIC as RANKING
 from segablate.metrics.roc import count_scores
-from segablate.samples import Batch, Output, Sample, Scene
+from segablate.samples import Batch, LossInputs, Output, Sample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,26 +44,26 @@ def measure_scores(
     on_host = predicted.cpu().numpy() if measures.on_host else None
     at_boundaries = _at_boundaries_on_host if truth.device.type == "cpu" else _at_boundaries_on_device
     for place, sample in enumerate(batch.samples):
-        boundary, tallies = at_boundaries(truth[place], predicted[place], len(labels), measures)
+        boundary, statistics = at_boundaries(truth[place], predicted[place], len(labels), measures)
         if on_host is not None:
             write_predicted(sample, on_host[place], labels, measures)
-            tallies |= further_counts(sample, on_host[place], labels, measures)
+            statistics |= further_counts(sample, on_host[place], labels, measures)
         if measures.tolerances or measures.calibration:
             bands = torch.from_numpy(band_map(nested_bands(sample.labels))).to(scores.device)
             maps = (truth[place], predicted[place], bands)
-            tallies |= {BANDS: count_bands_on_device(*maps)}
+            statistics |= {BANDS: count_by_distance_on_device(*maps)}
             if measures.calibration:
-                tallies |= count_calibration(logits[place], output.kind, maps, len(labels))
+                statistics |= count_calibration(logits[place], output.kind, maps, len(labels))
         if len(labels) == 2:
-            tallies |= {RANKING: count_scores(logits[place], truth[place])}
+            statistics |= {RANKING: count_scores(logits[place], truth[place])}
         wanted = measures.losses or measures.probe
-        scene = _scene(sample, output, logits, place, len(labels), measures) if wanted else None
+        scene = _loss_inputs(sample, output, logits, place, len(labels), measures) if wanted else None
         yield record_of(
             sample,
             counts[place],
             values=_loss_values(scene, measures) if scene else {},
             boundary=boundary,
-            tallies=tallies,
+            statistics=statistics,
             probed=measures.probe(scene) if measures.probe and scene else {},
         )
 
@@ -81,7 +81,7 @@ def _at_boundaries_on_device(
     tolerances, band = measures.tolerances, measures.boundary_iou
     boundary = count_boundaries_on_device(labels, predicted, classes, tolerances) if tolerances else None
     bands = boundary_iou.count_boundary_iou_on_device(labels, predicted, classes, band) if band else None
-    return boundary, {} if bands is None else {boundary_iou.TALLY: bands}
+    return boundary, {} if bands is None else {boundary_iou.STATISTIC: bands}
 
 
 def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Tensor]":
@@ -120,7 +120,9 @@ def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":
     return torch.cat([*classes, logits[:, outside]], dim=1)
 
 
-def _scene(sample: Sample, output: Output, logits: "Tensor", place: int, classes: int, measures: Measures) -> Scene:
+def _loss_inputs(
+    sample: Sample, output: Output, logits: "Tensor", place: int, classes: int, measures: Measures
+) -> LossInputs:
     """One image of a batch as losses see it. Tensors are copies, as those of inference mode take no gradient."""
     import torch
 
@@ -132,7 +134,7 @@ def _scene(sample: Sample, output: Output, logits: "Tensor", place: int, classes
     if "edge_net" in inputs and logits.shape[1] > classes:
         inputs["edge_net"] = _widened(inputs["edge_net"], logits.shape[1] - classes)
     labels = torch.from_numpy(sample.labels).to(logits.device)[None].long()
-    return Scene(logits[place : place + 1].clone(), labels, sample.labels, classes, inputs)
+    return LossInputs(logits[place : place + 1].clone(), labels, sample.labels, classes, inputs)
 
 
 def _widened(edge_net: Any, surplus: int) -> Any:
@@ -143,13 +145,13 @@ def _widened(edge_net: Any, surplus: int) -> Any:
     return (pad(weight, (0, 0, 0, 0, 0, surplus)), bias), *rest
 
 
-def _loss_values(scene: Scene, measures: Measures) -> dict[str, float]:
+def _loss_values(scene: LossInputs, measures: Measures) -> dict[str, float]:
     import torch
 
     values = {}
-    for name, term in measures.losses.items():
-        inputs = {key: value for key, value in scene.inputs.items() if key in term.inputs}
+    for name, loss in measures.losses.items():
+        inputs = {key: value for key, value in scene.inputs.items() if key in loss.inputs}
         with torch.no_grad():
-            parts = term.parts(scene.logits, scene.labels, **inputs)
+            parts = loss.parts(scene.logits, scene.labels, **inputs)
         values[name] = float(parts.value) if parts.defined else float("nan")
     return values

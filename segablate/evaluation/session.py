@@ -16,7 +16,7 @@ from segablate.runtime import team
 
 if TYPE_CHECKING:
     from segablate.datasets import Dataset
-    from segablate.evaluation.loop import Work
+    from segablate.evaluation.loop import PreparedEvaluation
     from segablate.evaluation.measures import LabelCount, Measures
     from segablate.evaluation.pieces import Pieces
     from segablate.evaluation.results import Evaluation
@@ -58,7 +58,7 @@ class Execution:
 
 
 @dataclass(frozen=True)
-class Keeping:
+class Persistence:
     """What is kept of an evaluation.
 
     - `cache`: take an unchanged one from the cache, and put a new one there.
@@ -93,7 +93,7 @@ def evaluate_checkpoint(
     request: Request = Request(),
     loading: Loading | None = None,
     execution: Execution = Execution(),
-    keeping: Keeping = Keeping(cache=False),
+    keeping: Persistence = Persistence(cache=False),
 ) -> "Evaluation":
     """Open a checkpoint and evaluate it on a dataset, or take an unchanged evaluation from the cache.
 
@@ -121,19 +121,19 @@ def evaluate_checkpoint(
 
 
 def run(
-    work: "Work",
+    work: "PreparedEvaluation",
     execution: Execution,
     what: str,
     pieces: "Pieces | None" = None,
     stamps: Mapping[str, str] | None = None,
 ) -> "Evaluation":
     """Carry prepared work out, each process of the team its share; `what` is said beside the progress."""
-    from segablate.evaluation.loop import Running, carry_out
+    from segablate.evaluation.loop import LoopOptions, carry_out
 
     together = team()
     share = len(together.share(range(len(work.dataset))))
     with (execution.display if together.leads else silent)(share, what) as advance:
-        how = Running(execution.batch_size, execution.workers, advance, together, pieces, stamps or {})
+        how = LoopOptions(execution.batch_size, execution.workers, advance, together, pieces, stamps or {})
         return carry_out(work, how)
 
 
@@ -156,23 +156,27 @@ def prepared(
     if not segmenter.capabilities.scores and asked in (None, "none"):
         return segmenter, measures
     listed = [name.strip() for name in (asked or "ce").split(",")]
-    terms = {name: get_loss(name) for name in {"none": (), "all": loss_names()}.get(asked or "", listed)}
-    wanting = [name for name, term in terms.items() if asked == "all" and term.needs({}) - available(segmenter)]
-    terms = {name: term for name, term in terms.items() if name not in wanting}
-    needs = frozenset[str]().union(*(term.needs({}) for term in terms.values()))
+    losses = {name: get_loss(name) for name in {"none": (), "all": loss_names()}.get(asked or "", listed)}
+    wanting = [name for name, loss in losses.items() if asked == "all" and loss.needs({}) - available(segmenter)]
+    losses = {name: loss for name, loss in losses.items() if name not in wanting}
+    needs = frozenset[str]().union(*(loss.needs({}) for loss in losses.values()))
     segmenter, inputs, notes = with_inputs(segmenter, needs, dataset, f"--losses {asked}", display)
     if wanting:
         notes = (*notes, f"--losses all leaves out {', '.join(wanting)}: they need the image or features of a network")
-    described = [name for name, term in terms.items() if term.after_description]
+    described = [name for name, loss in losses.items() if loss.after_description]
     if described:
         notes = (*notes, f"formulas by this project, after the papers' description: {', '.join(described)}")
-    reads = {name: term.reads({}) for name, term in terms.items()}
+    reads = {name: loss.reads({}) for name, loss in losses.items()}
     calibration = request.calibration is not False
-    return segmenter, replace(measures, losses=terms, calibration=calibration, inputs=inputs, reads=reads, notes=notes)
+    return segmenter, replace(measures, losses=losses, calibration=calibration, inputs=inputs, reads=reads, notes=notes)
 
 
 def _kept_while_run(
-    work: "Work", identity: Mapping[str, Any], stamps: Mapping[str, str], execution: Execution, keeping: Keeping
+    work: "PreparedEvaluation",
+    identity: Mapping[str, Any],
+    stamps: Mapping[str, str],
+    execution: Execution,
+    keeping: Persistence,
 ) -> "Evaluation":
     """Carry the work out, writing pieces and predictions where these are asked for."""
     from segablate.evaluation.pieces import open_pieces
@@ -193,7 +197,7 @@ def _kept_while_run(
 
 
 @contextmanager
-def _to_be_resumed(keeping: Keeping, pieces: "Pieces | None") -> Iterator[None]:
+def _to_be_resumed(keeping: Persistence, pieces: "Pieces | None") -> Iterator[None]:
     """Say of what ends a run that one can go on; where there is nothing to go on from, leave nothing behind."""
     from segablate.evaluation.pieces import remove_pieces
 

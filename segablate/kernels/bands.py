@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Map = NDArray[np.uint8]
 
 
-def count_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
+def count_boundary_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
     """Pixels of each class in both bands, in the labelled and in the predicted one: (3, C) int64.
 
     ``labels`` and ``predicted`` are (H, W) uint8 class indices, 255 in ``labels`` void; ``width`` is in pixels, >= 1.
@@ -47,8 +47,8 @@ def _counts(wanted: Map, found: Map, classes: int) -> NDArray[np.int64]:
     return np.stack([table.diagonal()[:-1], table[:-1].sum(axis=1), table[:, :-1].sum(axis=0)])
 
 
-def count_bands_on_device(labels: "Tensor", predicted: "Tensor", classes: int, width: int) -> "Tensor":
-    """(3, C) int64, as :func:`count_bands`, for (H, W) uint8 maps on a GPU; counted there."""
+def count_boundary_bands_on_device(labels: "Tensor", predicted: "Tensor", classes: int, width: int) -> "Tensor":
+    """(3, C) int64, as :func:`count_boundary_bands`, for (H, W) uint8 maps on a GPU; counted there."""
     import torch
 
     void = labels == IGNORE

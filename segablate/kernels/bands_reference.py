@@ -14,7 +14,7 @@ from segablate.labels import IGNORE
 Map = NDArray[np.uint8]
 
 
-def count_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
+def count_boundary_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
     """Pixels of each class in both bands, in the labelled and in the predicted one: (3, C) int64."""
     labelled = labels != IGNORE
     counts = np.zeros((3, classes), np.int64)

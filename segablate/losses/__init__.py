@@ -4,6 +4,6 @@ The formulas that several share, or that one needs room for, are in ``parts/``.
 """
 
 from segablate.objective.catalogue import get_loss, loss_names, loss_summaries
-from segablate.objective.loss import EXCEPTIONS, Parts, Term, loss
+from segablate.objective.loss import EXCEPTIONS, Loss, Parts, loss
 
-__all__ = ["EXCEPTIONS", "Parts", "Term", "get_loss", "loss", "loss_names", "loss_summaries"]
+__all__ = ["EXCEPTIONS", "Loss", "Parts", "get_loss", "loss", "loss_names", "loss_summaries"]

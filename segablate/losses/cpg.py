@@ -64,9 +64,9 @@ def cpg(
         up to twice the elements for kernels of 5 and 7. A batch without boundary gives 0 instead of nan. The weight of
         the term beside cross entropy is this program's choice; neither paper nor code tells it.
     """
-    setting = Setting(ksize, width, normalise == "step", void == "window")
+    options = GradientOptions(ksize, width, normalise == "step", void == "window")
     wanted = torch.is_grad_enabled() and logits.requires_grad
-    value, squares, elements = _Gradients.apply(logits, labels, setting, wanted)  # type: ignore[misc]
+    value, squares, elements = _Gradients.apply(logits, labels, options, wanted)  # type: ignore[misc]
     scored = elements.sum()
     possible = 2 * logits.shape[1] * (labels != IGNORE).sum()
     return Parts(
@@ -79,7 +79,7 @@ def cpg(
 
 
 @dataclass(frozen=True)
-class Setting:
+class GradientOptions:
     """The knobs of ``cpg``, its switches as such."""
 
     ksize: int
@@ -94,7 +94,7 @@ class Setting:
 
 
 class _Gradients(torch.autograd.Function):
-    """(logits, labels, setting, whether a gradient will be wanted) -> value, and detached squares and elements, C each.
+    """(logits, labels, options, whether a gradient will be wanted) -> value, and detached squares and elements, C each.
 
     One class at a time; the gradient at the logits is found with the value, up to the factor that the number of
     elements gives.
@@ -102,11 +102,11 @@ class _Gradients(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Logits, labels: Labels, setting: Setting, differentiable: bool
+        ctx: Any, logits: Logits, labels: Labels, options: GradientOptions, differentiable: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         probabilities = _softmax(logits)
-        band = _find_band(labels, logits.shape[1], setting)
-        weights = kernel(setting.ksize)
+        band = _find_band(labels, logits.shape[1], options)
+        weights = kernel(options.ksize)
         gradient = torch.zeros_like(probabilities) if differentiable else None
         squares = torch.zeros(logits.shape[1], dtype=torch.float64, device=logits.device)
         elements = torch.zeros_like(squares, dtype=torch.int64)
@@ -114,9 +114,9 @@ class _Gradients(torch.autograd.Function):
             in_x, in_y = _elements(band, index)
             elements[index] = in_x.count_nonzero() + in_y.count_nonzero()
             if gradient is None:
-                squares[index] = _squares(probabilities, labels, index, setting.ksize, in_x, in_y)
+                squares[index] = _squares(probabilities, labels, index, options.ksize, in_x, in_y)
                 continue
-            error_x, error_y = _errors(probabilities, labels, index, setting.ksize)
+            error_x, error_y = _errors(probabilities, labels, index, options.ksize)
             error_x, error_y = error_x * in_x, error_y * in_y
             squares[index] = error_x.square().sum() + error_y.square().sum()
             gradient[:, index] = pulled_back(error_x, error_y, weights)
@@ -125,10 +125,10 @@ class _Gradients(torch.autograd.Function):
             for index in band.classes:
                 inner.addcmul_(probabilities[:, index], gradient[:, index])
             gradient.sub_(inner.unsqueeze(1)).mul_(probabilities)
-        squares *= setting.scale
+        squares *= options.scale
         count = elements.sum().clamp(min=1)
         ctx.save_for_backward(gradient, count)
-        ctx.setting = setting
+        ctx.options = options
         ctx.mark_non_differentiable(squares, elements)
         return (squares.sum() / count).to(logits.dtype), squares, elements
 
@@ -136,7 +136,7 @@ class _Gradients(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         gradient, count = ctx.saved_tensors
-        factor = 2 * ctx.setting.scale * upstream[0] / count
+        factor = 2 * ctx.options.scale * upstream[0] / count
         return gradient * factor.to(gradient.dtype), None, None, None
 
 
@@ -145,39 +145,39 @@ class Band:
     """Where anything is scored: ``scored`` pixels N H W, and the classes to go through."""
 
     labels: Tensor
-    setting: Setting
+    options: GradientOptions
     scored: Tensor
     classes: list[int]
 
 
-def _find_band(labels: Labels, classes: int, setting: Setting) -> Band:
+def _find_band(labels: Labels, classes: int, options: GradientOptions) -> Band:
     """The one place that waits for the device: for the classes that are there."""
     scored = valid = labels != IGNORE
-    if setting.whole_window:
-        scored = valid & ~_spread(~valid, setting.ksize // 2)
-    if setting.width == "all":
-        return Band(labels, setting, scored, list(range(classes)))
+    if options.whole_window:
+        scored = valid & ~_spread(~valid, options.ksize // 2)
+    if options.width == "all":
+        return Band(labels, options, scored, list(range(classes)))
     pixels = torch.bincount(labels.long().where(valid, classes).flatten(), minlength=classes + 1)
     present = pixels[:classes].nonzero().flatten().tolist()
-    if setting.width != "official":
+    if options.width != "official":
         near = torch.zeros_like(labels, dtype=torch.int16)
         for index in present:
-            near += _near(labels, index, int(setting.width))
+            near += _near(labels, index, int(options.width))
         scored = scored & (near > 1)
-    return Band(labels, setting, scored, present)
+    return Band(labels, options, scored, present)
 
 
 def _elements(band: Band, index: int) -> tuple[Tensor, Tensor]:
     """Which pixels of a class are scored in the direction x and which in y, N H W."""
-    width = band.setting.width
+    width = band.options.width
     if width == "all":
         return band.scored, band.scored
     if width != "official":
         near = band.scored & _near(band.labels, index, int(width))
         return near, near
-    weights, integer = integer_kernel(band.setting.ksize)
+    weights, integer = integer_kernel(band.options.ksize)
     target = (band.labels == index).to(integer)
-    along_x, along_y = derivatives(pad(target, band.setting.ksize // 2), weights)
+    along_x, along_y = derivatives(pad(target, band.options.ksize // 2), weights)
     return band.scored & (along_x != 0), band.scored & (along_y != 0)
 
 

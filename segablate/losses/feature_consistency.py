@@ -17,7 +17,7 @@ EPSILON = 1e-5
 """Added to affinities and to their complements inside the logarithms."""
 
 SHARES = (0.25, 0.25, 0.5)
-"""Weights of the pairs of background, of one foreground class, and of different classes."""
+"""ClassWeights of the pairs of background, of one foreground class, and of different classes."""
 
 
 @loss(

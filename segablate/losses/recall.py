@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits, Weights
+from segablate.losses.parts.shapes import IGNORE, ClassWeights, Labels, Logits
 from segablate.losses.parts.sharing import shared
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice, Range
@@ -27,7 +27,7 @@ def recall(
     logits: Logits,
     labels: Labels,
     *,
-    weights: Weights | None = None,
+    weights: ClassWeights | None = None,
     floor: Annotated[
         float, Range(0, 1e9, grid=(0, 1, 10, 100, 1000), help="least number of misses, and of pixels, that is counted")
     ] = 1,
@@ -52,7 +52,7 @@ def recall(
         with reduction=weights Σ_{i∈V} w_{t_i}. With scope=image each image has its own counts and D, and the images
         with a labelled pixel are averaged. In nats. No gradient flows through the weights.
 
-    Weights carried over batches (see recall_weights) can be passed in as weights; floor and the priors are then
+    ClassWeights carried over batches (see recall_weights) can be passed in as weights; floor and the priors are then
     unused.
 
     Differs from the authors' code:
@@ -88,13 +88,13 @@ def recall(
 def recall_weights(
     logits: Logits,
     labels: Labels,
-    previous: Weights | None = None,
+    previous: ClassWeights | None = None,
     momentum: float = 0.0,
     *,
     floor: float = 1,
     prior_hits: float = 0,
     prior_misses: float = 0,
-) -> Weights:
+) -> ClassWeights:
     """The weights of this batch, C, smoothed with those of earlier batches.
 
     w̄_c ← (1 - m) w_c + m w̄_c for the classes labelled here; the others keep theirs. The first batch, without

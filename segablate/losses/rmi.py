@@ -4,7 +4,7 @@ from typing import Annotated
 
 import torch
 
-from segablate.losses.parts.region import RegionTerm, Setting, look
+from segablate.losses.parts.region import RegionMutualInformation, RegionOptions, prepare_batch
 from segablate.losses.parts.shapes import Labels, Logits
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice, Range
@@ -64,12 +64,14 @@ def rmi(
         average pooling counts the padding of the frame. Their constructor says pool=max and stride=3; pool=avg and
         stride=4 is what they train with.
     """
-    setting = Setting(radius, pool, stride, alpha, probability == "softmax", void == "drop", normalise == "points")
-    scene = look(logits, labels, setting)
+    options = RegionOptions(
+        radius, pool, stride, alpha, probability == "softmax", void == "drop", normalise == "points"
+    )
+    batch = prepare_batch(logits, labels, options)
     wanted = torch.is_grad_enabled() and logits.requires_grad
-    value, term, gain, present, failed = RegionTerm.apply(logits, scene, wanted)  # type: ignore[misc]
-    shown, images = present.sum(0), (scene.points > 0).sum()
-    points = scene.points.sum() / images
+    value, term, gain, present, failed = RegionMutualInformation.apply(logits, batch, wanted)  # type: ignore[misc]
+    shown, images = present.sum(0), (batch.points > 0).sum()
+    points = batch.points.sum() / images
     return Parts(
         value,
         images > 0,

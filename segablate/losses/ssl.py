@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 
 from segablate.losses.parts.shapes import IGNORE, Labels, Logits
-from segablate.losses.parts.similarity import Setting, Similarity
+from segablate.losses.parts.similarity import Similarity, SimilarityOptions
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice, Range
 
@@ -58,9 +58,11 @@ def ssl(
         window, rescaled weights, the maximum over an image and the gradient through e are this program's choice;
         border=zero, scope=batch and detach are the other readings.
     """
-    setting = Setting(window, sigma, c4, beta, probability == "softmax", border == "renormalise", scope, detach)
+    options = SimilarityOptions(
+        window, sigma, c4, beta, probability == "softmax", border == "renormalise", scope, detach
+    )
     wanted = torch.is_grad_enabled() and logits.requires_grad
-    value, weighted, selected, largest = Similarity.apply(logits, labels, setting, wanted)
+    value, weighted, selected, largest = Similarity.apply(logits, labels, options, wanted)
     pixels = (labels != IGNORE).sum()
     count = selected.sum()
     return Parts(

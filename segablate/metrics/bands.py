@@ -1,6 +1,6 @@
 """Labelled pixels by their distance from the nearest boundary of the labels: on it, near it, and inside regions.
 
-Kept for every image as the tally "bands": count (:func:`count_bands`, or :func:`count_bands_on_device`) -> add ->
+Kept for every image as the statistic "bands": count (:func:`count_by_distance`, or on the device) -> add ->
 :func:`accuracy`.
 """
 
@@ -21,7 +21,7 @@ RADII = (3, 10)
 
 BANDS = (f"up to {RADII[0]} px", f"{RADII[0]} to {RADII[1]} px", f"beyond {RADII[1]} px")
 
-TALLY = "bands"
+STATISTIC = "bands"
 
 
 def nested_bands(labels: NDArray[np.uint8]) -> tuple[Mask, ...]:
@@ -42,15 +42,17 @@ def band_map(nested: tuple[Mask, ...]) -> NDArray[np.uint8]:
     return band
 
 
-def count_bands(nested: tuple[Mask, ...], labels: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.int64]:
+def count_by_distance(
+    nested: tuple[Mask, ...], labels: NDArray[np.uint8], predicted: NDArray[np.uint8]
+) -> NDArray[np.int64]:
     """Labelled pixels of one image and those predicted right, by band: (bands, 2); the maps are (H, W)."""
     right = labels == predicted
     totals = [(np.count_nonzero(mask), np.count_nonzero(mask & right)) for mask in nested]
     return np.diff(np.array(totals, np.int64), axis=0, prepend=0)
 
 
-def count_bands_on_device(labels: "Tensor", predicted: "Tensor", bands: "Tensor") -> NDArray[np.int64]:
-    """As :func:`count_bands`, of H, W uint8 tensors and the :func:`band_map` beside them."""
+def count_by_distance_on_device(labels: "Tensor", predicted: "Tensor", bands: "Tensor") -> NDArray[np.int64]:
+    """As :func:`count_by_distance`, of H, W uint8 tensors and the :func:`band_map` beside them."""
     import torch
 
     size = len(BANDS)

@@ -17,7 +17,7 @@ from segablate.metrics.tolerance import Tolerance
 if TYPE_CHECKING:
     from torch import Tensor
 
-TALLY = "boundary_iou"
+STATISTIC = "boundary_iou"
 """The name under which a run keeps the counts, (N, 3, C)."""
 
 
@@ -33,14 +33,16 @@ def count_boundary_iou(
 
     ``labels`` and ``predicted`` are (H, W) uint8 class indices; 255 in ``labels`` is void.
     """
-    return bands.count_bands(labels, predicted, classes, band_width(width, *labels.shape))
+    return bands.count_boundary_bands(labels, predicted, classes, band_width(width, *labels.shape))
 
 
 def count_boundary_iou_on_device(
     labels: "Tensor", predicted: "Tensor", classes: int, width: Tolerance
 ) -> NDArray[np.int64]:
     """As :func:`count_boundary_iou`, of tensors on a GPU; only the counts come to the host."""
-    return bands.count_bands_on_device(labels, predicted, classes, band_width(width, *labels.shape)).cpu().numpy()
+    return (
+        bands.count_boundary_bands_on_device(labels, predicted, classes, band_width(width, *labels.shape)).cpu().numpy()
+    )
 
 
 def boundary_iou(counts: NDArray) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 BINS = 15
 
 RELIABILITY, CLASS_GAPS, PROPER = "reliability", "class_gaps", "proper"
-"""Names of the tallies that :func:`count_calibration` gives."""
+"""Names of the statistics that :func:`count_calibration` gives."""
 
 _UNIT = 2.0**24
 
@@ -49,7 +49,7 @@ Floats = NDArray[np.float64]
 def count_calibration(
     logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int
 ) -> dict[str, np.ndarray]:
-    """The tallies of one image.
+    """The statistics of one image.
 
     `logits`: K, H, W float32, the `classes` first; of probabilities their logarithm. `maps`: labels and predictions,
     class index or 255, and the band of each pixel (:func:`segablate.metrics.bands.band_map`), each H, W uint8. On a GPU
@@ -73,7 +73,7 @@ def count_calibration(
 
 
 def _counted(logits: "Tensor", kind: str, maps: "tuple[Tensor, ...]", classes: int) -> "tuple[Tensor, Tensor, Tensor]":
-    """The three tallies of some rows, float64; what is no count of pixels in units of 2^-24."""
+    """The three statistics of some rows, float64; what is no count of pixels in units of 2^-24."""
     labels, predicted, bands = maps
     probabilities = _probabilities(logits, kind)
     proper = _proper(probabilities, logits, kind, labels.clamp(max=classes - 1), bands)
@@ -161,7 +161,7 @@ def confidence_gaps(reliability: NDArray) -> Floats:
 def expected_error(gaps: NDArray, pixels: NDArray) -> Floats:
     """Expected calibration error: sum over bins of |gap|, over pixels; (..., bins) to (...), nan without pixels.
 
-    Of :func:`confidence_gaps` the ECE, of the tally "class_gaps" the class-wise one.
+    Of :func:`confidence_gaps` the ECE, of the statistic "class_gaps" the class-wise one.
     """
     return _ratio(np.abs(gaps).sum(axis=-1), pixels)
 
@@ -172,10 +172,10 @@ def accuracy_and_confidence(reliability: NDArray) -> tuple[Floats, Floats]:
     return _ratio(right, pixels), _ratio(confidence, pixels)
 
 
-def with_whole(tally: NDArray) -> Floats:
+def with_whole(statistic: NDArray) -> Floats:
     """Per-image sums (N, bands, ...) to (N, 1 + bands, ...): the whole image stands before its bands."""
-    tally = np.asarray(tally, np.float64)
-    return np.concatenate([tally.sum(axis=1, keepdims=True), tally], axis=1)
+    statistic = np.asarray(statistic, np.float64)
+    return np.concatenate([statistic.sum(axis=1, keepdims=True), statistic], axis=1)
 
 
 def _ratio(above: NDArray, below: NDArray) -> Floats:

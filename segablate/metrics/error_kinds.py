@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segablate.kernels.error_kinds import count_error_kinds
 from segablate.metrics.tolerance import Tolerance
 
-TALLY = "error_kinds"
+STATISTIC = "error_kinds"
 """The name under which a run keeps the counts, (N, 2, 3, C)."""
 
 SIDES = ("FP", "FN")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-TALLY = "score_bins"
+STATISTIC = "score_bins"
 """The name under which :func:`count_scores` is kept in a run."""
 
 BINS = 4096

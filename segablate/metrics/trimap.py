@@ -36,9 +36,9 @@ def count_trimap(
     return {COUNTS: _sums(*maps, (len(widths), classes)), WIDTHS: np.array(widths, np.int64)}
 
 
-def trimap_counts(tally: np.ndarray) -> ClassCounts:
+def trimap_counts(statistic: np.ndarray) -> ClassCounts:
     """Counts pooled over images, (W, C) each, from (N, W, 3, C)."""
-    return ClassCounts(*np.moveaxis(tally.sum(axis=0), 1, 0))
+    return ClassCounts(*np.moveaxis(statistic.sum(axis=0), 1, 0))
 
 
 def _sums(band: np.ndarray, labels: np.ndarray, predicted: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

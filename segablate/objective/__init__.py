@@ -5,7 +5,7 @@ To write one::
     from segablate.objective import Choice, Parts, Range, loss
 """
 
-from segablate.objective.loss import EXCEPTIONS, Parts, Term, loss
+from segablate.objective.loss import EXCEPTIONS, Loss, Parts, loss
 from segablate.objective.ranges import Choice, Range
 
-__all__ = ["EXCEPTIONS", "Choice", "Parts", "Range", "Term", "loss"]
+__all__ = ["EXCEPTIONS", "Choice", "Loss", "Parts", "Range", "loss"]

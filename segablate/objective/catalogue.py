@@ -13,7 +13,7 @@ from pathlib import Path
 
 from segablate.errors import ObjectiveError, did_you_mean
 from segablate.objective.knobs import format_settings
-from segablate.objective.loss import Term
+from segablate.objective.loss import Loss
 from segablate.user_code import load_function
 
 _FOLDER = Path(__file__).parents[1] / "losses"
@@ -32,7 +32,7 @@ def loss_names() -> tuple[str, ...]:
 
 
 @cache
-def get_loss(name: str) -> Term:
+def get_loss(name: str) -> Loss:
     """The loss of that name, or a user's: ``python:package.module:function`` or ``python:path/to/file.py:function``.
 
     Raises :class:`ObjectiveError` with the nearest name where there is none, :class:`KnobError` where the parameters
@@ -45,14 +45,14 @@ def get_loss(name: str) -> Term:
     return getattr(import_module(f"segablate.losses.{name}"), name)
 
 
-def _users(name: str) -> Term:
+def _users(name: str) -> Loss:
     function = load_function(name.removeprefix("python:"))
-    if isinstance(function, Term):
+    if isinstance(function, Loss):
         objective = re.sub(rf"(?<![\w.:]){re.escape(function.name)}(?![\w.:])", lambda _: name, function.objective)
         return replace(function, name=name, objective=objective)
-    term = Term(name, function, paper="", objective=name)
-    _ = term.knobs  # a signature that cannot be read is reported here, not in the middle of a run
-    return term
+    loss = Loss(name, function, paper="", objective=name)
+    _ = loss.knobs  # a signature that cannot be read is reported here, not in the middle of a run
+    return loss
 
 
 def _function(path: Path) -> ast.FunctionDef:
@@ -77,6 +77,6 @@ def catalogue() -> tuple[Row, ...]:
     return tuple(map(_row, map(get_loss, loss_names())))
 
 
-def _row(term: Term) -> Row:
-    defaults = {name: knob.default for name, knob in term.knobs.items()}
-    return Row(term.name, term.summary, format_settings(term.knobs, defaults), term.objective, term.paper)
+def _row(loss: Loss) -> Row:
+    defaults = {name: knob.default for name, knob in loss.knobs.items()}
+    return Row(loss.name, loss.summary, format_settings(loss.knobs, defaults), loss.objective, loss.paper)

@@ -30,7 +30,7 @@ _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 
 
 @dataclass(frozen=True)
-class Kind:
+class ValueType:
     """What a value is made of: ``number`` (int, float, bool, str), ``None`` beside it, several in a tuple.
 
     ``length`` is the length of the tuple: ``None`` for a single value, 0 for any length of at least one.
@@ -47,7 +47,7 @@ class Knob:
 
     name: str
     default: Any
-    kind: Kind
+    kind: ValueType
     range: Range | Choice
 
     @property
@@ -216,7 +216,7 @@ def _resolved(parameter: inspect.Parameter, function: Callable[..., object]) -> 
     return typing.get_type_hints(holder, names, include_extras=True)[parameter.name]
 
 
-def _kind(annotation: Any, default: object) -> Kind:
+def _kind(annotation: Any, default: object) -> ValueType:
     if annotation is inspect.Parameter.empty:
         annotation = type(default) if default is not None else str | None
         if isinstance(default, (tuple, list)) and default:
@@ -227,8 +227,8 @@ def _kind(annotation: Any, default: object) -> Kind:
     nullable = type(None) in union or default is None
     if get_origin(numbers[0]) is tuple:
         inner = get_args(numbers[0])
-        return Kind(inner[0], nullable, 0 if Ellipsis in inner else len(inner))
-    return Kind(float if float in numbers else numbers[0], nullable)
+        return ValueType(inner[0], nullable, 0 if Ellipsis in inner else len(inner))
+    return ValueType(float if float in numbers else numbers[0], nullable)
 
 
 def _read(text: str, number: type) -> object:

@@ -25,7 +25,7 @@ class Parts:
     ``value`` is the term itself (0-dim, attached to the graph) and ``defined`` is false where nothing valid was there
     to measure. ``per_class`` holds what each class contributes (C, nan where undefined; detached). ``sums`` are
     quantities that add over images. ``facts`` are numbers worth knowing about this one call.
-    A function may give ``defined`` and facts as 0-dim tensors: :meth:`Term.parts` turns them into Python values, while
+    A function may give ``defined`` and facts as 0-dim tensors: :meth:`Loss.parts` turns them into Python values, while
     the scalar face leaves them on the device.
     """
 
@@ -44,7 +44,7 @@ Function = Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Term:
+class Loss:
     """One loss, callable like its function: ``term(logits, labels, radius=3)`` is a 0-dim tensor.
 
     Half-precision logits are computed in float32, outside autocast. ``objective`` is the weighted sum in which its
@@ -179,7 +179,7 @@ def loss(
     ranks_by: str = "",
     activation: str = "softmax",
     over_images: Pooled | None = None,
-) -> Callable[[Function], Term]:
+) -> Callable[[Function], Loss]:
     """Make a term of the function below: its name is the function's, and the file's.
 
     ``objective`` is the published weighted sum (the term alone, unless given); ``inputs`` says under which settings an
@@ -187,9 +187,9 @@ def loss(
     under different settings of a knob cannot be compared: ``{"ksize": "the value grows with the kernel"}``.
     """
 
-    def decorate(function: Function) -> Term:
+    def decorate(function: Function) -> Loss:
         name = function.__name__
         declared = (exceptions or {}, inputs or {}, incomparable or {}, ranks_by, activation, over_images)
-        return Term(name, function, paper, objective or name, *declared)
+        return Loss(name, function, paper, objective or name, *declared)
 
     return decorate

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from segablate.errors import ObjectiveError, at
 from segablate.objective.catalogue import get_loss
 from segablate.objective.knobs import find_knob, format_settings
-from segablate.objective.loss import Term
+from segablate.objective.loss import Loss
 from segablate.objective.ranges import format_value
 
 if TYPE_CHECKING:  # an objective is read and printed without torch
@@ -28,18 +28,18 @@ class WeightedTerm:
     """One summand: ``0.5*rmi(radius=3)``. ``settings`` holds the knobs that were given, checked."""
 
     weight: float
-    term: Term
+    loss: Loss
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, logits: "Tensor", labels: "Tensor", **inputs: Any) -> "Tensor":
         """The weighted value; inputs that the term does not take are left aside."""
-        taken = {name: value for name, value in inputs.items() if name in self.term.inputs}
-        return self.weight * self.term(logits, labels, **taken, **self.settings)
+        taken = {name: value for name, value in inputs.items() if name in self.loss.inputs}
+        return self.weight * self.loss(logits, labels, **taken, **self.settings)
 
     def __str__(self) -> str:
         weight = "" if self.weight == 1 else f"{format_value(self.weight)}*"
-        settings = f"({format_settings(self.term.knobs, self.settings)})" if self.settings else ""
-        return weight + self.term.name + settings
+        settings = f"({format_settings(self.loss.knobs, self.settings)})" if self.settings else ""
+        return weight + self.loss.name + settings
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,18 @@ class Objective:
     @property
     def needs(self) -> frozenset[str]:
         """The inputs beyond logits and labels without which it cannot be computed."""
-        return frozenset().union(*(summand.term.needs(summand.settings) for summand in self.terms))
+        return frozenset().union(*(summand.loss.needs(summand.settings) for summand in self.terms))
 
     def with_settings(self, name: str, settings: Mapping[str, Any]) -> "Objective":
         """The same sum with these settings, on top of those given, in every term of that name.
 
         Raises :class:`~segablate.errors.KnobError` for a knob that the term does not have or a value outside its range.
         """
-        return Objective(tuple(_with(term, settings) if term.term.name == name else term for term in self.terms))
+        return Objective(tuple(_with(loss, settings) if loss.loss.name == name else loss for term in self.terms))
 
     def __str__(self) -> str:
         first, *rest = self.terms
-        signed = (f" - {replace(term, weight=-term.weight)}" if term.weight < 0 else f" + {term}" for term in rest)
+        signed = (f" - {replace(loss, weight=-loss.weight)}" if loss.weight < 0 else f" + {loss}" for loss in rest)
         return str(first) + "".join(signed)
 
 
@@ -83,9 +83,9 @@ def parse_objective(text: str) -> Objective:
     return _Reader(text).objective()
 
 
-def published_objective(term: Term) -> Objective:
+def published_objective(loss: Loss) -> Objective:
     """The weighted sum in which the authors of a loss train with it."""
-    return parse_objective(term.objective)
+    return parse_objective(loss.objective)
 
 
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -122,28 +122,28 @@ class _Reader:
         if not name:
             raise self.error("expected a loss, as in ce + 0.5*rmi(radius=3)")
         with at(self.place(start)):
-            term = get_loss(name)
-        return WeightedTerm(weight, term, dict(self.settings(term)) if self.skip("(") else {})
+            loss = get_loss(name)
+        return WeightedTerm(weight, loss, dict(self.settings(loss)) if self.skip("(") else {})
 
-    def settings(self, term: Term) -> Iterator[tuple[str, Any]]:
+    def settings(self, loss: Loss) -> Iterator[tuple[str, Any]]:
         """[knob "=" value {"," knob "=" value}] ")" """
         seen: set[str] = set()
         while not self.skip(")"):
             if seen and not self.skip(","):
                 raise self.error("expected ',' or ')'")
-            name, value = self.setting(term)
+            name, value = self.setting(loss)
             if name in seen:
                 raise self.error(f"{name} is set twice")
             seen.add(name)
             yield name, value
 
-    def setting(self, term: Term) -> tuple[str, Any]:
+    def setting(self, loss: Loss) -> tuple[str, Any]:
         start = self.column = self.after_spaces()
         name = self.match(_KNOB)
         if not name:
-            raise self.error(f"expected a knob of {term.name}, as in radius=3, or ')'")
+            raise self.error(f"expected a knob of {loss.name}, as in radius=3, or ')'")
         with at(self.place(start)):
-            knob = find_knob(term.knobs, name, term.name)
+            knob = find_knob(loss.knobs, name, loss.name)
         if not self.skip("="):
             raise self.error(f"expected '=' and a value after {name}")
         start = self.column = self.after_spaces()
@@ -180,6 +180,6 @@ class _Reader:
 
 
 def _with(summand: WeightedTerm, settings: Mapping[str, Any]) -> WeightedTerm:
-    term = summand.term
-    checked = {name: find_knob(term.knobs, name, term.name).check(value) for name, value in settings.items()}
+    loss = summand.loss
+    checked = {name: find_knob(loss.knobs, name, loss.name).check(value) for name, value in settings.items()}
     return replace(summand, settings={**summand.settings, **checked})

@@ -9,7 +9,7 @@ from typing import cast, get_args
 from rich.cells import cell_len
 
 from segablate.errors import thousands
-from segablate.tables import Column, Interval, Scalar, as_interval, as_number
+from segablate.tables import Column, IntervalKind, Scalar, as_interval, as_number
 
 MISSING = "–"
 BASELINE = "▸"
@@ -27,12 +27,12 @@ def unit(column: Column) -> str:
 
 def is_numeric(column: Column) -> bool:
     """Whether the column is set flush right and never shortened."""
-    return column.kind in get_args(Scalar) or column.kind in get_args(Interval)
+    return column.kind in get_args(Scalar) or column.kind in get_args(IntervalKind)
 
 
 def cell(column: Column, value: object) -> str:
     """One value as people read it, ``–`` where there is none."""
-    if column.kind in get_args(Interval):
+    if column.kind in get_args(IntervalKind):
         low, high = interval_ends(column, value)
         return MISSING if low == high == MISSING else f"[{low}, {high}]"
     if is_numeric(column):
@@ -46,7 +46,7 @@ def cell(column: Column, value: object) -> str:
 
 def aligned_cells(column: Column, values: Sequence[object]) -> list[str]:
     """All cells of a column, numbers padded so that their decimal points lie under each other."""
-    if column.kind in get_args(Interval):
+    if column.kind in get_args(IntervalKind):
         ends = [interval_ends(column, value) for value in values]
         lows, highs = (_flush_right(_align_points(side)) for side in ([e[0] for e in ends], [e[1] for e in ends]))
         filled = zip(ends, lows, highs, strict=True)

@@ -20,7 +20,7 @@ from numbers import Integral, Real
 from typing import get_args
 
 from segablate.render.cells import hex_colour
-from segablate.tables import Column, Interval, Report, Scalar, Table, as_interval, as_number
+from segablate.tables import Column, IntervalKind, Report, Scalar, Table, as_interval, as_number
 
 
 def to_json(report: Report) -> str:
@@ -51,7 +51,7 @@ def _finite(value: object) -> object:
 
 def _raw(column: Column, value: object) -> object:
     """A value as plain bool, int, float, str, list of two floats, or ``None``."""
-    if column.kind in get_args(Interval):
+    if column.kind in get_args(IntervalKind):
         return list(as_interval(value))
     if value is None:
         return None
@@ -77,7 +77,9 @@ def _block(table: Table) -> str:
 
 def _header(table: Table) -> Iterator[str]:
     for column in table.columns:
-        yield from (f"{column.key}_low", f"{column.key}_high") if column.kind in get_args(Interval) else (column.key,)
+        yield from (
+            (f"{column.key}_low", f"{column.key}_high") if column.kind in get_args(IntervalKind) else (column.key,)
+        )
     if table.baseline is not None:
         yield "baseline"
 

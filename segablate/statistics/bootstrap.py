@@ -23,7 +23,7 @@ CELLS = 1 << 20
 
 
 @dataclass(frozen=True)
-class Plan:
+class Resampling:
     """What is drawn: ``replicates`` times as many clusters of images as there are, with replacement, from ``seed``.
 
     ``groups`` (N,) holds the number, 0..G-1, of the cluster of each of N images.
@@ -44,18 +44,18 @@ class Plan:
         return np.array_equal(self.groups, np.arange(self.groups.size))
 
 
-def by_image(images: int, replicates: int = 10_000, seed: int = 0) -> Plan:
+def by_image(images: int, replicates: int = 10_000, seed: int = 0) -> Resampling:
     """The plan that draws single images."""
-    return Plan(np.arange(images), replicates, seed)
+    return Resampling(np.arange(images), replicates, seed)
 
 
-def by_cluster(clusters: ArrayLike, replicates: int = 10_000, seed: int = 0) -> Plan:
+def by_cluster(clusters: ArrayLike, replicates: int = 10_000, seed: int = 0) -> Resampling:
     """The plan that draws whole clusters, named or numbered by ``clusters`` (N,).
 
     For images that are not independent, such as the frames of one video: drawn one by one they would promise an
     interval that is too narrow.
     """
-    return Plan(np.unique(np.asarray(clusters), return_inverse=True)[1].reshape(-1), replicates, seed)
+    return Resampling(np.unique(np.asarray(clusters), return_inverse=True)[1].reshape(-1), replicates, seed)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Distribution:
     support: NDArray[np.int64]
 
 
-def resample(statistics: Sequence[Statistic], plan: Plan) -> list[dict[str, Distribution]]:
+def resample(statistics: Sequence[Statistic], plan: Resampling) -> list[dict[str, Distribution]]:
     """Resample several statistics of the same images together: for each, its scores by name.
 
     Replicate b of one statistic and replicate b of another are of the same draw, so that scores of two systems can be
@@ -90,7 +90,7 @@ def resample(statistics: Sequence[Statistic], plan: Plan) -> list[dict[str, Dist
     ]
 
 
-def drawn(plan: Plan) -> Iterator[Floats]:
+def drawn(plan: Resampling) -> Iterator[Floats]:
     """Weights of the images in chunks (b, N): how often the cluster of each was drawn.
 
     Multinomial counts are taken from uniform integers, several times faster than drawing multinomials; the stream of
@@ -104,13 +104,13 @@ def drawn(plan: Plan) -> Iterator[Floats]:
         yield counts if plan.single else counts[:, plan.groups]
 
 
-def _left_out(plan: Plan) -> Iterator[Floats]:
+def _left_out(plan: Resampling) -> Iterator[Floats]:
     """Weights in chunks (b, N) that are 0 for one cluster and 1 for the others."""
     for start, stop in _chunks(plan.clusters, plan):
         yield (plan.groups != np.arange(start, stop)[:, None]).astype(np.float64)
 
 
-def _chunks(rows: int, plan: Plan) -> Iterator[tuple[int, int]]:
+def _chunks(rows: int, plan: Resampling) -> Iterator[tuple[int, int]]:
     step = max(1, CELLS // max(1, plan.groups.size))
     return ((start, min(start + step, rows)) for start in range(0, rows, step))
 

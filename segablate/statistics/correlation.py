@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from segablate.statistics.bootstrap import Distribution, Floats, Plan, Statistic, resample
+from segablate.statistics.bootstrap import Distribution, Floats, Resampling, Statistic, resample
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class _Order:
     run: NDArray[np.int64]
 
 
-def rank_correlation(settings: Floats, target: Floats, plan: Plan) -> Distribution:
+def rank_correlation(settings: Floats, target: Floats, plan: Resampling) -> Distribution:
     """Spearman's rho of each setting (N, Q) with ``target`` (N,) over N images, resampled.
 
     Every replicate is ranked anew, ties sharing their mean rank. An image with a nan in either takes no part for that

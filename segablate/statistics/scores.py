@@ -77,12 +77,12 @@ def band_scores(bands: NDArray) -> Statistic:
     return of_sums([bands[..., 0], bands[..., 1]], score)
 
 
-def calibration_scores(tallies: Mapping[str, NDArray]) -> Statistic:
+def calibration_scores(statistics: Mapping[str, NDArray]) -> Statistic:
     """``ece``, ``brier`` and ``nll``, (B, 1 + bands) each: of all labelled pixels, then of each band.
 
-    `tallies` are those of :mod:`segablate.metrics.calibration`, per image.
+    `statistics` are those of :mod:`segablate.metrics.calibration`, per image.
     """
-    reliability, proper = with_whole(tallies[RELIABILITY]), with_whole(tallies[PROPER])
+    reliability, proper = with_whole(statistics[RELIABILITY]), with_whole(statistics[PROPER])
     gaps, bands = confidence_gaps(reliability), reliability.shape[1]
 
     def score(gaps: Floats, pixels: Floats, brier: Floats, nll: Floats) -> dict[str, Floats]:

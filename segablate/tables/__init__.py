@@ -34,8 +34,8 @@ from typing import Literal, SupportsFloat, cast, get_args
 Scalar = Literal[
     "count", "signed_count", "share", "signed_share", "number", "signed_number", "ratio", "seconds", "bytes", "p"
 ]
-Interval = Literal["interval", "signed_interval", "number_interval", "signed_number_interval"]
-Kind = Literal["text", "prose", "swatch", Scalar, Interval]
+IntervalKind = Literal["interval", "signed_interval", "number_interval", "signed_number_interval"]
+ColumnKind = Literal["text", "prose", "swatch", Scalar, IntervalKind]
 End = Literal["", "low", "high"]
 Row = Mapping[str, object]
 
@@ -55,7 +55,7 @@ class Column:
 
     key: str
     title: str
-    kind: Kind
+    kind: ColumnKind
     digits: int | None = None
     wide: bool = False
     mark: End = ""

@@ -11,7 +11,7 @@ from segablate.metrics.boundary import boundary_f, boundary_sums, mean_over_imag
 from segablate.metrics.confusion import class_counts, mean_iou, nanmean
 from segablate.metrics.tolerance import Tolerance
 from segablate.objective.knobs import format_settings
-from segablate.statistics.bootstrap import Plan, by_image, resample
+from segablate.statistics.bootstrap import Resampling, by_image, resample
 from segablate.statistics.correlation import rank_correlation
 from segablate.statistics.intervals import Estimate, estimate, p_value
 from segablate.statistics.scores import means
@@ -38,7 +38,7 @@ def ablation_report(ablation: Ablation, tolerance: Tolerance, per_class: bool = 
     """The whole page of ``segablate ablate``."""
     plan = by_image(ablation.run.images, REPLICATES)
     tables = [values_table(ablation, plan)]
-    if ablation.term.ranks_by:
+    if ablation.loss.ranks_by:
         tables.append(merit_table(ablation, plan))
     tables.append(agreement_table(ablation, agree(ablation, tolerance, plan), tolerance))
     if "norm" in ablation.run.probed:
@@ -51,14 +51,14 @@ def ablation_report(ablation: Ablation, tolerance: Tolerance, per_class: bool = 
     facts = {**dict(head(run, View())), "objective": str(ablation.objective), "baseline": _defaults(ablation)}
     facts.pop("convention")
     return Report(
-        f"{ablation.term.name} under {len(ablation.settings)} settings: {run.title} on {run.facts['dataset']['name']}",
+        f"{ablation.loss.name} under {len(ablation.settings)} settings: {run.title} on {run.facts['dataset']['name']}",
         tuple(facts.items()),
         tuple(tables),
         (*notes(ablation), *run.notes),
     )
 
 
-def agree(ablation: Ablation, tolerance: Tolerance, plan: Plan) -> dict[str, Agreement]:
+def agree(ablation: Ablation, tolerance: Tolerance, plan: Resampling) -> dict[str, Agreement]:
     """Spearman's correlations over images with `iou`, the mIoU of the image, and `boundary`, its mean boundary F."""
     counts, boundary = class_counts(ablation.run.confusion), ablation.run.boundary
     targets = {"iou": mean_iou(counts)}
@@ -76,7 +76,7 @@ def agree(ablation: Ablation, tolerance: Tolerance, plan: Plan) -> dict[str, Agr
     }
 
 
-def values_table(ablation: Ablation, plan: Plan) -> Table:
+def values_table(ablation: Ablation, plan: Resampling) -> Table:
     """Mean of the term, its difference from the baseline, and pixel term and objective."""
     values, probed = ablation.values, ablation.run.probed
     own = estimate(resample([means(values)], plan)[0]["mean"])
@@ -117,7 +117,7 @@ def values_table(ablation: Ablation, plan: Plan) -> Table:
         Column("undefined", "undefined", "count", wide=True),
     )
     undefined = int(np.isnan(values).sum(axis=0).max())
-    beside = f"; without {ablation.term.name} it is {pixel:.4g}, the pixel term" if summed else ""
+    beside = f"; without {ablation.loss.name} it is {pixel:.4g}, the pixel term" if summed else ""
     note = (
         f"Means over the images where the term is defined (undefined in {undefined or 'none'}); differences are "
         f"paired. Intervals: {thousands(REPLICATES)} draws of the images. The objective is {ablation.objective}"
@@ -126,9 +126,9 @@ def values_table(ablation: Ablation, plan: Plan) -> Table:
     return Table("values", "Value", columns, tuple(rows), (note,), baseline=0)
 
 
-def merit_table(ablation: Ablation, plan: Plan) -> Table:
+def merit_table(ablation: Ablation, plan: Resampling) -> Table:
     """The fact by which images and settings may be compared where the raw term may not, and what it rests on."""
-    name, merit = ablation.term.ranks_by, ablation.merit
+    name, merit = ablation.loss.ranks_by, ablation.merit
     own = estimate(resample([means(merit)], plan)[0]["mean"])
     change = estimate(resample([means(merit - merit[:, :1])], plan)[0]["mean"])
     others = [key for key in ablation.run.probed if key.startswith("fact_") and key != f"fact_{name}"]
@@ -158,7 +158,7 @@ def agreement_table(ablation: Ablation, agreement: Mapping[str, Agreement], tole
     """Does a setting see what the metrics see? Rank correlations over images."""
     unit = "" if tolerance.of_diagonal else "px"
     titles = {"iou": "ρ mIoU", "boundary": f"ρ bF @{tolerance}{unit}"}
-    ranked = bool(ablation.term.ranks_by)
+    ranked = bool(ablation.loss.ranks_by)
     rows: list[Row] = [{"setting": setting.text} for setting in ablation.settings]
     rows.append({"setting": "number of classes present"})
     columns = [Column("setting", "setting", "prose")]
@@ -172,7 +172,7 @@ def agreement_table(ablation: Ablation, agreement: Mapping[str, Agreement], tole
         columns.append(Column(f"{name}_interval", "95 % interval", "signed_number_interval", digits=2))
         if ranked:
             columns.append(Column(f"{name}_raw", "of −term", "signed_number", digits=2))
-    merit = f"the {ablation.term.ranks_by}, and of minus the raw term," if ranked else "minus the term"
+    merit = f"the {ablation.loss.ranks_by}, and of minus the raw term," if ranked else "minus the term"
     note = (
         f"Spearman's rank correlation over images of {merit} with the score of the image: +1 where both rank them "
         f"alike. The number of classes present is a confounder: scores of images are means over their classes."
@@ -201,10 +201,10 @@ def notes(ablation: Ablation) -> tuple[str, ...]:
     turned = {name for setting in ablation.settings for name in setting.values}
     found = [
         f"raw values under different {name} are not comparable: {reason}"
-        for name, reason in ablation.term.incomparable.items()
+        for name, reason in ablation.loss.incomparable.items()
         if name in turned
     ]
-    found += [f"{ablation.term.name} departs from a rule by design: {why}" for why in ablation.term.exceptions.values()]
+    found += [f"{ablation.loss.name} departs from a rule by design: {why}" for why in ablation.loss.exceptions.values()]
     points = ablation.run.probed.get(DENSITY)
     if points is not None and np.nanmin(points) < FEW_POINTS:
         few = [s.text for s, column in zip(ablation.settings, points.T, strict=True) if np.nanmin(column) < FEW_POINTS]
@@ -227,7 +227,7 @@ def _same(ablation: Ablation, s: int) -> bool:
 
 def _defaults(ablation: Ablation) -> str:
     """The published default, knob by knob."""
-    knobs = ablation.term.knobs
+    knobs = ablation.loss.knobs
     return format_settings(knobs, {name: knob.default for name, knob in knobs.items()}) or "it has no knobs"
 
 

@@ -65,13 +65,13 @@ def boundary_curve(counts: BoundaryCounts) -> list[tuple[int, dict[str, float]]]
 
 
 def trimap_table(run: Evaluation) -> Table:
-    """mIoU and pixel accuracy within each width of the label boundaries, from the tallies of a run."""
-    counts = trimap_counts(run.tallies[COUNTS])
+    """mIoU and pixel accuracy within each width of the label boundaries, from the statistics of a run."""
+    counts = trimap_counts(run.statistics[COUNTS])
     scores = mean_iou(counts), pixel_accuracy(counts), counts.labelled.sum(axis=-1)
     over = np.isfinite(iou(counts)).sum(axis=-1)
     rows: list[Row] = [
         {"width": int(width), "miou": float(miou), "accuracy": float(right), "pixels": int(pixels), "classes": int(n)}
-        for width, miou, right, pixels, n in zip(run.tallies[WIDTHS][0], *scores, over, strict=True)
+        for width, miou, right, pixels, n in zip(run.statistics[WIDTHS][0], *scores, over, strict=True)
     ]
     columns = (
         Column("width", "within, px", "count"),

@@ -4,7 +4,7 @@ import numpy as np
 
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.bands import BANDS
-from segablate.metrics.bands import TALLY as BAND_COUNTS
+from segablate.metrics.bands import STATISTIC as BAND_COUNTS
 from segablate.metrics.calibration import (
     BINS,
     CLASS_GAPS,
@@ -24,9 +24,9 @@ WHOLE = "all labelled pixels"
 
 def calibration_table(run: Evaluation, replicates: int) -> Table:
     """Accuracy, confidence, ECE, Brier score and NLL; the first row is of all labelled pixels."""
-    sums = with_whole(run.tallies[RELIABILITY]).sum(axis=(0, 2))
+    sums = with_whole(run.statistics[RELIABILITY]).sum(axis=(0, 2))
     accuracy, confidence = accuracy_and_confidence(sums)
-    scores = resample([calibration_scores(run.tallies)], by_image(run.images, replicates))[0]
+    scores = resample([calibration_scores(run.statistics)], by_image(run.images, replicates))[0]
     rows = tuple(
         {
             "distance": distance,
@@ -54,13 +54,13 @@ def calibration_table(run: Evaluation, replicates: int) -> Table:
 
 def class_wise_errors(run: Evaluation) -> np.ndarray:
     """The ECE of each class's probability over all labelled pixels, (C,)."""
-    gaps = run.tallies[CLASS_GAPS].sum(axis=0, dtype=np.float64)
-    return expected_error(gaps, run.tallies[BAND_COUNTS][..., 0].sum())
+    gaps = run.statistics[CLASS_GAPS].sum(axis=0, dtype=np.float64)
+    return expected_error(gaps, run.statistics[BAND_COUNTS][..., 0].sum())
 
 
 def set_error(run: Evaluation, replicates: int) -> Distribution:
     """The ECE over all labelled pixels of the set."""
-    return _entry(resample([calibration_scores(run.tallies)], by_image(run.images, replicates))[0]["ece"], 0)
+    return _entry(resample([calibration_scores(run.statistics)], by_image(run.images, replicates))[0]["ece"], 0)
 
 
 def _entry(distribution: Distribution, place: int) -> Distribution:

@@ -1,7 +1,7 @@
 """The losses as tables: all of them, and one with its knobs."""
 
 from segablate.errors import shorten
-from segablate.losses import Term
+from segablate.losses import Loss
 from segablate.objective.catalogue import catalogue
 from segablate.objective.knobs import Knob
 from segablate.objective.ranges import format_value
@@ -25,14 +25,14 @@ def losses_report() -> Report:
     return Report("Losses", (), (Table("losses", "Losses", columns, rows),), (note,))
 
 
-def loss_report(term: Term) -> Report:
+def loss_report(loss: Loss) -> Report:
     """One loss: its paper, objective, knobs with ranges and grids, and what it declares."""
     facts = {
-        "what": term.summary,
-        "paper": term.paper or "a user's own",
-        "objective": term.objective,
-        "logits by": "softmax or sigmoid (knob probability)" if "probability" in term.knobs else term.activation,
-        **({"may take": shorten(sorted(term.inputs), 9)} if term.inputs else {}),
+        "what": loss.summary,
+        "paper": loss.paper or "a user's own",
+        "objective": loss.objective,
+        "logits by": "softmax or sigmoid (knob probability)" if "probability" in loss.knobs else loss.activation,
+        **({"may take": shorten(sorted(loss.inputs), 9)} if loss.inputs else {}),
     }
     columns = (
         Column("knob", "knob", "text"),
@@ -41,14 +41,14 @@ def loss_report(term: Term) -> Report:
         Column("grid", "grid", "prose"),
         Column("meaning", "meaning", "prose"),
     )
-    rows = tuple(_knob_row(knob) for knob in term.knobs.values())
+    rows = tuple(_knob_row(knob) for knob in loss.knobs.values())
     tables = (Table("knobs", "Knobs", columns, rows),) if rows else ()
-    return Report(term.name, tuple(facts.items()), tables, tuple(_declared(term)))
+    return Report(loss.name, tuple(facts.items()), tables, tuple(_declared(loss)))
 
 
-def sections(term: Term) -> tuple[tuple[str, str], ...]:
+def sections(loss: Loss) -> tuple[tuple[str, str], ...]:
     """Heading and text of the rest of its documentation: formula, parts, differences from the authors' code."""
-    return tuple((heading or "Notes", text) for heading, text in term.sections.items())
+    return tuple((heading or "Notes", text) for heading, text in loss.sections.items())
 
 
 def _knob_row(knob: Knob) -> dict[str, object]:
@@ -64,9 +64,9 @@ def _knob_row(knob: Knob) -> dict[str, object]:
     }
 
 
-def _declared(term: Term) -> list[str]:
-    found = [f"by design ({rule}): {why}" for rule, why in term.exceptions.items()]
-    found += [f"values under different {knob} are not comparable: {why}" for knob, why in term.incomparable.items()]
-    if term.ranks_by:
-        found.append(f"images are ranked by its fact {term.ranks_by}, larger being better, not by the value")
+def _declared(loss: Loss) -> list[str]:
+    found = [f"by design ({rule}): {why}" for rule, why in loss.exceptions.items()]
+    found += [f"values under different {knob} are not comparable: {why}" for knob, why in loss.incomparable.items()]
+    if loss.ranks_by:
+        found.append(f"images are ranked by its fact {loss.ranks_by}, larger being better, not by the value")
     return found

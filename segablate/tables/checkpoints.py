@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from segablate.checkpoints import Described, Segmenter
+from segablate.checkpoints import Segmenter, SourceDescription
 from segablate.files import fingerprint
 from segablate.tables import Column, Report, Table
 
 
-def sources_report(sources: Mapping[str, Described]) -> Report:
+def sources_report(sources: Mapping[str, SourceDescription]) -> Report:
     """The page of ``segablate checkpoints list``."""
     columns = (
         Column("source", "source", "text", wide=True),

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from segablate.comparison import Comparison
-from segablate.comparison.differences import Pair
+from segablate.comparison.differences import PairedDifferences
 from segablate.errors import counted, shorten, thousands
 from segablate.evaluation.results import Evaluation
-from segablate.metrics.bands import TALLY as BAND_COUNTS
+from segablate.metrics.bands import STATISTIC as BAND_COUNTS
 from segablate.metrics.calibration import RELIABILITY
 from segablate.statistics.intervals import FEWEST
 from segablate.tables import Report, Table
@@ -25,7 +25,7 @@ from segablate.tables.differences import (
 )
 
 _STATED = ("preprocessing", "output", "inference", "device")
-_TALLIES = {RELIABILITY: "ECE", BAND_COUNTS: "accuracy by distance from the label boundary"}
+_STATISTICS = {RELIABILITY: "ECE", BAND_COUNTS: "accuracy by distance from the label boundary"}
 _WORDS = ((True, "shown"), (False, "not shown"))
 
 Runs = Mapping[str, Evaluation]
@@ -114,7 +114,7 @@ def _of_two(comparison: Comparison) -> str:
     )
 
 
-def _needed(pair: Pair, images: int) -> str:
+def _needed(pair: PairedDifferences, images: int) -> str:
     needed = pair.images_to_settle["miou"]
     if not np.isfinite(needed) or needed > 1000 * images:
         return ""
@@ -164,7 +164,11 @@ def _about_left_out(runs: Runs) -> list[str]:
     lacking = sorted(loss for loss in losses if not all(loss in run.values for run in runs.values()))
     bounded = {run.boundary is not None for run in runs.values()}
     lacking += ["boundary F"] if len(bounded) > 1 else []
-    lacking += [title for tally, title in _TALLIES.items() if len({tally in run.tallies for run in runs.values()}) > 1]
+    lacking += [
+        title
+        for statistic, title in _STATISTICS.items()
+        if len({statistic in run.statistics for run in runs.values()}) > 1
+    ]
     return [f"left out, as not every run has it: {shorten(lacking, 12)}"] if lacking else []
 
 

@@ -100,7 +100,7 @@ def _region_row(convention: Convention, scores: Scores, ours: Scores) -> Row:
 
 def _boundary_rows(convention: BoundaryConvention, run: Evaluation) -> list[Row]:
     named: Row = {"convention": convention.name, "measure": convention.measure, "tool": convention.tool}
-    if convention.tally not in run.tallies:
+    if convention.statistic not in run.statistics:
         return [{**named, "differs": _NOT_COUNTED.format(convention.name)}]
     return [
         {**named, "distance": distance, "mean": float(nanmean(scores)), "differs": convention.differs}
@@ -111,7 +111,7 @@ def _boundary_rows(convention: BoundaryConvention, run: Evaluation) -> list[Row]
 def _boundary_scores(convention: BoundaryConvention, run: Evaluation) -> list[tuple[str, np.ndarray]]:
     """Scores of the classes at each distance, by what that is called."""
     distances = convention.distances(run.facts["measures"]["tolerances"])
-    return list(zip(distances, convention.score(run.tallies[convention.tally]), strict=True))
+    return list(zip(distances, convention.score(run.statistics[convention.statistic]), strict=True))
 
 
 def _region_tables(run: Evaluation, convention: Convention) -> tuple[tuple[Table, ...], tuple[str, ...]]:
@@ -141,7 +141,7 @@ def _columns(key: str, value: str, name: str) -> tuple[Column, ...]:
 
 
 def _boundary_tables(run: Evaluation, convention: BoundaryConvention) -> tuple[Table, ...]:
-    if convention.tally not in run.tallies:
+    if convention.statistic not in run.statistics:
         raise RunError(f"{convention.name} {_NOT_COUNTED.format(convention.name)}")
     found = _boundary_scores(convention, run)
     keys = [f"at_{place}" for place in range(len(found))]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from segablate.comparison.differences import Comparison, Pair
-from segablate.comparison.measures import Measure
+from segablate.comparison.differences import Comparison, PairedDifferences
+from segablate.comparison.scores import Measure
 from segablate.comparison.trade_offs import SAME_TIME
 from segablate.labels import Colour
 from segablate.statistics.intervals import Interval
@@ -186,7 +186,7 @@ def _measure_row(comparison: Comparison, measure: Measure) -> dict[str, Any]:
     }
 
 
-def _class_cells(pair: Pair, i: int) -> Row:
+def _class_cells(pair: PairedDifferences, i: int) -> Row:
     change, x = pair.iou.change, LETTERS[pair.b].lower()
     value, p_holm = float(change.value[i]), float(pair.iou_holm[i])
     return {
@@ -201,7 +201,7 @@ def _class_cells(pair: Pair, i: int) -> Row:
     }
 
 
-def _class_columns(pair: Pair, *, wide: bool) -> tuple[Column, ...]:
+def _class_columns(pair: PairedDifferences, *, wide: bool) -> tuple[Column, ...]:
     letter, against = LETTERS[pair.b], f"{LETTERS[pair.b]} − {LETTERS[pair.a]}"
     x = letter.lower()
     return (
@@ -216,7 +216,7 @@ def _class_columns(pair: Pair, *, wide: bool) -> tuple[Column, ...]:
     )
 
 
-def _order(comparison: Comparison, against_first: Sequence[Pair]) -> tuple[list[int], int]:
+def _order(comparison: Comparison, against_first: Sequence[PairedDifferences]) -> tuple[list[int], int]:
     """Classes in the order of rows, and how many of them come before the rule."""
     if len(against_first) > 1:
         return list(range(len(comparison.classes))), 0
@@ -237,7 +237,7 @@ def _image_level(comparison: Comparison) -> str:
     )
 
 
-def _shown(p: float, gain: float, pair: Pair) -> str:
+def _shown(p: float, gain: float, pair: PairedDifferences) -> str:
     """Which run is shown to be better, if any; `gain` is positive where the second is."""
     return f"{LETTERS[pair.b if gain > 0 else pair.a]} better" if p < SHOWN else ""
 

@@ -27,7 +27,7 @@ from segablate.statistics.scores import boundary_iou_scores, boundary_scores, me
 from segablate.tables import Column, Report, Table
 from segablate.tables.boundaries import boundary_key, boundary_table, curve_table, trimap_table, within
 from segablate.tables.calibration import calibration_table, class_wise_errors, set_error
-from segablate.tables.errors import errors_table
+from segablate.tables.error_kinds import errors_table
 from segablate.tables.image_level import image_level_table, worst_images_table
 from segablate.tables.ranking import ranking_rows
 
@@ -51,7 +51,7 @@ def evaluation_report(run: Evaluation, view: View) -> Report:
     """The whole page of ``segablate evaluate``."""
     tables = [overall_table(run, view)]
     tables += [losses_table(run)] if run.values else []
-    tables += [calibration_table(run, REPLICATES)] if RELIABILITY in run.tallies else []
+    tables += [calibration_table(run, REPLICATES)] if RELIABILITY in run.statistics else []
     tables += [classes_table(run, view)]
     tables += [image_level_table(run, view.tolerances, REPLICATES, void_as_error=view.void_as_error)]
     tables += _further_tables(run, view)
@@ -60,12 +60,12 @@ def evaluation_report(run: Evaluation, view: View) -> Report:
 
 def _further_tables(run: Evaluation, view: View) -> list[Table]:
     """What is shown when it was asked for."""
-    tables = [errors_table(run)] if error_kinds.TALLY in run.tallies else []
+    tables = [errors_table(run)] if error_kinds.STATISTIC in run.statistics else []
     if run.boundary is not None and view.details:
         tables += [boundary_table(run, run.boundary, tolerance) for tolerance in view.tolerances]
     if run.boundary is not None and view.curve:
         tables.append(curve_table(run.boundary))
-    if TRIMAP in run.tallies:
+    if TRIMAP in run.statistics:
         tables.append(trimap_table(run))
     return [*tables, worst_images_table(run, void_as_error=view.void_as_error)] if view.details else tables
 
@@ -90,7 +90,7 @@ def overall_table(run: Evaluation, view: View) -> Table:
     statistics = [region_scores(counts)] + [
         boundary_scores(boundary_sums(run.boundary, tolerance)) for tolerance in view.tolerances if run.boundary
     ]
-    bands = run.tallies.get(boundary_iou.TALLY)
+    bands = run.statistics.get(boundary_iou.STATISTIC)
     statistics += [boundary_iou_scores(bands)] if bands is not None else []
     regions, *boundaries = resample(statistics, by_image(run.images, REPLICATES))
     rows = [
@@ -106,7 +106,7 @@ def overall_table(run: Evaluation, view: View) -> Table:
         over = f"{_defined(boundaries[-1]['boundary_iou'])} classes with a boundary"
         rows.append(_overall_row(_band(run), boundaries[-1]["mean_boundary_iou"], over))
     rows += [_overall_row(*row) for row in ranking_rows(run, by_image(run.images, REPLICATES))]
-    if RELIABILITY in run.tallies:
+    if RELIABILITY in run.statistics:
         rows.append(_overall_row("ECE (less is better)", set_error(run, REPLICATES), f"{BINS} bins of confidence"))
     columns = (
         Column("measure", "measure", "text"),
@@ -147,9 +147,9 @@ def classes_table(run: Evaluation, view: View) -> Table:
     counts = per_image.total()
     boundaries = [boundary_f(boundary_sums(run.boundary, t).total()) for t in view.tolerances if run.boundary]
     scores = {"iou": iou(counts), "recall": recall(counts), "precision": precision(counts), "f1": f1(counts)}
-    scores |= {"class_wise_ece": class_wise_errors(run)} if RELIABILITY in run.tallies else {}
+    scores |= {"class_wise_ece": class_wise_errors(run)} if RELIABILITY in run.statistics else {}
     scores |= {boundary_key(t): f for t, f in zip(view.tolerances, boundaries, strict=False)}
-    bands = run.tallies.get(boundary_iou.TALLY)
+    bands = run.statistics.get(boundary_iou.STATISTIC)
     scores |= {"boundary_iou": boundary_iou.boundary_iou(bands.sum(axis=0))} if bands is not None else {}
     share = counts.labelled / max(int(counts.labelled.sum()), 1)
     rows = tuple(
@@ -179,7 +179,7 @@ def classes_table(run: Evaluation, view: View) -> Table:
             if bands is not None
             else ()
         ),
-        *((Column("class_wise_ece", "ECE", "share", digits=2, wide=True),) if RELIABILITY in run.tallies else ()),
+        *((Column("class_wise_ece", "ECE", "share", digits=2, wide=True),) if RELIABILITY in run.statistics else ()),
         Column("share", "of pixels", "share"),
         Column("pixels", "pixels", "count", wide=True),
         Column("images", "images", "count"),

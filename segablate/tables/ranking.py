@@ -4,19 +4,19 @@ from dataclasses import replace
 
 from segablate.errors import thousands
 from segablate.evaluation.results import Evaluation
-from segablate.metrics.roc import TALLY, average_precision, merged_bins, roc_auc
-from segablate.statistics.bootstrap import Distribution, Plan, resample
+from segablate.metrics.roc import STATISTIC, average_precision, merged_bins, roc_auc
+from segablate.statistics.bootstrap import Distribution, Resampling, resample
 from segablate.statistics.scores import ranking_scores
 
 GROUPS = 128
 """Groups of bins that are resampled: enough for the width of an interval, few enough for thousands of images."""
 
 
-def ranking_rows(run: Evaluation, plan: Plan) -> list[tuple[str, Distribution, str]]:
+def ranking_rows(run: Evaluation, plan: Resampling) -> list[tuple[str, Distribution, str]]:
     """Measure, value with its replicates, and what it is over; nothing without scores of two classes."""
-    if TALLY not in run.tallies:
+    if STATISTIC not in run.statistics:
         return []
-    counts = run.tallies[TALLY]
+    counts = run.statistics[STATISTIC]
     (found,) = resample([ranking_scores(merged_bins(counts, GROUPS))], plan)
     total = counts.sum(axis=0, dtype="int64")
     negatives, positives = (thousands(int(pixels)) for pixels in total.sum(axis=-1))

@@ -42,7 +42,7 @@ OLD_NAMES = {"decoder_use_batchnorm", "psp_use_batchnorm"}
 
 
 @dataclass(frozen=True)
-class Plan:
+class LibraryArguments:
     """A network to be built: its architecture, its arguments, and the files it comes from, the weights first."""
 
     spec: str
@@ -98,7 +98,7 @@ def _is_written(smp: ModuleType, text: str, loading: Loading) -> bool:
     return "(" in text or "@" in text or text in _architectures(smp)
 
 
-def _written(smp: ModuleType, text: str, loading: Loading) -> Plan:
+def _written(smp: ModuleType, text: str, loading: Loading) -> LibraryArguments:
     spec = parse_network("smp", text, 'Unet(encoder_name="resnet34", classes=11)')
     if spec.name not in _architectures(smp):
         near = did_you_mean(spec.name, _architectures(smp))
@@ -112,10 +112,10 @@ def _written(smp: ModuleType, text: str, loading: Loading) -> Plan:
     except TypeError as error:
         raise CheckpointError(f"{spec} cannot be built: {error}") from None
     arguments = dict(zip(signature.parameters, positional, strict=False)) | named
-    return Plan(f"smp:{text}", spec.name, arguments, (loading.located(spec.weights),))
+    return LibraryArguments(f"smp:{text}", spec.name, arguments, (loading.located(spec.weights),))
 
 
-def _saved(text: str, loading: Loading) -> Plan:
+def _saved(text: str, loading: Loading) -> LibraryArguments:
     """What a folder of ``save_pretrained`` says of itself."""
     folder = _folder(text, loading)
     with at(folder):
@@ -131,7 +131,7 @@ def _saved(text: str, loading: Loading) -> Plan:
                 f"transformers, write hf:{text}"
             ) from None
     arguments = {name: value for name, value in said.items() if not name.startswith("_")}
-    return Plan(f"smp:{text}", str(architecture), arguments, (found[0], folder / CONFIGURATION))
+    return LibraryArguments(f"smp:{text}", str(architecture), arguments, (found[0], folder / CONFIGURATION))
 
 
 def _folder(text: str, loading: Loading) -> Path:
@@ -151,7 +151,7 @@ def _folder(text: str, loading: Loading) -> Path:
         raise CheckpointError(f"smp:{text} cannot be fetched: {' '.join(str(error).split())[:200]}") from error
 
 
-def _completed(smp: ModuleType, plan: Plan, classes: int | None) -> Plan:
+def _completed(smp: ModuleType, plan: LibraryArguments, classes: int | None) -> LibraryArguments:
     """The plan with the number of classes in the weights, where it states none, and its arguments checked."""
     architectures = _architectures(smp)
     if plan.architecture not in architectures:
@@ -174,7 +174,7 @@ def _completed(smp: ModuleType, plan: Plan, classes: int | None) -> Plan:
     return plan
 
 
-def _check_encoder(smp: ModuleType, plan: Plan) -> None:
+def _check_encoder(smp: ModuleType, plan: LibraryArguments) -> None:
     """CheckpointError for an unknown encoder, be it one of timm's names for what lies on a hub, or unknown weights."""
     own = smp.encoders.encoders
     if plan.encoder in own:
@@ -192,7 +192,7 @@ def _check_encoder(smp: ModuleType, plan: Plan) -> None:
         raise CheckpointError(f"no encoder is called {plan.encoder!r}{did_you_mean(plan.encoder, known)}")
 
 
-def _build(smp: ModuleType, plan: Plan) -> "nn.Module":
+def _build(smp: ModuleType, plan: LibraryArguments) -> "nn.Module":
     from torch import nn
 
     try:
@@ -218,7 +218,7 @@ def _fitting(module: Any, preprocessing: Preprocessing) -> Preprocessing:
     return replace(preprocessing, pad_to_multiple=stride)
 
 
-def _call(smp: ModuleType, plan: Plan) -> str:
+def _call(smp: ModuleType, plan: LibraryArguments) -> str:
     """``Unet(encoder_name='resnet34', classes=11)``: the arguments that are not the library's defaults."""
     known = _signature(_architectures(smp)[plan.architecture]).parameters
     usual = {name: parameter.default for name, parameter in known.items() if name not in ("encoder_name", "classes")}

@@ -23,7 +23,7 @@ from segablate.cli.options import (
 from segablate.losses import loss_names, loss_summaries
 
 if TYPE_CHECKING:
-    from segablate.losses import Term
+    from segablate.losses import Loss
     from segablate.objective.knobs import Knob
 
 _PANEL = "Ablation"
@@ -93,7 +93,7 @@ class SweepOptions:
 
 
 def ablate(
-    term: "Term",
+    loss: "Loss",
     knobs: dict[str, str],
     checkpoint: str,
     dataset: str | None,
@@ -104,7 +104,7 @@ def ablate(
     output: OutputOptions,
 ) -> None:
     """Run the sweep and print it."""
-    from segablate.ablation.session import Ablating, ablate_checkpoint
+    from segablate.ablation.session import AblationRequest, ablate_checkpoint
     from segablate.ablation.sweep import plan_settings
     from segablate.evaluation.runs import npz, refuse_existing, save_report
     from segablate.metrics.tolerance import Tolerance
@@ -113,8 +113,8 @@ def ablate(
     from segablate.tables.ablation import ablation_report
     from segablate.tables.stored import to_plain
 
-    given = {name: term.knobs[name].parse_list(text, as_option=True) for name, text in knobs.items()}
-    settings = plan_settings(term, given, sweep.every)
+    given = {name: loss.knobs[name].parse_list(text, as_option=True) for name, text in knobs.items()}
+    settings = plan_settings(loss, given, sweep.every)
     tolerance = Tolerance.parse(sweep.boundary_tolerance)
     if sweep.save is not None:
         refuse_existing(sweep.save)
@@ -122,14 +122,14 @@ def ablate(
         from segablate.plots import require_drawing
 
         require_drawing(sweep.plot)
-    data = images.open(dataset or default_dataset(checkpoint, f"ablate {term.name} {checkpoint}"))
-    asked = Ablating(term, settings, sweep.objective, tolerance, not sweep.no_gradients, not sweep.no_cost)
+    data = images.open(dataset or default_dataset(checkpoint, f"ablate {loss.name} {checkpoint}"))
+    asked = AblationRequest(loss, settings, sweep.objective, tolerance, not sweep.no_gradients, not sweep.no_cost)
     found = ablate_checkpoint(checkpoint, data, asked, checkpoints.loading(running), running.execution)
     if not team().leads:
         return
     report = ablation_report(found, tolerance, sweep.per_class)
     if sweep.save is not None:
-        facts, arrays = {**found.run.facts, "loss": term.name}, {"values.npz": npz(found.arrays)}
+        facts, arrays = {**found.run.facts, "loss": loss.name}, {"values.npz": npz(found.arrays)}
         save_report("ablation", to_plain(report), facts, sweep.save, arrays)
     print_report(report, output.format, wide=output.wide)
     if sweep.plot is not None:
@@ -138,23 +138,23 @@ def ablate(
         draw_ablation(report, sweep.plot)
 
 
-def _command(term: "Term") -> Any:
+def _command(loss: "Loss") -> Any:
     """The sub-command of a loss. Options of the checkpoint whose name a knob has are left to cards."""
 
     def command(**given: Any) -> None:
-        knobs = {name: text for name in term.knobs if (text := given.pop(name)) is not None}
-        ablate(term, knobs, **given)
+        knobs = {name: text for name in loss.knobs if (text := given.pop(name)) is not None}
+        ablate(loss, knobs, **given)
 
     parameters = [
         _parameter("checkpoint", _CHECKPOINT, "sample:ce"),
         _parameter("dataset", _DATASET, None),
-        *(_parameter(name, _knob_option(knob), None) for name, knob in term.knobs.items()),
+        *(_parameter(name, _knob_option(knob), None) for name, knob in loss.knobs.items()),
         *(_parameter(name, group) for name, group in _GROUPS.items()),
     ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-    single.command(term.name, help=_help(term))(expanded(command, without=term.knobs))
+    single.command(loss.name, help=_help(loss))(expanded(command, without=loss.knobs))
     return typer.main.get_command(single)
 
 
@@ -184,6 +184,6 @@ def _knob_option(knob: "Knob") -> Any:
     return Annotated[str | None, option]
 
 
-def _help(term: "Term") -> str:
+def _help(loss: "Loss") -> str:
     knobs = "Knobs given: those settings against the published default, several lists as a grid. None: every knob."
-    return escape(f"{term.summary}\n\nPublished objective: {term.objective}. {knobs}")
+    return escape(f"{loss.summary}\n\nPublished objective: {loss.objective}. {knobs}")

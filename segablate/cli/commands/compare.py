@@ -98,7 +98,7 @@ def compare(
     two are ranked. Without arguments: the two sample checkpoints.
     """
     from segablate.comparison import compare, intersect, require_comparable
-    from segablate.evaluation.session import Keeping, evaluate_checkpoint
+    from segablate.evaluation.session import Persistence, evaluate_checkpoint
     from segablate.render import print_report
     from segablate.runtime import team
     from segablate.tables.comparison import comparison_report
@@ -111,7 +111,7 @@ def compare(
     for name in names:
         if name not in found:
             data = images.open(comparing.on or default_dataset(name, f"compare {' '.join(names)} --on"))
-            loading, keeping = checkpoints.loading(running), Keeping(not caching.no_cache)
+            loading, keeping = checkpoints.loading(running), Persistence(not caching.no_cache)
             found[name] = evaluate_checkpoint(name, data, measuring.request, loading, running.execution, keeping)
     if not team().leads:
         return

@@ -65,12 +65,12 @@ def evaluate(
     """
     from segablate.evaluation.pieces import remove_pieces
     from segablate.evaluation.results import save_run
-    from segablate.evaluation.session import Keeping, evaluate_checkpoint
+    from segablate.evaluation.session import Persistence, evaluate_checkpoint
     from segablate.plots import draw_reliability, require_drawing
     from segablate.render import print_report, render
     from segablate.runtime import team
 
-    keeping = Keeping(not caching.no_cache, save, resume, write_predictions)
+    keeping = Persistence(not caching.no_cache, save, resume, write_predictions)
     keeping.refuse_early()
     viewing.check(measuring)
     if plot is not None:

@@ -29,14 +29,14 @@ def show(
     from segablate.render import print_report
     from segablate.tables.catalogue import loss_report, sections
 
-    term = get_loss(name)
-    report = loss_report(term)
+    loss = get_loss(name)
+    report = loss_report(loss)
     if output.format != "rich":
-        told = tuple(f"{heading}: {text}" for heading, text in sections(term))
+        told = tuple(f"{heading}: {text}" for heading, text in sections(loss))
         print_report(replace(report, notes=(*report.notes, *told)), output.format)
         return
     print_report(report, wide=output.wide)
-    for heading, text in sections(term):
+    for heading, text in sections(loss):
         typer.echo(f"\n{heading}\n" + "\n".join(f"  {line}".rstrip() for line in text.splitlines()))
 
 

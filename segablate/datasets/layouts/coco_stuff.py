@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from segablate.datasets.class_lists import listed_classes, recoded
-from segablate.datasets.dataset import Dataset, Files, Item
+from segablate.datasets.dataset import Dataset, ImageAndLabelFiles, Item
 from segablate.datasets.layout import Layout, choose_split, first_folder
 from segablate.datasets.pairing import pair_folders, require_labels
 from segablate.errors import DatasetError, LabelError, thousands
@@ -46,11 +46,11 @@ class Panoptic:
 
     def image(self, item: Item) -> np.ndarray:
         """The image file, decoded."""
-        return Files().image(item)
+        return ImageAndLabelFiles().image(item)
 
     def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
         """The label file and the category of each pixel."""
-        data, colours = Files().labels(item)
+        data, colours = ImageAndLabelFiles().labels(item)
         if colours.ndim != 3:
             raise LabelError(f"{item.labels}: has one channel, but panoptic maps hold segment ids as RGB colours")
         found = colours[..., 0] + (colours[..., 1].astype(np.int32) << 8) + (colours[..., 2].astype(np.int32) << 16)

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segablate.datasets.dataset import Dataset, Files, LabelMaps
+from segablate.datasets.dataset import Dataset, ImageAndLabelFiles, LabelFiles
 from segablate.datasets.description import read_description, read_label_set, refuse_unknown
 from segablate.datasets.layout import Layout
 from segablate.datasets.pairing import label_maps_alone, listed, pair_folders
@@ -55,7 +55,7 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
         items = listed(items, root / str(entry["list"]), suffixes.get("image_suffix", ""))
     if not items:
         raise DatasetError(f"{path}: split {name!r} is empty: no files in {images or masks}; correct path and suffix")
-    source = Files() if images else LabelMaps()
+    source = ImageAndLabelFiles() if images else LabelFiles()
     return Dataset(f"folder:{root}", "folder", name, labels, items, notes, source)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from segablate.datasets.class_lists import recoded
-from segablate.datasets.dataset import Dataset, Files, Item
+from segablate.datasets.dataset import Dataset, ImageAndLabelFiles, Item
 from segablate.datasets.layout import Layout, beneath, choose_split
 from segablate.datasets.layouts import cityscapes
 from segablate.datasets.pairing import listed, pair_folders
@@ -52,11 +52,11 @@ class FirstChannel:
 
     def image(self, item: Item) -> np.ndarray:
         """The image file, decoded."""
-        return Files().image(item)
+        return ImageAndLabelFiles().image(item)
 
     def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
         """The label file and the codes in its first channel."""
-        data, values = Files().labels(item)
+        data, values = ImageAndLabelFiles().labels(item)
         return data, values[..., 0] if values.ndim == 3 else values
 
 

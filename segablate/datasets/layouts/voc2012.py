@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from segablate.datasets.class_lists import listed_classes
-from segablate.datasets.dataset import Dataset, Files, Item, Source
+from segablate.datasets.dataset import Dataset, ImageAndLabelFiles, Item, ItemReader
 from segablate.datasets.layout import Layout, beneath, choose_split, first_folder
 from segablate.datasets.pairing import NO_IMAGES, read_list, require_labels
 from segablate.errors import DatasetError, at
@@ -44,7 +44,7 @@ class Scribbles:
 
     def image(self, item: Item) -> np.ndarray:
         """The image file, decoded."""
-        return Files().image(item)
+        return ImageAndLabelFiles().image(item)
 
     def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
         """The file and the drawn strokes, H, W uint8 class codes."""
@@ -80,7 +80,7 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     if not items:
         raise DatasetError(f"{root}: split {split!r} is empty; its list names no image")
     require_labels(items)
-    source: Source = Scribbles() if suffix == ".xml" else Files()
+    source: ItemReader = Scribbles() if suffix == ".xml" else ImageAndLabelFiles()
     return Dataset(f"voc2012:{root}", "voc2012", split, LABELS, items, _notes(place, folder), source)
 
 

@@ -19,7 +19,7 @@ FLOOR = 1e-6
 
 
 @dataclass(frozen=True)
-class Setting:
+class RegionOptions:
     """The knobs of ``rmi``, its two switches as such: ``drop`` windows with void, correct for the number of points."""
 
     radius: int
@@ -37,14 +37,14 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Scene:
+class RegionBatch:
     """What is settled before any class is looked at: labels, valid pixels as 0 and 1, N H W; height and width in cells;
     kept windows N n (None: all); points N.
 
     ``points`` is 0 for an image that does not count; ``labelled`` lists the images that show each class.
     """
 
-    setting: Setting
+    options: RegionOptions
     labels: Tensor
     valid: Tensor
     cells: tuple[int, int]
@@ -53,17 +53,17 @@ class Scene:
     labelled: list[list[int]]
 
 
-def look(logits: Logits, labels: Labels, setting: Setting) -> Scene:
+def prepare_batch(logits: Logits, labels: Labels, options: RegionOptions) -> RegionBatch:
     """Find the windows and the classes of a batch; the one place that waits for the device."""
     valid, narrow, present = _survey(labels, logits.shape[1])
-    height, width = pooled(valid[:1], setting.stride, "max", torch.float32).shape[1:]
-    count = window_count(height, width, setting.radius)
-    kept = kept_windows(~valid, setting.radius, setting.stride) if setting.drop and count else None
+    height, width = pooled(valid[:1], options.stride, "max", torch.float32).shape[1:]
+    count = window_count(height, width, options.radius)
+    kept = kept_windows(~valid, options.radius, options.stride) if options.drop and count else None
     points = kept.sum(1).double() if kept is not None else torch.full_like(valid[:, 0, 0], count, dtype=torch.float64)
     points = points * valid.any()
     shown = (present & (points > 0).unsqueeze(1)).T.tolist()
     labelled = [[image for image, there in enumerate(row) if there] for row in shown]
-    return Scene(setting, narrow, _as_factor(valid, logits.dtype), (height, width), kept, points, labelled)
+    return RegionBatch(options, narrow, _as_factor(valid, logits.dtype), (height, width), kept, points, labelled)
 
 
 @shared
@@ -85,7 +85,7 @@ def _as_factor(mask: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Found:
+class ClassResult:
     """What one class gives in the B images that show it: B each, and ``slope``, the gradient at its cells, B h w."""
 
     term: Tensor
@@ -95,8 +95,8 @@ class Found:
     slope: Tensor | None
 
 
-class RegionTerm(torch.autograd.Function):
-    """(logits, scene, whether a gradient will be wanted) -> value, 0-dim; term, gain, present, failed, N C.
+class RegionMutualInformation(torch.autograd.Function):
+    """(logits, batch, whether a gradient will be wanted) -> value, 0-dim; term, gain, present, failed, N C.
 
     All but the value are detached. The gradient at the cells, a stride²-th of the logits, is found together with the
     value, while the points of a class are there; backward spreads it over the pixels. The points of two classes never
@@ -104,15 +104,15 @@ class RegionTerm(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, logits: Logits, scene: Scene, differentiable: bool) -> tuple[Tensor, ...]:
-        found, failed = _regress_all(logits, scene, differentiable)
-        term = _table({index: each.term for index, each in found.items()}, scene, logits, scene.setting.absent)
-        gain = _table({index: each.gain for index, each in found.items()}, scene, logits, 0.0)
-        present = _table({index: each.present for index, each in found.items()}, scene, logits, False)
-        counted = scene.points > 0
+    def forward(ctx: Any, logits: Logits, batch: RegionBatch, differentiable: bool) -> tuple[Tensor, ...]:
+        found, failed = _regress_all(logits, batch, differentiable)
+        term = _table({index: each.term for index, each in found.items()}, batch, logits, batch.options.absent)
+        gain = _table({index: each.gain for index, each in found.items()}, batch, logits, 0.0)
+        present = _table({index: each.present for index, each in found.items()}, batch, logits, False)
+        counted = batch.points > 0
         images = counted.sum().clamp(min=1)
         ctx.save_for_backward(logits, images)
-        ctx.scene, ctx.slopes = scene, {index: each.slope for index, each in found.items()}
+        ctx.batch, ctx.slopes = batch, {index: each.slope for index, each in found.items()}
         ctx.mark_non_differentiable(term, gain, present, failed)
         value = term.where(counted.unsqueeze(1), 0).sum() / images
         return value.to(logits.dtype), term, gain, present, failed
@@ -121,44 +121,44 @@ class RegionTerm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         logits, images = ctx.saved_tensors
-        scene, setting = ctx.scene, ctx.scene.setting
-        probability = _probabilities(logits, setting)
+        batch, options = ctx.batch, ctx.batch.options
+        probability = _probabilities(logits, options)
         gradient = torch.zeros_like(logits, memory_format=torch.contiguous_format)
         for index, slope in ctx.slopes.items():
-            chosen = scene.labelled[index]
-            at_class, valid = _pick(probability(index), chosen), _pick(scene.valid, chosen)
-            spread = unpooled(slope * (upstream[0] / images), at_class * valid, setting.stride, setting.pool) * valid
-            gradient[chosen, index] = spread if setting.softmax else spread * at_class * (1 - at_class)
-        if setting.softmax:
+            chosen = batch.labelled[index]
+            at_class, valid = _pick(probability(index), chosen), _pick(batch.valid, chosen)
+            spread = unpooled(slope * (upstream[0] / images), at_class * valid, options.stride, options.pool) * valid
+            gradient[chosen, index] = spread if options.softmax else spread * at_class * (1 - at_class)
+        if options.softmax:
             all_classes = logits.softmax(1)
             gradient = all_classes * (gradient - (all_classes * gradient).sum(1, keepdim=True))
         return gradient, None, None
 
 
-def _regress_all(logits: Logits, scene: Scene, differentiable: bool) -> tuple[dict[int, Found], Tensor]:
+def _regress_all(logits: Logits, batch: RegionBatch, differentiable: bool) -> tuple[dict[int, ClassResult], Tensor]:
     """Every class that is there, and which factorisations failed, N C: those are done again by eigenvalues."""
 
-    setting, there = scene.setting, [index for index, images in enumerate(scene.labelled) if images]
+    options, there = batch.options, [index for index, images in enumerate(batch.labelled) if images]
 
     def cells(index: int) -> Tensor:
-        images = tuple(scene.labelled[index])
-        return _cells(logits, scene.labels, scene.valid, index, images, setting.softmax, setting.pool, setting.stride)
+        images = tuple(batch.labelled[index])
+        return _cells(logits, batch.labels, batch.valid, index, images, options.softmax, options.pool, options.stride)
 
-    def regress(index: int, solver: Solver) -> Found:
-        return _regress(cells(index), scene.labelled[index], scene, solver, differentiable)
+    def regress(index: int, solver: Solver) -> ClassResult:
+        return _regress(cells(index), batch.labelled[index], batch, solver, differentiable)
 
     if differentiable:
         found = {index: regress(index, by_cholesky) for index in there}
     else:
-        found = _regress_together({index: cells(index) for index in there}, scene)
-    failed = _table({index: each.failed for index, each in found.items()}, scene, logits, False)
+        found = _regress_together({index: cells(index) for index in there}, batch)
+    failed = _table({index: each.failed for index, each in found.items()}, batch, logits, False)
     again = {index: regress(index, by_eigenvalues) for index in failed.any(0).nonzero().flatten().tolist()}
     return found | again, failed
 
 
-def _probabilities(logits: Tensor, setting: Setting) -> Callable[[int], Tensor]:
+def _probabilities(logits: Tensor, options: RegionOptions) -> Callable[[int], Tensor]:
     """The map N H W of a class, made when asked for: all at once they would be as large as the logits."""
-    if setting.softmax:
+    if options.softmax:
         all_classes = _softmax(logits)
         return lambda index: all_classes[:, index]
     return lambda index: logits[:, index].sigmoid()
@@ -208,59 +208,63 @@ def _moments_of_all(cells: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     return _moments(points, torch.full_like(points[:, 0, 0], points.shape[-1]))
 
 
-def _regress_together(cells: Mapping[int, Tensor], scene: Scene) -> dict[int, Found]:
+def _regress_together(cells: Mapping[int, Tensor], batch: RegionBatch) -> dict[int, ClassResult]:
     """All classes by one factorisation, without slopes: their scatter matrices are small."""
     if not cells:
         return {}
-    images = {index: scene.labelled[index] for index in cells}
-    scatter = torch.cat([_scatter(each, images[index], scene) for index, each in cells.items()])
-    count = torch.cat([_pick(scene.points, each) for each in images.values()])
-    found, _ = _solve(scatter, count, scene.setting, by_cholesky)
+    images = {index: batch.labelled[index] for index in cells}
+    scatter = torch.cat([_scatter(each, images[index], batch) for index, each in cells.items()])
+    count = torch.cat([_pick(batch.points, each) for each in images.values()])
+    found, _ = _solve(scatter, count, batch.options, by_cholesky)
     columns = zip(*(each.split([len(i) for i in images.values()]) for each in found), strict=True)
-    return {index: Found(*column, slope=None) for index, column in zip(cells, columns, strict=True)}
+    return {index: ClassResult(*column, slope=None) for index, column in zip(cells, columns, strict=True)}
 
 
-def _scatter(cells: Tensor, images: Sequence[int], scene: Scene) -> Tensor:
-    if scene.kept is None:
-        return _moments_of_all(cells, scene.setting.radius)[0]
-    points = _points(cells, _pick(scene.kept, images), scene.setting.radius)
-    return _moments(points, _pick(scene.points, images))[0]
+def _scatter(cells: Tensor, images: Sequence[int], batch: RegionBatch) -> Tensor:
+    if batch.kept is None:
+        return _moments_of_all(cells, batch.options.radius)[0]
+    points = _points(cells, _pick(batch.kept, images), batch.options.radius)
+    return _moments(points, _pick(batch.points, images))[0]
 
 
-def _solve(scatter: Tensor, count: Tensor, setting: Setting, solver: Solver) -> tuple[tuple[Tensor, ...], Residual]:
-    """Term, gain, present and failed of B scatter matrices of ``count`` points, and the regression behind them."""
-    residual = solver(scatter, setting.alpha)
+def _solve(
+    scatter: Tensor, count: Tensor, options: RegionOptions, solver: Solver
+) -> tuple[tuple[Tensor, ...], Residual]:
+    """Loss, gain, present and failed of B scatter matrices of ``count`` points, and the regression behind them."""
+    residual = solver(scatter, options.alpha)
     # a single cell that differs by one pixel scatters by 1/stride⁴; rounding stays far below
-    present = scatter.diagonal(dim1=-2, dim2=-1)[:, setting.radius**2 :].amax(-1) > 1e-8
-    term = residual.term - count.log() / 2 if setting.by_points else residual.term
-    gain = uninformed(scatter, setting.alpha) - residual.half_log_det
-    return (term.where(present, setting.absent), gain.where(present, 0), present, residual.failed), residual
+    present = scatter.diagonal(dim1=-2, dim2=-1)[:, options.radius**2 :].amax(-1) > 1e-8
+    term = residual.term - count.log() / 2 if options.by_points else residual.term
+    gain = uninformed(scatter, options.alpha) - residual.half_log_det
+    return (term.where(present, options.absent), gain.where(present, 0), present, residual.failed), residual
 
 
-def _regress(cells: Tensor, images: Sequence[int], scene: Scene, solver: Solver, differentiable: bool) -> Found:
-    setting, count = scene.setting, _pick(scene.points, images)
-    kept = None if scene.kept is None else _pick(scene.kept, images)
-    points = _points(cells, kept, setting.radius)
+def _regress(
+    cells: Tensor, images: Sequence[int], batch: RegionBatch, solver: Solver, differentiable: bool
+) -> ClassResult:
+    options, count = batch.options, _pick(batch.points, images)
+    kept = None if batch.kept is None else _pick(batch.kept, images)
+    points = _points(cells, kept, options.radius)
     scatter, mean = _moments(points, count)
-    found, residual = _solve(scatter, count, setting, solver)
+    found, residual = _solve(scatter, count, options, solver)
     slope = None
     if differentiable:
         slope = residual.slope()
         at_points = torch.baddbmm(-(slope @ mean.unsqueeze(-1)), slope, points)  # B d n
         if kept is not None:
             at_points = at_points * kept.unsqueeze(1)
-        slope = unwindowed(at_points, scene.cells, setting.radius).where(found[2][:, None, None], 0)
-        slope = slope.to(scene.valid.dtype)
-    return Found(*found, slope=slope)
+        slope = unwindowed(at_points, batch.cells, options.radius).where(found[2][:, None, None], 0)
+        slope = slope.to(batch.valid.dtype)
+    return ClassResult(*found, slope=slope)
 
 
-def _table(values: dict[int, Tensor], scene: Scene, logits: Logits, fill: float) -> Tensor:
+def _table(values: dict[int, Tensor], batch: RegionBatch, logits: Logits, fill: float) -> Tensor:
     """What the classes that are there give in their images, N C, and ``fill`` elsewhere."""
     dtype = torch.bool if isinstance(fill, bool) else torch.float64
     table = torch.full(logits.shape[:2], fill, dtype=dtype, device=logits.device)
     if values:
-        images = [image for index in values for image in scene.labelled[index]]
-        classes = [index for index in values for _ in scene.labelled[index]]
+        images = [image for index in values for image in batch.labelled[index]]
+        classes = [index for index in values for _ in batch.labelled[index]]
         table[images, classes] = torch.cat(list(values.values()))
     return table
 

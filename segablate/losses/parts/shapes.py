@@ -12,5 +12,5 @@ Labels = Annotated[Tensor, "integer, N H W: class indices 0..C-1, and 255 for vo
 Image = Annotated[Tensor, "float, N 3 H W: red, green, blue in 0..255"]
 Features = Annotated[Tensor, "float, N D h w: what the network sees before its classifier, on its own grid"]
 Region = Annotated[Tensor, "float, N H W: the share to which a pixel takes part, in 0..1"]
-Weights = Annotated[Tensor, "float, C: one weight a class"]
+ClassWeights = Annotated[Tensor, "float, C: one weight a class"]
 Scalar = Annotated[Tensor, "float, 0-dim"]

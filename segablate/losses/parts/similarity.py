@@ -27,7 +27,7 @@ _SAME = 1e-12
 
 
 @dataclass(frozen=True)
-class Setting:
+class SimilarityOptions:
     """The knobs of ``ssl``, its two-way choices as such."""
 
     window: int
@@ -49,23 +49,23 @@ class Structure(NamedTuple):
 
 
 class Similarity(torch.autograd.Function):
-    """(logits, labels, setting, whether a gradient will be wanted) -> value, 0-dim; Σ f e H and Σ f, C each; largest e.
+    """(logits, labels, options, whether a gradient will be wanted) -> value, 0-dim; Σ f e H and Σ f, C each; largest e.
 
     All but the value are detached. The gradient is found with the value, up to the factor 1/M.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Logits, labels: Labels, setting: Setting, differentiable: bool
+        ctx: Any, logits: Logits, labels: Labels, options: SimilarityOptions, differentiable: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        scene = Scene(logits, labels, setting)
-        binary = Softmax(logits) if setting.softmax else Logistic(logits)
-        errors, largest = scene.errors(binary)
+        windows = Windows(logits, labels, options)
+        binary = Softmax(logits) if options.softmax else Logistic(logits)
+        errors, largest = windows.errors(binary)
         weighted = logits.new_zeros(logits.shape[1], dtype=torch.float64)
         selected = torch.zeros_like(weighted, dtype=torch.int64)
-        for classes in scene.chunks():
-            target, error = scene.target(classes), errors[:, classes].double()
-            kept = error.abs() > (setting.beta * largest[:, classes]).clamp(min=_SAME)
+        for classes in windows.chunks():
+            target, error = windows.target(classes), errors[:, classes].double()
+            kept = error.abs() > (options.beta * largest[:, classes]).clamp(min=_SAME)
             entropy = binary.entropy(classes, target).where(kept, 0)
             weight = error.abs().where(kept, 0)
             weighted[classes] = (entropy * weight).sum((0, 2, 3))
@@ -73,12 +73,12 @@ class Similarity(torch.autograd.Function):
             if not differentiable:
                 continue
             slope = torch.zeros_like(error)
-            if not setting.detach:
-                slope = scene.through_structure(-error.sign() * entropy, binary, classes)
+            if not options.detach:
+                slope = windows.through_structure(-error.sign() * entropy, binary, classes)
             errors[:, classes] = binary.collect(classes, target, weight, slope)
         gradient = errors if differentiable else None  # each class's errors have made room for its gradient
         if gradient is not None:
-            binary.finish(gradient, scene.chunks())
+            binary.finish(gradient, windows.chunks())
         count = selected.sum().clamp(min=1)
         ctx.save_for_backward(gradient, count)
         greatest = largest.amax()
@@ -92,20 +92,20 @@ class Similarity(torch.autograd.Function):
         return gradient * (upstream[0] / count), None, None, None
 
 
-class Scene:
+class Windows:
     """What is the same for every class: the valid pixels and the windows over them.
 
     All N 1 H W: `valid`; `mass`, what sums over a window are divided by; `outside`, the weights of those of its pixels
     that count as 0.
     """
 
-    def __init__(self, logits: Logits, labels: Labels, setting: Setting) -> None:
-        self.labels, self.setting, self.classes = labels.unsqueeze(1), setting, logits.shape[1]
+    def __init__(self, logits: Logits, labels: Labels, options: SimilarityOptions) -> None:
+        self.labels, self.options, self.classes = labels.unsqueeze(1), options, logits.shape[1]
         self.valid = self.labels != IGNORE  # N 1 H W
-        self.taps = taps(setting.window, setting.sigma)
+        self.taps = taps(options.window, options.sigma)
 
         covered = blurred(self.valid.double(), self.taps)  # weights of the valid pixels in each window
-        if setting.renormalise:
+        if options.renormalise:
             self.mass, self.outside = covered.where(covered > 0, 1), torch.zeros_like(covered)
         else:
             self.mass, self.outside = torch.ones_like(covered), (1 - covered).where(covered < 1 - _SAME, 0)
@@ -131,7 +131,7 @@ class Scene:
             each.append(error.abs().amax((2, 3), keepdim=True))
             errors[:, classes] = error
         by_plane = torch.cat(each, 1)
-        axes = {"plane": (), "image": (1,), "batch": (0, 1)}[self.setting.scope]
+        axes = {"plane": (), "image": (1,), "batch": (0, 1)}[self.options.scope]
         return errors, by_plane.amax(axes, keepdim=True).expand_as(by_plane) if axes else by_plane
 
     def through_structure(self, slope: Tensor, binary: Binary, classes: slice) -> Tensor:
@@ -140,7 +140,7 @@ class Scene:
         Centre, mean and variance take their parts, the latter two by way of the window.
         """
         found = self._structure_of_probabilities(binary, classes)
-        at_centre = slope / (found.deviation + self.setting.c4)
+        at_centre = slope / (found.deviation + self.options.c4)
         at_deviation = -at_centre * found.normalised
         at_variance = (at_deviation / (2 * found.deviation)).where(found.deviation > 0, 0)
         at_mean = -at_centre - 2 * found.mean * at_variance
@@ -165,4 +165,4 @@ class Scene:
 
     def _structure(self, maps: Tensor, mean: Tensor, variance: Tensor) -> Structure:
         deviation = variance.sqrt()
-        return Structure((maps - mean + self.setting.c4) / (deviation + self.setting.c4), mean, deviation)
+        return Structure((maps - mean + self.options.c4) / (deviation + self.options.c4), mean, deviation)

@@ -59,13 +59,13 @@ def edge_scores(
     edges = label_edges(labels)
     pixels = torch.bincount(labels[edges].long(), minlength=probabilities.shape[1])
     counted = [index for index, count in enumerate(pixels.tolist()) if count and not (drop and index == 0)]
-    scene = _Scene(edges, labels, tuple(curves), tolerance, counted)
+    batch = _EdgeBatch(edges, labels, tuple(curves), tolerance, counted)
     wanted = torch.is_grad_enabled() and probabilities.requires_grad
-    scores, *sums = _Scores.apply(probabilities, scene, wanted)  # type: ignore[misc]
+    scores, *sums = _Scores.apply(probabilities, batch, wanted)  # type: ignore[misc]
     return scores, EdgeSums(*sums)
 
 
-class _Scene(NamedTuple):
+class _EdgeBatch(NamedTuple):
     edges: Tensor
     labels: Tensor
     curves: tuple[Curve, ...]
@@ -74,19 +74,19 @@ class _Scene(NamedTuple):
 
 
 class _Scores(torch.autograd.Function):
-    """(probabilities, scene, whether a gradient will be wanted) -> F-scores, and the four sums; float64, C each.
+    """(probabilities, batch, whether a gradient will be wanted) -> F-scores, and the four sums; float64, C each.
 
     One class at a time, its gradient found with its value: the many maps of two classes never exist at once.
     """
 
     @staticmethod
-    def forward(ctx: Any, probabilities: Tensor, scene: _Scene, differentiable: bool) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, probabilities: Tensor, batch: _EdgeBatch, differentiable: bool) -> tuple[Tensor, ...]:
         results = torch.zeros(5, probabilities.shape[1], dtype=torch.float64, device=probabilities.device)
         gradient = torch.zeros_like(probabilities) if differentiable else None
-        for index in scene.counted:
+        for index in batch.counted:
             with torch.set_grad_enabled(differentiable):
                 probability = probabilities[:, index].detach().requires_grad_(differentiable)
-                sums = _sum_edges(probability, scene.edges & (scene.labels == index), scene)
+                sums = _sum_edges(probability, batch.edges & (batch.labels == index), batch)
                 score = f_score(sums)
             if gradient is not None:
                 gradient[:, index] = torch.autograd.grad(score, probability)[0]
@@ -103,13 +103,13 @@ class _Scores(torch.autograd.Function):
         return gradient * upstream[0].to(gradient.dtype).view(1, -1, 1, 1), None, None
 
 
-def _sum_edges(probability: Tensor, labelled: Tensor, scene: _Scene) -> EdgeSums:
+def _sum_edges(probability: Tensor, labelled: Tensor, batch: _EdgeBatch) -> EdgeSums:
     """The four sums of one class. Its soft edge is the exclusive or of its probability and that after erosion."""
-    and_here, and_eroded, or_here, or_eroded = scene.curves
+    and_here, and_eroded, or_here, or_eroded = batch.curves
     eroded = -spread(-probability, 1)
     here, there = or_here(probability), or_eroded(eroded)
     predicted = here + there - here * there - and_here(probability) * and_eroded(eroded)
     target = labelled.to(predicted.dtype)
-    near_label, near_predicted = (spread(maps, scene.tolerance) for maps in (target, predicted))
+    near_label, near_predicted = (spread(maps, batch.tolerance) for maps in (target, predicted))
     products = (predicted, predicted * near_label, target, near_predicted * target)
     return EdgeSums(*(product.sum(dtype=torch.float64) for product in products))

@@ -1,7 +1,7 @@
 """The conventions that draw boundaries of their own: counted only when named before an evaluation.
 
-Each keeps, per image, sums (T, K, C) for T distances and C classes, which a run holds as a tally under
-:attr:`BoundaryConvention.tally`; scores are functions of those sums.
+Each keeps, per image, sums (T, K, C) for T distances and C classes, which a run holds as a statistic under
+:attr:`BoundaryConvention.statistic`; scores are functions of those sums.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,17 +47,17 @@ class BoundaryConvention:
     score: Score
 
     @property
-    def tally(self) -> str:
+    def statistic(self) -> str:
         """The name under which a run keeps the sums."""
         return f"boundary_of_{self.name.replace('-', '_')}"
 
 
-def tally_boundaries(
+def count_boundary_conventions(
     labels: np.ndarray, predicted: np.ndarray, classes: int, *, names: Sequence[str], tolerances: Sequence[Tolerance]
 ) -> dict[str, np.ndarray]:
-    """The sums of one image under each of the conventions `names`, by their :attr:`BoundaryConvention.tally`."""
+    """The sums of one image under each of the conventions `names`, by their :attr:`BoundaryConvention.statistic`."""
     chosen = [convention for convention in BOUNDARIES if convention.name in names]
-    return {convention.tally: convention.count(labels, predicted, classes, tolerances) for convention in chosen}
+    return {convention.statistic: convention.count(labels, predicted, classes, tolerances) for convention in chosen}
 
 
 def count_davis(
@@ -84,7 +84,7 @@ def count_monai(labels: np.ndarray, predicted: np.ndarray, classes: int, toleran
     return np.stack([matches(inner_edge(found), inner_edge(wanted), within) for found, wanted in masks], axis=-1)
 
 
-def count_bands(labels: np.ndarray, predicted: np.ndarray, classes: int, _: Sequence[Tolerance]) -> np.ndarray:
+def count_band_overlap(labels: np.ndarray, predicted: np.ndarray, classes: int, _: Sequence[Tolerance]) -> np.ndarray:
     """Intersection and union of each class's inner bands, in pixels that are not void; sums (1, 2, C).
 
     The bands are 0.02 of the diagonal wide, rounded, and are drawn in the maps as they are, void or not.
@@ -171,7 +171,7 @@ BOUNDARIES: tuple[BoundaryConvention, ...] = (
         "inner bands of 0.02 of the diagonal, the image frame counts, pooled over images",
         "boundary IoU",
         _fixed("0.02d"),
-        count_bands,
+        count_band_overlap,
         band_iou,
     ),
 )

@@ -9,7 +9,7 @@ from segablate.tables import Column, Table
 
 def errors_table(run: Evaluation) -> Table:
     """Every class: its wrong pixels by kind, false positives and negatives, as shares of its union."""
-    counts, hits = run.tallies[error_kinds.TALLY].sum(axis=0), class_counts(run.confusion).total().hits
+    counts, hits = run.statistics[error_kinds.STATISTIC].sum(axis=0), class_counts(run.confusion).total().hits
     shares = error_kinds.error_shares(counts, hits)
     places = [(side, kind) for kind in range(len(error_kinds.KINDS)) for side in range(len(error_kinds.SIDES))]
     rows = tuple(

@@ -7,7 +7,7 @@ import pytest
 from evaluations import evaluation, noisy, truth
 
 from segablate.comparison import Method, compare
-from segablate.comparison.measures import measures_of, statistics_of
+from segablate.comparison.scores import measures_of, statistics_of
 from segablate.comparison.trade_offs import trade_offs
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.bands import band_map, nested_bands
@@ -28,7 +28,7 @@ def plain_bands(predicted: list[np.ndarray]) -> np.ndarray:
     return found
 
 
-def tallied(share: float, seed: int, **facts: object) -> Evaluation:
+def evaluation_of(share: float, seed: int, **facts: object) -> Evaluation:
     """Predictions that are wrong on a share of the pixels, by a network whose confidence is random."""
     rng = np.random.default_rng(seed)
     predicted = noisy(MAPS, share, seed)
@@ -39,22 +39,22 @@ def tallied(share: float, seed: int, **facts: object) -> Evaluation:
     moved = right // 2
     reliability[:, :, 10] = np.stack([moved, moved, 0.7 * moved], axis=-1)
     reliability[:, :, 14] -= np.stack([moved, moved, 0.95 * moved], axis=-1)
-    tallies = {
+    statistics = {
         "bands": bands,
         "reliability": reliability,
         "class_gaps": np.zeros((IMAGES, 3, 15), np.float32),
         "proper": rng.random((IMAGES, 3, 2)) * bands[..., :1],
     }
     run = evaluation(MAPS, predicted, f"net{seed}")
-    return replace(run, tallies=tallies, facts={**run.facts, **facts})
+    return replace(run, statistics=statistics, facts={**run.facts, **facts})
 
 
 def plain_ece(run: Evaluation, weights: np.ndarray) -> float:
-    sums = (run.tallies["reliability"].sum(1) * weights[:, None, None]).sum(0)
+    sums = (run.statistics["reliability"].sum(1) * weights[:, None, None]).sum(0)
     return sum(abs(c - r) for _, r, c in sums) / sums[:, 0].sum()
 
 
-RUNS = {"a": tallied(0.2, 1), "b": tallied(0.4, 2)}
+RUNS = {"a": evaluation_of(0.2, 1), "b": evaluation_of(0.4, 2)}
 
 
 def test_ece_and_bands_are_those_of_the_weighted_counts() -> None:
@@ -65,7 +65,7 @@ def test_ece_and_bands_are_those_of_the_weighted_counts() -> None:
         found = statistic(weights)
         assert found["ece"] == pytest.approx([plain_ece(run, row) for row in weights])
         for row, accuracy in zip(weights, found["band_accuracy"], strict=True):
-            sums = (run.tallies["bands"] * row[:, None, None]).sum(0)
+            sums = (run.statistics["bands"] * row[:, None, None]).sum(0)
             expected = [right / pixels if pixels else np.nan for pixels, right in sums]
             assert accuracy == pytest.approx(expected, nan_ok=True)
 
@@ -87,7 +87,7 @@ def test_the_difference_of_ece_is_paired_and_less_is_better() -> None:
 def test_pixels_gained_by_band() -> None:
     report = comparison_report(compare(RUNS, METHOD), RUNS)
     (table,) = [table for table in report.tables if table.name == "bands"]
-    a, b = (run.tallies["bands"].sum(0) for run in RUNS.values())
+    a, b = (run.statistics["bands"].sum(0) for run in RUNS.values())
     assert [row["pixels"] for row in table.rows] == a[:, 0].tolist()
     assert [row["gained"] for row in table.rows] == (b - a)[:, 1].tolist()
     assert [row["a"] for row in table.rows][:2] == pytest.approx((a[:2, 1] / a[:2, 0]).tolist())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segablate.comparison.pairing import Runs
 from segablate.errors import at
 from segablate.evaluation.results import Evaluation
-from segablate.metrics.bands import TALLY as BAND_COUNTS
+from segablate.metrics.bands import STATISTIC as BAND_COUNTS
 from segablate.metrics.boundary import boundary_sums
 from segablate.metrics.calibration import RELIABILITY
 from segablate.metrics.confusion import class_counts
@@ -68,9 +68,9 @@ def measures_of(runs: Runs, tolerances: Sequence[Tolerance]) -> tuple[Measure, .
     return (*regions, *boundaries, *errors, *losses)
 
 
-def all_have(runs: Runs, tally: str) -> bool:
-    """Whether every run keeps this tally."""
-    return all(tally in run.tallies for run in runs.values())
+def all_have(runs: Runs, statistic: str) -> bool:
+    """Whether every run keeps this statistic."""
+    return all(statistic in run.statistics for run in runs.values())
 
 
 def shared_losses(runs: Runs) -> list[str]:
@@ -90,7 +90,7 @@ def shared_tolerances(runs: Runs) -> tuple[Tolerance, ...]:
 def statistics_of(runs: Runs, measures: Sequence[Measure], *, void_as_error: bool) -> list[Statistic]:
     """For each run the function that gives every measure (B,) and "iou" (B, C) under weights of images.
 
-    Where all runs have the tally, also "band_accuracy" (B, bands).
+    Where all runs have the statistic, also "band_accuracy" (B, bands).
 
     A loss is the mean over the images where all runs have it. Raises KnobError, naming the run, for a tolerance beyond
     what was counted.
@@ -101,7 +101,7 @@ def statistics_of(runs: Runs, measures: Sequence[Measure], *, void_as_error: boo
     for name, run in runs.items():
         with at(name):
             of_measures = _statistic(run, measures, defined, void_as_error)
-        statistics.append(_both(of_measures, band_scores(run.tallies[BAND_COUNTS])) if banded else of_measures)
+        statistics.append(_both(of_measures, band_scores(run.statistics[BAND_COUNTS])) if banded else of_measures)
     return statistics
 
 
@@ -119,7 +119,7 @@ def _statistic(
         for measure in measures
         if measure.tolerance is not None and run.boundary is not None
     }
-    calibration = calibration_scores(run.tallies) if any(m.kind == "calibration" for m in measures) else None
+    calibration = calibration_scores(run.statistics) if any(m.kind == "calibration" for m in measures) else None
     losses = {
         measure.key: means(np.where(defined[measure.title], run.values[measure.title], np.nan))
         for measure in measures
