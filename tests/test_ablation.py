@@ -10,7 +10,7 @@ import torch
 from conftest import write_dataset
 from scipy.stats import spearmanr
 
-from segablate.ablation.gradients import described, pixel_regions, pixel_shares
+from segablate.ablation.gradients import gradient_statistics, pixel_regions, pixel_shares
 from segablate.ablation.sweep import Ablation, Setting, Sweep, costs, plan_settings
 from segablate.checkpoints.segmenter import Capabilities, Source
 from segablate.datasets import Dataset, open_dataset
@@ -166,7 +166,7 @@ def test_where_a_gradient_goes_on_a_map_worked_by_hand() -> None:
     gradient = torch.zeros(1, 2, 1, 12)
     gradient[0, 0, 0, 5], gradient[0, 1, 0, 2], gradient[0, 1, 0, 11] = 3, -4, 1
     on = pixel_regions(labels, 2, gradient)
-    found = described(gradient, gradient, on)
+    found = gradient_statistics(gradient, gradient, on)
     assert found["norm"] == pytest.approx(26**0.5)
     assert found["cosine"] == pytest.approx(1)
     np.testing.assert_allclose(found["within"], [3 / 8, 7 / 8, 1])
@@ -178,11 +178,11 @@ def test_where_a_gradient_goes_on_a_map_worked_by_hand() -> None:
 def test_no_gradient_and_no_boundary_are_undefined_not_zero() -> None:
     flat = np.zeros((3, 4), np.uint8)
     zero = torch.zeros(1, 2, 3, 4)
-    found = described(zero, torch.ones_like(zero), pixel_regions(flat, 2, zero))
+    found = gradient_statistics(zero, torch.ones_like(zero), pixel_regions(flat, 2, zero))
     assert found["norm"] == 0
     assert np.isnan(found["cosine"])
     assert np.isnan(found["on_class"]).all()
-    assert np.isnan(described(zero + 1, zero + 1, pixel_regions(flat, 2, zero))["within"]).all()
+    assert np.isnan(gradient_statistics(zero + 1, zero + 1, pixel_regions(flat, 2, zero))["within"]).all()
 
 
 def test_an_image_without_labels_is_left_out(tmp_path: Path) -> None:

@@ -66,11 +66,11 @@ class Objective:
 
         Raises :class:`~segablate.errors.KnobError` for a knob that the term does not have or a value outside its range.
         """
-        return Objective(tuple(_with(loss, settings) if loss.loss.name == name else loss for term in self.terms))
+        return Objective(tuple(_with(term, settings) if term.loss.name == name else term for term in self.terms))
 
     def __str__(self) -> str:
         first, *rest = self.terms
-        signed = (f" - {replace(loss, weight=-loss.weight)}" if loss.weight < 0 else f" + {loss}" for loss in rest)
+        signed = (f" - {replace(term, weight=-term.weight)}" if term.weight < 0 else f" + {term}" for term in rest)
         return str(first) + "".join(signed)
 
 
