@@ -307,7 +307,7 @@ def test_foreign_safetensors_and_damage(tmp_path: Path) -> None:
 
 def save_script(module: nn.Module, path: Path) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated")
         torch.jit.save(torch.jit.freeze(torch.jit.trace(module.eval(), torch.zeros(1, 3, 24, 32))), str(path))
 
 
@@ -316,6 +316,23 @@ def test_torchscript(network: nn.Module, tmp_path: Path) -> None:
     opened = open_checkpoint(f"torchscript:{tmp_path / 'net.ts'}", CPU)
     assert opened.source.files == (tmp_path / "net.ts",)
     assert near(scores(opened), plain_forward(network))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("category", [DeprecationWarning, FutureWarning])
+def test_only_the_deprecation_of_torchscript_is_silenced(
+    category: type[Warning], network: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_script(network, tmp_path / "net.ts")
+
+    def load(*_: object, **__: object) -> nn.Module:
+        warnings.warn("`torch.jit.load` is deprecated. Please switch to `torch.export`.", category, stacklevel=2)
+        warnings.warn("the archive is of an older torch", category, stacklevel=2)
+        return network
+
+    monkeypatch.setattr(torch.jit, "load", load)
+    with pytest.warns(category) as given:
+        open_checkpoint(f"torchscript:{tmp_path / 'net.ts'}", CPU)
+    assert [str(warning.message) for warning in given] == ["the archive is of an older torch"]
 
 
 def test_torchscript_is_evaluated(

@@ -34,8 +34,9 @@ def _load(path: "Path", device: str) -> "nn.Module":
         raise CheckpointError("there is no such file")
     try:
         with warnings.catch_warnings():
-            # Archives outlive the deprecation of the module that reads them.
-            warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated", DeprecationWarning)
+            # A DeprecationWarning up to torch 2.13 and a FutureWarning, which is printed, from 2.14 on. It is for those
+            # who write archives: whoever evaluates one that exists cannot act on it.
+            warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated")
             return torch.jit.load(str(path), map_location=device)
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:100]
