@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from references import reference
+from references.abl import label_distance, predicted_boundary
 from scenes_of_losses import blobs, golden, gradient_of
 
 from segablate.losses.abl import abl
@@ -90,9 +91,11 @@ def test_nothing_to_measure_is_an_attached_zero(logits, labels):
 def test_facts_and_sums():
     logits, labels = blobs(2, 4, 40, 40, void=0.05)
     parts = abl.parts(logits, labels)
+    boundary = predicted_boundary(logits, 0.01, "image")
+    away = np.stack([label_distance(label, "floor", "skip") for label in labels.numpy()])
     assert 0 < parts.facts["seeds"] <= 2 * 16
-    assert parts.facts["boundary_pixels"] == parts.sums["pixels"]
-    assert 0 < parts.facts["unweighted"] < 1
+    assert parts.facts["boundary_pixels"] == parts.sums["pixels"] == boundary.sum()
+    assert parts.facts["unweighted"] == pytest.approx((away[boundary.numpy()] == 0).mean())
     assert parts.sums["entropy"] / parts.sums["pixels"] == pytest.approx(parts.value.item(), rel=1e-12)
 
 

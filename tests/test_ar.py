@@ -64,6 +64,12 @@ def test_what_is_kept_is_linear_in_the_cells():
         assert max(sizes) <= 2 * logits.numel() < 64**4
 
 
+def test_sums_give_the_value():
+    logits, labels = scene(3, 4, 21, 26)
+    sums = ar.parts(logits, labels).sums
+    assert (sums["differences"] / sums["pairs"]).mean().item() == pytest.approx(ar(logits, labels).item(), rel=1e-12)
+
+
 def test_counts_cells():
     logits, labels = scene(1, 3, 16, 20, void=0)
     assert ar.parts(logits, labels, scales=(4, 8)).facts == {"cells": 20 + 6}

@@ -69,6 +69,14 @@ def test_with_whole_windows_void_has_no_say():
     assert cpg(moved, labels) != cpg(logits, labels)
 
 
+def test_sums_give_the_value():
+    logits, labels = scene()
+    for settings in ({}, {"ksize": 5, "normalise": "step"}):
+        sums = cpg.parts(logits, labels, **settings).sums
+        value = cpg(logits, labels, **settings).item()
+        assert (sums["squares"].sum() / sums["elements"].sum()).item() == pytest.approx(value, rel=1e-12)
+
+
 def test_share_counts_the_elements():
     logits, labels = scene(1, 3, 20, 20)
     assert cpg.parts(logits, labels, width="all").facts["share"] == 1

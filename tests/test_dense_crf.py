@@ -46,6 +46,15 @@ def test_reports_size_and_disagreement():
     assert 0 < parts.facts["disagreement"] < 1
 
 
+def test_sums_give_both_energies():
+    logits, labels = scene(2, 4, 20, 24)
+    image = colours(2, 20, 24)
+    sums = dense_crf.parts(logits, labels, image=image).sums
+    potts, code = (dense_crf(logits, labels, image=image, form=form).item() for form in ("potts", "code"))
+    assert sums["disagreement"].item() / 2 == pytest.approx(potts, rel=1e-12)
+    assert (sums["disagreement"] - sums["pairs"]).item() / 2 == pytest.approx(code, rel=1e-12)
+
+
 def test_no_region_is_zero_and_undefined():
     logits, labels = scene(2, 3, 12, 12)
     parts = dense_crf.parts(logits, labels, image=colours(2, 12, 12), roi=torch.zeros(2, 12, 12))

@@ -39,6 +39,16 @@ def test_equals_unfolded_windows(radius, size, combine):
     torch.testing.assert_close(shifted[1], plain[1], rtol=0, atol=1e-11 * plain[1].abs().max().item())
 
 
+def test_sums_give_the_value_and_the_disagreement():
+    logits, labels = scene(2, 4, 9, 13)
+    given = surroundings(9, 13)
+    parts = dfr.parts(logits, labels, **given)
+    sums = {name: total.item() for name, total in parts.sums.items()}
+    assert sums["disagreement"] / sums["pixels"] == pytest.approx(parts.value.item(), rel=1e-12)
+    assert sums["disagreement"] / sums["pairs"] == pytest.approx(parts.facts["disagreement"], rel=1e-12)
+    assert sums["pixels"] == pytest.approx(given["roi"].sum().item())
+
+
 def test_all_pairs_without_features_are_the_dense_crf():
     logits, labels = scene(2, 4, 12, 15)
     given = surroundings(12, 15)

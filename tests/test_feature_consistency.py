@@ -30,6 +30,15 @@ def test_labels_are_sampled_nearest_on_the_features_grid():
     assert value.item() == on_grid.item()
 
 
+def test_sums_give_the_three_means_and_the_value():
+    logits, labels, features = cells()
+    parts = feature_consistency.parts(logits, labels, features=features)
+    ground, same, different = (parts.sums["totals"] / parts.sums["pairs"]).tolist()
+    facts = [parts.facts[name] for name in ("background", "same", "different")]
+    assert facts == pytest.approx([ground, same, different], rel=1e-12)
+    assert parts.value.item() == pytest.approx(ground / 4 + same / 4 + different / 2, rel=1e-12)
+
+
 def test_logits_have_no_say():
     logits, labels, features = cells()
     value = feature_consistency(logits.requires_grad_(), labels, features=features.requires_grad_())

@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from references import one_hot
+from references.ssl import normalised
 from scenes_of_losses import blobs, golden, gradient_of
 
 from segablate.losses.gaussian import blurred, taps
@@ -73,6 +75,18 @@ def test_float32_decides_as_float64():
     logits = logits.float()
     counts = [ssl.parts(each, labels).sums["selected"] for each in (logits, logits.double())]
     assert torch.equal(*counts)
+
+
+def test_facts_are_those_of_the_plain_form():
+    logits, labels = blobs(2, 4, 12, 14, void=0.1)
+    valid, shape = (labels != 255).unsqueeze(1), {"window": 3, "sigma": 1.5, "c4": 0.01, "border": "renormalise"}
+    maps = one_hot(logits, labels), logits.sigmoid()
+    wanted, found = (normalised(each, valid, **shape) for each in maps)
+    error = (wanted - found).abs() * valid
+    kept = error > 0.1 * error.amax((1, 2, 3), keepdim=True)
+    facts = ssl.parts(logits, labels).facts
+    assert facts["largest"] == pytest.approx(error.max().item(), rel=1e-9)
+    assert facts["selected"] == pytest.approx((kept.sum() / (4 * valid.sum())).item())
 
 
 def test_parts_add_up():

@@ -8,11 +8,12 @@ from references import IGNORE, one_hot
 SETTINGS = (
     {"floor": 0.0},
     {"floor": 30.0},
+    {"floor": 300.0},
     {"prior_hits": 20.0},
     {"prior_hits": 500.0},
     {"prior_misses": 7.0},
     {"prior_misses": 50.0},
-    {"prior_hits": 5.0, "prior_misses": 7.0, "floor": 90.0},
+    {"prior_hits": 5.0, "prior_misses": 7.0, "floor": 9.0},
     {"scope": "image"},
     {"reduction": "all"},
     {"reduction": "weights"},
