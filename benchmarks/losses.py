@@ -4,15 +4,15 @@
 
 Both see the same scene (smooth regions of all classes, a few per cent void, moderately good logits) and must give the
 same value. They are called in turns; a ratio below 1 speaks for this program. Memory is that of tensors, beyond the
-inputs.
+inputs. The procedures are those of ``tests/references``, which the tests hold the values against.
 """
 
 import argparse
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
-import published
-import published_structures
 import torch
 import torch.nn.functional as F
 from rich.console import Console
@@ -21,6 +21,12 @@ from torch import Tensor
 
 from segablate.ablation.cost import Cost, measure_costs
 from segablate.objective.weighted_sum import parse_objective
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from references import IGNORE, reference, reference_module
+
+__all__ = ["cells", "forward", "forward_backward", "make_scene", "reference", "reference_module"]
 
 SHAPES = ((1, 19, 512, 1024), (2, 11, 360, 480))
 LOSSES = (
@@ -37,7 +43,7 @@ def make_scene(shape: tuple[int, int, int, int], device: str) -> tuple[Tensor, T
     coarse = torch.randn(n, c, h // 32, w // 32, generator=generator)
     smooth = F.interpolate(coarse, (h, w), mode="bilinear")
     labels = smooth.argmax(1)
-    labels[torch.rand(n, h, w, generator=generator) < 0.03] = published.IGNORE
+    labels[torch.rand(n, h, w, generator=generator) < 0.03] = IGNORE
     logits = 3 * smooth + torch.randn(shape, generator=generator)
     return logits.to(device), labels.to(device)
 
@@ -49,8 +55,7 @@ def both(text: str, classes: int, device: str) -> tuple[Loss, Loss]:
     options = dict(summand.settings)
     if "edge_net" in summand.loss.inputs:
         options["edge_net"] = [tuple(tensor.to(device) for tensor in pair) for pair in make_edge_net(classes)]
-    procedure = getattr(published if hasattr(published, name) else published_structures, name)
-    return partial(summand.loss, **options), partial(procedure, **options)
+    return partial(summand.loss, **options), partial(reference(name), **options)
 
 
 def make_edge_net(classes: int) -> list[tuple[Tensor, Tensor]]:

@@ -10,10 +10,9 @@ import argparse
 from functools import partial
 from typing import Any, NamedTuple
 
-import published_pairwise
 import torch
 import torch.nn.functional as F
-from losses import cells, forward, forward_backward, make_scene
+from losses import cells, forward, forward_backward, make_scene, reference, reference_module
 from rich.console import Console
 from rich.table import Table
 
@@ -22,24 +21,25 @@ from segablate.losses import get_loss
 
 
 class Case(NamedTuple):
-    """A loss on a scene N C H W; ``settings`` go to both, the others to one; ``features`` counts their channels."""
+    """A loss on a scene N C H W; ``settings`` go to both, ``theirs`` to one; ``features`` counts their channels."""
 
     name: str
     shape: tuple[int, int, int, int]
     settings: dict[str, Any] = {}  # noqa: RUF012
-    ours: dict[str, Any] = {}  # noqa: RUF012
     theirs: dict[str, Any] = {}  # noqa: RUF012
     features: int = 0
 
 
+product_of_roots = reference_module("ar").product_of_roots
+
 CASES = (
     Case("asl", (1, 19, 512, 1024)),
     Case("ar", (1, 11, 360, 480), {"scales": (8,)}),
-    Case("ar", (1, 11, 360, 480), {"scales": (8,)}, theirs={"affinities": published_pairwise.product_of_roots}),
-    Case("ar", (1, 11, 360, 480), {"scales": (4,)}, theirs={"affinities": published_pairwise.product_of_roots}),
+    Case("ar", (1, 11, 360, 480), {"scales": (8,)}, theirs={"affinities": product_of_roots}),
+    Case("ar", (1, 11, 360, 480), {"scales": (4,)}, theirs={"affinities": product_of_roots}),
     Case("ar", (1, 11, 360, 480), {"scales": (8,), "penalty": "l1"}),
-    Case("dense_crf", (1, 21, 64, 64), ours={"scale": 1}),
-    Case("dense_crf", (1, 21, 128, 128), ours={"scale": 1}),
+    Case("dense_crf", (1, 21, 64, 64), {"scale": 1.0}),
+    Case("dense_crf", (1, 21, 128, 128), {"scale": 1.0}),
     Case("dfr", (1, 11, 96, 128), {"radius": 3}, features=16),
     Case("dfr", (1, 11, 96, 128), {"radius": 5}, features=16),
     Case("dfr", (1, 11, 180, 240), {"radius": 5}, features=16),
@@ -63,8 +63,8 @@ def compare(case: Case, device: str, repeats: int) -> list[list[str]]:
     """The cells of two rows: forward, forward and backward."""
     logits, labels = make_scene(case.shape, device)
     options = case.settings | make_inputs(case, device)
-    ours = partial(get_loss(case.name), **options, **case.ours)
-    theirs = partial(getattr(published_pairwise, case.name), **options, **case.theirs)
+    ours = partial(get_loss(case.name), **options)
+    theirs = partial(reference(case.name), **options, **case.theirs)
     torch.testing.assert_close(ours(logits, labels), theirs(logits, labels), rtol=1e-3, atol=1e-6)
     calls = [f(loss, logits, labels) for f in (forward, forward_backward) for loss in (ours, theirs)]
     costs = measure_costs(calls, repeats, logits.device)

@@ -15,32 +15,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segablate.ablation.sweep.session import AblationRequest, ablate_checkpoint
+    from segablate.ablation.session import AblationRequest, ablate_checkpoint
     from segablate.checkpoints import Loading, open_checkpoint
     from segablate.comparison import Method, compare
     from segablate.datasets import open_dataset
     from segablate.errors import SegablateError
-    from segablate.evaluation.loop.session import Execution, Request, evaluate_checkpoint
     from segablate.evaluation.results import Evaluation, load_run, save_run
+    from segablate.evaluation.session import Execution, Request, evaluate_checkpoint
     from segablate.labels import LabelSet
     from segablate.losses import get_loss, loss_names
     from segablate.metrics.tolerance import Tolerance
-    from segablate.objective.weighted_sum import Choice, Parts, Range, loss, parse_objective
+    from segablate.objective import Choice, Parts, Range, loss
+    from segablate.objective.weighted_sum import parse_objective
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "segablate.ablation.sweep.session": ("AblationRequest", "ablate_checkpoint"),
+    "segablate.ablation.session": ("AblationRequest", "ablate_checkpoint"),
     "segablate.checkpoints": ("Loading", "open_checkpoint"),
     "segablate.comparison": ("Method", "compare"),
     "segablate.datasets": ("open_dataset",),
     "segablate.errors": ("SegablateError",),
     "segablate.evaluation.results": ("Evaluation", "load_run", "save_run"),
-    "segablate.evaluation.loop.session": ("Execution", "Request", "evaluate_checkpoint"),
+    "segablate.evaluation.session": ("Execution", "Request", "evaluate_checkpoint"),
     "segablate.labels": ("LabelSet",),
     "segablate.losses": ("get_loss", "loss_names"),
     "segablate.metrics.tolerance": ("Tolerance",),
-    "segablate.objective.weighted_sum": ("Choice", "Parts", "Range", "loss"),
+    "segablate.objective": ("Choice", "Parts", "Range", "loss"),
     "segablate.objective.weighted_sum": ("parse_objective",),
 }
 

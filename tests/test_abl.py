@@ -1,112 +1,23 @@
-"""ABL against the published procedure in a plain form, and what this program settles by itself."""
+"""ABL on images that leave little to measure, its reference case, and what this program settles by itself."""
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from references import reference
+from references.abl import label_distance, predicted_boundary
 from scenes_of_losses import blobs, golden, gradient_of
-from scipy.ndimage import distance_transform_edt
 
 from segablate.losses.abl import abl
 from segablate.losses.parts.predicted_boundary import dilated, divergences, select_seeds
 from segablate.losses.parts.steering import distances, label_boundary
 
-OFFSETS = ((1, 0), (-1, 0), (0, -1), (0, 1), (-1, 1), (1, 1), (-1, -1), (1, -1), (0, 0))
-
-
-def seeds_by_raising(logits, budget, scope):
-    """The threshold is raised by a fifth until few enough pixels are above it."""
-    share, log_share = logits.detach().softmax(1), logits.detach().log_softmax(1)
-    down = (share[:, :, :-1] * (log_share[:, :, :-1] - log_share[:, :, 1:])).sum(1)
-    right = (share[..., :-1] * (log_share[..., :-1] - log_share[..., 1:])).sum(1)
-    difference = F.pad(down, (0, 0, 0, 1)) + F.pad(right, (0, 1))
-    groups = difference.split(1) if scope == "image" else [difference]
-    found = []
-    for group in groups:
-        threshold = 1e-5
-        while (group > threshold).sum() > budget * logits.shape[2] * logits.shape[3]:
-            threshold *= 1.2
-        found.append(group > threshold)
-    return torch.cat(found)
-
-
-def distance_plainly(labels, distance, no_boundary):
-    """Of one image; None if it is to be skipped."""
-    boundary = labels == 255
-    boundary[:-1] |= labels[:-1] != labels[1:]
-    boundary[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    if boundary.any():
-        away = distance_transform_edt(~boundary)
-    elif no_boundary == "skip":
-        return None
-    else:
-        row, column = np.indices(labels.shape)
-        away = np.hypot(row + 1, column)
-    return np.maximum(np.floor(away - 1), 0) if distance == "floor" else away
-
-
-def by_raising(
-    logits, labels, budget=0.01, clip=20.0, smoothing=0.2, detach=True, scope="image", distance="floor", **rest
-):
-    seeds = seeds_by_raising(logits, budget, scope)
-    terms, pixels = [], 0
-    for image, label, seed in zip(logits, labels, seeds, strict=True):
-        away = distance_plainly(label.numpy(), distance, rest.get("no_boundary", "skip"))
-        if away is None:
-            continue
-        padded = np.pad(away, 1, constant_values=1e5)
-        height, width = away.shape
-        for row, column in np.argwhere((F.max_pool2d(seed.float()[None], 3, 1, 1)[0] > 0).numpy()):
-            around = [padded[row + 1 + down, column + 1 + right] for down, right in OFFSETS]
-            target = int(np.argmin(around))
-            if target == 8:
-                continue
-            pixels += 1
-            centre = image[:, row, column].log_softmax(0)
-            rows = [min(max(row + down, 0), height - 1) for down, _ in OFFSETS[:8]]
-            columns = [min(max(column + right, 0), width - 1) for _, right in OFFSETS[:8]]
-            near = image[:, rows, columns].log_softmax(0)
-            near = near.detach() if detach else near
-            towards = (near.exp() * (near - centre[:, None])).sum(0)
-            aim = torch.full((8,), smoothing / 8, dtype=logits.dtype)
-            aim[target] = 1 - smoothing
-            weight = min(away[row, column], clip) / clip
-            terms.append(-weight * (aim * towards.log_softmax(0)).sum())
-    return torch.stack(terms).sum() / pixels if terms else 0 * logits.sum()
-
-
-SETTINGS = [
-    {},
-    {"detach": False},
-    {"scope": "batch"},
-    {"budget": 0.06, "clip": 2.0},
-    {"smoothing": 0.0},
-    {"smoothing": 0.5, "detach": False},
-    {"distance": "exact", "budget": 0.03},
-    {"distance": "exact", "detach": False},
-    {"budget": 1.0},
-    {"no_boundary": "corner"},
-]
-
-
-@pytest.mark.parametrize("setting", SETTINGS, ids=str)
-@pytest.mark.parametrize("void", [0, 0.1])
-def test_equals_the_published_procedure(setting, void):
-    logits, labels = blobs(3, 4, 31, 38, void=void)
-    labels = labels.roll(7, 2)  # so that boundaries are apart
-    labels[2] = 1
-    plain = gradient_of(by_raising, logits, labels, **setting)
-    ours = gradient_of(abl, logits, labels, **setting)
-    torch.testing.assert_close(ours, plain, rtol=1e-6, atol=1e-12)
-    assert ours[0] > 0
-
 
 @pytest.mark.parametrize("size", [(1, 9), (8, 1), (2, 2), (1, 1)], ids=str)
 @pytest.mark.parametrize("detach", [True, False])
-def test_equals_the_published_procedure_on_tiny_images(size, detach):
+def test_equals_the_plain_procedure_on_tiny_images(size, detach):
     logits, labels = blobs(2, 3, *size)
     setting = {"budget": 0.5, "distance": "exact", "detach": detach}
-    plain = gradient_of(by_raising, logits, labels, **setting)
+    plain = gradient_of(reference("abl"), logits, labels, **setting)
     torch.testing.assert_close(gradient_of(abl, logits, labels, **setting), plain, rtol=1e-6, atol=1e-12)
 
 
@@ -150,7 +61,7 @@ def test_seeds_of_a_skipped_image_still_use_up_the_batch_budget():
     labels[1] = 2
     parts = abl.parts(logits, labels, scope="batch")
     assert parts.facts["seeds"] == before <= 9
-    assert parts.value == pytest.approx(by_raising(logits, labels, scope="batch").item(), rel=1e-9)
+    assert parts.value == pytest.approx(reference("abl")(logits, labels, scope="batch").item(), rel=1e-9)
 
 
 def test_the_value_of_an_image_does_not_hang_on_its_company():
@@ -180,9 +91,11 @@ def test_nothing_to_measure_is_an_attached_zero(logits, labels):
 def test_facts_and_sums():
     logits, labels = blobs(2, 4, 40, 40, void=0.05)
     parts = abl.parts(logits, labels)
+    boundary = predicted_boundary(logits, 0.01, "image")
+    away = np.stack([label_distance(label, "floor", "skip") for label in labels.numpy()])
     assert 0 < parts.facts["seeds"] <= 2 * 16
-    assert parts.facts["boundary_pixels"] == parts.sums["pixels"]
-    assert 0 < parts.facts["unweighted"] < 1
+    assert parts.facts["boundary_pixels"] == parts.sums["pixels"] == boundary.sum()
+    assert parts.facts["unweighted"] == pytest.approx((away[boundary.numpy()] == 0).mean())
     assert parts.sums["entropy"] / parts.sums["pixels"] == pytest.approx(parts.value.item(), rel=1e-12)
 
 

@@ -1,48 +1,24 @@
-"""AR against explicit affinity matrices, cell by cell."""
+"""AR in tiles of affinities, and its identities."""
 
 import pytest
 import torch
+from references import reference
 from scenes import VOID, one_hot_logits, scene, value_and_gradient
-from torch import Tensor
 
 from segablate.errors import KnobError
 from segablate.losses.ar import ar
 from segablate.losses.parts import affinities
 
 
-def by_matrices(logits: Tensor, labels: Tensor, scales=(4, 8), kernel="sqrt", penalty="l2") -> Tensor:
-    """Every cell by its own slice, every pair of cells in two matrices."""
-    root = torch.sqrt if kernel == "sqrt" else (lambda x: x)
-    size = torch.square if penalty == "l2" else torch.abs
-    p, total = logits.softmax(1), []
-    for s in scales:
-        differences, pairs = [], 0
-        for image, label in zip(p, labels, strict=True):
-            predicted, labelled = [], []
-            for i in range(0, label.shape[0], s):
-                for j in range(0, label.shape[1], s):
-                    inside = label[i : i + s, j : j + s]
-                    valid = inside != VOID
-                    if valid.any():
-                        predicted.append(image[:, i : i + s, j : j + s][:, valid].mean(1))
-                        labelled.append(torch.bincount(inside[valid], minlength=len(image)).double() / valid.sum())
-            if predicted:
-                a, b = root(torch.stack(predicted)), root(torch.stack(labelled))
-                differences.append(size(a @ a.T - b @ b.T).sum())
-                pairs += len(a) ** 2
-        total.append(sum(differences) / pairs)
-    return sum(total) / len(total)
-
-
 @pytest.mark.parametrize("penalty", ["l2", "l1"])
 @pytest.mark.parametrize("kernel", ["sqrt", "dot"])
 @pytest.mark.parametrize("scales", [(4, 8), (1,), (3, 7, 64)], ids=str)
-def test_equals_explicit_matrices(scales, kernel, penalty, monkeypatch):
+def test_tiles_give_what_whole_matrices_give(scales, kernel, penalty, monkeypatch):
     monkeypatch.setattr(affinities, "TILE", 37)
     logits, labels = scene(2, 4, 21, 26, void=0.2)
     labels[0, :8, :8] = VOID  # whole cells without a label
     settings = {"scales": scales, "kernel": kernel, "penalty": penalty}
-    plain = value_and_gradient(lambda z: by_matrices(z, labels, **settings), logits)
+    plain = value_and_gradient(lambda z: reference("ar")(z, labels, **settings), logits)
     gram = value_and_gradient(lambda z: ar(z, labels, **settings), logits)
     torch.testing.assert_close(gram, plain, rtol=1e-10, atol=1e-14)
 
@@ -86,6 +62,12 @@ def test_what_is_kept_is_linear_in_the_cells():
         with torch.autograd.graph.saved_tensors_hooks(lambda t, s=sizes: (s.append(t.numel()), t)[1], lambda t: t):
             ar(logits.requires_grad_(), labels, scales=(1,), penalty=penalty)
         assert max(sizes) <= 2 * logits.numel() < 64**4
+
+
+def test_sums_give_the_value():
+    logits, labels = scene(3, 4, 21, 26)
+    sums = ar.parts(logits, labels).sums
+    assert (sums["differences"] / sums["pairs"]).mean().item() == pytest.approx(ar(logits, labels).item(), rel=1e-12)
 
 
 def test_counts_cells():

@@ -1,12 +1,11 @@
-"""CPG against convolutions in rational numbers and loops over windows."""
+"""CPG: its kernels as fractions, what enters the mask, and perfect predictions."""
 
 from fractions import Fraction
 
 import pytest
 import torch
-import torch.nn.functional as F
-from scenes import VOID, one_hot_logits, scene, value_and_gradient
-from torch import Tensor
+from references.cpg import mask, slopes
+from scenes import VOID, one_hot_logits, scene
 
 from segablate.losses.cpg import cpg
 from segablate.losses.parts.sobel import derivatives, integer_kernel, kernel, pad, pulled_back, step_gain
@@ -17,70 +16,6 @@ def plain_kernel(ksize: int) -> list[list[Fraction]]:
     r = ksize // 2
     around = range(-r, r + 1)
     return [[Fraction(dx, dx * dx + dy * dy) if dx else Fraction(0) for dx in around] for dy in around]
-
-
-def plain_derivatives(maps: Tensor, ksize: int) -> Tensor:
-    """N H W -> 2 N H W, by a convolution in float64 with the frame repeated."""
-    along_x = torch.tensor([[float(entry) for entry in row] for row in plain_kernel(ksize)], dtype=torch.float64)
-    padded = F.pad(maps.double().unsqueeze(1), (ksize // 2,) * 4, mode="replicate")
-    return F.conv2d(padded, torch.stack([along_x, along_x.T]).unsqueeze(1)).transpose(0, 1)
-
-
-def plain_windows(labels: Tensor, reach: int):
-    """Every pixel with the labels in its square window, clipped at the frame."""
-    for n, i, j in torch.cartesian_prod(*map(torch.arange, labels.shape)).tolist():
-        yield n, i, j, labels[n, max(i - reach, 0) : i + reach + 1, max(j - reach, 0) : j + reach + 1]
-
-
-def plain_mask(labels: Tensor, classes: int, ksize: int, width, void: str) -> Tensor:
-    """C 2 N H W."""
-    mask = torch.zeros(classes, 2, *labels.shape, dtype=torch.bool)
-    for index in range(classes):
-        slopes = plain_derivatives(labels == index, ksize)
-        mask[index] = slopes.abs() > 1e-9  # in float64 the rounding of a sum of 0 stays far below
-    if width == "all":
-        mask[:] = True
-    elif width != "official":
-        mask[:] = False
-        for n, i, j, window in plain_windows(labels, width):
-            shown = set(window.flatten().tolist()) - {VOID}
-            if len(shown) > 1:
-                mask[list(shown), :, n, i, j] = True
-    mask &= labels != VOID
-    if void == "window":
-        for n, i, j, window in plain_windows(labels, ksize // 2):
-            if (window == VOID).any():
-                mask[:, :, n, i, j] = False
-    return mask
-
-
-def plain_cpg(logits: Tensor, labels: Tensor, ksize=3, width="official", normalise="none", void="centre") -> Tensor:
-    probabilities, classes = logits.softmax(1), logits.shape[1]
-    mask = plain_mask(labels, classes, ksize, width, void)
-    errors = torch.stack(
-        [plain_derivatives(probabilities[:, c] - (labels == c).double(), ksize) for c in range(classes)]
-    )
-    gain = float(sum(entry for row in plain_kernel(ksize) for entry in row if entry > 0))
-    return (errors[mask] ** 2).mean() / (gain**2 if normalise == "step" else 1)
-
-
-@pytest.mark.parametrize("void", ["centre", "window"])
-@pytest.mark.parametrize("width", ["official", 1, 2, 3, "all"])
-@pytest.mark.parametrize("ksize", [3, 5, 7])
-def test_equals_the_plain_formula(ksize, width, void):
-    logits, labels = scene(2, 4, 17, 14, void=0.1)
-    settings = {"ksize": ksize, "width": width, "void": void}
-    expected, expected_gradient = value_and_gradient(lambda z: plain_cpg(z, labels, **settings), logits)
-    value, gradient = value_and_gradient(lambda z: cpg(z, labels, **settings), logits)
-    torch.testing.assert_close(value, expected)
-    torch.testing.assert_close(gradient, expected_gradient)
-
-
-@pytest.mark.parametrize("ksize", [3, 5, 7, 9, 15])
-def test_step_normalisation_divides_by_the_gain(ksize):
-    logits, labels = scene(1, 3, 20, 24)
-    settings = {"ksize": ksize, "normalise": "step"}
-    torch.testing.assert_close(cpg(logits, labels, **settings), plain_cpg(logits, labels, **settings))
 
 
 def test_gains_and_kernels():
@@ -134,10 +69,18 @@ def test_with_whole_windows_void_has_no_say():
     assert cpg(moved, labels) != cpg(logits, labels)
 
 
+def test_sums_give_the_value():
+    logits, labels = scene()
+    for settings in ({}, {"ksize": 5, "normalise": "step"}):
+        sums = cpg.parts(logits, labels, **settings).sums
+        value = cpg(logits, labels, **settings).item()
+        assert (sums["squares"].sum() / sums["elements"].sum()).item() == pytest.approx(value, rel=1e-12)
+
+
 def test_share_counts_the_elements():
     logits, labels = scene(1, 3, 20, 20)
     assert cpg.parts(logits, labels, width="all").facts["share"] == 1
     parts = cpg.parts(logits, labels)
-    mask = plain_mask(labels, 3, 3, "official", "centre")
-    assert parts.facts["share"] == pytest.approx(mask.sum().item() / (2 * 3 * (labels != VOID).sum().item()))
-    assert torch.equal(parts.sums["elements"], mask.flatten(1).sum(1))
+    scored = mask(slopes(logits, labels, 3)[1], labels, 3, "official", "centre")
+    assert parts.facts["share"] == pytest.approx(scored.sum().item() / (2 * 3 * (labels != VOID).sum().item()))
+    assert torch.equal(parts.sums["elements"], scored.sum((0, 2, 3, 4)))

@@ -1,9 +1,10 @@
-"""Dense CRF against the matrix of all pairs, summed as the formula has it."""
+"""Dense CRF in tiles against the matrix of all pairs, and the digits it keeps."""
 
 import math
 
 import pytest
 import torch
+from references import reference
 from scenes import scene, value_and_gradient
 from torch import Tensor
 
@@ -11,38 +12,6 @@ from segablate.errors import KnobError
 from segablate.losses.dense_crf import dense_crf
 from segablate.losses.parts import all_pairs
 from segablate.losses.parts.all_pairs import blur, complement
-
-
-def sampled(maps: Tensor, scale: float, bilinear: bool) -> Tensor:
-    """Maps N . H W at steps of 1/scale along rows, then columns."""
-    for dim in (2, 3):
-        side = maps.shape[dim]
-        steps = torch.arange(max(int(side * scale), 1), dtype=torch.float64)
-        if not bilinear:
-            maps = maps.index_select(dim, (steps / scale).floor().long().clamp(max=side - 1))
-            continue
-        centre = ((steps + 0.5) / scale - 0.5).clamp(0, side - 1)
-        low, share = centre.floor().long(), centre - centre.floor()
-        share = share.view(-1, 1) if dim == 2 else share
-        high = (low + 1).clamp(max=side - 1)
-        maps = maps.index_select(dim, low) * (1 - share) + maps.index_select(dim, high) * share
-    return maps
-
-
-def by_matrix(logits: Tensor, image: Tensor, roi: Tensor, rgb=15.0, xy=100.0, scale=0.5, form="code") -> Tensor:
-    s, r = sampled(logits.softmax(1), scale, True), sampled(roi.unsqueeze(1), scale, False)
-    colours = sampled(image, scale, False)
-    s, energies = s * r, []
-    for maps, region, colour in zip(s.flatten(2), r.flatten(2), colours, strict=True):
-        rows, columns = colour.shape[1:]
-        place = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).view(-1, 2).double()
-        near = (place.unsqueeze(0) - place.unsqueeze(1)).square().sum(2) / (2 * (xy * scale) ** 2)
-        flat = colour.flatten(1).T
-        alike = (flat.unsqueeze(0) - flat.unsqueeze(1)).square().sum(2) / (2 * rgb**2)
-        kernel = torch.exp(-near - alike)
-        other = region - maps if form == "potts" else -maps
-        energies.append((maps @ kernel * other).sum())
-    return torch.stack(energies).mean()
 
 
 def colours(images: int, height: int, width: int) -> Tensor:
@@ -54,13 +23,15 @@ def colours(images: int, height: int, width: int) -> Tensor:
 @pytest.mark.parametrize("form", ["code", "potts"])
 @pytest.mark.parametrize("scale", [1.0, 0.5, 0.3, 0.05])
 @pytest.mark.parametrize(("rgb", "xy"), [(15.0, 100.0), (60.0, 3.0), (0.5, 1.0)])
-def test_equals_the_matrix_of_all_pairs(rgb, xy, scale, form, monkeypatch):
+def test_tiles_give_what_the_matrix_gives(rgb, xy, scale, form, monkeypatch):
     monkeypatch.setitem(all_pairs.TILE, "cpu", 29)
     logits, labels = scene(2, 4, 13, 18)
     image, roi = colours(2, 13, 18), torch.rand(2, 13, 18, generator=torch.Generator().manual_seed(0)).double()
     settings = {"sigma_rgb": rgb, "sigma_xy": xy, "scale": scale, "form": form}
-    plain = value_and_gradient(lambda z: by_matrix(z, image, roi, rgb, xy, scale, form), logits)
-    tiled = value_and_gradient(lambda z: dense_crf(z, labels, image=image, roi=roi, **settings), logits)
+    plain, tiled = (
+        value_and_gradient(lambda z, loss=loss: loss(z, labels, image=image, roi=roi, **settings), logits)
+        for loss in (reference("dense_crf"), dense_crf)
+    )
     torch.testing.assert_close(tiled[0], plain[0], rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(tiled[1], plain[1], rtol=0, atol=1e-10 * plain[1].abs().max().item())
 
@@ -73,6 +44,15 @@ def test_reports_size_and_disagreement():
     assert (parts.facts["rows"], parts.facts["columns"], parts.facts["scale"]) == (16, 23, 0.5)
     assert parts.facts["disagreement"] == pytest.approx(potts / (potts - code), rel=1e-12)
     assert 0 < parts.facts["disagreement"] < 1
+
+
+def test_sums_give_both_energies():
+    logits, labels = scene(2, 4, 20, 24)
+    image = colours(2, 20, 24)
+    sums = dense_crf.parts(logits, labels, image=image).sums
+    potts, code = (dense_crf(logits, labels, image=image, form=form).item() for form in ("potts", "code"))
+    assert sums["disagreement"].item() / 2 == pytest.approx(potts, rel=1e-12)
+    assert (sums["disagreement"] - sums["pairs"]).item() / 2 == pytest.approx(code, rel=1e-12)
 
 
 def test_no_region_is_zero_and_undefined():

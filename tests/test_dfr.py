@@ -1,44 +1,16 @@
-"""DFR against windows that are unfolded, and against the matrix of all pairs."""
+"""DFR against windows that are unfolded, and as a dense CRF."""
 
 import pytest
 import torch
 import torch.nn.functional as F
+from references import reference
+from references.dfr import KERNELS
 from scenes import scene, value_and_gradient
 from torch import Tensor
 
 from segablate.errors import KnobError
 from segablate.losses.dense_crf import dense_crf
 from segablate.losses.dfr import dfr
-
-KERNELS = {
-    "product": ((1.0, ("rgb", "deep")),),
-    "sum": ((0.5, ("rgb",)), (0.5, ("deep",))),
-    "shallow": ((1.0, ("rgb",)),),
-    "deep": ((1.0, ("deep",)),),
-}
-
-
-def by_unfolding(
-    logits: Tensor, image: Tensor, features: Tensor, roi: Tensor, radius=5, xy=6.0, rgb=0.1, feat=1.0, combine="product"
-) -> Tensor:
-    """Every window cut out of predictions, positions, colours and features; features on the predictions' grid."""
-    images, _, height, width = logits.shape
-    side = 2 * radius + 1
-    p = logits.softmax(1)
-    place = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")).double()
-    maps = {"xy": place.expand(images, -1, -1, -1) / xy, "rgb": image / 255 / rgb, "deep": features / feat}
-
-    def unfolded(x: Tensor) -> Tensor:
-        return F.unfold(x, side, padding=radius).view(images, x.shape[1], side**2, height, width)
-
-    squared = {name: (unfolded(x) - x.unsqueeze(2)).square().sum(1) for name, x in maps.items()}
-    kernel = sum(
-        w * torch.exp(-(squared["xy"] + sum(squared[name] for name in names)) / 2) for w, names in KERNELS[combine]
-    )
-    kernel = kernel * unfolded(roi.unsqueeze(1))[:, 0] * roi.unsqueeze(1)
-    kernel[:, side**2 // 2] = 0
-    alike = (unfolded(p) * p.unsqueeze(2)).sum(1)
-    return (kernel * (1 - alike)).sum() / roi.sum()
 
 
 def surroundings(height: int, width: int, images: int = 2) -> dict[str, Tensor]:
@@ -58,16 +30,26 @@ def surroundings(height: int, width: int, images: int = 2) -> dict[str, Tensor]:
 def test_equals_unfolded_windows(radius, size, combine):
     logits, labels = scene(2, 4, *size)
     given = surroundings(*size)
-    plain = value_and_gradient(
-        lambda z: by_unfolding(z, **given, radius=radius, xy=4.0, rgb=0.3, feat=1.7, combine=combine), logits
-    )
     settings = {"radius": radius, "sigma_xy": 4.0, "sigma_rgb": 0.3, "sigma_feat": 1.7, "combine": combine}
-    shifted = value_and_gradient(lambda z: dfr(z, labels, **given, **settings), logits)
+    plain, shifted = (
+        value_and_gradient(lambda z, loss=loss: loss(z, labels, **given, **settings), logits)
+        for loss in (reference("dfr"), dfr)
+    )
     torch.testing.assert_close(shifted[0], plain[0], rtol=1e-10, atol=0)
     torch.testing.assert_close(shifted[1], plain[1], rtol=0, atol=1e-11 * plain[1].abs().max().item())
 
 
-def test_all_pairs_are_the_dense_crf_with_features():
+def test_sums_give_the_value_and_the_disagreement():
+    logits, labels = scene(2, 4, 9, 13)
+    given = surroundings(9, 13)
+    parts = dfr.parts(logits, labels, **given)
+    sums = {name: total.item() for name, total in parts.sums.items()}
+    assert sums["disagreement"] / sums["pixels"] == pytest.approx(parts.value.item(), rel=1e-12)
+    assert sums["disagreement"] / sums["pairs"] == pytest.approx(parts.facts["disagreement"], rel=1e-12)
+    assert sums["pixels"] == pytest.approx(given["roi"].sum().item())
+
+
+def test_all_pairs_without_features_are_the_dense_crf():
     logits, labels = scene(2, 4, 12, 15)
     given = surroundings(12, 15)
     shallow = dfr(logits, labels, **given, combine="shallow", dense=True, sigma_rgb=0.2, sigma_xy=5)
@@ -75,16 +57,6 @@ def test_all_pairs_are_the_dense_crf_with_features():
         logits, labels, image=given["image"], roi=given["roi"], scale=1, sigma_rgb=0.2 * 255, sigma_xy=5, form="code"
     )
     assert shallow.item() == pytest.approx(crf.item(), rel=1e-12)
-    s = (logits.softmax(1) * given["roi"].unsqueeze(1)).flatten(2)
-    place = torch.cartesian_prod(torch.arange(12), torch.arange(15)).double() / 6
-    expected = []
-    for image in range(2):
-        flat = torch.cat([place, given["image"][image].flatten(1).T / 25.5, given["features"][image].flatten(1).T], 1)
-        kernel = torch.exp(-(flat.unsqueeze(0) - flat.unsqueeze(1)).square().sum(2) / 2)
-        expected.append(-(s[image] @ kernel * s[image]).sum())
-    assert dfr(logits, labels, **given, dense=True).item() == pytest.approx(
-        torch.stack(expected).mean().item(), rel=1e-10
-    )
 
 
 def test_features_come_from_any_grid():

@@ -21,7 +21,7 @@ from typing import Annotated
 import torch
 
 from segablate.losses.parts.shapes import Labels, Logits
-from segablate.objective.weighted_sum import Parts, Range, loss
+from segablate.objective import Parts, Range, loss
 
 
 @loss(paper="Salehi et al., Tversky Loss Function, MLMI 2017, arXiv:1706.05721", activation="softmax")

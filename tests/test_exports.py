@@ -13,7 +13,6 @@ import torch
 import yaml
 from conftest import optional
 from exported_networks import BIAS, WEIGHT, write_onnx
-from segablate.evaluation.loop.inputs import available
 from tflite_networks import quantised_weight, write_tflite
 from torch import Tensor, nn
 
@@ -22,6 +21,7 @@ from segablate.checkpoints.exported import ExportedNetwork, ImageInput
 from segablate.checkpoints.network import Network
 from segablate.cli import run
 from segablate.errors import CheckpointError, DeviceError, MissingExtra
+from segablate.evaluation.inputs import available
 from segablate.samples import Batch, Output, Sample
 
 for package in ("onnx", "onnxruntime"):

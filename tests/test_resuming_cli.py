@@ -14,7 +14,7 @@ import pytest
 from conftest import write_dataset, write_predictions
 
 from segablate.cli import run
-from segablate.evaluation.loop import session
+from segablate.evaluation import session
 from segablate.evaluation.pieces import Pieces, partial_folder
 from segablate.evaluation.results import Evaluation
 from segablate.files import write_atomically

@@ -1,97 +1,24 @@
-"""RMI against the formula written down point by point, and its edge cases."""
+"""RMI: the gain beside the value, and its edge cases."""
 
 import math
 
 import pytest
 import torch
+from references import complete
+from references.rmi import SETTINGS, regress
 from scenes import VOID, one_hot_logits, scene, value_and_gradient
-from torch import Tensor
 
 from segablate.losses.parts.regression import by_cholesky, by_eigenvalues
 from segablate.losses.rmi import rmi
 
 
-def plain_cells(pixels: Tensor, stride: int, pool: str) -> Tensor:
-    """H W -> h w, cell by cell; for the maximum the padding is nothing, for the mean it is zeros."""
-    if stride == 1:
-        return pixels
-    reach = stride // 2
-    height, width = ((size + 2 * reach - stride) // stride + 1 for size in pixels.shape)
-    cells = torch.zeros(height, width, dtype=pixels.dtype)
-    for i in range(height):
-        for j in range(width):
-            top, left = i * stride - reach, j * stride - reach
-            block = pixels[max(top, 0) : top + stride, max(left, 0) : left + stride]
-            cells[i, j] = block.max() if pool == "max" else block.sum() / stride**2
-    return cells
-
-
-def plain_points(cells: Tensor, side: int, kept: list[tuple[int, int]]) -> Tensor:
-    """d n: the listed windows as columns, their mean taken out."""
-    columns = [cells[i : i + side, j : j + side].flatten() for i, j in kept]
-    points = torch.stack(columns, 1)
-    return points - points.mean(1, keepdim=True)
-
-
-DEFAULTS = {name: knob.default for name, knob in rmi.knobs.items()}
-
-
-def plain_rmi(logits: Tensor, labels: Tensor, **settings) -> tuple[Tensor, Tensor]:
-    """The published procedure, image by image and class by class, with an explicit inverse. Gains beside the value."""
-    radius, pool, stride, alpha, probability, void, normalise = (DEFAULTS | settings).values()
-    d, totals, gains = radius**2, [], []
-    maps = logits.sigmoid() if probability == "sigmoid" else logits.softmax(1)
-    for image, target in zip(maps, labels, strict=True):
-        valid = target != VOID
-        shape = plain_cells(valid.double(), stride, "max").shape
-        windows = [(i, j) for i in range(shape[0] - radius + 1) for j in range(shape[1] - radius + 1)]
-        if void == "drop":
-            bad = plain_cells((~valid).double(), stride, "max")
-            windows = [(i, j) for i, j in windows if not bad[i : i + radius, j : j + radius].any()]
-        if not windows:
-            continue
-        terms = []
-        for index, scores in enumerate(image):
-            y = plain_points(plain_cells((target == index).double(), stride, pool), radius, windows)
-            p = plain_points(plain_cells(scores * valid + 1e-6, stride, pool), radius, windows)
-            ridge = alpha * torch.eye(d, dtype=torch.float64)
-            left = y @ y.T - y @ p.T @ torch.linalg.inv(p @ p.T + ridge) @ p @ y.T + ridge
-            term = (torch.linalg.cholesky(left).diagonal() + 1e-8).log().sum() / d
-            if y.abs().max() > 1e-9:
-                gains.append((torch.logdet(y @ y.T + ridge) - torch.logdet(left)) / (2 * d))
-                if normalise == "points":
-                    term = term - math.log(len(windows)) / 2
-            terms.append(term)
-        totals.append(torch.stack(terms).sum())
-    return torch.stack(totals).mean(), torch.stack(gains).mean()
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"radius": 1},
-        {"radius": 4, "stride": 2},
-        {"stride": 1, "radius": 2},
-        {"stride": 5},
-        {"pool": "max", "stride": 3},
-        {"alpha": 1e-6},
-        {"probability": "softmax"},
-        {"void": "drop"},
-        {"normalise": "points"},
-        {"void": "drop", "normalise": "points", "pool": "max", "probability": "softmax", "stride": 3, "radius": 2},
-    ],
-    ids=str,
-)
-def test_equals_the_plain_formula(settings):
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_gain_is_that_of_the_plain_formula(settings):
     logits, labels = scene(2, 4, 35, 30, void=0.03)
     labels[1][labels[1] == 2] = 3  # a class that only one image shows
-    expected, expected_gradient = value_and_gradient(lambda z: plain_rmi(z, labels, **settings)[0], logits)
-    value, gradient = value_and_gradient(lambda z: rmi(z, labels, **settings), logits)
-    torch.testing.assert_close(value, expected, rtol=1e-8, atol=1e-8)
-    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-6, atol=1e-9)
-    gain = rmi.parts(logits, labels, **settings).facts["gain"]
-    assert gain == pytest.approx(plain_rmi(logits, labels, **settings)[1].item(), rel=1e-7)
+    plain = regress(logits, labels, **complete("rmi", settings))
+    gain = plain.gain[plain.present & plain.counted.unsqueeze(1)].mean().item()
+    assert rmi.parts(logits, labels, **settings).facts["gain"] == pytest.approx(gain, rel=1e-7)
 
 
 def test_a_missing_class_adds_the_same_constant_and_no_gradient():

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segablate.ablation.sweep import Ablation, Setting, Sweep, costs
-from segablate.evaluation.loop.inputs import with_inputs
-from segablate.evaluation.loop.session import Execution, run
+from segablate.evaluation.inputs import with_inputs
+from segablate.evaluation.session import Execution, run
 from segablate.losses import Loss
 from segablate.metrics.tolerance import Tolerance
 from segablate.objective.weighted_sum import parse_objective

@@ -14,7 +14,7 @@ from segablate.errors import UsageError
 if TYPE_CHECKING:
     from segablate.checkpoints import Loading
     from segablate.datasets import Dataset
-    from segablate.evaluation.loop.session import Execution, Request
+    from segablate.evaluation.session import Execution, Request
     from segablate.metrics.tolerance import Tolerance
 
 
@@ -106,7 +106,7 @@ class MeasureOptions(ReadingOptions):
     @property
     def request(self) -> "Request":
         """What the evaluation is asked for. Raises KnobError for a width that is none."""
-        from segablate.evaluation.loop.session import Request
+        from segablate.evaluation.session import Request
         from segablate.metrics.tolerance import Tolerance
 
         band, near = (
@@ -135,7 +135,7 @@ class RunningOptions:
     def execution(self) -> "Execution":
         """How the evaluation is carried out, with a progress bar."""
         from segablate.datasets.reading import default_workers
-        from segablate.evaluation.loop.session import Execution
+        from segablate.evaluation.session import Execution
         from segablate.render import progress
 
         workers = default_workers() if self.workers is None else self.workers

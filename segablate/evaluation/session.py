@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from segablate.checkpoints.segmenter import Loading, OnError, Segmenter
 from segablate.errors import Interrupted, SegablateError, UsageError
-from segablate.evaluation.loop.inputs import Display, available, require_scores, silent, with_inputs
+from segablate.evaluation.inputs import Display, available, require_scores, silent, with_inputs
 from segablate.runtime import team
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 To write one::
 
-    from segablate.objective.weighted_sum import Choice, Parts, Range, loss
+    from segablate.objective import Choice, Parts, Range, loss
 """
 
 from segablate.objective.loss import EXCEPTIONS, Loss, Parts, loss

@@ -104,8 +104,8 @@ def ablate(
     output: OutputOptions,
 ) -> None:
     """Run the sweep and print it."""
+    from segablate.ablation.session import AblationRequest, ablate_checkpoint
     from segablate.ablation.sweep import plan_settings
-    from segablate.ablation.sweep.session import AblationRequest, ablate_checkpoint
     from segablate.evaluation.runs import npz, refuse_existing, save_report
     from segablate.metrics.tolerance import Tolerance
     from segablate.render import print_report

@@ -98,7 +98,7 @@ def compare(
     two are ranked. Without arguments: the two sample checkpoints.
     """
     from segablate.comparison import compare, intersect, require_comparable
-    from segablate.evaluation.loop.session import Persistence, evaluate_checkpoint
+    from segablate.evaluation.session import Persistence, evaluate_checkpoint
     from segablate.render import print_report
     from segablate.runtime import team
     from segablate.tables.comparison import comparison_report

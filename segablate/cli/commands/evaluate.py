@@ -63,9 +63,9 @@ def evaluate(
 
     Without arguments, a checkpoint and a dataset that come with the package.
     """
-    from segablate.evaluation.loop.session import Persistence, evaluate_checkpoint
     from segablate.evaluation.pieces import remove_pieces
     from segablate.evaluation.results import save_run
+    from segablate.evaluation.session import Persistence, evaluate_checkpoint
     from segablate.plots import draw_reliability, require_drawing
     from segablate.render import print_report, render
     from segablate.runtime import team
