@@ -144,7 +144,7 @@ def _ablations(ablations: list[Command]) -> Iterator[str]:
         yield from (f"### {each.path}", *each.paragraphs, *_tables(own))
         if absent:
             listed = ", ".join(f"`{option.names}`" for option in absent)
-            yield f"Not the shared {listed}, since a hyperparameter has the name: state it in a card."
+            yield f"The shared {listed} cannot be given here: a hyperparameter has the same name."
 
 
 def _tables(options: Iterable[Option]) -> Iterator[str]:

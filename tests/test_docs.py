@@ -20,16 +20,17 @@ REPOSITORY = "https://github.com/segablate/segablate/blob/main/"
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-def commands() -> list[tuple[str, str, str | None]]:
-    """Every command in a console block or whose output is shown: the page, the command, the parts kept."""
-    found = []
+def commands() -> dict[str, list[tuple[str, str | None]]]:
+    """Every command in a console block or whose output is shown, with the pages and the parts they keep of it."""
+    found: dict[str, list[tuple[str, str | None]]] = {}
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         shown = [(match["command"], match["keep"]) for match in refresh.BLOCK.finditer(text)]
         for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
             lines = block.replace("\\\n", " ").splitlines()
             shown += [(line[2:].partition(" # ")[0], None) for line in lines if line.startswith("$ segablate ")]
-        found += [(page.name, command, keep) for command, keep in dict.fromkeys(shown)]
+        for command, keep in shown:
+            found.setdefault(command, []).append((page.name, keep))
     return found
 
 
@@ -40,34 +41,29 @@ def on_sample(command: str) -> bool:
     return not any(foreign.match(word) for word in words[1:] if not word.startswith("sample"))
 
 
-@pytest.mark.parametrize(("page", "command", "keep"), [entry for entry in commands() if on_sample(entry[1])])
+@pytest.mark.parametrize("command", list(filter(on_sample, commands())))
 def test_commands_on_the_sample_run(
-    page: str,
-    command: str,
-    keep: str | None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Run each on a few images, and find in its output the parts that the page keeps."""
+    """Run each on a few images, and find in its output the parts that pages keep."""
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command)[1:]
     limited = [*words, "--limit", "8"] if words[0] in ("evaluate", "ablate", "compare") and len(words) > 1 else words
     assert run(limited) == 0, capsys.readouterr().err
-    assert refresh.excerpt(capsys.readouterr().out, keep)
+    output = capsys.readouterr().out
+    for page, keep in commands()[command]:
+        assert refresh.excerpt(output, keep), page
 
 
-@pytest.mark.parametrize(("page", "command", "keep"), [entry for entry in commands() if not on_sample(entry[1])])
-def test_other_commands_are_spelt_right(
-    page: str, command: str, keep: str | None, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize("command", [command for command in commands() if not on_sample(command)])
+def test_other_commands_are_spelt_right(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What they name is not here: an error may say so, but not that an option or a command does not exist."""
     words = shlex.split(command)[1:]
     assert run([*words, "--help"] if words[0] != "checkpoints" else [*words[:2], "--help"]) == 0
     printed = capsys.readouterr().out
     for word in words:
         if word.startswith("--"):
-            assert word.split("=")[0] in printed, f"{page}: {command}"
+            assert word.split("=")[0] in printed, commands()[command]
 
 
 @every_page
