@@ -27,7 +27,8 @@ CLI_INTRODUCTION = """\
 
 For everybody who uses the program: every command with all its options, as `--help` lists them.
 
-Lists are separated by commas, without spaces. `segablate --install-completion` installs completion for your shell."""
+Lists are comma-separated, without spaces. `segablate --version` prints the version, `segablate --install-completion`
+installs completion for your shell."""
 
 LOSSES_INTRODUCTION = """\
 # Losses

@@ -66,6 +66,30 @@ def test_other_commands_are_spelt_right(command: str, capsys: pytest.CaptureFixt
             assert word.split("=")[0] in printed, commands()[command]
 
 
+@pytest.fixture(scope="module")
+def options() -> dict[str, str]:
+    """The options of each command in one string; of `ablate` and of any other group, those of all its commands."""
+    found: dict[str, str] = {"": "--version --install-completion --help"}
+    for command in generated.commands():
+        named = " ".join(option.names for option in command.options)
+        group = command.path.partition(" ")[0]
+        found[group] = f"{found.get(group, '')} {named} --help".lstrip()
+        found[command.path] = f"{named} --help"
+    return found
+
+
+@every_page
+def test_commands_in_the_text_exist(page: Path, options: dict[str, str]) -> None:
+    prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for code in re.findall(r"`segablate ([^`]+)`", prose):
+        words = [] if code.startswith("--") else code.split()
+        path = next((path for path in (" ".join(words[:2]), " ".join(words[:1])) if path in options), None)
+        assert path is not None, code
+        if code.startswith("ablate python:"):
+            continue  # its options are those of the function
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", code)) <= set(re.findall(r"--[a-z-]+", options[path])), code
+
+
 @every_page
 def test_links_resolve(page: Path) -> None:
     """Links to files of the repository, also by their address there, and to headings in them."""
