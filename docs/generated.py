@@ -161,7 +161,8 @@ def _tables(options: Iterable[Option]) -> Iterator[str]:
 def _option(parameter: Any, context: Any) -> Option:
     """Read a parameter as ``--help`` does: ``--limit <int range>``, and its meaning with default and bounds."""
     written, meaning = parameter.get_help_record(context)
-    names, kind, word = re.fullmatch(r"(.+?)(?: <(.+)>| ([A-Z]+))?", written).groups(default="")
+    form = re.fullmatch(r"(.+?)(?: <(.+)>| ([A-Z]+))?", written)
+    names, kind, word = form.groups(default="") if form else (written, "", "")
     kind = re.sub(r"^list\[(.+)\]$", r"\1", kind).replace("|", ", ")
     values = word or KINDS.get(kind, kind) or "flag"
     is_argument = parameter.param_type_name == "argument"

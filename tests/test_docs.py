@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import generated
@@ -10,6 +11,7 @@ import refresh
 import torch
 import yaml
 
+from segablate import __version__
 from segablate.cli import run
 
 ROOT = Path(__file__).parents[1]
@@ -201,3 +203,13 @@ def test_every_page_is_in_the_navigation() -> None:
 
 def test_the_readme_is_read_in_one_sitting() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 280
+
+
+def test_versions_agree() -> None:
+    """The package, its metadata, the citation and the newest heading of the changelog."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"]
+    logged = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert logged
+    assert {project, cited, logged[1]} == {__version__}
+    assert f"version = {{{__version__}}}" in (ROOT / "README.md").read_text(encoding="utf-8")
