@@ -4,7 +4,7 @@ from pathlib import Path
 
 from segablate.datasets import dataset_layouts
 
-PAGE = (Path(__file__).parent.parent / "docs" / "datasets.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parent.parent / "docs" / "how-to" / "your-data.md").read_text(encoding="utf-8")
 
 
 def test_every_layout_has_a_command() -> None:

@@ -1,6 +1,6 @@
 """What an evaluation found: counts and values of each image, and the facts of the run.
 
-A saved run is a folder (:mod:`segablate.evaluation.runs`), format 1, described in ``docs/runs.md``::
+A saved run is a folder (:mod:`segablate.evaluation.runs`), format 1, described in ``docs/reference/run-format.md``::
 
     run.json       what was run, versions, hashes, the label set, notes, skipped images, hashes of the other files
     counts.npz     per image: names, sizes, label hashes, confusion counts, boundary counts, values of losses

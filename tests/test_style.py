@@ -1,0 +1,103 @@
+"""Prose that users read avoids words that are no words of the field, or that say nothing.
+
+The documentation is checked. ``PROGRAM = True`` checks the docstrings, help texts and messages of the program too.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = False
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "sample_data" / "README.md"]
+SOURCES = sorted((ROOT / "segablate").rglob("*.py"))
+GENERATED = "<!-- Generated"
+
+AVOID = {
+    r"\bshown\b": "significant; printed, in the table",
+    r"\bdraws (of|with)\b|\bdrawn (together|anew)\b": "bootstrap replicates; resampled",
+    r"^of pixels$|\bpixel share\b": "pixels (%)",
+    r"\bfound/wanted\b": "the two numbers by their names",
+    r"\b(lie|lies|lay|lain|lying)\b": "is, are",
+    r"\bgives\b": "returns, prints, computes",
+    r"\b(is|as|what was) said\b": "states, prints",
+    r"\bon the disk\b": "in files, in a folder",
+    r"\bexpanded for few\b": "widened for the small sample",
+    r"\ba last division\b": "divisor applied after mean and std",
+    r"\bwith commas\b": "comma-separated",
+    r"\bfreed of\b": "constant subtracted from the value",
+    r"\bwithout remainder\b": "all keys must match",
+    r"\bby looking\b": "by inspecting the folder",
+    r"\ball of them, or all of one\b": "List the losses, or show one in detail.",
+    r"\bonly so many\b|\bso many (pixels|images)\b": "N images; within that distance",
+    r"\bas often right as\b": "calibration: does confidence match accuracy?",
+    r"^--wide shows\b": "--wide adds: ...",
+    r"\bfour of five such\b": "N images can detect ... (80 % power)",
+    r"\bas small as that seen\b": "... would need about N images",
+    r"\bwhich dataset is\b": "No dataset given. Usage: ...",
+    r"^of (weights|the strokes)\b": "Random seed for ...",
+    r"\bwhere the weights are in the file\b": "Key path to the weights, e.g. model.state_dict",
+    r"^it, ": "a sentence with a subject",
+    r"\b1 (images|pixels|classes)\b": "the singular",
+}
+"""What to avoid, as regular expressions (of one paragraph or string, in any case), and what to write instead."""
+
+
+def faults(text: str) -> list[str]:
+    """What a paragraph should not say, and what it could."""
+    found = [(re.search(pattern, text, re.IGNORECASE), better) for pattern, better in AVOID.items()]
+    return [f"{match[0]!r} in {text[:80]!r}; write: {better}" for match, better in found if match]
+
+
+def paragraphs(markdown: str) -> Iterator[str]:
+    """The prose of a page: paragraphs and table cells, without code, comments and addresses."""
+    text = re.sub(r"```.*?```|<!--.*?-->", "\n\n", markdown, flags=re.DOTALL)
+    text = re.sub(r"`[^`]+`", "", text)
+    text = re.sub(r"\]\([^)]+\)", "]", text)
+    for part in re.split(r"\n\s*\n|\||\n(?=- |#)", text):
+        if words := " ".join(part.split()):
+            yield words
+
+
+def strings(source: str) -> Iterator[str]:
+    """The strings of a program that may be prose: those of two words and more, their paragraphs apart."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for part in re.split(r"\n\s*\n", node.value):
+                if " " in (words := " ".join(re.sub(r"`[^`]+`", "", part).split())):
+                    yield words
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_documents_avoid_these_words(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    if text.startswith(GENERATED):
+        return  # the words are the program's
+    text = re.sub(r"<!-- losses -->.*?<!-- /losses -->", "", text, flags=re.DOTALL)
+    assert [fault for part in paragraphs(text) for fault in faults(part)] == []
+
+
+@pytest.mark.skipif(not PROGRAM, reason="the program's own words are not checked yet")
+def test_the_program_avoids_these_words() -> None:
+    found = {
+        str(source.relative_to(ROOT)): [fault for part in strings(source.read_text("utf-8")) for fault in faults(part)]
+        for source in SOURCES
+    }
+    assert {source: said for source, said in found.items() if said} == {}
+
+
+def words_at_fault(parts: Iterator[str]) -> list[str]:
+    return [fault.partition(" in ")[0] for part in parts for fault in faults(part)]
+
+
+def test_words_are_found_in_the_prose_of_a_page() -> None:
+    page = "A file\nlies here, `lies`, [x](lies.md).\n\n```text\nit gives\n```\n<!-- gives -->\n\n| a | with commas |\n"
+    assert words_at_fault(paragraphs(page)) == ["'lies'", "'with commas'"]
+
+
+def test_words_are_found_in_the_strings_of_a_program() -> None:
+    program = 'KEY = "shown"\n\n\ndef lies(n):\n    """Say what is\n    shown."""\n    return f"{n} gives nothing"\n'
+    assert words_at_fault(strings(program)) == ["'shown'", "'gives'"]
