@@ -91,7 +91,7 @@ def test_three_lines_of_numpy_read_the_counts(run: Evaluation, saved: Path) -> N
 def test_every_array_of_the_counts_is_documented(saved: Path) -> None:
     text = (Path(__file__).parent.parent / "docs" / "reference" / "run-format.md").read_text(encoding="utf-8")
     with np.load(saved / "counts.npz") as arrays:
-        names = [re.sub(r"^(value|statistic)_.*", r"\1_NAME", name) for name in arrays.files]
+        names = [re.sub(r"^(value|tally)_.*", r"\1_NAME", name) for name in arrays.files]
     assert [name for name in names if f"`{name}`" not in text] == []
 
 
