@@ -91,7 +91,7 @@ def _around_one(rng: np.random.Generator, spread: float, count: int = 1) -> np.n
 
 
 def _photometric(image: Image, rng: np.random.Generator) -> Image:
-    """Brightness by up to 32 levels, contrast and saturation by a half, hue by 18 of 180, each in half of the images."""
+    """Brightness by up to 32 levels, contrast and saturation by a half, hue by 18 of 180: each in half of the views."""
     view = image.astype(np.float32)
     if rng.random() < 0.5:
         view += np.float32(rng.uniform(-32, 32))

@@ -1,4 +1,4 @@
-"""Batches of augmented samples: every number from the seed, the epoch and the index of the image, never from a state."""
+"""Batches of augmented samples: every number from seed, epoch and index of the image, never from a state."""
 
 import threading
 from collections.abc import Iterator

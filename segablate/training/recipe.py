@@ -1,6 +1,6 @@
 """A recipe: how a network is trained, in the terms in which papers state it.
 
-Every field is a hyperparameter with a range, read off its annotation as those of the losses are. A recipe file is YAML::
+Every field is a hyperparameter with a range, read off its annotation as those of losses are. A recipe file is YAML::
 
     about: what it reproduces, one line
     network: small
