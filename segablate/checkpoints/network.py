@@ -76,6 +76,14 @@ class Network:
                 f"{images.shape[2]}x{images.shape[1]}; use a smaller --batch-size, or --window"
             ) from None
 
+    def scores(self, images: Tensor) -> Tensor:
+        """Return N K H W scores, one channel as two, at the size of N H W 3 uint8 images; gradients are kept.
+
+        Raises CheckpointError when the network fails on the images.
+        """
+        scores, _ = self._forward(images, {})
+        return two_channels(scores, self.kind)[0] if scores.is_floating_point() and self.kind != "labels" else scores
+
     def _output(self, parts: tuple[Tensor, ...]) -> Output:
         """The output for images that are run in parts."""
         notes: dict[str, None] = {}
