@@ -54,7 +54,7 @@ class Task:
     - `objective`: with the class weights of the recipe; `inputs`: what losses take that is the same for all images.
     - `needs`: the inputs that losses need beside logits and labels.
     - `identity`: a hash of everything that decides the numbers.
-    - `part`: what is trained, the full network or its classifier alone, the rest of which then stays in evaluation mode.
+    - `part`: what is trained, the full network or its classifier alone; all else then stays in evaluation mode.
     """
 
     start: Start

@@ -71,6 +71,11 @@ def read_state(folder: Path, identity: str) -> State | None:
     return None
 
 
+def has_states(folder: Path) -> bool:
+    """Return whether a folder holds states, whole or not."""
+    return any(folder.glob("state-*.safetensors"))
+
+
 def remove_states(folder: Path) -> None:
     """Remove all states, once the training has its result."""
     for file in folder.glob("state-*.safetensors"):
