@@ -26,11 +26,13 @@ class TrainingBatch:
     """A share of one step's images.
 
     - `images`: N H W 3 uint8 RGB; `labels`: N H W uint8 class indices, 255 void.
+    - `features`: N D h w float32, what the classifier sees, where it alone is trained.
     """
 
     step: int
     images: np.ndarray
     labels: np.ndarray
+    features: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Batches:
     def ahead(self, steps: range, workers: int) -> Iterator[Iterator[TrainingBatch]]:
         """Yield the batches of these steps in order, read ahead by threads."""
         with ahead_in_threads(self.read, steps, workers) as found:
-            yield (_or_raise(batch) for batch in found)
+            yield (or_raise(batch) for batch in found)
 
     def _view(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
         image, labels = self._kept.get(self.dataset, index, self.recipe.resize)
@@ -110,7 +112,8 @@ class _Kept:
         return pair
 
 
-def _or_raise(batch: TrainingBatch | Failure) -> TrainingBatch:
+def or_raise(batch: TrainingBatch | Failure) -> TrainingBatch:
+    """Return a batch; raise the error in the place of one that could not be read."""
     if isinstance(batch, Failure):
         raise batch.error
     return batch

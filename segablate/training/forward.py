@@ -13,6 +13,7 @@ from segablate.checkpoints.outputs import channels_first, choose_scores, two_cha
 from segablate.errors import CheckpointError
 from segablate.evaluation.score_measures import class_logits
 from segablate.runtime import autocast
+from segablate.training.heads import head_logits
 from segablate.training.starting import Start
 
 
@@ -49,6 +50,14 @@ def forward(start: Start, images: Tensor, *, auxiliary: bool, features: bool) ->
     logits, *more = (_logits(start, scores, pixels, size) for scores in (main, *others))
     kept = last.inputs.float() if features and last.inputs is not None else None
     return Scores(logits, tuple(more), kept)
+
+
+def forward_head(start: Start, features: Tensor, size: tuple[int, int]) -> Scores:
+    """Run the classifier alone on features N D h w; `size`: height and width of the labels."""
+    both, kind = two_channels(
+        head_logits(start, features, size), start.network.kind if start.network.kind != "labels" else "softmax"
+    )
+    return Scores(class_logits(both, kind, start.alignment), (), features)
 
 
 def _logits(start: Start, scores: Tensor, pixels: Tensor, size: tuple[int, int]) -> Tensor:

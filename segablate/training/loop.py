@@ -23,7 +23,7 @@ from segablate.runtime import Team
 from segablate.training.batch_norm import freeze, synchronise
 from segablate.training.batches import NOISE, Batches, TrainingBatch
 from segablate.training.course import Course
-from segablate.training.forward import forward
+from segablate.training.forward import forward, forward_head
 from segablate.training.objectives import Value, evaluate_objective
 from segablate.training.optimisation import (
     clip_gradients,
@@ -199,11 +199,15 @@ class _Trainer:
     def _value(self, batch: TrainingBatch, labels: Tensor, device: torch.device) -> Value:
         needs, task = self.task.needs, self.task
         images = torch.from_numpy(batch.images).to(device)
-        scores = forward(task.start, images, auxiliary=self.recipe.auxiliary > 0, features="features" in needs)
+        if batch.features is not None:
+            features = torch.from_numpy(batch.features).to(device)
+            scores = forward_head(task.start, features, (labels.shape[1], labels.shape[2]))
+        else:
+            scores = forward(task.start, images, auxiliary=self.recipe.auxiliary > 0, features="features" in needs)
         inputs = dict(task.inputs)
         if "image" in needs:
             inputs["image"] = images.permute(0, 3, 1, 2).float()  # N 3 H W
-        if scores.features is not None:
+        if "features" in needs and scores.features is not None:
             inputs["features"] = scores.features
         size = self.habits.team.size
         value = evaluate_objective(task.objective, scores.logits, labels, inputs, self.carried, size)

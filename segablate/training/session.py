@@ -13,7 +13,7 @@ from segablate import __version__
 from segablate.checkpoints import Loading
 from segablate.datasets import open_dataset
 from segablate.datasets.dataset import Dataset
-from segablate.errors import DatasetError, RecipeError, RunError, shorten
+from segablate.errors import DatasetError, DivergedError, RecipeError, RunError, shorten
 from segablate.evaluation.inputs import with_inputs
 from segablate.evaluation.loop import LoopOptions, carry_out, prepare
 from segablate.evaluation.measures import Measures
@@ -22,6 +22,7 @@ from segablate.metrics.confusion import class_counts, mean_iou
 from segablate.objective.weighted_sum import Objective, parse_objective
 from segablate.runtime import team
 from segablate.training.batches import Batches
+from segablate.training.heads import can_keep_features, keep_features, with_features
 from segablate.training.loop import Habits, Part, Task, Trained, fit, validations
 from segablate.training.objectives import local_terms
 from segablate.training.recipe import Recipe, plain_recipe
@@ -102,8 +103,11 @@ def split_holdout(spec: str, split: str, holdout: str) -> tuple[Dataset, Dataset
     )
 
 
-def begin(request: TrainingRequest) -> Task:
-    """Open network and data of a training. Raises a SegablateError for whatever does not fit."""
+def begin(request: TrainingRequest, features: Path, progress: Callable[[int], None] = lambda images: None) -> Task:
+    """Open network and data of a training. Raises a SegablateError for whatever does not fit.
+
+    `features`: the folder in which what a classifier sees is kept, where it alone is trained.
+    """
     recipe = _completed(request)
     objective = parse_objective(recipe.objective)
     objective = class_weights(objective, recipe.class_weights, request.dataset)
@@ -116,29 +120,42 @@ def begin(request: TrainingRequest) -> Task:
         encoder=request.encoder,
         new_classifier=request.part == "head" and not request.keep_head,
     )
-    _, inputs, notes = with_inputs(start.network, objective.needs, request.dataset, f"objective {objective}")
+    needed = objective.needs
+    _, inputs, notes = with_inputs(start.network, needed, request.dataset, f"objective {objective}")
     start = replace(start, notes=(*start.notes, *notes, *_notes(request, recipe, objective, start)))
     if request.part == "head":
         for name, parameter in start.network.module.named_parameters():
             parameter.requires_grad_(name.startswith(f"{start.classifier}."))
     batches = Batches(request.dataset, recipe, request.seed, team().rank, team().size)
+    if request.part == "head":
+        if can_keep_features(start, request.dataset):
+            batches = with_features(batches, keep_features(start, request.dataset, features, progress))
+        else:
+            note = "the network goes on after its classifier: no features were kept, and steps run the whole network"
+            start = replace(start, notes=(*start.notes, note))
     identity = identity_of(request, recipe, objective)
     return Task(start, batches, recipe, objective, identity, objective.needs, inputs, request.part)
 
 
-def train(request: TrainingRequest, folder: Path, habits: TrainingHabits) -> Training:
+def train(request: TrainingRequest, folder: Path, habits: TrainingHabits, features: Path | None = None) -> Training:
     """Train into a folder, going on from its last state, and write the checkpoint and a summary.
 
+    `features`: the folder in which what a classifier sees is kept; by default that of the training.
     Raises a SegablateError; DivergedError after the last finite weights were written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     done = finished(folder)
-    task = begin(request)
+    task = begin(request, features or folder)
     if done is not None:
         if done.facts["identity"] != task.identity:
             raise RunError(f"{folder} holds another training; choose another --save, or remove it")
         return done
-    trained = fit(task, _habits(request, task, folder, habits))
+    prepared = _habits(request, task, folder, habits)
+    try:
+        trained = fit(task, prepared)
+    except DivergedError as error:
+        conclude(request, task, Trained(task.start.network.module, 0, 0.0), folder, str(error))
+        raise
     return conclude(request, task, trained, folder)
 
 
@@ -170,6 +187,8 @@ def conclude(request: TrainingRequest, task: Task, trained: Trained, folder: Pat
         summary = {**facts, "checkpoint": checkpoint.name}
         write_atomically(folder / SUMMARY, json.dumps(summary, indent=1))
         remove_states(folder)
+        for kept in folder.glob("features-*.npy"):
+            kept.unlink()
     return Training(folder, str(checkpoint), facts, task.start.notes)
 
 
