@@ -13,8 +13,8 @@ def ce(logits: Logits, labels: Labels) -> Scalar:
     Formula:
         L = -(1/|V|) Σ_{i∈V} ln softmax(z_i)[t_i]
 
-        V are the pixels that are not void, z_i the logits and t_i the label of pixel i. In nats; 0 is perfect, ln C
-        is what uniform probabilities score.
+        V are the pixels that are not void, z_i the logits and t_i the label of pixel i. In nats; 0 is perfect, uniform
+        probabilities have ln C.
 
     Over scribbles or points, where unlabelled pixels are void, this is partial cross entropy.
     """
