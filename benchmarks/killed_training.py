@@ -1,6 +1,6 @@
 """Kill a training at random moments, resume it each time, and compare its weights with those of an unbroken one.
 
-    python benchmarks/killed_training.py [KILLS]          # 20 by default; about ten minutes on two cores
+python benchmarks/killed_training.py [KILLS]          # 20 by default; about ten minutes on two cores
 """
 
 import hashlib

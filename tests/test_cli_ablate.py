@@ -42,7 +42,7 @@ def test_help_of_a_loss_tells_range_default_and_grid(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ("rmi --radius 30", 1, "--radius is 30, but must lie between 1 and 10 (side of the square window, in cells)"),
+        ("rmi --radius 30", 1, "--radius is 30, but must be between 1 and 10 (side of the square window, in cells)"),
         ("rmi --radius 3,three", 1, "--radius is 'three', but must be a whole number between 1 and 10"),
         ("rmi --radus 3", 2, "--radius"),
         ("rim", 1, "no loss is called 'rim'; did you mean 'rmi'?"),

@@ -272,7 +272,7 @@ def differs(term: Loss, knob: Knob, turned: object, logits: torch.Tensor, labels
 @every_term
 def test_bad_calls(term: Loss):
     logits, labels = scene(1, 3, 8, 8)
-    with pytest.raises(KnobError, match=f"{term.name} has no knob 'nonsense'"):
+    with pytest.raises(KnobError, match=f"{term.name} has no hyperparameter 'nonsense'"):
         term(logits, labels, nonsense=1)
     with pytest.raises(ValueError, match="takes logits N C H W and labels N H W"):
         term(logits, labels[:, :4], **inputs_for(term, logits))

@@ -43,7 +43,7 @@ def recall(
     *,
     weights: ClassWeights | None = None,
     floor: Annotated[
-        float, Range(0, 1e9, grid=(0, 1, 10, 100, 1000), help="least number of misses, and of pixels, that is counted")
+        float, Range(0, 1e9, grid=(0, 1, 10, 100, 1000), help="lower limit of the numbers of misses and of pixels")
     ] = 1,
     prior_hits: Annotated[
         float,
@@ -63,9 +63,9 @@ def recall(
             help="smoothing of recall: pixels added to the misses of each class",
         ),
     ] = 0,
-    scope: Annotated[str, Choice("batch", "image", help="whose pixels recall is counted over")] = "batch",
+    scope: Annotated[str, Choice("batch", "image", help="pixels over which recall is counted")] = "batch",
     reduction: Annotated[
-        str, Choice("valid", "all", "weights", help="divided by labelled pixels, all pixels or the sum of the weights")
+        str, Choice("valid", "all", "weights", help="divisor: labelled pixels, all pixels or the sum of the weights")
     ] = "valid",
     momentum: Annotated[
         float,
@@ -79,7 +79,7 @@ def recall(
         ),
     ] = 0,
 ) -> Parts:
-    """Cross entropy in which each class weighs as much as it is missed.
+    """Cross entropy in which each class is weighted by the share of its pixels that is missed.
 
     Formula:
         L = -(1/D) Σ_{i∈V} w_{t_i} ln softmax(z_i)[t_i],    w_c = max(FN_c + b, f) / max(N_c + a + b, f)
@@ -134,10 +134,10 @@ def recall_weights(
     prior_hits: float = 0,
     prior_misses: float = 0,
 ) -> ClassWeights:
-    """The weights of this batch, C, smoothed with those of earlier batches.
+    """Return the class weights of this batch, C, smoothed with those of earlier batches.
 
-    w̄_c ← (1 - m) w_c + m w̄_c for the classes labelled here; the others keep theirs. The first batch, without
-    previous, gives its own weights. Detached, at least float32; pass the result to :data:`recall` and to the next call.
+    w̄_c ← (1 - m) w_c + m w̄_c for the classes labelled here; the others keep theirs. Without ``previous``, the weights
+    are those of this batch. Detached, at least float32; pass the result to :data:`recall` and to the next call.
     """
     misses, pixels = (summed(counts.sum(0)) for counts in _counts(logits.detach(), labels))
     fresh = _weights(misses, pixels, floor, prior_hits, prior_misses).to(
@@ -150,33 +150,33 @@ def recall_weights(
 
 @shared
 def _counts(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Misses and labelled pixels of each image and class, N C, from one count of (image, label, predicted)."""
+    """Count the misses and labelled pixels of each image and class, N C each."""
     images, classes = logits.shape[:2]
     valid = labels != IGNORE
-    image = torch.arange(images, device=labels.device).view(-1, 1, 1)
-    pair = (image * classes + labels.long()) * classes + logits.argmax(1)
+    image = torch.arange(images, device=labels.device).view(-1, 1, 1)  # N 1 1
+    pair = (image * classes + labels.long()) * classes + logits.argmax(1)  # N H W
     cells = images * classes * classes
     # void pixels fall into one more cell, which is cut off: a selection would have to wait for the device
     counts = torch.bincount(pair.where(valid, cells).flatten(), minlength=cells + 1)[:cells]
-    counts = counts.view(images, classes, classes)
-    pixels = counts.sum(2)
+    counts = counts.view(images, classes, classes)  # N C C
+    pixels = counts.sum(2)  # N C
     return pixels - counts.diagonal(dim1=1, dim2=2), pixels
 
 
 def _weights(misses: Tensor, pixels: Tensor, floor: float, hits: float, missed: float) -> Tensor:
-    """w = max(FN + b, f) / max(N + a + b, f) in float64; 1, which is unused, where both are 0."""
-    above = (misses.double() + missed).clamp(min=floor)
-    below = (pixels.double() + hits + missed).clamp(min=floor)
+    """Return w = max(FN + b, f) / max(N + a + b, f) in float64; 1, which is unused, where both are 0."""
+    above = (misses.double() + missed).clamp(min=floor)  # groups C
+    below = (pixels.double() + hits + missed).clamp(min=floor)  # groups C
     return torch.where(below > 0, above / _positive(below), 1)
 
 
 @shared
 def _entropy_by_class(logits: Tensor, labels: Tensor, groups: int) -> Tensor:
-    """Cross entropy summed over the pixels of each group of images and class, groups C, in float64."""
+    """Sum the cross entropy over the pixels of each group of images and class, groups C in float64."""
     classes = logits.shape[1]
     entropy = F.cross_entropy(logits, labels.long(), ignore_index=IGNORE, reduction="none")  # N H W, 0 where void
-    group = torch.arange(groups, device=labels.device).repeat_interleave(labels.numel() // groups)
-    cell = group * classes + labels.long().where(labels != IGNORE, 0).flatten()
+    group = torch.arange(groups, device=labels.device).repeat_interleave(labels.numel() // groups)  # N·H·W
+    cell = group * classes + labels.long().where(labels != IGNORE, 0).flatten()  # N·H·W
     zeros = torch.zeros(groups * classes, dtype=torch.float64, device=entropy.device)
     return zeros.index_add(0, cell, entropy.flatten().double()).view(groups, classes)
 
@@ -186,5 +186,5 @@ def _alone(counts: Tensor) -> Tensor:
 
 
 def _positive(divisor: Tensor) -> Tensor:
-    """The divisor, 1 where it is 0, so that nothing over nothing is 0."""
+    """Return the divisor, 1 where it is 0, so that 0 over 0 is 0."""
     return divisor.where(divisor > 0, 1)
