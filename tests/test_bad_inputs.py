@@ -227,7 +227,7 @@ def missing_mask(place: Place) -> list[str]:
     return place.evaluate()
 
 
-@bad(r"s2\.png: the label map is 31x24 but its image s2\.png is 32x24; they must have one size")
+@bad(r"s2\.png: the label map is 31x24, but its image s2\.png is 32x24; export both at one size")
 def mask_of_another_size(place: Place) -> list[str]:
     cv2.imwrite(str(place.labels()), np.zeros((24, 31), np.uint8))
     return place.evaluate()
@@ -239,7 +239,7 @@ def mask_of_three_channels(place: Place) -> list[str]:
     return place.evaluate()
 
 
-@bad(r"s2\.png: code 34 at 1 pixels is not in label set 'toy'; map it to a class or to void in the dataset file")
+@bad(r"s2\.png: code 34 at 1 pixel is not in label set 'toy'; map it to a class or to void in the dataset file")
 def unknown_code(place: Place) -> list[str]:
     labels = scene(2)[1]
     labels[3, 4] = 34
@@ -261,14 +261,14 @@ def empty_split(place: Place) -> list[str]:
     return place.evaluate()
 
 
-@bad(r"val\.txt names 1 images that are not there \(first: s99\)")
+@bad(r"val\.txt: 1 name without an image \(first: s99\)")
 def list_naming_absent_files(place: Place) -> list[str]:
     (place.root / "toy/val.txt").write_text("s1\ns99\n")
     place.describe(splits={"val": {"images": "images/val", "labels": "labels/val", "list": "val.txt"}})
     return place.evaluate()
 
 
-@bad(r"dataset\.yaml: is missing; `segablate datasets init .*toy` writes a first one by looking")
+@bad(r"dataset\.yaml: there is no such file; `segablate datasets init .*toy` generates a first one")
 def no_description(place: Place) -> list[str]:
     (place.root / "toy/dataset.yaml").unlink()
     return place.evaluate()
@@ -280,12 +280,12 @@ def malformed_description(place: Place) -> list[str]:
     return place.evaluate()
 
 
-@bad(r"dataset\.yaml: has no split 'test'; there are val")
+@bad(r"dataset\.yaml: has no split 'test'; available: val")
 def unknown_split(place: Place) -> list[str]:
     return place.evaluate("--split", "test")
 
 
-@bad(r"code 1 means both 'road' and 'car'")
+@bad(r"'road' and 'car' both have code 1")
 def clashing_codes(place: Place) -> list[str]:
     place.describe(classes=[{"name": "road", "code": [0, 1]}, {"name": "car", "code": 1}])
     return place.evaluate()
@@ -303,12 +303,12 @@ def unknown_layout(place: Place) -> list[str]:
     return place.evaluate(data=f"foldr:{place.root / 'toy'}")
 
 
-@bad(r"toy is a folder|no dataset layout is called '.*toy'; for your own images and masks, write folder:")
+@bad(r"toy is a folder|no dataset layout is called '.*toy'; open your own images and label maps as folder:")
 def bare_folder(place: Place) -> list[str]:
     return place.evaluate(data=str(place.root / "toy"))
 
 
-@bad(r"list\.txt names nobody, not in split 'val'")
+@bad(r"list\.txt: 1 name not in split 'val' of .* \(first: nobody\)")
 def image_list_of_strangers(place: Place) -> list[str]:
     (place.root / "list.txt").write_text("nobody\n")
     return place.evaluate("--images", str(place.root / "list.txt"))

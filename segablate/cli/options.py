@@ -27,17 +27,17 @@ _IMAGES, _MEASURES, _CHECKPOINT, _RUNNING, _OUTPUT = "Images", "Measures", "Chec
 
 @dataclass(frozen=True)
 class DatasetOptions:
-    """Which images."""
+    """Options that select the images and classes of a dataset."""
 
     split: Annotated[str | None, _option("Split of the dataset; by default the layout's, usually val.", _IMAGES)] = None
-    limit: Annotated[int | None, _option("Only so many images, evenly spaced.", _IMAGES, min=1)] = None
-    images: Annotated[Path | None, _option("Only the images that a text file names, one a line.", _IMAGES)] = None
+    limit: Annotated[int | None, _option("Evaluate N evenly spaced images.", _IMAGES, min=1)] = None
+    images: Annotated[Path | None, _option("Text file of the images to use, one name per line.", _IMAGES)] = None
     classes: Annotated[
-        Path | None, _option("YAML file that merges or renames classes, as in vehicle: [car, truck].", _IMAGES)
+        Path | None, _option("YAML file that merges or renames classes, e.g. vehicle: [car, truck].", _IMAGES)
     ] = None
 
     def open(self, spec: str) -> "Dataset":
-        """The dataset, at its split and subset."""
+        """Open the dataset at its split, with merged classes and the selected images."""
         from segablate.datasets import open_dataset
         from segablate.datasets.merging import merge_classes
         from segablate.datasets.pairing import read_list
