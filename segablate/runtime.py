@@ -108,11 +108,29 @@ class Team:
         import torch.distributed as dist
 
         _rendezvous().wait_for(self.size)
-        if not dist.is_initialized():
-            dist.init_process_group(_backend(), store=_rendezvous().store, rank=self.rank, world_size=self.size)
+        self._join()
         values: list[Any] = [None] * self.size
         dist.all_gather_object(values, value)
         return values
+
+    def add(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        """Return the sum of a tensor over all processes, in each of them; alone, the tensor itself."""
+        if self.size == 1:
+            return tensor
+        import torch.distributed as dist
+
+        self._join()
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    def _join(self) -> None:
+        """Open the process group, once."""
+        import torch.distributed as dist
+
+        if not dist.is_initialized():
+            _rendezvous().wait_for(self.size)
+            dist.init_process_group(_backend(), store=_rendezvous().store, rank=self.rank, world_size=self.size)
 
     def first_to_fail(self) -> bool:
         """Return True in the one process that reports an error: the first that asks, or any without a team."""

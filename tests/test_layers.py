@@ -24,7 +24,7 @@ FLOORS = (
     ("checkpoints", "edges"),
     ("evaluation",),
     ("statistics",),
-    ("ablation", "comparison"),
+    ("ablation", "comparison", "training"),
     ("tables",),
     ("render", "plots"),
     ("cli",),

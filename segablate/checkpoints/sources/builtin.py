@@ -45,9 +45,29 @@ def open_source(text: str, loading: Loading) -> Segmenter:
         call = _complete(call, tensors)
     module = _build(call)
     notes = (*weights.notes, *notes, *load_strictly(module, tensors, str(path)))
-    source = Source(f"builtin:{text}", (path,), {"network": _call_text(call)}, notes)
+    written = f"builtin:{_call_text(call)}"
+    source = Source(f"builtin:{text}", (path,), {"network": _call_text(call)}, notes, written)
     preprocessing = Preprocessing.parse(preprocessing_of(call.name))
     return with_classes_of(weights, prepared(module, source, loading, preprocessing))
+
+
+def open_new(text: str, loading: Loading, classes: int) -> Segmenter:
+    """Build the network with random weights, for this many classes unless it states their number."""
+    from segablate.checkpoints.network import prepared
+    from segablate.networks import get_network, preprocessing_of
+
+    spec = parse_network("builtin", text, "pspnet(layers=101)")
+    call = _parse_call(spec)
+    bound = inspect.signature(get_network(call.name)).bind(**{"num_classes": classes, **call.arguments})
+    bound.apply_defaults()
+    call = Call(call.name, bound.arguments)
+    source = Source(f"builtin:{text}", (), {"network": _call_text(call)}, (), f"builtin:{_call_text(call)}")
+    return prepared(_build(call), source, loading, Preprocessing.parse(preprocessing_of(call.name)))
+
+
+def parse_call(written: str) -> Call:
+    """Parse ``NAME(argument=value, ...)``. Raises CheckpointError for an unknown network or argument."""
+    return _parse_call(parse_network("builtin", written, "pspnet(layers=101)"))
 
 
 def _parse_call(spec: LibraryNetwork) -> Call:
