@@ -153,43 +153,44 @@ class CacheOptions:
 
 @dataclass(frozen=True)
 class CheckpointOptions:
-    """How a checkpoint is loaded; overrides what a card or the checkpoint says."""
+    """Options for loading a checkpoint, which override its card."""
 
     channels: Annotated[str | None, _option("Channel order: rgb or bgr.", _CHECKPOINT)] = None
-    scale: Annotated[str | None, _option("Factor for pixels of 0..255, such as 1/255.", _CHECKPOINT)] = None
-    mean: Annotated[str | None, _option("Three numbers to subtract, with commas.", _CHECKPOINT)] = None
-    std: Annotated[str | None, _option("Three numbers to divide by, with commas.", _CHECKPOINT)] = None
-    divisor: Annotated[float | None, _option("A last division.", _CHECKPOINT)] = None
+    scale: Annotated[str | None, _option("Factor for pixels of 0..255, e.g. 1/255.", _CHECKPOINT)] = None
+    mean: Annotated[str | None, _option("Comma-separated mean of the three channels.", _CHECKPOINT)] = None
+    std: Annotated[str | None, _option("Comma-separated standard deviation of the three channels.", _CHECKPOINT)] = None
+    divisor: Annotated[float | None, _option("Divisor applied after mean and std.", _CHECKPOINT)] = None
     resize: Annotated[str | None, _option("Size of the network's input, as HEIGHTxWIDTH.", _CHECKPOINT)] = None
     pad_to_multiple: Annotated[int | None, _option("Pad both sides to a multiple of this.", _CHECKPOINT)] = None
-    window: Annotated[
-        str | None, _option("Slide a window of this side over the image, or HEIGHTxWIDTH.", _CHECKPOINT)
-    ] = None
+    window: Annotated[str | None, _option("Sliding window, as SIDE or HEIGHTxWIDTH.", _CHECKPOINT)] = None
     stride: Annotated[
-        str | None, _option("From window to window; two thirds of the window by default.", _CHECKPOINT)
+        str | None, _option("Stride of the window; by default two thirds of the window.", _CHECKPOINT)
     ] = None
     flip: Annotated[
-        bool | None, _option("Average with the mirrored image.", _CHECKPOINT, "--flip/--no-flip", show_default=False)
+        bool | None,
+        _option(
+            "Average logits with those of the mirrored image.", _CHECKPOINT, "--flip/--no-flip", show_default=False
+        ),
     ] = None
     output: Annotated[
         Literal["softmax", "sigmoid", "probabilities", "labels"] | None,
-        _option("What the network gives.", _CHECKPOINT),
+        _option("Kind of the network's output.", _CHECKPOINT),
     ] = None
-    head: Annotated[str | None, _option("Which of several outputs, by name or by place from 0.", _CHECKPOINT)] = None
+    head: Annotated[str | None, _option("One of several outputs, by name or by place from 0.", _CHECKPOINT)] = None
     class_map: Annotated[
         Path | None, _option("YAML file that maps checkpoint classes to dataset classes.", _CHECKPOINT)
     ] = None
-    key: Annotated[str | None, _option("Where the weights are in the file, as a.b.", _CHECKPOINT)] = None
-    strip_prefix: Annotated[str | None, _option("What to cut off the names of the weights.", _CHECKPOINT)] = None
+    key: Annotated[str | None, _option("Key path to the weights, e.g. model.state_dict.", _CHECKPOINT)] = None
+    strip_prefix: Annotated[str | None, _option("Prefix to remove from the keys of the weights.", _CHECKPOINT)] = None
     trust_pickle: Annotated[
-        bool, _option("Run the code that a file may hold (module:FILE and pt2:FILE).", _CHECKPOINT, "--trust-pickle")
+        bool, _option("Run code in the file (module:FILE, pt2:FILE).", _CHECKPOINT, "--trust-pickle")
     ] = False
     allow_download: Annotated[
-        bool, _option("Let a library fetch what is not on the disk from its hub.", _CHECKPOINT, "--allow-download")
+        bool, _option("Let a library download missing files from its hub.", _CHECKPOINT, "--allow-download")
     ] = False
 
     def loading(self, running: RunningOptions) -> "Loading":
-        """What the checkpoint layer asks for."""
+        """Convert the options for the checkpoint layer. Raises UsageError for malformed values."""
         from segablate.checkpoints import Loading
 
         given = {
@@ -279,7 +280,7 @@ def _numbers(option: str, text: str | None, count: int) -> list[float] | None:
     except ValueError:
         values = []
     if len(values) != count:
-        raise UsageError(f"{option} is {text!r}, but must be {count} numbers with commas, as in 0.485,0.456,0.406")
+        raise UsageError(f"{option} is {text!r}, but must be {count} comma-separated numbers, as in 0.485,0.456,0.406")
     return values
 
 
@@ -293,7 +294,7 @@ def _size(option: str, text: str | None) -> list[int] | None:
 
 
 def _side_or_size(option: str, text: str | None) -> tuple[int, int] | None:
-    """``512`` for a square, or ``512x1024``."""
+    """Parse ``512``, a square, or ``512x1024``."""
     if text is None:
         return None
     sides = text.lower().split("x")
