@@ -145,14 +145,14 @@ def missing_key(place: Place) -> list[str]:
     return place.evaluate()
 
 
-@bad(r"gives 3 classes but 'toy' has 4; choose the dataset it was trained on, or pass --class-map")
+@bad(r"has 3 outputs but 'toy' has 4 classes; choose the dataset it was trained on, or pass --class-map")
 def wrong_class_count(place: Place) -> list[str]:
     exec(NETWORK, code := {})
     torch.save(code["small"](3).state_dict(), place.weights)
     return place.evaluate(checkpoint=place.spec("small(3)"))
 
 
-@bad(r"the network gives NaN on s0; its weights or its preprocessing are broken")
+@bad(r"the output of the network is NaN for s0; check its weights and preprocessing")
 def nan_logits(place: Place) -> list[str]:
     place.save(**{"norm.running_var": torch.full((8,), -1.0)})
     return place.evaluate()
@@ -426,7 +426,7 @@ def misspelt_option(place: Place) -> list[str]:
     return place.evaluate("--limt", "3")
 
 
-@bad(r"taken is there already; choose another name, or remove it")
+@bad(r"taken exists; choose another name, or remove it")
 def save_over_something(place: Place) -> list[str]:
     (place.root / "taken").mkdir()
     return place.evaluate("--save", str(place.root / "taken"))
@@ -448,7 +448,7 @@ def test_bad_input_is_one_clear_line(name: str, place: Place, capsys: pytest.Cap
     assert printed.out == ""
     after = sorted(path for path in place.root.rglob("*") if "__pycache__" not in path.parts)
     assert [path for path in after if "run.partial" not in path.parts] == before
-    assert ("then go on with --resume" in lines[0]) == (place.root / "run.partial").exists()
+    assert ("then continue with --resume" in lines[0]) == (place.root / "run.partial").exists()
     assert not (place.root / "marker").exists()
 
 
@@ -468,7 +468,7 @@ def test_predictions_outside_and_left_over_are_noted(place: Place, capsys: pytes
     cv2.imwrite(str(place.predicted / "s7.png"), np.zeros((24, 32), np.uint8))
     assert run(place.evaluate("--format", "json", checkpoint=f"predictions:{place.predicted}")) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
-    assert any("labelled pixels" in note and "are predicted outside the label set: misses" in note for note in notes)
+    assert any("labelled pixels" in note and "predicted outside the label set: misses" in note for note in notes)
     assert "1 predictions belong to no image evaluated (s7.png)" in notes
 
 
