@@ -145,14 +145,14 @@ def missing_key(place: Place) -> list[str]:
     return place.evaluate()
 
 
-@bad(r"gives 3 classes but 'toy' has 4; choose the dataset it was trained on, or pass --class-map")
+@bad(r"has 3 outputs but 'toy' has 4 classes; choose the dataset it was trained on, or pass --class-map")
 def wrong_class_count(place: Place) -> list[str]:
     exec(NETWORK, code := {})
     torch.save(code["small"](3).state_dict(), place.weights)
     return place.evaluate(checkpoint=place.spec("small(3)"))
 
 
-@bad(r"the network gives NaN on s0; its weights or its preprocessing are broken")
+@bad(r"the output of the network is NaN for s0; check its weights and preprocessing")
 def nan_logits(place: Place) -> list[str]:
     place.save(**{"norm.running_var": torch.full((8,), -1.0)})
     return place.evaluate()
@@ -324,9 +324,7 @@ def missing_predictions(place: Place) -> list[str]:
     return place.evaluate("--save", str(place.root / "run"), checkpoint=f"predictions:{place.predicted}")
 
 
-@bad(
-    r"predicted: 6 of 6 images have no prediction .*; if .* otherwise, give the pattern, as in .*\{stem\}_pred\.png"
-)
+@bad(r"predicted: 6 of 6 images have no prediction .*; if .* otherwise, give the pattern, as in .*\{stem\}_pred\.png")
 def predictions_of_other_names(place: Place) -> list[str]:
     for path in sorted(place.predicted.iterdir()):
         path.rename(path.with_name(f"{path.stem}_pred.png"))
@@ -428,7 +426,7 @@ def misspelt_option(place: Place) -> list[str]:
     return place.evaluate("--limt", "3")
 
 
-@bad(r"taken is there already; choose another name, or remove it")
+@bad(r"taken exists; choose another name, or remove it")
 def save_over_something(place: Place) -> list[str]:
     (place.root / "taken").mkdir()
     return place.evaluate("--save", str(place.root / "taken"))
@@ -450,7 +448,7 @@ def test_bad_input_is_one_clear_line(name: str, place: Place, capsys: pytest.Cap
     assert printed.out == ""
     after = sorted(path for path in place.root.rglob("*") if "__pycache__" not in path.parts)
     assert [path for path in after if "run.partial" not in path.parts] == before
-    assert ("then go on with --resume" in lines[0]) == (place.root / "run.partial").exists()
+    assert ("then continue with --resume" in lines[0]) == (place.root / "run.partial").exists()
     assert not (place.root / "marker").exists()
 
 
@@ -470,7 +468,7 @@ def test_predictions_outside_and_left_over_are_noted(place: Place, capsys: pytes
     cv2.imwrite(str(place.predicted / "s7.png"), np.zeros((24, 32), np.uint8))
     assert run(place.evaluate("--format", "json", checkpoint=f"predictions:{place.predicted}")) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
-    assert any("labelled pixels" in note and "are predicted outside the label set: misses" in note for note in notes)
+    assert any("labelled pixels" in note and "predicted outside the label set: misses" in note for note in notes)
     assert "unused predictions, of images not evaluated: 1 (s7.png)" in notes
 
 

@@ -316,4 +316,4 @@ def test_what_is_not_installed_is_named(small_folder: Path, monkeypatch: pytest.
         return found(name)
 
     monkeypatch.setattr(importlib, "import_module", broken)
-    refused(small_folder, "net needs torchvision, which is installed but does not load .*nms does not exist")
+    refused(small_folder, "net needs torchvision, which is installed but cannot be imported .*nms does not exist")

@@ -224,7 +224,7 @@ def test_probabilities_that_are_none() -> None:
 
 def test_nan_is_still_reported_as_such(toy: Path) -> None:
     segmenter = network(lambda x: torch.full((1, 4, 24, 32), float("nan")), kind="probabilities")
-    with pytest.raises(CheckpointError, match="gives NaN on s0"):
+    with pytest.raises(CheckpointError, match="the output of the network is NaN for s0"):
         evaluate(segmenter, open_dataset(f"folder:{toy}"), Measures())
 
 
@@ -306,7 +306,7 @@ def test_label_maps_have_no_average_and_no_losses(toy: Path) -> None:
     mirrored = network(FORMS["int64"], inference=Inference(flip=True))
     with pytest.raises(CheckpointError, match="label maps, which cannot be averaged; leave out --window and --flip"):
         evaluate(mirrored, dataset, Measures())
-    with pytest.raises(CheckpointError, match="gives label maps, and losses need scores; pass --output labels"):
+    with pytest.raises(CheckpointError, match="returns label maps, but losses need scores; pass --output labels"):
         evaluate(network(FORMS["int64"]), dataset, Measures({"ce": get_loss("ce")}))
 
 

@@ -373,7 +373,7 @@ def test_one_wrong_key_and_one_wrong_shape(unet: str, tmp_path: Path) -> None:
 def test_a_head_for_other_classes_than_the_datasets(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     three = saved(build("FPN", "mobilenet_v2", classes=3), toy / "w.pth")
     assert run(["evaluate", f'smp:FPN("mobilenet_v2")@{three}', f"folder:{toy}", "--device", "cpu"]) == 1
-    assert "gives 3 classes but 'toy' has 4; choose the dataset it was trained on" in capsys.readouterr().err
+    assert "has 3 outputs but 'toy' has 4 classes; choose the dataset it was trained on" in capsys.readouterr().err
 
 
 def test_the_library_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,7 +209,7 @@ def test_a_head_for_other_classes_than_the_datasets(
 ) -> None:
     spec = f"torchvision:{LRASPP}@{save(build(LRASPP, num_classes=2), tmp_path / 'w.pth')}"
     assert run(["evaluate", spec, f"folder:{toy}", "--device", "cpu"]) == 1
-    assert "gives 2 classes but 'toy' has 4; choose the dataset it was trained on" in capsys.readouterr().err
+    assert "has 2 outputs but 'toy' has 4 classes; choose the dataset it was trained on" in capsys.readouterr().err
 
 
 def test_a_missing_torchvision_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,9 @@ def test_a_torchvision_for_another_torch_is_named(source: str, tmp_path: Path, m
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("torchvision", "torchvision.models"):
         monkeypatch.delitem(sys.modules, name)
-    message = r"needs torchvision, which is installed but does not load \(operator torchvision::nms does not exist\); "
+    message = (
+        r"needs torchvision, which is installed but cannot be imported \(operator torchvision::nms does not exist\); "
+    )
     with pytest.raises(MissingExtra, match=message + "install a build of it for your torch"):
         open_checkpoint(source, CPU)
 

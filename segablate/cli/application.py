@@ -1,4 +1,4 @@
-"""The commands, put together."""
+"""The application: all commands of the command line."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""A progress bar on standard error, so that standard output holds nothing but the result."""
+"""A progress bar on standard error, so that standard output contains only the result."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,11 +12,12 @@ from rich.text import Text
 def progress(
     total: int | None, description: str, *, silent: bool = False, console: Console | None = None
 ) -> Iterator[Callable[[int], None]]:
-    """Yield ``advance(images)``; the bar shows images a second and the time left, and is gone afterwards.
+    """Display a bar with images per second and the time left; yield ``advance(images)``; remove the bar at the end.
 
-    Silent where asked to be, and when standard error is not a terminal. Warnings printed meanwhile appear above it.
+    Nothing is displayed with ``silent`` or when standard error is not a terminal. Warnings printed meanwhile appear
+    above the bar.
 
-    :param total: images to come; ``None`` when unknown.
+    :param total: number of images; ``None`` when unknown.
     """
     console = console or Console(stderr=True)
     bar = Progress(
@@ -27,7 +28,7 @@ def progress(
         TimeRemainingColumn(compact=True),
         console=console,
         transient=True,
-        redirect_stdout=False,  # what is printed to standard output belongs there
+        redirect_stdout=False,  # the result must stay on standard output
         disable=silent or not console.is_terminal,
     )
     with bar:

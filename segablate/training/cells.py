@@ -46,7 +46,7 @@ def result_of(folder: Path, cell: Cell) -> CellResult | None:
 
 
 def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda step, numbers: None) -> CellResult:
-    """Train and evaluate one cell, going on from its last state. Raises a SegablateError for anything but divergence."""
+    """Train and evaluate one cell, going on from its last state. Raises a SegablateError, but not for divergence."""
     import cv2
     import torch
 
