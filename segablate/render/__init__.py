@@ -4,6 +4,8 @@ from typing import Literal, get_args
 
 from rich.console import Console
 
+from segablate.evaluation.results import Evaluation
+from segablate.metrics.tolerance import Tolerance
 from segablate.render.data import to_csv, to_json
 from segablate.render.latex import to_latex
 from segablate.render.markdown import to_markdown
@@ -11,7 +13,7 @@ from segablate.render.progress import progress, training_progress
 from segablate.render.terminal import to_rich, to_text
 from segablate.tables import Report
 
-__all__ = ["FORMATS", "Format", "print_report", "progress", "render", "training_progress"]
+__all__ = ["FORMATS", "Format", "print_report", "progress", "render", "summary_of", "training_progress"]
 
 Format = Literal["rich", "markdown", "csv", "json", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -38,6 +40,14 @@ def render(report: Report, format: Format, *, wide: bool = False, width: int = F
             return to_json(report)
         case "latex":
             return to_latex(report)
+
+
+def summary_of(run: Evaluation) -> str:
+    """Return the report of an evaluation as JSON, which a saved run keeps for scripts."""
+    from segablate.tables.evaluation import View, evaluation_report
+
+    tolerances = tuple(Tolerance.parse(text) for text in run.facts["measures"]["tolerances"])
+    return render(evaluation_report(run, View(tolerances=tolerances)), "json")
 
 
 def print_report(

@@ -10,7 +10,12 @@ from rich.text import Text
 
 @contextmanager
 def progress(
-    total: int | None, description: str, *, silent: bool = False, console: Console | None = None
+    total: int | None,
+    description: str,
+    *,
+    unit: str = "images",
+    silent: bool = False,
+    console: Console | None = None,
 ) -> Iterator[Callable[[int], None]]:
     """Display a bar with images per second and the time left; yield ``advance(images)``; remove the bar at the end.
 
@@ -24,7 +29,7 @@ def progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None, complete_style="cyan", finished_style="cyan"),
         MofNCompleteColumn(),
-        _ImagesPerSecond(),
+        _PerSecond(unit=unit),
         TimeRemainingColumn(compact=True),
         console=console,
         transient=True,
@@ -51,7 +56,7 @@ def training_progress(
         MofNCompleteColumn(),
         BarColumn(bar_width=None, complete_style="cyan", finished_style="cyan"),
         TextColumn("{task.description}", markup=False),
-        _ImagesPerSecond(batch),
+        _PerSecond(batch),
         TimeRemainingColumn(compact=True),
         console=console,
         transient=True,
@@ -71,11 +76,11 @@ def training_progress(
         yield show
 
 
-class _ImagesPerSecond(ProgressColumn):
-    def __init__(self, images: int = 1) -> None:
+class _PerSecond(ProgressColumn):
+    def __init__(self, factor: int = 1, unit: str = "images") -> None:
         super().__init__()
-        self.images = images
+        self.factor, self.unit = factor, unit
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed * self.images:.3g} images/s", "dim")
+        return Text("" if speed is None else f"{speed * self.factor:.3g} {self.unit}/s", "dim")

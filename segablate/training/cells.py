@@ -63,6 +63,8 @@ def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda
         training = train(request, place, TrainingHabits(progress=progress), features=folder)
     except DivergedError:
         return _finish(folder, cell, None)
+    if training.facts["diverged"]:
+        return _finish(folder, cell, None)
     run = place / "run"
     if not (run / "run.json").is_file():
         given = request.loading

@@ -20,6 +20,7 @@ from segablate.cli.options import (
     default_dataset,
     expanded,
 )
+from segablate.cli.sweeps import TrainedOptions, TrainedRequest, ablate_trained
 from segablate.losses import loss_names, loss_summaries
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def ablate(
     checkpoint: str,
     dataset: str | None,
     sweep: SweepOptions,
+    trained: TrainedOptions,
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
     running: RunningOptions,
@@ -115,6 +117,22 @@ def ablate(
     from segablate.tables.ablation import ablation_report
     from segablate.tables.stored import to_plain
 
+    if trained.train is not None:
+        tolerance = Tolerance.parse(sweep.boundary_tolerance)
+        asked = TrainedRequest(
+            loss,
+            knobs,
+            checkpoint,
+            dataset,
+            sweep.every,
+            sweep.objective,
+            tolerance,
+            sweep.per_class,
+            sweep.save,
+            sweep.plot,
+        )
+        ablate_trained(asked, trained, images, checkpoints, running, output)
+        return
     given = {name: loss.knobs[name].parse_list(text, as_option=True) for name, text in knobs.items()}
     settings = plan_settings(loss, given, sweep.every)
     tolerance = Tolerance.parse(sweep.boundary_tolerance)
@@ -164,6 +182,7 @@ _CHECKPOINT = Annotated[str, typer.Argument(help="Checkpoint, card or SOURCE:...
 _DATASET = Annotated[str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")]
 _GROUPS = {
     "sweep": SweepOptions,
+    "trained": TrainedOptions,
     "images": DatasetOptions,
     "checkpoints": CheckpointOptions,
     "running": RunningOptions,

@@ -32,7 +32,7 @@ _POLL = 2.0
 def run(folder: Path, sweep: Sweep, cells: Sequence[Cell], ended: "Ended", options: "EngineOptions") -> None:
     """Run cells; those that others have claimed are waited for, and taken over where their runner is gone."""
     todo = [cell for cell in cells if result_of(folder, cell) is None]
-    devices = _devices(sweep)
+    devices = devices_of(sweep)
     processes = min(options.processes or len(devices), max(len(todo), 1))
     while todo:
         if processes == 1:
@@ -150,8 +150,8 @@ def _work(folder: Path, sweep: Sweep, cell: Cell) -> CellResult | None:
     return work(folder, sweep, cell, _own_device)
 
 
-def _devices(sweep: Sweep) -> list[str]:
-    """One name for each process that can run at once: each GPU, or the CPU once for every share of its cores."""
+def devices_of(sweep: Sweep) -> list[str]:
+    """Return a name for each process that can run at once: each GPU, or the CPU for every share of its cores."""
     import torch
 
     from segablate.runtime import resolve_device
