@@ -300,7 +300,9 @@ def test_without_the_baseline_in_the_pool_every_setting_has_its_pair() -> None:
     assert found.pool is not None
     assert found.pool.left == (0,)
     for row, setting in enumerate(found.settings[1:], 1):
-        assert (setting.low, setting.high) == pytest.approx(tuple(ttest_rel(score[row], score[0]).confidence_interval()))
+        assert (setting.low, setting.high) == pytest.approx(
+            tuple(ttest_rel(score[row], score[0]).confidence_interval())
+        )
 
 
 def test_a_setting_with_a_wider_spread_is_named() -> None:

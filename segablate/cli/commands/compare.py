@@ -16,6 +16,7 @@ from segablate.cli.options import (
     RunningOptions,
     default_dataset,
 )
+from segablate.cli.trainings import TrainingsOptions, compare_groups
 from segablate.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def compare(
     ] = None,
     *,
     comparing: ComparisonOptions,
+    grouping: TrainingsOptions,
     measuring: MeasureOptions,
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
@@ -95,8 +97,12 @@ def compare(
 
     Differences of mIoU, mean recall, pixel accuracy, boundary F and losses with paired bootstrap intervals of the score
     of the set; of each class with p corrected for their number; the confusions and images that changed most. More than
-    two are ranked. Without arguments: the two sample checkpoints.
+    two are ranked. Without arguments: the two sample checkpoints. With --trainings: groups of saved runs, each the
+    trainings of one setting.
     """
+    if grouping.trainings:
+        compare_groups(runs or [], grouping, comparing, measuring, output)
+        return
     from segablate.comparison import compare, intersect, require_comparable
     from segablate.evaluation.session import Persistence, evaluate_checkpoint
     from segablate.render import print_report
