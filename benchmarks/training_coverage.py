@@ -157,21 +157,17 @@ def _half(found: SettingResult) -> float:
 def _coverage(found: Iterator[Found]) -> Coverage:
     table, printed, pair, images, error, named = (np.array(column, float) for column in zip(*found, strict=True))
     there, error = ~np.isnan(printed), np.abs(error)
-    if not there.any():
-        return Coverage(np.nan, np.nan, *_shares(error, pair, images), np.nan, float(named.mean()), 1.0)
     inside = error[there] <= printed[there]
+    known = bool(there.any())
     return Coverage(
-        float(inside.mean()),
-        _standard_error(inside, table[there]),
-        *_shares(error, pair, images),
-        float(np.median(printed[there] / pair[there])),
-        float(named.mean()),
-        float(1 - there.mean()),
+        printed=float(inside.mean()) if known else np.nan,
+        error=_standard_error(inside, table[there]) if known else np.nan,
+        pair=float(np.mean(error <= pair)),
+        images=float(np.mean(error <= images)),
+        width=float(np.median(printed[there] / pair[there])) if known else np.nan,
+        named=float(named.mean()),
+        none=float(1 - there.mean()),
     )
-
-
-def _shares(error: NDArray, *halves: NDArray) -> tuple[float, ...]:
-    return tuple(float(np.mean(error <= half)) for half in halves)
 
 
 def _standard_error(inside: NDArray, table: NDArray) -> float:
