@@ -7,10 +7,11 @@
 
 Of settings trained under shared seeds, with ``--separate`` of trainings that no seed pairs. Beside the interval that is
 printed stand that of the pair alone (the setting and the baseline, t at 95 %), that of the means over images alone, as
-two checkpoints would have it, and the median width of the first over the second. "Names" is the share of tables in which the
-compared setting is named for its spread or leaves the pool. The share of intervals that must hold the truth is 93 to
-98.5 %, and 88.5 to 95 % where the compared setting scatters three times as much as the others, or more; the last column
-says where it does not, by more than two standard errors of the simulation.
+two checkpoints would have it, and the median width of the first over the second. "Names" is the share of settings that
+are named for their spread or leave the pool. The share of intervals that must hold the truth is 93 to 98.5 %, and 88.5
+to 95 % where the compared setting scatters three times as much as the others, or more; the last column says where it
+does not, by more than two standard errors of the simulation. "None" is the share without an interval, as two seeds
+have it where fewer than five settings scatter alike.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from simulated_trainings import Regime, draw_trainings, true_difference
 
 from segablate.statistics.half_widths import Source, half_width
@@ -59,8 +61,12 @@ SEPARATE = {
 
 
 class Found(NamedTuple):
-    """Half-widths of one simulated table: as printed (nan without interval), of the pair alone, over images alone."""
+    """One interval: half-widths as printed (nan without), of the pair alone and over images alone; and the error.
 
+    ``table`` numbers the simulation, ``named`` says whether a note names the setting.
+    """
+
+    table: int
     printed: float
     pair: float
     images: float
@@ -70,19 +76,24 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Coverage:
-    """Shares of intervals that hold the truth, their number, median width over that of the pair, share named."""
+    """Shares of intervals that hold the truth; of ``printed`` with its standard error.
+
+    Also the median width over that of the pair, and the shares of settings that are named and without an interval.
+    """
 
     printed: float
+    error: float
     pair: float
     images: float
     width: float
     named: float
-    intervals: int
+    none: float
 
     def verdict(self, low: float, high: float) -> str:
-        """Where the share printed lies outside, by more than two standard errors."""
-        error = 2 * np.sqrt(max(self.printed * (1 - self.printed), 1e-4) / max(self.intervals, 1))
-        return "" if low - error <= self.printed <= high + error else "OUTSIDE"
+        """On which side of the bounds the share printed is, by more than two standard errors."""
+        if self.printed < low - 2 * self.error:
+            return "too low"
+        return "too high" if self.printed > high + 2 * self.error else ""
 
 
 def simulate(regime: Regime, simulations: int) -> Coverage:
@@ -90,8 +101,8 @@ def simulate(regime: Regime, simulations: int) -> Coverage:
     truth = true_difference(replace(regime, seeds=1, images=100))
     alike = [row for row, spread in enumerate(regime.spreads) if row and spread == regime.spreads[1]]
     return _coverage(
-        Found(_half(found.settings[row]), *_plain(trainings, row), found.settings[row].difference - truth, named)
-        for trainings, found in _tables(regime, simulations, over_shared_seeds)
+        Found(table, _half(found.settings[row]), *_plain(trainings, row), found.settings[row].difference - truth, named)
+        for table, trainings, found in _tables(regime, simulations, over_shared_seeds)
         for row in alike
         if found.pool is not None
         for named in [row in (*found.pool.left, *found.pool.wider)]
@@ -108,18 +119,19 @@ def simulate_separate(regime: Regime, sizes: tuple[int, int], simulations: int) 
         return over_separate_seeds(trainings)
 
     return _coverage(
-        Found(_half(compared), _half(compared), _over_images(trainings, sizes), compared.difference - truth, False)
-        for trainings, found in _tables(replace(regime, seeds=max(sizes)), simulations, rule)
+        Found(table, half, half, _over_images(trainings, sizes), compared.difference - truth, False)
+        for table, trainings, found in _tables(replace(regime, seeds=max(sizes)), simulations, rule)
         for compared in found.settings[1:]
+        for half in [_half(compared)]
     )
 
 
 def _tables(
     regime: Regime, simulations: int, rule: Callable[[Trainings], TrainingsResult]
-) -> Iterator[tuple[Trainings, TrainingsResult]]:
+) -> Iterator[tuple[int, Trainings, TrainingsResult]]:
     for number in range(simulations):
         trainings = draw_trainings(regime, np.random.default_rng([2, number]))
-        yield trainings, rule(trainings)
+        yield number, trainings, rule(trainings)
 
 
 def _plain(trainings: Trainings, row: int) -> tuple[float, float]:
@@ -143,16 +155,25 @@ def _half(found: SettingResult) -> float:
 
 
 def _coverage(found: Iterator[Found]) -> Coverage:
-    printed, pair, images, error, named = (np.array(column, float) for column in zip(*found, strict=True))
+    table, printed, pair, images, error, named = (np.array(column, float) for column in zip(*found, strict=True))
     there, error = ~np.isnan(printed), np.abs(error)
+    inside = error[there] <= printed[there]
+    known = bool(there.any())
     return Coverage(
-        float(np.mean(error[there] <= printed[there])) if there.any() else np.nan,
-        float(np.mean(error <= pair)),
-        float(np.mean(error <= images)),
-        float(np.median(printed[there] / pair[there])) if there.any() else np.nan,
-        float(named.mean()),
-        int(there.sum()),
+        printed=float(inside.mean()) if known else np.nan,
+        error=_standard_error(inside, table[there]) if known else np.nan,
+        pair=float(np.mean(error <= pair)),
+        images=float(np.mean(error <= images)),
+        width=float(np.median(printed[there] / pair[there])) if known else np.nan,
+        named=float(named.mean()),
+        none=float(1 - there.mean()),
     )
+
+
+def _standard_error(inside: NDArray, table: NDArray) -> float:
+    """Of the mean, over tables whose intervals are not independent; at least that of one miss."""
+    off = np.bincount(table.astype(int), inside - inside.mean())
+    return float(max(np.sqrt(np.sum(off**2)), 1.0) / inside.size)
 
 
 def main() -> None:
@@ -161,7 +182,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[2, 3, 5])
     parser.add_argument("--separate", action="store_true", help="trainings that no seed pairs")
     chosen = parser.parse_args()
-    print(f"{'':45s} {'printed':>8} {'pair':>6} {'images':>7} {'width':>6} {'names':>6}")
+    print(f"{'':45s} {'printed':>8} {'±':>4} {'pair':>6} {'images':>7} {'width':>6} {'names':>6} {'none':>6}")
     if chosen.separate:
         for name, regime in SEPARATE.items():
             for sizes in SIZES:
@@ -175,8 +196,9 @@ def main() -> None:
 
 
 def _show(name: str, found: Coverage, low: float = 0.93, high: float = 0.985) -> None:
-    shares = f"{100 * found.printed:8.1f} {100 * found.pair:6.1f} {100 * found.images:7.1f}"
-    print(f"{name:45s} {shares} {found.width:6.2f} {100 * found.named:6.1f}  {found.verdict(low, high)}", flush=True)
+    shares = f"{100 * found.printed:8.1f} {100 * found.error:4.1f} {100 * found.pair:6.1f} {100 * found.images:7.1f}"
+    others = f"{found.width:6.2f} {100 * found.named:6.1f} {100 * found.none:6.1f}"
+    print(f"{name:45s} {shares} {others}  {found.verdict(low, high)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,10 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
+from made_up_trainings import IMAGES, counts, made_up, random_scores, trainings
 from scipy.stats import f, norm, t, ttest_ind, ttest_rel
 
-from segablate.metrics.confusion import ClassCounts
-from segablate.statistics.bootstrap import by_cluster, by_image, resample
-from segablate.statistics.half_widths import SMALLEST, Source, half_width, smallest_alpha
-from segablate.statistics.influences import influences
+from segablate.statistics.bootstrap import by_image, resample
 from segablate.statistics.intervals import degrees_of_freedom
 from segablate.statistics.paired import compare
 from segablate.statistics.pools import pool
@@ -17,43 +15,6 @@ from segablate.statistics.scores import region_scores
 from segablate.statistics.separate_seeds import over_separate_seeds
 from segablate.statistics.shared_seeds import over_shared_seeds
 from segablate.statistics.trainings import SettingResult, Trainings
-
-IMAGES, CLASSES = 30, 4
-
-
-def counts(seed: int, skill: float = 0.7, images: int = IMAGES) -> ClassCounts:
-    """Labels are those of the images, predictions those of the seed."""
-    labelled = np.random.default_rng(99).integers(0, 400, (images, CLASSES))
-    rng = np.random.default_rng(seed)
-    hits = (labelled * np.clip(rng.normal(skill, 0.15, labelled.shape), 0, 1)).astype(int)
-    return ClassCounts(hits, labelled, hits + rng.integers(0, 100, labelled.shape))
-
-
-def trainings(table: list[list[ClassCounts | None]], score: str = "miou", images: int = IMAGES) -> Trainings:
-    """As :func:`segablate.comparison.trainings.compare_trainings` puts them together."""
-    shape = len(table), len(table[0])
-    found = Trainings(np.full(shape, np.nan), np.zeros((*shape, images)), np.zeros(shape, np.int64))
-    for place, cell in np.ndenumerate(np.array(table, dtype=object)):
-        if cell is not None:
-            of_cell = influences(region_scores(cell), by_image(images))[score]
-            found.score[place], found.influence[place] = of_cell.value, of_cell.influence
-            found.support[place] = of_cell.support
-    return found
-
-
-def made_up(score: list[list[float]] | np.ndarray, noise: float = 0.0, seed: int = 0, images: int = 40) -> Trainings:
-    """These scores, with influences of the images that are partly those of the setting, partly of the training."""
-    score = np.asarray(score, float)
-    rng = np.random.default_rng(seed)
-    influence = noise * (rng.normal(size=(len(score), 1, images)) + rng.normal(size=(*score.shape, images)))
-    return Trainings(score, influence - influence.mean(axis=2, keepdims=True), np.full(score.shape, images))
-
-
-def random_scores(settings: int, seeds: int, seed: int = 0) -> np.ndarray:
-    """Settings and seeds have effects of their own, and each training one more."""
-    rng = np.random.default_rng(seed)
-    effects = rng.normal(0, 0.02, (settings, 1)) + rng.normal(0, 0.03, seeds)
-    return 0.7 + effects + rng.normal(0, 0.01, (settings, seeds))
 
 
 def residual_square(score: np.ndarray) -> float:
@@ -75,70 +36,6 @@ def plain_image_variance(u: np.ndarray) -> float:
 
 def width(found: SettingResult) -> float:
     return (found.high - found.low) / 2
-
-
-# influences
-
-
-@pytest.mark.parametrize("groups", [None, np.arange(IMAGES) // 4, np.arange(IMAGES) % 7])
-def test_influences_are_the_centred_jackknife(groups: np.ndarray | None) -> None:
-    cell = counts(1)
-    plan = by_image(IMAGES) if groups is None else by_cluster(groups)
-    found = influences(region_scores(cell), plan)
-    jackknife = resample([region_scores(cell)], by_cluster(plan.groups, 2))[0]
-    assert set(found) == set(jackknife)
-    for name, of_score in found.items():
-        expected = jackknife[name].jackknife
-        np.testing.assert_allclose(of_score.influence, expected.mean(axis=0) - expected, atol=1e-14)
-        np.testing.assert_array_equal(of_score.value, jackknife[name].value)
-        np.testing.assert_array_equal(of_score.support, jackknife[name].support)
-
-
-def test_influence_of_an_image_on_miou_is_what_is_lost_without_it() -> None:
-    cell = counts(2)
-
-    def miou(kept: np.ndarray) -> float:
-        hits, labelled, predicted = (x[kept].sum(axis=0) for x in (cell.hits, cell.labelled, cell.predicted))
-        return float(np.mean(hits / (labelled + predicted - hits)))
-
-    without = np.array([miou(np.arange(IMAGES) != image) for image in range(IMAGES)])
-    found = influences(region_scores(cell), by_image(IMAGES))["miou"].influence
-    np.testing.assert_allclose(found, without.mean() - without, atol=1e-14)
-
-
-# the half-width, and p from it
-
-
-def test_half_width_is_the_largest_root_of_sums() -> None:
-    sums = [(Source(2.0, 3), Source(0.5, 11.5)), (Source(1.0, 2, 2.0),)]
-    first = np.sqrt(2 * t.ppf(0.975, 3) ** 2 + 0.5 * t.ppf(0.975, 11.5) ** 2)
-    second = t.ppf(0.95, 2)
-    assert half_width(sums) == pytest.approx(max(first, second))
-    assert half_width(sums[1:]) == pytest.approx(second)
-    assert half_width(sums[1:], 0.5) == 0  # twice the level is 1
-    assert half_width(sums[1:], 0.49) == pytest.approx(t.ppf(1 - 0.49, 2))
-
-
-@pytest.mark.parametrize("alpha", [0.9, 0.3, 0.0501, 0.0499, 1e-4, 1e-30])
-def test_p_is_the_level_whose_interval_just_excludes_zero(alpha: float) -> None:
-    sums = [(Source(2.0, 3), Source(0.5, 11.5)), (Source(4.0, 2, 2.0), Source(0.5, 11.5))]
-    difference = half_width(sums, alpha)
-    assert smallest_alpha(difference * (1 + 1e-9), sums) == pytest.approx(alpha, rel=1e-6)
-    assert smallest_alpha(-difference * (1 + 1e-9), sums) == pytest.approx(alpha, rel=1e-6)
-    assert (smallest_alpha(difference, sums) < 0.05) == (difference > half_width(sums))
-
-
-def test_p_without_any_variance() -> None:
-    sums = [(Source(0.0, 3), Source(0.0, 30))]
-    assert half_width(sums) == 0
-    assert smallest_alpha(0.0, sums) == 1
-    assert smallest_alpha(1e-3, sums) == SMALLEST > 0
-
-
-def test_p_of_one_source_is_students() -> None:
-    assert smallest_alpha(0.3, [(Source(0.01, 4),)]) == pytest.approx(2 * t.sf(3, 4))
-    assert smallest_alpha(30, [(Source(0.01, 40.5),)]) == pytest.approx(2 * t.sf(300, 40.5))
-    assert smallest_alpha(0.0, [(Source(0.01, 4),)]) == 1
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3, 4, 5, 6])

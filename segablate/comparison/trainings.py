@@ -42,6 +42,7 @@ class TrainingsComparison:
     - ``settings``: their names; ``seeds``: trainings of a setting, if none were missing; ``shared_seeds``: whether
       those in the same place share a seed.
     - ``classes``: of the label set; ``images``, ``clusters``: how many (equal without ``group_by``).
+    - ``group_by``, ``void_as_error``: as asked for.
     - ``measures``, and for each by its key the scores of all trainings (k, S; nan where one is missing) and the
       ``results``.
     - ``iou``: the results for the IoU of each class where asked for, in the order of ``classes``, else none; in these,
@@ -55,6 +56,7 @@ class TrainingsComparison:
     images: int
     clusters: int
     group_by: str | None
+    void_as_error: bool
     measures: tuple[Measure, ...]
     scores: Mapping[str, Floats]
     results: Mapping[str, TrainingsResult]
@@ -101,6 +103,7 @@ def compare_trainings(
         images=first.images,
         clusters=plan.clusters,
         group_by=group_by,
+        void_as_error=void_as_error,
         measures=chosen,
         scores={key: of_measure.score for key, of_measure in trainings.items()},
         results={key: rule(of_measure) for key, of_measure in trainings.items()},

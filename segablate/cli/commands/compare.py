@@ -16,6 +16,7 @@ from segablate.cli.options import (
     RunningOptions,
     default_dataset,
 )
+from segablate.cli.trainings import TrainingsOptions, compare_groups
 from segablate.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def compare(
     ] = None,
     *,
     comparing: ComparisonOptions,
+    grouping: TrainingsOptions,
     measuring: MeasureOptions,
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
@@ -97,8 +99,12 @@ def compare(
 
     Prints differences in mIoU, mean recall, pixel accuracy, boundary F and losses with paired bootstrap confidence
     intervals; differences per class with corrected p-values; and the confusions and images that changed most. Three or
-    more runs are ranked. Without arguments: two of the sample checkpoints.
+    more runs are ranked. Without arguments: two of the sample checkpoints. With --trainings: groups of saved runs,
+    each the trainings of one setting.
     """
+    if grouping.trainings:
+        compare_groups(runs or [], grouping, comparing, measuring, output)
+        return
     from segablate.comparison import compare, intersect, require_comparable
     from segablate.evaluation.session import Persistence, evaluate_checkpoint
     from segablate.render import print_report
