@@ -49,12 +49,14 @@ def cells_table(found: TrainedAblation) -> Table:
     base = rows[0]["seconds"]
     for row in rows:
         row["cost"] = row["seconds"] / base if base and row["seconds"] else None
+    any_diverged = any(row["diverged"] for row in rows)
+    rows = rows if any_diverged else [{key: row[key] for key in row if key != "diverged"} for row in rows]
     columns = (
         Column("setting", "setting", "prose"),
         Column("ended", "trainings", "count"),
         Column("seconds", "seconds each", "number", digits=1),
         Column("cost", "against the first", "ratio", digits=2),
-        *((Column("diverged", "diverged", "prose"),) if any(row["diverged"] for row in rows) else ()),
+        *((Column("diverged", "diverged", "prose"),) if any_diverged else ()),
     )
     return Table("cells", "Trainings", columns, tuple(rows), baseline=0)
 
