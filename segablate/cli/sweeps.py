@@ -186,7 +186,7 @@ def _same_classes(data: "Dataset", images: DatasetOptions) -> "Dataset":
 
 
 def _recipe(asked: TrainedRequest, options: TrainedOptions) -> "SourcedRecipe":
-    from segablate.training.recipe import SourcedRecipe, open_recipe, parse_field, recipe_fields
+    from segablate.training.recipe import HEAD_RATE, SourcedRecipe, open_recipe, parse_field, recipe_fields
 
     found = open_recipe(options.recipe) if options.recipe else SourcedRecipe("options")
     values: dict[str, Any] = {}
@@ -201,6 +201,8 @@ def _recipe(asked: TrainedRequest, options: TrainedOptions) -> "SourcedRecipe":
         values["steps"] = options.steps
     elif "steps" not in values and "epochs" not in values and not options.recipe:
         values["steps"] = _STEPS_OF_HEAD if options.train == "head" else 1000
+    if options.train == "head" and not options.recipe:
+        values.setdefault("rate", HEAD_RATE)
     return found.overridden(values)
 
 

@@ -21,6 +21,9 @@ from segablate.objective.ranges import Choice, Range
 SOURCES = ("paper", "code", "ours")
 """Where the value of a field comes from: the paper, its authors' code, or this project."""
 
+HEAD_RATE = 0.05
+"""Learning rate of the classifier alone, unless a recipe or an option states one."""
+
 _FOLDER = Path(__file__).parent / "recipes"
 _KEYS = ("about", "network", "dataset", "claimed", "fields")
 

@@ -207,9 +207,6 @@ def finished(folder: Path) -> Training | None:
 def identity_of(request: TrainingRequest, recipe: Recipe, objective: Objective) -> str:
     """Return a hash of everything that decides the numbers of a training."""
     dataset = request.dataset
-    files = [request.encoder] if request.encoder else []
-    files += [path for path in (request.loading.located(request.network.partition("@")[2]),) if path.is_file()]
-    files += [path for path in (request.loading.located(request.network),) if path.is_file()]
     loading = {name: str(value) for name, value in asdict(request.loading).items() if name != "device"}
     described = [
         plain_recipe(recipe),
@@ -219,13 +216,21 @@ def identity_of(request: TrainingRequest, recipe: Recipe, objective: Objective) 
         request.part,
         request.keep_head,
         loading,
-        [fingerprint(path) for path in files],
+        start_files(request),
         [dataset.spec, dataset.split, list(dataset.names), repr(dataset.labels)],
         [dataset.stamp(index) for index in range(len(dataset))],
         list(request.holdout.names) if request.holdout else None,
         team().size if recipe.norm == "train" else None,
     ]
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def start_files(request: TrainingRequest) -> list[str]:
+    """Return the SHA-256 of the files that a training starts from, as far as its specification names them."""
+    named = [request.network, request.network.partition("@")[2]]
+    paths = [request.loading.located(text) for text in named if text]
+    paths += [request.encoder] if request.encoder else []
+    return [fingerprint(path) for path in paths if path.is_file()]
 
 
 def validator(task: Task, holdout: Dataset, workers: int) -> Callable[[nn.Module], float]:

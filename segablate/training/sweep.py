@@ -22,10 +22,8 @@ from segablate.errors import RunError, UsageError
 from segablate.evaluation.results import Evaluation
 from segablate.files import write_atomically
 from segablate.metrics.tolerance import Tolerance
-from segablate.objective.weighted_sum import parse_objective
 from segablate.training.recipe import plain_recipe
-from segablate.training.session import TrainingRequest, identity_of
-from segablate.training.weights import class_weights
+from segablate.training.session import TrainingRequest, start_files
 
 PLAN = "plan.json"
 
@@ -74,10 +72,6 @@ class Sweep:
         """Return the plan as JSON holds it."""
         request = self.request
         recipe = {key: value for key, value in plain_recipe(request.recipe).items() if key != "objective"}
-        one = self.request_of(self.cells[0]).recipe
-        objective = class_weights(parse_objective(one.objective), one.class_weights, request.dataset)
-        data = identity_of(self.request_of(self.cells[0]), one, objective)
-        reported = [self.reported.stamp(index) for index in range(len(self.reported))]
         return {
             "network": request.network,
             "dataset": f"{request.dataset.spec}, split {request.dataset.split}, {len(request.dataset)} images",
@@ -89,8 +83,16 @@ class Sweep:
             "recipe": recipe,
             "tolerances": [str(tolerance) for tolerance in self.tolerances],
             "threads": self.threads,
-            "data": hashlib.sha256(json.dumps([data, reported]).encode()).hexdigest()[:16],
+            "files": _digest([start_files(request), _stamps(request.dataset), _stamps(self.reported)]),
         }
+
+
+def _stamps(dataset: Dataset) -> list[list[str]]:
+    return [[name, dataset.stamp(index)] for index, name in enumerate(dataset.names)]
+
+
+def _digest(plain: Any) -> str:
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def train(
     from segablate.training.recipe import open_recipe
     from segablate.training.session import TrainingRequest, split_holdout, train
 
-    recipe = _recipe(open_recipe, training.recipe, fields)
+    recipe = _recipe(open_recipe, training.recipe, fields, training.part)
     place = dataset or _dataset_of(network, recipe)
     data, holdout = split_holdout(place, training.train_split, training.holdout)
     _refuse_leak(recipe, training, holdout, place)
@@ -159,11 +159,14 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _recipe(open_recipe: Any, name: str | None, fields: Mapping[str, str]) -> "SourcedRecipe":
-    from segablate.training.recipe import SourcedRecipe, parse_field
+def _recipe(open_recipe: Any, name: str | None, fields: Mapping[str, str], part: str) -> "SourcedRecipe":
+    from segablate.training.recipe import HEAD_RATE, SourcedRecipe, parse_field
 
     found = open_recipe(name) if name else SourcedRecipe("options")
-    return found.overridden({field: parse_field(field, text) for field, text in fields.items()})
+    values = {field: parse_field(field, text) for field, text in fields.items()}
+    if part == "head" and not name:
+        values.setdefault("rate", HEAD_RATE)
+    return found.overridden(values)
 
 
 def _dataset_of(network: str, recipe: "SourcedRecipe") -> str:
