@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from segablate.comparison import Comparison, PairedDifferences
+from segablate.comparison.trainings import TrainingsComparison
 from segablate.errors import RunError, UsageError
 from segablate.evaluation.results import Evaluation
 from segablate.extras import require
@@ -119,6 +120,29 @@ def draw_ablation(report: Report, path: Path) -> None:
         axis.set_yticks(rows, settings if axis is axes[0] else [""] * len(settings))
         axis.set_xlabel(title)
     figure.suptitle(report.title, fontsize=9, x=0.01, ha="left")
+    finish(figure, path)
+
+
+def draw_trainings(comparison: TrainingsComparison, path: Path) -> None:
+    """Draw settings × seeds: a dot for each training, and the difference from the baseline with its 95 % CI.
+
+    Two panels, mIoU of each training and the difference of the mean; settings in the order of the table. Raises as
+    :func:`draw_differences`.
+    """
+    settings, rows = comparison.settings, np.arange(len(comparison.settings))[::-1]
+    scores, results = 100 * comparison.scores["miou"], comparison.results["miou"].settings
+    figure, axes = _figure(path, (8.5, 1.3 + 0.32 * len(settings)), 2)
+    for row, of_setting in zip(rows, scores, strict=True):
+        axes[0].scatter(of_setting, np.full(len(of_setting), row), s=14, facecolor="white", edgecolor=_BLUE, zorder=3)
+    means = np.array([100 * found.mean for found in results])
+    axes[0].scatter(means, rows, marker="|", s=160, color=_BLUE, zorder=2)
+    axes[0].set_yticks(rows, settings)
+    axes[0].set_xlabel("mIoU of each training, %")
+    low, high = (100 * np.array([getattr(found, end) for found in results[1:]]) for end in ("low", "high"))
+    axes[1].axvline(0, color="0.6", linewidth=1)
+    axes[1].hlines(rows[1:], low, high, color=_BLUE, linewidth=2)
+    axes[1].scatter(100 * np.array([found.difference for found in results[1:]]), rows[1:], color=_BLUE, zorder=3)
+    axes[1].set(yticks=[], ylim=axes[0].get_ylim(), xlabel=f"difference from {settings[0]}, points, 95 % CI")
     finish(figure, path)
 
 
