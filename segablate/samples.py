@@ -63,6 +63,7 @@ class Output:
       with its argmax inside, outputs of it; a value that is none lies outside the label set.
     - `alternative`: N, H, W uint8, as `predicted`: the files read in another encoding, where one fits all values.
     - `features`: N, D, h, w input of the network's last convolution, where there is one.
+    - `one_channel`: whether the scores are two classes made of one channel z of the network: log σ(−z), log σ(z).
     - `notes`: how what the network returned was read, where it could have been meant otherwise.
     """
 
@@ -71,6 +72,7 @@ class Output:
     predicted: np.ndarray | None = None
     alternative: np.ndarray | None = None
     features: "Tensor | None" = None
+    one_channel: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -81,6 +83,7 @@ class LossInputs:
     - `logits`: 1, K, H, W float; the first `classes` channels are the classes of the dataset.
     - `labels`: 1, H, W int64, 255 void; `label_map`: the same on the host, H, W uint8.
     - `inputs`: what losses may take beyond these, by name: `image` (1, 3, H, W float, 0..255), `features`, `edge_net`.
+    - `one_channel`: whether the logits are log σ(−z), log σ(z) of one channel z of the network.
     """
 
     logits: "Tensor"
@@ -88,3 +91,12 @@ class LossInputs:
     label_map: np.ndarray
     classes: int
     inputs: dict[str, Any]
+    one_channel: bool = False
+
+    def read_by(self, activation: str, logits: "Tensor | None" = None) -> "Tensor":
+        """Return the logits as a loss must see them that reads by softmax or sigmoid; those given, or its own.
+
+        Of one channel z a softmax sees log σ(−z), log σ(z), whose difference is z; a sigmoid sees −z, z.
+        """
+        logits = self.logits if logits is None else logits
+        return logits - logits.flip(1) if self.one_channel and activation == "sigmoid" else logits

@@ -71,8 +71,15 @@ class Measures:
         """Whether anything beside the highest score is looked at."""
         return bool(self.losses or self.probe or self.calibration)
 
-    def activation_notes(self, kind: str) -> list[str]:
-        """Which losses read the scores by another activation than that for which the checkpoint was trained."""
+    def activation_notes(self, kind: str, one_channel: bool = False) -> list[str]:
+        """Which losses read the scores by another activation than that for which the checkpoint was trained.
+
+        A network of one channel is trained for a sigmoid, and losses of either activation read it rightly.
+        """
+        if one_channel:
+            names = ", ".join(loss for loss, activation in self.reads.items() if activation == "sigmoid")
+            note = f"the checkpoint has one channel z, trained for sigmoid; losses by sigmoid ({names}) see (−z, z)"
+            return [note] if names else []
         other = [loss for loss, activation in self.reads.items() if activation != kind and kind != "probabilities"]
         if not other:
             return []
