@@ -78,7 +78,7 @@ def test_with_the_iou_the_shares_sum_to_one():
 
 def test_the_least_width_is_one_pixel_and_is_named() -> None:
     labels, predicted = np.zeros((2, 12, 14), np.uint8)
-    labels[3:9, 4:11], predicted[4:10, 5:12] = 1, 1
+    labels[2:8, 2:8], predicted[2:8, 2:13] = 1, 1
     one = count_errors(labels, predicted, 2, Tolerance(1))
     for width in (Tolerance(0), Tolerance(0.4), Tolerance(0.01, of_diagonal=True)):
         np.testing.assert_array_equal(count_errors(labels, predicted, 2, width), one)
