@@ -32,22 +32,29 @@ class Setting:
     text: str
 
 
-def plan_settings(loss: Loss, given: Mapping[str, Sequence[Any]], every: bool = False) -> tuple[Setting, ...]:
+def plan_settings(
+    loss: Loss, given: Mapping[str, Sequence[Any]], every: bool = False, training: bool = False
+) -> tuple[Setting, ...]:
     """Plan the settings of a sweep: the published default first, as the baseline.
 
     With hyperparameters given, exactly those settings, also one that is the default: several lists make a grid. With
-    none, or with `every`, each hyperparameter over its declared grid, one at a time. Raises KnobError for an unknown
-    hyperparameter, a value outside its range, or a hyperparameter without effect under the settings.
+    none, or with `every`, each hyperparameter over its declared grid, one at a time. With `training`, also those that
+    have an effect in training alone. Raises KnobError for an unknown hyperparameter, a value outside its range, or a
+    hyperparameter without effect under the settings.
     """
     for name, values in given.items():
         knob = find_knob(loss.knobs, name, loss.name)
         for value in values:
             knob.check(value, as_option=True)
     asked = [dict(zip(given, values, strict=True)) for values in product(*given.values())] if given else []
+    if idle := [name for name in given if loss.knobs[name].training and not training]:
+        option = loss.knobs[idle[0]].option
+        raise KnobError(f"{option} of {loss.name} has an effect in training alone; add --train head or --train full")
     grids: list[dict[str, Any]] = []
     if every or not given:
         defaults = {name: knob.default for name, knob in loss.knobs.items()}
-        turned = [_with_conditions(loss, name, value) for name, knob in loss.knobs.items() for value in knob.grid]
+        knobs = {name: knob for name, knob in loss.knobs.items() if training or not knob.training}
+        turned = [_with_conditions(loss, name, value) for name, knob in knobs.items() for value in knob.grid]
         grids = [{name: value for name, value in values.items() if value != defaults[name]} for values in turned]
     for values in asked:
         _refuse_idle(loss, values)

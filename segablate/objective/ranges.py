@@ -14,7 +14,7 @@ class Range:
     """Numbers from ``low`` to ``high``, both allowed unless declared open; ``words`` are allowed beside them.
 
     ``grid`` holds the values a sweep tries; ``odd`` excludes even numbers; with ``used_when={"combine": ("product",)}``
-    the hyperparameter has an effect only where another has one of these values.
+    the hyperparameter has an effect only where another has one of these values, with ``training`` only in training.
     """
 
     low: float = -math.inf
@@ -26,6 +26,7 @@ class Range:
     open_high: bool = False
     odd: bool = False
     used_when: Conditions = field(default_factory=dict)
+    training: bool = False
 
     def holds(self, number: float) -> bool:
         """Return whether the number is in the range; infinity and nan never are."""
