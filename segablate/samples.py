@@ -94,9 +94,14 @@ class LossInputs:
     one_channel: bool = False
 
     def read_by(self, activation: str, logits: "Tensor | None" = None) -> "Tensor":
-        """Return the logits as a loss must see them that reads by softmax or sigmoid; those given, or its own.
+        """Return the logits (those given, or its own) for losses of this activation; see :func:`logits_for`."""
+        return logits_for(activation, self.logits if logits is None else logits, self.one_channel)
 
-        Of one channel z a softmax sees log σ(−z), log σ(z), whose difference is z; a sigmoid sees −z, z.
-        """
-        logits = self.logits if logits is None else logits
-        return logits - logits.flip(1) if self.one_channel and activation == "sigmoid" else logits
+
+def logits_for(activation: str, logits: "Tensor", one_channel: bool) -> "Tensor":
+    """Return logits N, K, H, W as a loss must see them whose `activation` is softmax or sigmoid.
+
+    Logits of one channel z are log σ(−z), log σ(z), whose softmax is σ(−z), σ(z) and whose difference is z. Losses by
+    sigmoid must see −z, z.
+    """
+    return logits - logits.flip(1) if one_channel and activation == "sigmoid" else logits

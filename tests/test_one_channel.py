@@ -22,6 +22,10 @@ from segablate.evaluation.measures import Measures
 from segablate.evaluation.results import Evaluation
 from segablate.losses import get_loss, loss_names
 from segablate.objective.weighted_sum import parse_objective
+from segablate.training.forward import forward, forward_head
+from segablate.training.objectives import evaluate_objective
+from segablate.training.recipe import Recipe
+from segablate.training.starting import open_start
 
 SIZE = (40, 56)
 BY_SIGMOID = [name for name in loss_names() if get_loss(name).reads({}) == "sigmoid"]
@@ -191,6 +195,39 @@ def test_gradients_of_an_ablation_are_those_at_the_channel(data: Dataset, name: 
         assert probed["ce_norm"][index] == pytest.approx(2**0.5 * of_entropy.norm().item(), rel=1e-4)
         cosine = F.cosine_similarity(at_z.flatten(), of_entropy.flatten(), dim=0).item()
         assert probed["cosine"][index, 0] == pytest.approx(cosine, abs=1e-4)
+
+
+def test_training_shows_losses_by_sigmoid_the_channel_itself(data: Dataset, tmp_path: Path) -> None:
+    """Value and gradient of a step, of whole networks and of the classifier on features that are kept."""
+    objective = parse_objective("bce + 0.5*rmi + ce")
+    start = open_start(network_file(tmp_path), data, Recipe(), Loading(device="cpu"), 0)
+    sample = data.read(0)
+    images, labels = torch.from_numpy(sample.image)[None], torch.from_numpy(sample.labels).long()[None]
+    z = start.network.module(start.network.preprocessing(images))
+    expected = (
+        get_loss("bce")(both(z), labels) + 0.5 * get_loss("rmi")(both(z), labels) + get_loss("ce")(both(z) / 2, labels)
+    )
+    whole = forward(start, images, auxiliary=False, features=True)
+    assert whole.features is not None
+    for scores in (whole, forward_head(start, whole.features.detach(), SIZE)):
+        value = evaluate_objective(objective, scores.logits, labels, {}, {}, 1, one_channel=scores.one_channel).total
+        assert value.item() == pytest.approx(expected.item(), rel=1e-5)
+        weight = dict(start.network.module.named_parameters())["head.weight"]
+        ours, theirs = (torch.autograd.grad(each, weight, retain_graph=True)[0] for each in (value, expected))
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def network_file(folder: Path) -> str:
+    """A network of one channel, one convolution after another, with random weights."""
+    (folder / "one.py").write_text(
+        "from torch import nn\n\n\nclass One(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.first, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 1, 1)\n\n"
+        "    def forward(self, x):\n        return self.head(self.first(x).relu())\n"
+    )
+    torch.manual_seed(0)
+    weights = {"first": nn.Conv2d(3, 4, 3), "head": nn.Conv2d(4, 1, 1)}
+    torch.save(nn.ModuleDict(weights).state_dict(), folder / "one.pth")
+    return f"python:{folder}/one.py:One()@{folder}/one.pth"
 
 
 def gradient(function: Any, z: Tensor) -> Tensor:
