@@ -14,6 +14,7 @@ from segablate import runtime
 from segablate.cli import run
 from segablate.datasets.reading import default_workers
 from segablate.errors import DeviceError
+from segablate.losses import get_loss, loss_names
 from segablate.runtime import Team, _own_gpu, team
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +94,23 @@ def test_two_processes_equal_one(tmp_path: Path, network_spec: str, capsys: pyte
     assert sorted(path.stem for path in maps.iterdir()) == [f"s{index}" for index in range(7)]
     left = {path.name for path in tmp_path.iterdir()} - {"__pycache__"}
     assert left == {"maps", "mixed", "net.pth", "net.py", "one", "two"}
+
+
+OVER_IMAGES = [name for name in loss_names() if get_loss(name).over_images is not None]
+
+
+@pytest.mark.parametrize("name", OVER_IMAGES)
+def test_two_processes_ablate_as_one_does(
+    name: str, toy: Path, tmp_path: Path, network_spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The value over the set is of all images too, under every setting."""
+    command = ["ablate", name, network_spec, f"folder:{toy}", "--device", "cpu", "--workers", "0", "--no-cost", "--all"]
+    done = together(tmp_path, *command, "--format", "csv", "--save", "two")
+    assert done.returncode == 0, done.stderr
+    assert run([*command, "--format", "csv", "--save", str(tmp_path / "one")]) == 0
+    assert done.stdout == capsys.readouterr().out
+    assert "over_images" in done.stdout
+    assert (tmp_path / "one/values.npz").read_bytes() == (tmp_path / "two/values.npz").read_bytes()
 
 
 @pytest.mark.gpu

@@ -7,6 +7,7 @@ import numpy as np
 
 from segablate.kernels.boundary_reference import boundary
 from segablate.labels import IGNORE
+from segablate.samples import LossInputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,6 +65,46 @@ def pixel_shares(on: PixelRegions) -> dict[str, np.ndarray]:
         "within": _host(_over(everywhere, on)),
         "on_class": _host(_by_class(everywhere, on) / everywhere.sum()),
     }
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The references for the gradients of one image: the gradient of cross entropy, and the regions of its pixels."""
+
+    gradient: "Tensor"
+    regions: PixelRegions
+
+    @classmethod
+    def of(cls, sample: LossInputs) -> "Reference":
+        """Compute the references of one image, whose logits require a gradient."""
+        logits = sample.logits
+        return cls(
+            gradient_at(logits, cross_entropy(logits, sample.labels)),
+            pixel_regions(sample.label_map, sample.classes, logits),
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return `ce_norm`, `ce_within`, `ce_on_class`, `pixels_within`, `pixels_on_class`."""
+        entropy = gradient_statistics(self.gradient, self.gradient, self.regions)
+        shares = pixel_shares(self.regions)
+        return {f"ce_{name}": value for name, value in entropy.items()} | {
+            f"pixels_{name}": value for name, value in shares.items()
+        }
+
+
+def cross_entropy(logits: "Tensor", labels: "Tensor") -> "Tensor":
+    """Return the cross entropy of logits N, K, H, W, 0-dim."""
+    from segablate.losses import get_loss
+
+    return get_loss("ce")(logits, labels)
+
+
+def gradient_at(logits: "Tensor", value: "Tensor") -> "Tensor":
+    """Return the gradient of a value at the logits; 0 where it does not depend on them."""
+    import torch
+
+    (gradient,) = torch.autograd.grad(value, logits, allow_unused=True) if value.requires_grad else (None,)
+    return torch.zeros_like(logits) if gradient is None else gradient
 
 
 def _over(mass: "Tensor", on: PixelRegions) -> "Tensor":

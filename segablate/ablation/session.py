@@ -1,9 +1,11 @@
 """An ablation of a checkpoint on a dataset, from their names."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from segablate.ablation.sweep import Ablation, Setting, Sweep, costs
+from segablate.ablation.gradients import cross_entropy, gradient_at
+from segablate.ablation.sweep import Ablation, Setting, Sweep
 from segablate.evaluation.inputs import with_inputs
 from segablate.evaluation.session import Execution, run
 from segablate.losses import Loss
@@ -11,6 +13,9 @@ from segablate.metrics.tolerance import Tolerance
 from segablate.objective.weighted_sum import parse_objective
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from segablate.ablation.cost import Cost
     from segablate.checkpoints import Loading
     from segablate.datasets import Dataset
 
@@ -55,4 +60,39 @@ def ablate_checkpoint(
     measures = Measures(tolerances=(asked.tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
     work = prepare(segmenter, dataset, measures, execution.on_error)
     evaluation = run(work, execution, f"{loss.name}, {len(settings)} settings")
-    return Ablation(evaluation, loss, settings, objective, costs(probe) if asked.cost else {}, probe.over_images())
+    return Ablation(evaluation, loss, settings, objective, costs(probe) if asked.cost and probe.first else {})
+
+
+def costs(sweep: Sweep, repeats: int = 5) -> "dict[str, list[Cost]]":
+    """Measure time and memory on the first image: `forward` and `both`, cross entropy first, then every setting."""
+    from segablate.ablation.cost import measure_costs
+
+    sample = sweep.first
+    assert sample is not None
+    taken = {name: value for name, value in sample.inputs.items() if name in sweep.loss.inputs}
+    plain = sample.logits.detach()
+
+    def calls(backward: bool) -> list[Any]:
+        def entropy() -> "Tensor":
+            return _run(lambda logits: cross_entropy(logits, sample.labels), plain, backward)
+
+        def setting(values: Mapping[str, Any]) -> Any:
+            seen = sample.read_by(sweep.loss.reads(values), plain)
+            return lambda: _run(lambda logits: sweep.loss(logits, sample.labels, **taken, **values), seen, backward)
+
+        return [entropy, *(setting(s.values) for s in sweep.settings)]
+
+    return {
+        "forward": measure_costs(calls(False), repeats, plain.device),
+        "both": measure_costs(calls(True), repeats, plain.device),
+    }
+
+
+def _run(function: Any, logits: "Tensor", backward: bool) -> "Tensor":
+    import torch
+
+    if not backward:
+        with torch.no_grad():
+            return function(logits)
+    leaf = logits.clone().requires_grad_()
+    return gradient_at(leaf, function(leaf))

@@ -6,12 +6,13 @@ every setting. Everything is kept per image, so that means, intervals and correl
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segablate.ablation.gradients import PixelRegions, gradient_statistics, pixel_regions, pixel_shares
+from segablate.ablation.gradients import Reference, gradient_at, gradient_statistics
 from segablate.errors import KnobError, ObjectiveError
 from segablate.evaluation.results import Evaluation
 from segablate.losses import Loss
@@ -20,8 +21,6 @@ from segablate.objective.weighted_sum import Objective
 from segablate.samples import LossInputs
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from segablate.ablation.cost import Cost
 
 
@@ -104,15 +103,6 @@ class Sweep:
         self.weight = sum(part.weight for part in own)
         self.others = Objective(tuple(part for part in objective.terms if part.loss.name != loss.name))
         self.first: LossInputs | None = None
-        self.sums: list[dict[str, Tensor]] = [{} for _ in settings]
-
-    def over_images(self) -> tuple[float, ...]:
-        """Return the value of each setting over all images, from their sums; empty where the loss has no such value."""
-        pooled, knobs = self.loss.over_images, self.loss.knobs
-        if pooled is None:
-            return ()
-        pairs = zip(self.settings, self.sums, strict=True)
-        return tuple(float(pooled(complete(knobs, s.values, self.loss.name), sums)) for s, sums in pairs)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -121,28 +111,52 @@ class Sweep:
         return needed | (self.others.needs if self.others.terms else frozenset())
 
     def __call__(self, sample: LossInputs) -> dict[str, np.ndarray]:
-        """Compute arrays by name: `pixel` (); over settings `term`, `objective`, facts, per class and gradients."""
-        import torch
+        """Compute arrays by name: `pixel` (); over settings `term`, `objective`, facts, per class and gradients.
 
+        Sums of a loss with a value over the set are named `sums.SETTING.NAME`; see :func:`over_images`.
+        """
         from segablate.losses.parts.sharing import sharing
 
         self.first = self.first or sample
-        logits = sample.logits.requires_grad_(self.gradients)
-        with torch.no_grad():
-            pixel = float(self.others(logits, sample.labels, **sample.inputs)) if self.others.terms else 0.0
-        reference = _Reference.of(logits, sample) if self.gradients else None
+        sample.logits.requires_grad_(self.gradients)
+        pixel = self._pixel(sample)
+        reference = Reference.of(sample) if self.gradients else None
         with sharing():
-            found = [self._try(place, logits, sample, reference) for place in range(len(self.settings))]
+            found = [self._try(setting, sample, reference) for setting in self.settings]
+        sums = {
+            f"sums.{place}.{name}": total
+            for place, values in enumerate(found)
+            for name, total in values.pop("sums").items()
+        }
         stacked = {name: _stacked(found, name) for name in dict.fromkeys(name for values in found for name in values)}
         beside = reference.arrays() if reference else {}
-        return {"pixel": np.array(pixel), "objective": pixel + self.weight * stacked["term"], **stacked, **beside}
+        return {
+            "pixel": np.array(pixel),
+            "objective": pixel + self.weight * stacked["term"],
+            **stacked,
+            **beside,
+            **sums,
+        }
 
-    def _try(self, place: int, logits: "Tensor", sample: LossInputs, reference: "_Reference | None") -> dict[str, Any]:
+    def _pixel(self, sample: LossInputs) -> float:
+        """Compute the other terms of the objective."""
         import torch
 
-        setting, sums = self.settings[place], self.sums[place]
+        with torch.no_grad():
+            return float(
+                sum(
+                    term(sample.read_by(term.loss.reads(term.settings)), sample.labels, **sample.inputs)
+                    for term in self.others.terms
+                )
+            )
+
+    def _try(self, setting: Setting, sample: LossInputs, reference: Reference | None) -> dict[str, Any]:
+        """Compute the loss under one setting; `sums` by name, all others to be stacked over settings."""
+        import torch
+
         inputs = {name: value for name, value in sample.inputs.items() if name in self.loss.inputs}
         with torch.set_grad_enabled(self.gradients):
+            logits = sample.read_by(self.loss.reads(setting.values))
             parts = self.loss.parts(logits, sample.labels, **inputs, **setting.values)
         dimension = parts.facts.get("points_per_dimension", float("nan"))
         if dimension < 1:
@@ -150,16 +164,17 @@ class Sweep:
                 f"{self.loss.name} with {setting.text} has {dimension:.2f} points for each dimension in an image of "
                 f"{logits.shape[3]}x{logits.shape[2]}; below 1 the value is meaningless; use a smaller radius or stride"
             )
-        if self.loss.over_images is not None:
-            sums |= {name: sums.get(name, 0) + total.double() for name, total in parts.sums.items()}
         found: dict[str, Any] = {"term": float(parts.value.detach()) if parts.defined else float("nan")}
         found |= {f"fact_{name}": value for name, value in parts.facts.items()}
         if parts.per_class is not None:
             found["per_class"] = parts.per_class.detach().double().cpu().numpy()[: sample.classes]
         if reference is not None:
-            measured = gradient_statistics(_gradient(parts.value, logits), reference.gradient, reference.regions)
+            measured = gradient_statistics(
+                gradient_at(sample.logits, parts.value), reference.gradient, reference.regions
+            )
             found |= measured if parts.defined else {name: value * np.nan for name, value in measured.items()}
-        return found
+        sums = parts.sums if self.loss.over_images is not None else {}
+        return {**found, "sums": {name: total.double().cpu().numpy() for name, total in sums.items()}}
 
 
 def _stacked(found: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
@@ -169,66 +184,37 @@ def _stacked(found: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     return np.stack([np.full(shape, np.nan) if array is None else array for array in arrays])
 
 
-@dataclass(frozen=True)
-class _Reference:
-    """The references for the gradients of one image: the gradient of cross entropy, and the regions of its pixels."""
+def over_images(loss: Loss, settings: Sequence[Setting], probed: Mapping[str, np.ndarray]) -> tuple[float, ...]:
+    """Return the value of each setting over all images, from the sums of each; empty where the loss has no such value.
 
-    gradient: "Tensor"
-    regions: PixelRegions
+    - `probed`: arrays of :class:`Sweep`, (N, ...) each.
+    """
+    import torch
 
-    @classmethod
-    def of(cls, logits: "Tensor", sample: LossInputs) -> "_Reference":
-        return cls(
-            _gradient(_cross_entropy(logits, sample.labels), logits),
-            pixel_regions(sample.label_map, sample.classes, logits),
-        )
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return `ce_norm`, `ce_within`, `ce_on_class`, `pixels_within`, `pixels_on_class`."""
-        entropy = {
-            f"ce_{name}": value
-            for name, value in gradient_statistics(self.gradient, self.gradient, self.regions).items()
+    pooled = loss.over_images
+    if pooled is None:
+        return ()
+    values = []
+    for place, setting in enumerate(settings):
+        prefix = f"sums.{place}."
+        sums = {
+            name.removeprefix(prefix): torch.from_numpy(np.asarray(each.sum(axis=0)))
+            for name, each in probed.items()
+            if name.startswith(prefix)
         }
-        return entropy | {f"pixels_{name}": value for name, value in pixel_shares(self.regions).items()}
-
-
-def costs(sweep: Sweep, repeats: int = 5) -> "dict[str, list[Cost]]":
-    """Measure time and memory on the first image: `forward` and `both`, cross entropy first, then every setting."""
-    from segablate.ablation.cost import measure_costs
-
-    sample = sweep.first
-    assert sample is not None
-    taken = {name: value for name, value in sample.inputs.items() if name in sweep.loss.inputs}
-    plain = sample.logits.detach()
-
-    def calls(backward: bool) -> list[Any]:
-        def entropy() -> "Tensor":
-            return _run(lambda logits: _cross_entropy(logits, sample.labels), plain, backward)
-
-        def setting(values: Mapping[str, Any]) -> Any:
-            return lambda: _run(lambda logits: sweep.loss(logits, sample.labels, **taken, **values), plain, backward)
-
-        return [entropy, *(setting(s.values) for s in sweep.settings)]
-
-    return {
-        "forward": measure_costs(calls(False), repeats, plain.device),
-        "both": measure_costs(calls(True), repeats, plain.device),
-    }
+        values.append(float(pooled(complete(loss.knobs, setting.values, loss.name), sums)))
+    return tuple(values)
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """A sweep over a dataset: the evaluation it is part of, per-image arrays in `run.probed`, and the costs.
-
-    - `over_images`: (S,) the value over the whole set, of losses that have one; else empty.
-    """
+    """A sweep over a dataset: the evaluation it is part of, per-image arrays in `run.probed`, and the costs."""
 
     run: Evaluation
     loss: Loss
     settings: tuple[Setting, ...]
     objective: Objective
     costs: "Mapping[str, Sequence[Cost]]"
-    over_images: tuple[float, ...] = ()
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -241,31 +227,13 @@ class Ablation:
         """Return the loss, (N, S); nan where it is undefined."""
         return self.run.probed["term"]
 
+    @cached_property
+    def over_images(self) -> tuple[float, ...]:
+        """Return the value of each setting over the whole set; empty where the loss has none."""
+        return over_images(self.loss, self.settings, self.run.probed)
+
     @property
     def merit(self) -> np.ndarray:
         """Return the score that ranks images, (N, S), larger is better: the gain where the loss has one, else −loss."""
         gain = self.run.probed.get(f"fact_{self.loss.ranks_by}")
         return -self.values if gain is None else gain
-
-
-def _run(function: Any, logits: "Tensor", backward: bool) -> "Tensor":
-    import torch
-
-    if not backward:
-        with torch.no_grad():
-            return function(logits)
-    leaf = logits.clone().requires_grad_()
-    return _gradient(function(leaf), leaf)
-
-
-def _cross_entropy(logits: "Tensor", labels: "Tensor") -> "Tensor":
-    from segablate.losses import get_loss
-
-    return get_loss("ce")(logits, labels)
-
-
-def _gradient(value: "Tensor", logits: "Tensor") -> "Tensor":
-    import torch
-
-    (gradient,) = torch.autograd.grad(value, logits, allow_unused=True) if value.requires_grad else (None,)
-    return torch.zeros_like(logits) if gradient is None else gradient

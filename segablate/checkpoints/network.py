@@ -94,8 +94,9 @@ class Network:
         features = [features for _, features in outputs if features is not None]
         kept = _joined(features) if features else None
         assert self.kind != "labels"  # or they would be integers
+        one_channel = scores.shape[1] == 1
         scores, kind = two_channels(scores, self.kind)
-        return Output(kind, scores, features=kept, notes=tuple(notes))
+        return Output(kind, scores, features=kept, one_channel=one_channel, notes=tuple(notes))
 
     def _forward(self, images: Tensor, notes: dict[str, None]) -> tuple[Tensor, Tensor | None]:
         """Return the output at the size of N, H, W, 3 uint8 images, and the features where they are kept."""

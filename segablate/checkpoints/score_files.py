@@ -47,7 +47,7 @@ class ScoreMaps:
     def __call__(self, batch: Batch) -> Output:
         """Return scores N, K, H, W float32 on the device. Raises a SegablateError that names the file."""
         kinds, scores = zip(*(self._scores(sample) for sample in batch.samples), strict=True)
-        return Output(kinds[0], torch.cat(scores))
+        return Output(kinds[0], torch.cat(scores), one_channel=self.outputs == 1)
 
     def _scores(self, sample: Sample) -> tuple[ScoreKind, Tensor]:
         """Return the kind of the scores, and the scores 1, K, H, W at the size of the label map."""

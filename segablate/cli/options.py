@@ -99,7 +99,8 @@ class MeasureOptions(ReadingOptions):
     error_kinds: Annotated[
         str | None,
         _option(
-            "Add wrong pixels by kind, for boundaries of this width: pixels, or 0.01d, the authors' choice.", _MEASURES
+            "Add wrong pixels by kind, for boundaries of this width: pixels (at least 1), or 0.01d as the authors.",
+            _MEASURES,
         ),
     ] = None
 

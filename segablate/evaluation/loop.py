@@ -228,7 +228,7 @@ def _measured(
                 alignment = _align(segmenter, output, dataset.labels)
                 notes.extend([alignment.note] if alignment.note else [])
                 notes.extend(output.notes)
-                notes.extend(measures.activation_notes(output.kind))
+                notes.extend(measures.activation_notes(output.kind, output.one_channel))
             measured = measure_maps if output.scores is None else measure_scores
             return list(measured(batch, output, alignment, dataset.labels, measures))
         except SegablateError as error:

@@ -71,8 +71,15 @@ class Measures:
         """Whether a measure needs more of the scores than their argmax."""
         return bool(self.losses or self.probe or self.calibration)
 
-    def activation_notes(self, kind: str) -> list[str]:
-        """Return a note on losses that use another activation than the one the checkpoint was trained with."""
+    def activation_notes(self, kind: str, one_channel: bool = False) -> list[str]:
+        """Return a note on losses that use another activation than the one the checkpoint was trained with.
+
+        A checkpoint of one channel was trained with a sigmoid, and suits losses of both activations.
+        """
+        if one_channel:
+            names = ", ".join(loss for loss, activation in self.reads.items() if activation == "sigmoid")
+            note = f"the checkpoint has one channel z, trained for sigmoid; losses by sigmoid ({names}) see (−z, z)"
+            return [note] if names else []
         other = [loss for loss, activation in self.reads.items() if activation != kind and kind != "probabilities"]
         if not other:
             return []

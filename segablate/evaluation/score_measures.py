@@ -133,7 +133,8 @@ def _loss_inputs(
     if "edge_net" in inputs and logits.shape[1] > classes:
         inputs["edge_net"] = _widened(inputs["edge_net"], logits.shape[1] - classes)
     labels = torch.from_numpy(sample.labels).to(logits.device)[None].long()
-    return LossInputs(logits[place : place + 1].clone(), labels, sample.labels, classes, inputs)
+    one_channel = output.one_channel and logits.shape[1] == 2  # else both outputs are joined in one class
+    return LossInputs(logits[place : place + 1].clone(), labels, sample.labels, classes, inputs, one_channel)
 
 
 def _widened(edge_net: Any, surplus: int) -> Any:
@@ -151,6 +152,6 @@ def _loss_values(inputs: LossInputs, measures: Measures) -> dict[str, float]:
     for name, loss in measures.losses.items():
         further = {key: value for key, value in inputs.inputs.items() if key in loss.inputs}
         with torch.no_grad():
-            parts = loss.parts(inputs.logits, inputs.labels, **further)
+            parts = loss.parts(inputs.read_by(loss.reads({})), inputs.labels, **further)
         values[name] = float(parts.value) if parts.defined else float("nan")
     return values

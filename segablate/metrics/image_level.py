@@ -15,9 +15,14 @@ Cells = NDArray[np.float64]
 TENTHS = range(10, 110, 10)
 
 
+def of_labelled(cells: Cells, counts: ClassCounts) -> Cells:
+    """Return scores, (..., C), of the classes that are labelled; nan for the others, also where they are predicted."""
+    return np.where(counts.labelled > 0, cells, np.nan)
+
+
 def labelled_iou(counts: ClassCounts) -> Cells:
     """Return IoU, (..., C), of the classes that are labelled; nan for the others, also where they are predicted."""
-    return np.where(counts.labelled > 0, iou(counts), np.nan)
+    return of_labelled(iou(counts), counts)
 
 
 def of_images(cells: Cells) -> Cells:

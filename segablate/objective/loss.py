@@ -155,7 +155,7 @@ class Loss:
         return {name: inspect.cleandoc(text) for name, text in sections.items() if text.strip()}
 
     def _class_weights(self, weights: Any, logits: "Tensor") -> "Tensor":
-        """The weights as C numbers on the device of the logits; outputs outside the label set have weight 1."""
+        """Return the weights, C, on the device of the logits; outputs outside the label set have weight 1."""
         import torch
 
         found = torch.as_tensor(weights, device=logits.device)

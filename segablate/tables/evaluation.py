@@ -33,6 +33,9 @@ from segablate.tables.ranking import ranking_rows
 
 REPLICATES = 2_000
 
+_CHANCE = 0.05
+"""Cohen's kappa below which agreement counts as chance: independent maps of a few thousand pixels reach 0.03."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -195,7 +198,7 @@ def notes(run: Evaluation, view: View) -> tuple[str, ...]:
         *_about_absent(run, counts),
         *_about_outside(table),
         *_about_void(table, view),
-        *_about_chance(table, counts),
+        *_about_chance(table),
         *run.notes,
         *_about_skipped(run),
     )
@@ -229,21 +232,28 @@ def _about_void(table: np.ndarray, view: View) -> list[str]:
     return [f"{100 * void:.2f} % of all pixels are void: {role}"]
 
 
-def _about_chance(table: np.ndarray, counts: ClassCounts) -> list[str]:
-    """Return a note where mIoU is near that of a constant or shuffled prediction, which suggests wrong preprocessing.
+def _about_chance(table: np.ndarray) -> list[str]:
+    """Return a note where a constant map, or chance, does as well, which suggests wrong preprocessing.
 
-    Low is: below 2.5 times 1/C (0.4 for few classes), below 1.5 times the mIoU of always predicting the most frequent
-    class, or Cohen's kappa below 0.2.
+    A constant map does as well where mIoU is no higher than that of always predicting the most frequent class; chance,
+    where Cohen's kappa, the agreement beyond that of independent maps with the same shares of classes, is below
+    :data:`_CHANCE`. Void is left out. With a single labelled class there is no note: a constant map is perfect there.
     """
-    score, classes = float(mean_iou(counts)), int((counts.labelled > 0).sum())
-    constant = counts.labelled.max() / max(int(counts.labelled.sum()), 1) / max(classes, 1)
-    low = min(2.5 / max(classes, 1), 0.4)
-    if not (kappa(table) < 0.2 or score < max(1.5 * constant, low)):
+    labelled, predicted = table[:-1].sum(axis=1), table[:-1, :-1].sum(axis=0)
+    classes = int((labelled > 0).sum())
+    if classes < 2:
+        return []
+    score = float(mean_iou(ClassCounts(table.diagonal()[:-1], labelled, predicted)))
+    constant, agreement = float(labelled.max() / labelled.sum() / classes), kappa(table)
+    if score <= constant * (1 + 1e-9):
+        reason = f"always predicting the most frequent of {classes} classes has {100 * constant:.1f} %"
+    elif agreement < _CHANCE:
+        reason = f"agreement with the labels is that of independent maps (Cohen's kappa {agreement:.2f})"
+    else:
         return []
     return [
-        f"mIoU is near chance for {counted(classes, 'class', 'classes')} (always predicting the most frequent: "
-        f"{100 * constant:.1f} %); check channel order, scale, mean and std, the order of the classes, and that the "
-        f"weights belong to this network"
+        f"mIoU is near chance: {reason}; check channel order, scale, mean and std, the order of the classes, and that "
+        f"the weights belong to this network"
     ]
 
 

@@ -23,11 +23,13 @@ class Scores:
 
     - `logits`: N K H W float32, the classes of the dataset first, at the size of the views; `auxiliary`: more of them.
     - `features`: N D h w, what the classifier sees, where they were asked for.
+    - `one_channel`: whether the logits are two classes made of one channel, see :func:`segablate.samples.logits_for`.
     """
 
     logits: Tensor
     auxiliary: tuple[Tensor, ...]
     features: Tensor | None
+    one_channel: bool = False
 
 
 def forward(start: Start, images: Tensor, *, auxiliary: bool, features: bool) -> Scores:
@@ -47,26 +49,29 @@ def forward(start: Start, images: Tensor, *, auxiliary: bool, features: bool) ->
             ) from error
     main, _ = choose_scores(output, network.head)
     others = _auxiliary(output, main) if auxiliary else ()
-    logits, *more = (_logits(start, scores, pixels, size) for scores in (main, *others))
+    (logits, one_channel), *more = (_logits(start, scores, pixels, size) for scores in (main, *others))
     kept = last.inputs.float() if features and last.inputs is not None else None
-    return Scores(logits, tuple(more), kept)
+    return Scores(logits, tuple(each for each, _ in more), kept, one_channel)
 
 
 def forward_head(start: Start, features: Tensor, size: tuple[int, int]) -> Scores:
     """Run the classifier alone on features N D h w; `size`: height and width of the labels."""
-    both, kind = two_channels(
-        head_logits(start, features, size), start.network.kind if start.network.kind != "labels" else "softmax"
-    )
-    return Scores(class_logits(both, kind, start.alignment), (), features)
+    logits, one_channel = _of_classes(start, head_logits(start, features, size))
+    return Scores(logits, (), features, one_channel)
 
 
-def _logits(start: Start, scores: Tensor, pixels: Tensor, size: tuple[int, int]) -> Tensor:
-    """Logits of the classes, N K H W float32, of one output."""
+def _logits(start: Start, scores: Tensor, pixels: Tensor, size: tuple[int, int]) -> tuple[Tensor, bool]:
+    """Return the logits of the classes, N K H W float32, of one output, and whether it has one channel."""
     scores = scores[:, None] if scores.ndim == 3 else scores
     arranged, _ = channels_first(scores, (pixels.shape[2], pixels.shape[3]), len(start.alignment.outputs))
     whole = at_size(arranged.float(), (pixels.shape[2], pixels.shape[3]))[..., : size[0], : size[1]]
-    both, kind = two_channels(whole, start.network.kind if start.network.kind != "labels" else "softmax")
-    return class_logits(both, kind, start.alignment)
+    return _of_classes(start, whole)
+
+
+def _of_classes(start: Start, scores: Tensor) -> tuple[Tensor, bool]:
+    both, kind = two_channels(scores, start.network.kind if start.network.kind != "labels" else "softmax")
+    logits = class_logits(both, kind, start.alignment)
+    return logits, scores.shape[1] == 1 and logits.shape[1] == 2
 
 
 def _auxiliary(output: Any, main: Tensor) -> tuple[Tensor, ...]:

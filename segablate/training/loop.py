@@ -209,11 +209,11 @@ class _Trainer:
             inputs["image"] = images.permute(0, 3, 1, 2).float()  # N 3 H W
         if "features" in needs and scores.features is not None:
             inputs["features"] = scores.features
-        size = self.habits.team.size
-        value = evaluate_objective(task.objective, scores.logits, labels, inputs, self.carried, size)
+        size, one = self.habits.team.size, scores.one_channel
+        value = evaluate_objective(task.objective, scores.logits, labels, inputs, self.carried, size, one_channel=one)
         total, terms = value.total, dict(value.terms)
         for place, logits in enumerate(scores.auxiliary):
-            with_others = evaluate_objective(task.objective, logits, labels, inputs, {}, size)
+            with_others = evaluate_objective(task.objective, logits, labels, inputs, {}, size, one_channel=one)
             total = total + self.recipe.auxiliary * with_others.total
             terms[f"auxiliary {place}"] = self.recipe.auxiliary * with_others.total.detach()
         return Value(total, terms, value.carried)

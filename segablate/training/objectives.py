@@ -8,6 +8,7 @@ from torch import Tensor
 
 from segablate.objective.knobs import complete
 from segablate.objective.weighted_sum import Objective, WeightedTerm
+from segablate.samples import logits_for
 
 Carried = Mapping[str, Tensor]
 """What losses carry from batch to batch, by ``place of the term/name``."""
@@ -27,19 +28,28 @@ class Value:
 
 
 def evaluate_objective(
-    objective: Objective, logits: Tensor, labels: Tensor, inputs: Mapping[str, Any], carried: Carried, processes: int
+    objective: Objective,
+    logits: Tensor,
+    labels: Tensor,
+    inputs: Mapping[str, Any],
+    carried: Carried,
+    processes: int,
+    *,
+    one_channel: bool = False,
 ) -> Value:
     """Return the objective of a batch.
 
     `logits`: N K H W float; `labels`: N H W int64, 255 void; `inputs`: what losses take beside them, by name;
-    `processes`: how many share the batch. The value of a loss that divides by summed counts is a share of the whole
-    and counts that many times, so that the mean over processes is the value of the whole batch.
+    `processes`: how many share the batch; `one_channel`: see :func:`segablate.samples.logits_for`. The value of a loss
+    that divides by summed counts is a share of the whole and counts that many times, so that the mean over processes is
+    the value of the whole batch.
     """
     total, terms, kept = None, {}, {}
     for place, term in enumerate(objective.terms):
-        more = _carry(term, logits, labels, {name: carried[f"{place}/{name}"] for name in _names(carried, place)})
+        seen = logits_for(term.loss.reads(term.settings), logits, one_channel)
+        more = _carry(term, seen, labels, {name: carried[f"{place}/{name}"] for name in _names(carried, place)})
         kept |= {f"{place}/{name}": tensor for name, tensor in more.items()}
-        value = term(logits, labels, **{**inputs, **more})
+        value = term(seen, labels, **{**inputs, **more})
         value = value * processes if term.loss.summed else value
         total = value if total is None else total + value
         terms[str(term)] = value.detach()

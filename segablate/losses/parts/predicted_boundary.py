@@ -63,8 +63,8 @@ def select_seeds(divergence: Tensor, budget: float, pooled: bool) -> Tensor:
 
 
 def _threshold_by_counts(divergence: Tensor, thresholds: Tensor, most: int) -> Tensor:
-    """The lowest threshold that leaves at most `most` divergences, counted over all processes."""
-    above = torch.searchsorted(thresholds, divergence.contiguous())  # how many thresholds lie below each
+    """Return the lowest threshold that at most `most` divergences exceed, counted over all processes."""
+    above = torch.searchsorted(thresholds, divergence.contiguous())  # N·H·W: number of thresholds below each
     counts = summed(torch.bincount(above, minlength=len(thresholds) + 1))
     left = counts.sum() - counts.cumsum(0)[: len(thresholds)]  # divergences above each threshold
     place = (left > most).sum().clamp(max=len(thresholds) - 1)
