@@ -1,7 +1,7 @@
-"""Reading images and label maps, hashing files, and writing that leaves nothing half-done.
+"""Read images and label maps, hash files, and write files and folders atomically.
 
-Decoders are lenient: a truncated PNG comes back with its missing rows as zeros, which are a class. So files are checked
-before they are decoded: every chunk of a PNG against its checksum, the end marker of a JPEG.
+Decoders fill the missing rows of a truncated PNG with zeros, which are a class. So files are checked before they are
+decoded: every chunk of a PNG against its checksum, and a JPEG for its end marker.
 """
 
 import hashlib
@@ -22,15 +22,15 @@ from segablate.errors import SegablateError
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".webp")
 LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".npy", ".mat")
 ARRAY_SUFFIXES = (".npy", ".mat")
-"""Label files that are arrays, not images."""
+"""Suffixes of label files that are arrays, not images."""
 
 
 class Unreadable(SegablateError):
-    """A file that is damaged, or not what its name says. The caller adds which."""
+    """A file that is missing, damaged or of another format than expected."""
 
 
 def read_image(path: Path) -> np.ndarray:
-    """An image as H, W, 3 uint8 in RGB order, as stored: an EXIF orientation is not applied, label maps have none.
+    """Decode an image as H, W, 3 uint8 RGB, as stored: an EXIF orientation is not applied, as label maps have none.
 
     Raises Unreadable for a missing, damaged or unknown file.
     """
@@ -38,19 +38,19 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def decode_image(data: np.ndarray, path: Path | str) -> np.ndarray:
-    """As :func:`read_image`, for bytes already read and checked; `path` is for the message only."""
+    """Decode an image as :func:`read_image`, from bytes that are checked; `path` is for messages."""
     import cv2
 
     image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
     if image is None:
-        raise Unreadable(f"{path}: not an image that can be decoded; replace it, or pass --on-error skip")
+        raise Unreadable(f"{path}: not a readable image; replace it, or pass --on-error skip")
     return image
 
 
 def read_label_map(path: Path) -> np.ndarray:
-    """The values of a label file as stored: H, W for grey and palette files and arrays, H, W, 3 RGB for colours.
+    """Return the values of a label file: H, W for grey and palette files and arrays, H, W, 3 RGB for colours.
 
-    Palette files give their indices, not their colours. Raises Unreadable for a missing, damaged or unknown file.
+    Values of palette files are indices, not colours. Raises Unreadable for a missing, damaged or unknown file.
     """
     if path.suffix.lower() in ARRAY_SUFFIXES:
         return _read_array(path) if path.suffix.lower() == ".npy" else _read_mat(path)
@@ -58,21 +58,21 @@ def read_label_map(path: Path) -> np.ndarray:
 
 
 def decode_label_map(data: np.ndarray, path: Path | str) -> np.ndarray:
-    """As :func:`read_label_map`, for bytes already read and checked; `path` is for the message only."""
+    """Decode a label map as :func:`read_label_map`, from bytes that are checked; `path` is for messages."""
     import cv2
 
     if _may_have_palette(data) and (indices := _read_palette(data, path)) is not None:
         return indices
     values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
     if values is None:
-        raise Unreadable(f"{path}: not a label map that can be decoded; replace it, or pass --on-error skip")
+        raise Unreadable(f"{path}: not a readable label map; replace it, or pass --on-error skip")
     if values.ndim == 3:
         return cv2.cvtColor(values, cv2.COLOR_BGRA2RGB if values.shape[-1] == 4 else cv2.COLOR_BGR2RGB)
     return values
 
 
 def checked_bytes(path: Path) -> np.ndarray:
-    """The bytes of a file (uint8), checked for being whole as far as its format lets one check.
+    """Return the bytes of a file (uint8), checked for completeness as far as its format allows.
 
     Raises Unreadable when the file is missing, empty, truncated or damaged.
     """
@@ -85,7 +85,7 @@ def checked_bytes(path: Path) -> np.ndarray:
 
 
 def check_whole(data: np.ndarray, path: Path | str) -> None:
-    """Raise Unreadable for bytes of an image that are empty, truncated or damaged; `path` is for the message only."""
+    """Raise Unreadable for bytes of an image that are empty, truncated or damaged; `path` is for messages."""
     if not len(data):
         raise Unreadable(f"{path}: the file is empty; replace it, or pass --on-error skip")
     start = data[:8].tobytes()
@@ -96,7 +96,7 @@ def check_whole(data: np.ndarray, path: Path | str) -> None:
 
 
 def _check_png(data: np.ndarray, path: Path | str) -> None:
-    """Walk the chunks of a PNG; each must be whole and agree with its checksum, and IEND must be the last."""
+    """Raise Unreadable unless all chunks of a PNG are complete and match their checksums, up to IEND."""
     view, place = data.data, 8
     while place + 12 <= len(view):
         length = int.from_bytes(view[place : place + 4], "big")
@@ -113,7 +113,7 @@ def _check_png(data: np.ndarray, path: Path | str) -> None:
 
 
 def _may_have_palette(data: np.ndarray) -> bool:
-    """Files whose values OpenCV would change: palettes become colours, grey below 8 bits is stretched to 0..255."""
+    """Tell whether OpenCV would change the values: palettes become colours, grey below 8 bits is scaled to 0..255."""
     start = data[:30].tobytes()
     if start[:4] == b"\x89PNG":
         return start[25] == 3 or start[24] < 8
@@ -123,7 +123,7 @@ def _may_have_palette(data: np.ndarray) -> bool:
 
 
 def _read_palette(data: np.ndarray, path: Path | str) -> np.ndarray | None:
-    """The indices, or the grey values, H, W; None for colours, of which OpenCV keeps all 16 bits."""
+    """Return palette indices or grey values, H, W; None for colours, of which OpenCV keeps all 16 bits."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -134,17 +134,17 @@ def _read_palette(data: np.ndarray, path: Path | str) -> np.ndarray | None:
             stretched = {2: 85, 4: 17}.get(int(data[24]), 1) if image.mode == "L" and data[1] == ord("P") else 1
             return values.astype(np.uint8) if values.dtype == bool else values // np.array(stretched, values.dtype)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise Unreadable(f"{path}: not a label map that can be decoded ({error}); replace it") from None
+        raise Unreadable(f"{path}: not a readable label map ({error}); replace it") from None
 
 
 def _read_array(path: Path) -> np.ndarray:
     try:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise Unreadable(f"{path}: not an array that can be read ({error}); save it with numpy.save") from None
+        raise Unreadable(f"{path}: not a readable array ({error}); save it with numpy.save") from None
     if values.ndim != 2 or values.dtype.kind not in "iub":
         shape = "x".join(map(str, values.shape))
-        raise Unreadable(f"{path}: holds {values.dtype} of shape {shape}; a label map is an H x W array of integers")
+        raise Unreadable(f"{path}: holds {values.dtype} of shape {shape}; expected H x W integers")
     return values
 
 
@@ -157,24 +157,24 @@ def write_label_map(path: Path, values: np.ndarray) -> None:
 
 
 def _read_mat(path: Path) -> np.ndarray:
-    """The one matrix of whole numbers in a MATLAB file, also inside structures; MATLAB's own type is double."""
+    """Read the single matrix of whole numbers in a MATLAB file, also inside structures; MATLAB stores doubles."""
     from scipy.io import loadmat
 
     try:
         found = list(_matrices(loadmat(path, mat_dtype=False), ""))
     except NotImplementedError:
-        raise Unreadable(f"{path}: is of MATLAB 7.3, which is another format; save it with -v7") from None
+        raise Unreadable(f"{path}: MATLAB 7.3 is another format; save it with -v7") from None
     except (OSError, ValueError, TypeError, EOFError, KeyError) as error:
-        raise Unreadable(f"{path}: not a MATLAB file that can be read ({error}); replace it") from None
+        raise Unreadable(f"{path}: not a readable MATLAB file ({error}); replace it") from None
     if len(found) != 1:
         names = f"{len(found)} ({', '.join(name for name, _ in found[:5])})" if found else "none"
-        raise Unreadable(f"{path}: must hold one H x W matrix of whole numbers, but holds {names}; save that one alone")
+        raise Unreadable(f"{path}: must hold one H x W matrix of whole numbers, but holds {names}; save it alone")
     values = found[0][1]
     return values.astype(np.int32) if values.dtype.kind == "f" else values
 
 
 def _matrices(node: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Matrices of whole numbers and their names: not the rows, columns and single numbers that a file holds besides."""
+    """Yield matrices of whole numbers and their names, but not the rows, columns and single numbers."""
     if isinstance(node, dict):
         for key, value in node.items():
             if not key.startswith("__"):
@@ -193,7 +193,7 @@ def _is_whole(values: np.ndarray) -> bool:
 
 
 def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files below `folder` with one of the suffixes, sorted by path; hidden files (.DS_Store, ._x) are left out."""
+    """Return the visible files below `folder` with one of the suffixes, sorted by path."""
     found = []
     for directory, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -206,13 +206,13 @@ def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept: ``$SEGABLATE_CACHE``, or ``segablate`` in the user's cache folder."""
+    """Return the folder of cached results: ``$SEGABLATE_CACHE``, or ``segablate`` in the user's cache folder."""
     stated = os.environ.get("SEGABLATE_CACHE")
     if stated:
         return Path(stated).expanduser()
@@ -221,7 +221,7 @@ def cache_folder() -> Path:
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write a file so that it is there whole or not at all, also after a crash."""
+    """Write a file completely or not at all, also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -238,7 +238,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A new folder to write into, which takes the name `path` only when the block ends without an error."""
+    """Yield a new folder to write to, which is renamed to `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
@@ -252,7 +252,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _flush_folder(path: Path) -> None:
-    """Have the names in a folder written to the disk, where the system lets one open folders."""
+    """Flush the entries of a folder to storage, where the system can open folders."""
     with suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:

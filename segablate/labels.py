@@ -1,8 +1,8 @@
-"""Label sets: what the classes are, and how a label file encodes them.
+"""Label sets: the classes of a dataset, and their codes in label files.
 
 A label file holds *codes* (grey values, palette indices, or packed colours). A :class:`LabelSet` turns them into class
-indices ``0..C-1`` in uint8, with :data:`IGNORE` for void. A code that is neither a class nor void is an error: a mask
-that is read with the wrong label set must not look like a bad network.
+indices ``0..C-1`` in uint8, with :data:`IGNORE` for void. A code that is neither a class nor void is an error: a
+label map that is read with the wrong label set must not look like a bad network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,20 +12,20 @@ from typing import Literal
 
 import numpy as np
 
-from segablate.errors import LabelError, did_you_mean, shorten, thousands
+from segablate.errors import LabelError, counted, did_you_mean, shorten
 
 IGNORE = 255
 """The class index of pixels without a label."""
 
 MOST_CLASSES = 255
-"""Class indices are uint8 and 255 is void."""
+"""Class indices are uint8, and 255 is void."""
 
 Encoding = Literal["codes", "colours"]
 Colour = tuple[int, int, int]
 
 
 def pack_colour(colour: Sequence[int]) -> int:
-    """One integer for an RGB colour: ``r·65536 + g·256 + b``."""
+    """Return the integer of an RGB colour: ``r·65536 + g·256 + b``."""
     red, green, blue = colour
     return red << 16 | green << 8 | blue
 
@@ -34,12 +34,12 @@ def pack_colour(colour: Sequence[int]) -> int:
 class LabelSet:
     """The ordered classes of a dataset and the codes its label files use for them.
 
-    - `names`: class names; their order gives the class index.
-    - `codes`: for each class the codes that mean it in a file (the first is the one written); packed colours
+    - `names`: class names, in the order of their class indices.
+    - `codes`: for each class its codes in a file (the first is the one written); packed colours
       (:func:`pack_colour`) where `encoding` is "colours".
     - `void`: codes of pixels without a label, or None when every code that is not a class is void.
-    - `colours`: RGB for showing, one for each class.
-    - `merged_from`: the label set whose classes were merged into these, if any.
+    - `colours`: RGB colours for display, one for each class.
+    - `merged_from`: the label set before its classes were merged, if any.
     """
 
     name: str
@@ -58,15 +58,15 @@ class LabelSet:
         return len(self.names)
 
     def index(self, name: str) -> int:
-        """Class index of `name`; LabelError with the nearest name when there is none."""
+        """Return the class index of `name`. Raises LabelError with the nearest name for an unknown one."""
         if name not in self.names:
             raise LabelError(f"label set {self.name!r} has no class {name!r}{did_you_mean(name, self.names)}")
         return self.names.index(name)
 
     def decode(self, raw: np.ndarray) -> np.ndarray:
-        """Codes (H, W integer; H, W, 3 uint8 RGB for colours) to class indices (H, W uint8, 255 void).
+        """Convert codes (H, W integer; H, W, 3 uint8 RGB for colours) to class indices (H, W uint8, 255 void).
 
-        Raises LabelError when the array is not of the encoding's form, or holds a code that is not in the set.
+        Raises LabelError for an array of another encoding, and for a code that is not in the set.
         """
         codes = self.as_codes(raw)
         if self._plain and codes.dtype == np.uint8 and not self._between(codes):
@@ -80,7 +80,7 @@ class LabelSet:
         return look_up(self._table, codes)
 
     def encode(self, indices: np.ndarray) -> np.ndarray:
-        """Class indices (H, W uint8) to the codes written in files (uint8, uint16, or H, W, 3 for colours)."""
+        """Convert class indices (H, W uint8) to the codes of files (uint8, uint16, or H, W, 3 uint8 for colours)."""
         void = self.void[0] if self.void else IGNORE
         table = np.full(256, void, np.int64)
         table[: len(self)] = [codes[0] for codes in self.codes]
@@ -90,12 +90,12 @@ class LabelSet:
         return codes.astype(np.uint8 if table.max() < 256 else np.uint16)
 
     def class_of(self, code: int) -> int | None:
-        """The class index that a code means; None for void and for codes outside the set."""
+        """Return the class index of a code; None for void and for codes outside the set."""
         index = int(self._table[code]) if code < len(self._table) else IGNORE
         return None if index == IGNORE else index
 
     def as_codes(self, raw: np.ndarray) -> np.ndarray:
-        """What a file holds as H, W integers: codes as they are, colours packed. LabelError for another form."""
+        """Convert values of a file to H, W codes, colours to packed ones. Raises LabelError for another encoding."""
         if self.encoding == "codes":
             if raw.ndim != 2:
                 raise LabelError(
@@ -111,19 +111,19 @@ class LabelSet:
     def _refuse(self, codes: np.ndarray, unknown: np.ndarray) -> None:
         values, pixels = np.unique(codes[unknown], return_counts=True)
         worst = int(pixels.argmax())
-        others = f" (and {len(values) - 1} other codes)" if len(values) > 1 else ""
+        others = f" (and {counted(len(values) - 1, 'other code')})" if len(values) > 1 else ""
         raise LabelError(
-            f"code {self.show_code(int(values[worst]))} at {thousands(int(pixels[worst]))} pixels{others} is not in "
+            f"code {self.show_code(int(values[worst]))} at {counted(int(pixels[worst]), 'pixel')}{others} is not in "
             f"label set {self.name!r}; map it to a class or to void in the dataset file"
         )
 
     def show_code(self, code: int) -> str:
-        """A code as people write it: a number, or (red, green, blue)."""
+        """Format a code: a number, or (red, green, blue)."""
         return f"({code >> 16}, {code >> 8 & 255}, {code & 255})" if self.encoding == "colours" else str(code)
 
     @cached_property
     def _table(self) -> np.ndarray:
-        """Class index of every code that fits the narrowest of 8, 16 and 24 bits."""
+        """Class index of every code, in the narrowest of 8, 16 and 24 bits that holds the label set."""
         highest = max(max((code for codes in self.codes for code in codes), default=0), max(self.void or (0,)))
         bits = next(bits for bits in (8, 16, 24) if highest < 1 << bits) if self.encoding == "codes" else 24
         table = np.full(1 << bits, IGNORE, np.uint8)
@@ -145,7 +145,7 @@ class LabelSet:
         return self.void == (IGNORE,) and self.codes == tuple((index,) for index in range(len(self)))
 
     def _between(self, codes: np.ndarray) -> bool:
-        """Whether any byte lies between the last class and 255: it is the least, once the classes are past both."""
+        """Tell whether a byte is between the last class and 255: the least one, once classes wrap to the end."""
         shifted = codes + np.uint8((256 - len(self)) % 256)
         return bool(codes.size) and int(shifted.min()) < IGNORE - len(self)
 
@@ -154,12 +154,12 @@ class LabelSet:
         return not self._unknown.any()
 
     def __getstate__(self) -> dict[str, object]:
-        """Only the fields travel to worker processes; they build their own tables."""
+        """Return the fields alone: worker processes build their own tables."""
         return {field: self.__dict__[field] for field in self.__dataclass_fields__}
 
 
 def look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """``table[codes]`` for uint8 tables; bytes, which most label maps are, go through OpenCV, several times as fast."""
+    """Return ``table[codes]`` for a uint8 table; for bytes, as most label maps are, by OpenCV, which is faster."""
     if codes.dtype != np.uint8 or len(table) != 256 or not codes.size:
         return table.take(codes)
     import cv2
@@ -169,10 +169,12 @@ def look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 def _check_names(labels: LabelSet) -> None:
     if not 1 <= len(labels.names) <= MOST_CLASSES:
-        raise LabelError(f"label set {labels.name!r} has {len(labels.names)} classes; 1 to {MOST_CLASSES} are possible")
+        raise LabelError(
+            f"label set {labels.name!r} has {len(labels.names)} classes, but must have 1 to {MOST_CLASSES}"
+        )
     twice = sorted({name for name in labels.names if labels.names.count(name) > 1})
     if twice:
-        raise LabelError(f"label set {labels.name!r} names {shorten(twice)} twice; class names must differ")
+        raise LabelError(f"label set {labels.name!r} has {shorten(twice)} twice; class names must differ")
     for what, values in (("codes", labels.codes), ("colours", labels.colours or labels.names)):
         if len(values) != len(labels.names):
             raise LabelError(f"label set {labels.name!r} has {len(labels.names)} classes but {len(values)} {what}")
@@ -185,24 +187,27 @@ def _check_codes(labels: LabelSet) -> None:
             if not 0 <= code < 1 << 24:
                 raise LabelError(f"label set {labels.name!r}: code {code} of {name!r} is not in 0..16777215")
             if code in seen:
-                raise LabelError(f"label set {labels.name!r}: code {code} means both {seen[code]!r} and {name!r}")
+                raise LabelError(
+                    f"label set {labels.name!r}: {seen[code]!r} and {name!r} both have code {labels.show_code(code)}; "
+                    f"give each its own"
+                )
             seen[code] = name
 
 
 def merged(labels: LabelSet, classes: Mapping[str, Sequence[str]], rest: str | None = None) -> LabelSet:
-    """A label set of new classes, each made of classes of `labels`; the files and their codes stay as they are.
+    """Return a label set of new classes, each merged from classes of `labels`; codes in files stay as they are.
 
-    What no new class names is void, or the last class, called `rest`. A new class has the colour of its first part.
-    Raises LabelError for a class that `labels` does not have and for one that is named twice.
+    Classes in no new class become void, or the last class, called `rest`. A new class has the colour of its first part.
+    Raises LabelError for a class that `labels` does not have, and for one in two new classes.
     """
     parts = {name: [labels.index(old) for old in olds] for name, olds in classes.items()}
     named = [index for indices in parts.values() for index in indices]
     twice = sorted({labels.names[index] for index in named if named.count(index) > 1})
     if twice:
-        raise LabelError(f"{shorten(twice)} of {labels.name!r} is put into several classes; name it once")
+        raise LabelError(f"several new classes contain {shorten(twice)} of {labels.name!r}; name each class once")
     empty = [name for name, indices in parts.items() if not indices]
     if empty:
-        raise LabelError(f"class {empty[0]!r} is made of nothing; name classes of {labels.name!r} for it")
+        raise LabelError(f"class {empty[0]!r} has no classes to merge; name classes of {labels.name!r}")
     left = [index for index in range(len(labels)) if index not in named]
     if rest is not None and left:
         parts[rest] = [*parts.get(rest, []), *left]

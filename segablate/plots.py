@@ -1,4 +1,4 @@
-"""Pictures of results, with matplotlib (the extra ``plot``)."""
+"""Plots of results, with matplotlib (the extra ``plot``)."""
 
 from io import BytesIO
 from pathlib import Path
@@ -21,10 +21,10 @@ SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def draw_differences(comparison: Comparison, path: Path) -> None:
-    """A forest plot: the IoU of each class in every later run less that in the first, with its 95 % interval.
+    """Draw a forest plot: the IoU of each class in every later run minus that in the first, with its 95 % CI.
 
-    One panel a run; classes sorted by the first difference, zero marked. Differences that are shown after Holm's
-    correction are filled. Raises MissingExtra without matplotlib and UsageError for a file of another kind.
+    One panel per run; classes sorted by the first difference, zero marked. Markers of differences that are significant
+    after Holm's correction are filled. Raises MissingExtra without matplotlib and UsageError for another file type.
     """
     pairs = [pair for pair in comparison.pairs if pair.a == 0]
     order = [index for index in np.argsort(pairs[0].iou.change.value) if not np.isnan(pairs[0].iou.change.value[index])]
@@ -34,7 +34,7 @@ def draw_differences(comparison: Comparison, path: Path) -> None:
         _forest(axis, pair, order)
         axis.set_yticks(np.arange(len(order)), [comparison.classes[i] for i in order] if axis is axes[0] else [])
         axis.set_title(f"{comparison.names[pair.b]}\n− {comparison.names[0]}", fontsize=9, loc="left")
-        axis.set_xlabel("difference of IoU in points")
+        axis.set_xlabel("difference in IoU, points")
     axes[0].legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="best")
     finish(figure, path)
 
@@ -42,17 +42,18 @@ def draw_differences(comparison: Comparison, path: Path) -> None:
 def _forest(axis: Any, pair: PairedDifferences, order: list[int]) -> None:
     change, rows = pair.iou.change, np.arange(len(order))
     value, low, high = (100 * ends[order] for ends in (change.value, change.percentile.low, change.percentile.high))
-    shown = pair.iou_holm[order] < 0.05
+    significant = pair.iou_holm[order] < 0.05
     axis.axvline(0, color="0.6", linewidth=1)
     axis.hlines(rows, low, high, color=_BLUE, linewidth=2)
-    axis.scatter(value[shown], rows[shown], color=_BLUE, zorder=3, label="shown (Holm)")
-    axis.scatter(value[~shown], rows[~shown], facecolor="white", edgecolor=_BLUE, zorder=3, label="not shown")
+    axis.scatter(value[significant], rows[significant], color=_BLUE, zorder=3, label="significant (Holm)")
+    hollow = {"facecolor": "white", "edgecolor": _BLUE, "label": "not significant"}
+    axis.scatter(value[~significant], rows[~significant], zorder=3, **hollow)
 
 
 def draw_reliability(run: Evaluation, path: Path) -> None:
-    """Reliability diagrams: how often predictions of some confidence are right, of all pixels and of each band.
+    """Draw reliability diagrams, accuracy over confidence, of all pixels and of each band.
 
-    Bars hold the share of the pixels. Raises as above; the run must hold calibration counts.
+    Bars are the share of pixels. Raises as :func:`draw_differences`; the run must have calibration counts.
     """
     panels = with_whole(run.statistics[RELIABILITY]).sum(axis=0)
     figure, axes = _figure(path, (2.8 * len(panels), 3.1), len(panels))
@@ -61,7 +62,7 @@ def draw_reliability(run: Evaluation, path: Path) -> None:
         error = float(expected_error(confidence_gaps(sums), sums[:, 0].sum()))
         axis.set_title(f"{title}\nECE {100 * error:.2f} %", fontsize=9, loc="left")
         axis.set_xlabel("confidence")
-    axes[0].set_ylabel("share right; bars: share of pixels")
+    axes[0].set_ylabel("accuracy; bars: share of pixels")
     finish(figure, path)
 
 
@@ -74,12 +75,12 @@ def _reliability(axis: Any, sums: np.ndarray) -> None:
 
 
 def draw_curve(run: Evaluation, path: Path) -> None:
-    """Boundary F, precision and recall, means over classes, over the tolerance; F also as the mean over images.
+    """Draw boundary F, precision and recall, means over classes, over the tolerance; F also as mean over images.
 
-    Raises as above, and RunError for a run without boundary counts.
+    Raises as :func:`draw_differences`, and RunError for a run without boundary counts.
     """
     if run.boundary is None:
-        raise RunError("--plot draws boundary scores, but the run has no boundary counts; evaluate with --tolerance")
+        raise RunError("--plot needs boundary counts, but the run has none; evaluate again with --tolerance")
     curve = boundary_curve(run.boundary)
     figure, axis = _figure(path, (5.0, 3.4))
     lines = {"f": ("F", "-", _BLUE), "f_over_images": ("F over images", "--", _BLUE)}
@@ -95,15 +96,15 @@ def draw_curve(run: Evaluation, path: Path) -> None:
 
 
 def draw_ablation(report: Report, path: Path) -> None:
-    """Value, rank correlation and cost of every setting, side by side, the baseline marked. Raises as above."""
+    """Draw value, rank correlation and cost of every setting; raises as :func:`draw_differences`."""
     tables = {table.name: table for table in report.tables}
     settings = [str(row["setting"]) for row in tables["values"].rows]
     merit = next((table for table in report.tables if "merit" in table.rows[0]), None)
     panels = [
-        (merit.name, "merit", merit.name) if merit else ("values", "term", "term"),
+        (merit.name, "merit", merit.name) if merit else ("values", "term", "loss"),
         ("agreement", "iou", "ρ with mIoU"),
     ]
-    panels += [("cost", "both_time", "time, × cross entropy")] if "cost" in tables else []
+    panels += [("cost", "both_time", "time relative to cross entropy")] if "cost" in tables else []
     figure, axes = _figure(path, (3.2 * len(panels) + 1.5, 1.2 + 0.3 * len(settings)), len(panels))
     rows = np.arange(len(settings))[::-1]
     for axis, (name, key, title) in zip(axes, panels, strict=True):
@@ -122,7 +123,7 @@ def draw_ablation(report: Report, path: Path) -> None:
 
 
 def require_drawing(path: Path) -> None:
-    """Raise before the work what drawing would raise after it."""
+    """Raise before the work what drawing would raise after it: UsageError or MissingExtra."""
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--plot {path} must end in {', '.join(SUFFIXES)}")
     require("matplotlib", "plot", "--plot")
@@ -140,7 +141,7 @@ def _figure(path: Path, size: tuple[float, float], panels: int = 1) -> tuple[Any
 
 
 def finish(figure: Any, path: Path) -> None:
-    """Write the picture, whole or not at all. UsageError where it cannot be written."""
+    """Write the figure, whole or not at all. UsageError where it cannot be written."""
     picture = BytesIO()
     figure.savefig(picture, dpi=150, format=path.suffix[1:].lower())
     try:

@@ -1,4 +1,4 @@
-"""What flows through an evaluation: a :class:`Sample` from disk, a :class:`Batch` for the network, its :class:`Output`.
+"""The data of an evaluation: a :class:`Sample` from files, a :class:`Batch` for the network, its :class:`Output`.
 
 Arrays on the host are numpy, so that label maps can be evaluated without torch.
 """
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ScoreKind = Literal["softmax", "sigmoid", "probabilities"]
-"""What the scores of a checkpoint are: logits for a softmax, logits for a sigmoid each, or probabilities."""
+"""Kind of the scores of a checkpoint: logits for softmax, logits for sigmoid, or probabilities."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled image.
+    """A labelled image.
 
     - `image`: H, W, 3 uint8 RGB, or None where only labels are needed.
     - `labels`: H, W uint8 class indices, 255 void.
@@ -32,38 +32,38 @@ class Sample:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
+        """Return height and width in pixels."""
         return self.labels.shape[0], self.labels.shape[1]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of one size."""
+    """Samples of equal size."""
 
     samples: tuple[Sample, ...]
 
     @property
     def images(self) -> np.ndarray:
-        """N, H, W, 3 uint8 RGB."""
+        """Return the images, N, H, W, 3 uint8 RGB."""
         return np.stack([sample.image for sample in self.samples if sample.image is not None])
 
     @property
     def labels(self) -> np.ndarray:
-        """N, H, W uint8, 255 void."""
+        """Return the labels, N, H, W uint8 class indices, 255 void."""
         return np.stack([sample.labels for sample in self.samples])
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a checkpoint gives for a batch.
+    """The output of a checkpoint for a batch.
 
     - `scores`: N, K, H, W float tensor at label resolution, on the device, or None where only labels are known.
-    - `kind`: what the scores are.
-    - `predicted`: N, H, W uint8 on the host, where there are no scores: class indices of the dataset, or from a network
-      with its argmax inside, outputs of it; a value that is none lies outside the label set.
-    - `alternative`: N, H, W uint8, as `predicted`: the files read in another encoding, where one fits all values.
-    - `features`: N, D, h, w input of the network's last convolution, where there is one.
-    - `notes`: how what the network returned was read, where it could have been meant otherwise.
+    - `kind`: kind of the scores, or "labels" for predicted classes alone.
+    - `predicted`: N, H, W uint8 on the host, where there are no scores: class indices of the dataset, or output indices
+      of a network with a built-in argmax; any other value is outside the label set.
+    - `alternative`: N, H, W uint8, as `predicted`, in another encoding of the files, where one fits all values.
+    - `features`: N, D, h, w float tensor, input of the network's last convolution, where there is one.
+    - `notes`: how an ambiguous output of the network was interpreted.
     """
 
     kind: ScoreKind | Literal["labels"]
@@ -76,11 +76,11 @@ class Output:
 
 @dataclass(frozen=True)
 class LossInputs:
-    """One image as losses see it: the output of a checkpoint, its classes first, and what lies beside it.
+    """The arguments of losses for one image: logits, labels and further inputs.
 
     - `logits`: 1, K, H, W float; the first `classes` channels are the classes of the dataset.
     - `labels`: 1, H, W int64, 255 void; `label_map`: the same on the host, H, W uint8.
-    - `inputs`: what losses may take beyond these, by name: `image` (1, 3, H, W float, 0..255), `features`, `edge_net`.
+    - `inputs`: further arguments of losses, by name: `image` (1, 3, H, W float, 0..255), `features`, `edge_net`.
     """
 
     logits: "Tensor"

@@ -225,7 +225,7 @@ def test_too_few_points_are_refused(data: Dataset) -> None:
     ("objective", "message"),
     [
         ("ce", r"'ce' lacks rmi; add it, as in ce \+ rmi"),
-        ("ce + rmi(radius=2)", "settles knobs of rmi; give them as options"),
+        ("ce + rmi(radius=2)", "sets hyperparameters of rmi; give them as options"),
     ],
 )
 def test_an_objective_must_leave_the_term_to_the_sweep(objective: str, message: str) -> None:

@@ -52,7 +52,7 @@ def test_names_and_suffixes(tmp_path: Path) -> None:
     (tmp_path / "dataset.yaml").write_text(yaml.safe_dump(described))
     data = open_dataset(f"folder:{tmp_path}")
     assert data.names == ("a/x", "b/x")
-    assert data.notes == ("1 label maps without an image were left out (b/z_ids.png)",)
+    assert data.notes == ("1 label map without an image left out (b/z_ids.png)",)
 
 
 def test_colour_masks(toy: Path) -> None:
@@ -74,7 +74,7 @@ def test_lists_choose_and_order(toy: Path) -> None:
     (toy / "val.txt").write_text("s4\n\n/somewhere/else/s1.png  /labels/s1.png\n")
     assert open_dataset(f"folder:{toy}").names == ("s4", "s1")
     (toy / "val.txt").write_text("s4\ns77\n")
-    with pytest.raises(SegablateError, match=r"val\.txt names 1 images that are not there \(first: s77\)"):
+    with pytest.raises(SegablateError, match=r"val\.txt: 1 name without an image \(first: s77\)"):
         open_dataset(f"folder:{toy}")
 
 
@@ -84,7 +84,7 @@ def test_subsets_are_named(toy: Path) -> None:
     assert data.evenly(3).notes == ("--limit: 3 of 6 images, evenly spaced",)
     assert data.evenly(6) is data
     assert data.only(["s5", "s1"], "list.txt").names == ("s1", "s5")
-    with pytest.raises(SegablateError, match=r"list\.txt names s9, not in split 'val'"):
+    with pytest.raises(SegablateError, match=r"list\.txt: 1 name not in split 'val' of .* \(first: s9\)"):
         data.only(["s9"], "list.txt")
 
 
@@ -99,7 +99,7 @@ def test_camvid_lists_of_somebody_elses_paths(tmp_path: Path) -> None:
     assert data.names == ("0016E5_3",)
     assert (data.read(0).labels == IGNORE).all()
     assert len(open_dataset(f"camvid:{tmp_path}", "train")) == 3
-    with pytest.raises(SegablateError, match="there is no split 'test' here; there are train, val"):
+    with pytest.raises(SegablateError, match="no split 'test'; available: train, val"):
         open_dataset(f"camvid:{tmp_path}", "test")
 
 
@@ -141,7 +141,7 @@ def test_specifications_that_do_not_fit(spec: str, message: str) -> None:
         ({"encoding": "color"}, "encoding is 'color'"),
         ({"encoding": "colours"}, "class 'road' has no colour"),
         ({"splits": None}, "splits must map names to folders"),
-        ({"splits": {"val": {"images": "images/val"}}}, "split 'val' names no labels folder"),
+        ({"splits": {"val": {"images": "images/val"}}}, "split 'val' has no key labels; add the path of its folder"),
         ({"splits": {"val": {"images": "img", "labels": "labels/val"}}}, "no such folder of images"),
         ({"splits": {"val": {"images": "images/val", "labels": "labels/val", "lst": "x"}}}, "did you mean 'list'"),
         ({"void": [-3]}, "void is \\[-3\\]"),
@@ -156,13 +156,13 @@ def test_descriptions_that_do_not_fit(toy: Path, changes: dict, message: str) ->
 
 
 def test_a_missing_split_names_what_there_is(toy: Path) -> None:
-    with pytest.raises(SegablateError, match="has no split 'test'; there are val"):
+    with pytest.raises(SegablateError, match="has no split 'test'; available: val"):
         open_dataset(f"folder:{toy}", "test")
 
 
 def test_a_mask_of_another_size(toy: Path) -> None:
     cv2.imwrite(str(toy / "labels/val/s2.png"), np.zeros((24, 31), np.uint8))
-    with pytest.raises(SegablateError, match=r"s2\.png: the label map is 31x24 but its image s2\.png is 32x24"):
+    with pytest.raises(SegablateError, match=r"s2\.png: the label map is 31x24, but its image s2\.png is 32x24"):
         open_dataset(f"folder:{toy}").read(2)
 
 

@@ -37,7 +37,7 @@ def test_scores_are_those_of_the_counts() -> None:
     assert [row["images"] for row in tables["classes"]] == (class_counts(found.confusion).labelled > 0).sum(0).tolist()
     assert tables["losses"] == [{"loss": "ce", "mean": 5.0, "interval": tables["losses"][0]["interval"], "images": 11}]
     assert "predicted outside the label set: misses" in notes
-    assert "void: they take no part" in notes
+    assert "of all pixels are void: ignored" in notes
     assert "near chance" not in notes
 
 
@@ -47,7 +47,7 @@ def test_the_other_void_convention_is_read_off_the_same_counts() -> None:
     strict, notes = page(found, replace(VIEW, void_as_error=True))
     assert strict["overall"][0]["value"] < plain["overall"][0]["value"]
     assert [row["recall"] for row in strict["classes"]] == [row["recall"] for row in plain["classes"]]
-    assert "predictions on them count as false positives" in notes
+    assert "predictions there count as false positives" in notes
 
 
 def test_an_absent_class_is_undefined_and_named() -> None:
@@ -56,7 +56,7 @@ def test_an_absent_class_is_undefined_and_named() -> None:
     tables, notes = page(found)
     tree = tables["classes"][2]
     assert np.isnan(tree["recall"])
-    assert "1 of 3 classes are never labelled here (tree): recall is undefined for them" in notes
+    assert "1 of 3 classes is never labelled here (tree): recall is undefined for it" in notes
     assert tables["overall"][1]["over"] == "2 classes labelled"
 
 
@@ -97,7 +97,7 @@ def test_written_predictions_evaluate_to_the_same_counts(
     assert run(["evaluate", "predictions:out", "sample", *fixed]) == 0
     assert json.loads(capsys.readouterr().out)["tables"] == checkpoint
     assert run(["evaluate", *fixed, "--write-predictions", "out"]) == 1
-    assert "out is there already" in capsys.readouterr().err
+    assert "out exists; choose another name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown", "csv", "json", "latex"])

@@ -109,7 +109,7 @@ def test_a_cut_jpeg_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "no such file"), (b"", "the file is empty"), (b"hello", "not an image")]
+    ("content", "message"), [(None, "no such file"), (b"", "the file is empty"), (b"hello", "not a readable image")]
 )
 def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     if content is not None:

@@ -92,7 +92,7 @@ def test_palette_masks_keep_their_indices(saved: Path) -> None:
 def test_splits_by_name(saved: Path) -> None:
     assert open_dataset(f"hf:{saved}", "val").split == "validation"
     assert len(open_dataset(f"hf:{saved}", "train")) == 2
-    with pytest.raises(SegablateError, match=r"no split 'test' here; there are train, validation"):
+    with pytest.raises(SegablateError, match=r"no split 'test'; available: train, validation"):
         open_dataset(f"hf:{saved}", "test")
 
 
@@ -141,9 +141,7 @@ def test_label_maps_as_numbers(tmp_path: Path, form: str) -> None:
         maps = [np.where(labels == IGNORE, 0, labels) for labels in maps]
     root = write(tmp_path / form, [labels.tolist() for labels in maps], feature)
     if form != "ClassLabel":
-        with pytest.raises(
-            SegablateError, match=r"nothing names the classes \(the first label map holds codes 0, 1, 2"
-        ):
+        with pytest.raises(SegablateError, match=r"has no class names \(codes in the first label map: 0, 1, 2"):
             open_dataset(f"hf:{root}")
         (root / "id2label.json").write_text(json.dumps(dict(enumerate(CLASSES))))
     data = open_dataset(f"hf:{root}")
@@ -197,10 +195,19 @@ def test_columns_are_found(found: dict[str, Any], columns: tuple[str, str]) -> N
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (features(image="Image", depth="Image", seg="Image"), "the label maps could be depth, seg; state label_column"),
-        (features(image="Image", label="ClassLabel"), "the label maps are in none of its columns, image, label; state"),
-        (features(left="Image", right="Image", label="Image"), "the images could be left, right; state image_column"),
-        (features(image="Image", mask="Image", labels="Image"), "the label maps could be mask, labels; state label"),
+        (
+            features(image="Image", depth="Image", seg="Image"),
+            "the label maps could be in depth, seg; state label_column",
+        ),
+        (
+            features(image="Image", label="ClassLabel"),
+            r"the label maps are in none of its columns \(image, label\); state",
+        ),
+        (
+            features(left="Image", right="Image", label="Image"),
+            "the images could be in left, right; state image_column",
+        ),
+        (features(image="Image", mask="Image", labels="Image"), "the label maps could be in mask, labels; state label"),
     ],
 )
 def test_unclear_columns_are_named(found: dict[str, Any], message: str) -> None:
@@ -211,7 +218,9 @@ def test_unclear_columns_are_named(found: dict[str, Any], message: str) -> None:
 def test_columns_may_be_stated(tmp_path: Path) -> None:
     maps = [{"bytes": encoded(scene(index)[1]), "path": None} for index in range(COUNT)]
     root = write(tmp_path / "odd", maps, images="one", labels="two")
-    with pytest.raises(SegablateError, match=r"odd/validation: the label maps could be one, two; state label_column"):
+    with pytest.raises(
+        SegablateError, match=r"odd/validation: the label maps could be in one, two; state label_column"
+    ):
         open_dataset(f"hf:{root}")
     said = {"classes": list(CLASSES), "image_column": "one", "label_column": "two", "name": "scenes"}
     (root / "dataset.yaml").write_text(yaml.safe_dump(said))
@@ -252,18 +261,20 @@ def test_damage_is_named(tmp_path: Path, saved: Path) -> None:
 
 
 def test_other_folders_are_refused(tmp_path: Path, saved: Path) -> None:
-    with pytest.raises(SegablateError, match=r"no split 'validation' here; expected dataset_dict\.json or state\.json"):
+    with pytest.raises(SegablateError, match=r"no split 'validation'; expected dataset_dict\.json or state\.json"):
         open_dataset(f"hf:{tmp_path}")
     (saved / "id2label.json").write_text('["road"]')
     with pytest.raises(SegablateError, match=r"id2label\.json: expected names by code"):
         open_dataset(f"hf:{saved}")
     (saved / "validation" / "state.json").unlink()
-    with pytest.raises(SegablateError, match=r"state\.json: there is no such file; save the dataset again"):
+    with pytest.raises(SegablateError, match=r"state\.json: no such file; save the dataset again"):
         open_dataset(f"hf:{saved}")
 
 
 def test_a_bare_folder_is_recognised(saved: Path) -> None:
-    with pytest.raises(SegablateError, match=rf"is a dataset that save_to_disk wrote; write hf:{saved}"):
+    with pytest.raises(
+        SegablateError, match=rf"was written by save_to_disk of the library datasets; open it as hf:{saved}"
+    ):
         open_dataset(str(saved))
 
 

@@ -37,13 +37,13 @@ def test_unknown_code_is_refused_with_its_count() -> None:
     raw = np.zeros((40, 40), np.uint8)
     raw[:35, :35] = 34
     raw[39, 39] = 35
-    with pytest.raises(LabelError, match=r"code 34 at 1 225 pixels \(and 1 other codes\) is not in label set 'street'"):
+    with pytest.raises(LabelError, match=r"code 34 at 1 225 pixels \(and 1 other code\) is not in label set 'street'"):
         STREET.decode(raw)
 
 
 @pytest.mark.parametrize("code", [-1, 256, 70000])
 def test_codes_beyond_the_table_are_refused(code: int) -> None:
-    with pytest.raises(LabelError, match=f"code {code} at 1 pixels is not in label set"):
+    with pytest.raises(LabelError, match=f"code {code} at 1 pixel is not in label set"):
         STREET.decode(np.array([[0, code]], np.int64))
 
 
@@ -51,7 +51,7 @@ def test_sixteen_bit_codes() -> None:
     labels = LabelSet("wide", ("a", "b"), ((1000,), (65535,)), void=(0,))
     assert labels.decode(np.array([[1000, 65535, 0]], np.uint16)).tolist() == [[0, 1, IGNORE]]
     assert labels.encode(np.array([[0, 1, IGNORE]], np.uint8)).tolist() == [[1000, 65535, 0]]
-    with pytest.raises(LabelError, match="code 7 at 1 pixels"):
+    with pytest.raises(LabelError, match="code 7 at 1 pixel"):
         labels.decode(np.array([[7]], np.uint8))
 
 
@@ -65,7 +65,7 @@ def test_colours_decode_and_encode_back() -> None:
     indices = COLOURED.decode(raw)
     assert indices.tolist() == [[0, 1, IGNORE]]
     assert COLOURED.encode(indices).tolist() == raw.tolist()
-    with pytest.raises(LabelError, match=r"code \(1, 2, 3\) at 1 pixels"):
+    with pytest.raises(LabelError, match=r"code \(1, 2, 3\) at 1 pixel"):
         COLOURED.decode(np.array([[(1, 2, 3)]], np.uint8))
 
 
@@ -87,10 +87,10 @@ def test_pickle_leaves_the_tables_behind() -> None:
     ("arguments", "message"),
     [
         ({"names": (), "codes": ()}, "has 0 classes"),
-        ({"names": ("a", "a"), "codes": ((0,), (1,))}, "names a twice"),
+        ({"names": ("a", "a"), "codes": ((0,), (1,))}, "has a twice"),
         ({"names": ("a", "b"), "codes": ((0,),)}, "2 classes but 1 codes"),
-        ({"names": ("a", "b"), "codes": ((0,), (0,))}, "code 0 means both 'a' and 'b'"),
-        ({"names": ("a",), "codes": ((255,),)}, "code 255 means both 'void' and 'a'"),
+        ({"names": ("a", "b"), "codes": ((0,), (0,))}, "'a' and 'b' both have code 0; give each its own"),
+        ({"names": ("a",), "codes": ((255,),)}, "'void' and 'a' both have code 255"),
         ({"names": ("a",), "codes": ((-1,),)}, "code -1 of 'a'"),
     ],
 )
@@ -107,7 +107,7 @@ def test_outputs_match_by_place_and_the_surplus_lies_outside() -> None:
     assert more.outputs == (0, 1, 2, None, None)
     assert more.leading
     assert not more.plain
-    assert "the last 2 lie outside" in more.note
+    assert "the last 2 outputs have no class in the label set" in more.note
     assert more.table.tolist() == [0, 1, 2, IGNORE, IGNORE]
 
 
@@ -116,7 +116,7 @@ def test_outputs_match_by_name_in_any_order() -> None:
     assert found.outputs == (2, None, 0, 1)
     assert not found.leading
     assert "by name" in found.note
-    assert "void lies outside" in found.note
+    assert "output void has no class in the label set" in found.note
 
 
 def test_outputs_match_by_name_up_to_capitals_and_synonyms() -> None:
@@ -133,7 +133,7 @@ SCENE = LabelSet("scene", ("wall", "sky", "windowpane", "screen", "door", *MORE)
 def test_outputs_match_by_place_where_nearly_all_names_agree() -> None:
     found = align(10, ("wall", "sky", "window ", "screen", "door", *MORE), SCENE)
     assert found.plain
-    assert "by place, as 9 of 10 names agree; taken so: 'window ' as 'windowpane'" in found.note
+    assert "by position, as 9 of 10 names agree; read as: 'window ' as 'windowpane'" in found.note
 
 
 @pytest.mark.parametrize(
@@ -161,13 +161,13 @@ def test_outputs_match_by_map() -> None:
 @pytest.mark.parametrize(
     ("outputs", "names", "class_map", "message"),
     [
-        (2, None, None, "gives 2 classes but 'street' has 3"),
-        (2, ("a", "b", "c"), None, "gives 2 classes but 3 class names are stated"),
+        (2, None, None, "has 2 outputs but 'street' has 3 classes"),
+        (2, ("a", "b", "c"), None, "has 2 outputs but 3 class names are stated"),
         (3, ("a", "b", "c"), None, "none of which is in 'street'"),
         (3, ("road", "car", "bike"), None, "has no class named person"),
-        (3, None, {"7": "road"}, "the class map names '7'"),
+        (3, None, {"7": "road"}, "has no class '7', which the class map names"),
         (3, None, {"0": "raod", "1": "car", "2": "person"}, "has no class 'raod'; did you mean 'road'"),
-        (3, None, {"0": "road", "1": "car"}, "gives no output for person"),
+        (3, None, {"0": "road", "1": "car"}, "has no output for person of 'street' in the class map"),
     ],
 )
 def test_outputs_that_do_not_fit_are_refused(

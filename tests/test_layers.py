@@ -14,7 +14,9 @@ PACKAGE = Path(segablate.__file__).parent
 
 FLOORS = (
     ("errors",),
-    ("extras", "user_code"),
+    ("extras", "limits"),
+    ("text_files", "user_code"),
+    ("yaml_files",),
     ("labels",),
     ("files", "samples"),
     ("objective", "weights", "kernels", "networks", "runtime"),
@@ -23,6 +25,7 @@ FLOORS = (
     ("evaluation",),
     ("statistics",),
     ("ablation", "comparison"),
+    ("training",),
     ("tables",),
     ("render", "plots"),
     ("cli",),

@@ -65,7 +65,7 @@ def test_voc2012(tmp_path: Path) -> None:
     assert augmented.names == ("2008_000019",)
     assert augmented.notes == ("labels are read from SegmentationClassAug",)
     assert augmented.read(0).labels[0, :3].tolist() == [3, 15, IGNORE]
-    with pytest.raises(SegablateError, match="no split 'test' here; there are trainaug, val"):
+    with pytest.raises(SegablateError, match="no split 'test'; available: trainaug, val"):
         open_dataset(f"voc2012:{root}", "test")
 
 
@@ -109,7 +109,7 @@ def test_voc2012_masks_alone(tmp_path: Path) -> None:
     grey(tmp_path / "SegmentationClass/2007_000033.png", [7, 255])
     data = open_dataset(f"voc2012:{tmp_path}")
     assert (data.split, data.names) == ("all", ("2007_000033",))
-    assert data.notes[0].startswith("there are no images")
+    assert data.notes[0].startswith("no images")
     assert data.read(0, image=False).labels[0, :2].tolist() == [7, IGNORE]
     with pytest.raises(SegablateError, match=r"2007_000033\.jpg: no such file"):
         data.read(0)
@@ -128,9 +128,9 @@ def test_cityscapes(tmp_path: Path, ids: str) -> None:
     assert data.names == ("frankfurt/frankfurt_000000_000294", "lindau/lindau_000000_000294")
     assert data.read(1).labels[0].tolist() == [0, 1, 2, 18, *[IGNORE] * 4]
     assert len(data.labels) == 19
-    assert data.notes == (() if ids == "labelIds" else ("labels are read from train ids: there are no label ids",))
+    assert data.notes == (() if ids == "labelIds" else ("labels are read from train ids, as there are no label ids",))
     assert data.labels.colours[0] == (128, 64, 128)
-    with pytest.raises(SegablateError, match="no split 'train' here; there are val"):
+    with pytest.raises(SegablateError, match="no split 'train'; available: val"):
         open_dataset(f"cityscapes:{tmp_path}", "train")
 
 
@@ -182,7 +182,7 @@ def test_ade20k(tmp_path: Path) -> None:
     labels = open_dataset(f"ade20k:{root}").labels
     assert (labels.names[0], labels.names[12], labels.names[149]) == ("wall", "person", "flag")
     grey(root / "annotations/validation/ADE_val_00000001.png", [0, 255])
-    with pytest.raises(SegablateError, match="code 255 at 1 pixels is not in label set 'ade20k'"):
+    with pytest.raises(SegablateError, match="code 255 at 1 pixel is not in label set 'ade20k'"):
         open_dataset(f"ade20k:{root}").read(0)
 
 
@@ -195,7 +195,7 @@ def test_coco_stuff(tmp_path: Path) -> None:
     assert found == ["person", "fire hydrant", "stop sign", "wood"]
     assert data.read(0).labels[0, 4] == IGNORE
     grey(tmp_path / "annotations/val2017/000000000139.png", [0, 11])
-    with pytest.raises(SegablateError, match="code 11 at 1 pixels"):
+    with pytest.raises(SegablateError, match="code 11 at 1 pixel"):
         data.read(0)
 
 
@@ -230,7 +230,7 @@ def test_coco_panoptic(tmp_path: Path, split: str) -> None:
     assert labels[0] == IGNORE
     assert [data.labels.names[k] for k in labels[1:]] == ["person", "banner", "rug-merged"]
     colours(tmp_path / "annotations/panoptic_val2017/000000000139.png", [(9, 0, 0)])
-    with pytest.raises(SegablateError, match=r"000000000139\.png: segment 9 at 1 pixels is not in the JSON file"):
+    with pytest.raises(SegablateError, match=r"000000000139\.png: segment 9 at 1 pixel is not in the JSON file"):
         data.read(0)
     (tmp_path / "annotations/panoptic_val2017.json").write_text('{"images": []}')
     with pytest.raises(SegablateError, match="not a panoptic annotation file"):

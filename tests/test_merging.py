@@ -51,8 +51,8 @@ def test_colours_and_open_sets_can_be_merged() -> None:
     ("classes", "message"),
     [
         ({"vehicle": ["car", "buss"]}, "has no class 'buss'; did you mean 'bus'"),
-        ({"vehicle": ["car"], "wheels": ["car", "bus"]}, "car of 'street' is put into several classes"),
-        ({"vehicle": []}, "class 'vehicle' is made of nothing"),
+        ({"vehicle": ["car"], "wheels": ["car", "bus"]}, "several new classes contain car of 'street'"),
+        ({"vehicle": []}, "class 'vehicle' has no classes to merge"),
     ],
 )
 def test_what_cannot_be_merged(classes: dict, message: str) -> None:
@@ -69,7 +69,7 @@ def test_a_checkpoint_for_the_old_classes_is_merged_likewise() -> None:
     assert by_name.outputs == (0, 1, 1, None)
     surplus = align(5, None, few)
     assert surplus.outputs == (None, 1, 1, 0, None)
-    assert "the last 1 lie outside the label set" in surplus.note
+    assert "the last output has no class in the label set" in surplus.note
 
 
 def test_a_checkpoint_for_the_new_classes_is_taken_as_it_is() -> None:
@@ -85,19 +85,19 @@ def write(path: Path, text: str) -> Path:
 
 def test_a_file_of_classes(toy: Path, tmp_path: Path) -> None:
     data = merge_classes(open_dataset(f"folder:{toy}"), write(tmp_path / "c.yaml", "ground: road\nrest: other\n"))
-    assert data.notes == ("--classes c.yaml: 2 classes were made of 4",)
+    assert data.notes == ("--classes c.yaml: 4 classes replaced by 2",)
     labels = scene(0)[1]
     assert np.array_equal(data.read(0).labels, np.select([labels == IGNORE, labels == 0], [IGNORE, 0], 1))
     data = merge_classes(open_dataset(f"folder:{toy}"), write(tmp_path / "c.yaml", "things: [car, tree]\n"))
-    assert data.notes == ("--classes c.yaml: 1 classes were made of 4; 2 classes became void",)
+    assert data.notes == ("--classes c.yaml: 4 classes replaced by 1; 2 of them became void",)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "must map new classes to old ones"),
-        ("[road]", "must map new classes to old ones"),
-        ("a: [1, 2]", r"class 'a' is made of \[1, 2\], but must be made of names"),
+        ("", "must be a mapping from new to old classes"),
+        ("[road]", "must be a mapping from new to old classes"),
+        ("a: [1, 2]", r"class 'a' is \[1, 2\], but must be class names"),
         ("rest: [a]", r"rest is \['a'\], but must be the name"),
         ("a: b: c", "cannot be read"),
         ("ground: rode", r"c\.yaml: label set 'toy' has no class 'rode'; did you mean 'road'"),
@@ -119,4 +119,4 @@ def test_evaluating_under_merged_classes(
     assert code == 0
     assert "ground" in out
     assert "other" in out
-    assert "2 classes were made of 4" in out
+    assert "4 classes replaced by 2" in out

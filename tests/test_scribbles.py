@@ -110,10 +110,10 @@ def test_nothing_is_left_where_a_label_file_is_damaged(tmp_path: Path):
 def test_refuses_to_overwrite_and_label_sets_without_void(tmp_path: Path):
     dataset = open_dataset(f"folder:{write_dataset(tmp_path / 'toy', 1)}")
     (tmp_path / "out").mkdir()
-    with pytest.raises(DatasetError, match="out exists already; remove it or choose another folder"):
+    with pytest.raises(DatasetError, match="out already exists; remove it, or choose another folder"):
         write_scribbles(dataset, tmp_path / "out")
     without = replace(dataset, labels=replace(dataset.labels, void=()))
-    with pytest.raises(DatasetError, match="has no code for void, which scribbles are mostly made of"):
+    with pytest.raises(DatasetError, match="has no code for void, which most pixels of a scribble have"):
         write_scribbles(without, tmp_path / "other")
 
 

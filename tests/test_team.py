@@ -143,7 +143,7 @@ def test_what_fails_in_all_is_said_by_the_first(monkeypatch: pytest.MonkeyPatch)
     store = torch.distributed.HashStore()
     module = sys.modules["torch.distributed.rendezvous"]
     monkeypatch.setattr(module, "rendezvous", lambda place: iter([(store, 0, 2)]))
-    meetings = [runtime._Meeting(), runtime._Meeting()]
+    meetings = [runtime._Rendezvous(), runtime._Rendezvous()]
     assert [meeting.first("failed") for meeting in meetings] == [True, False]
 
 
@@ -152,7 +152,7 @@ def test_processes_that_do_not_find_each_other(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    runtime._meeting.cache_clear()
-    with pytest.raises(DeviceError, match=r"do not find each other \(.*MASTER_ADDR.*\); start them with torchrun"):
+    runtime._rendezvous.cache_clear()
+    with pytest.raises(DeviceError, match=r"cannot connect \(.*MASTER_ADDR.*\); start them with torchrun"):
         team().gather(1)
     assert team().first_to_fail()

@@ -1,4 +1,4 @@
-"""From the name of a checkpoint to an ablation on a dataset."""
+"""An ablation of a checkpoint on a dataset, from their names."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AblationRequest:
-    """What is tried, and what is measured of it.
+    """A loss with its settings, and what to measure under each of them.
 
     - `objective`: a weighted sum in place of the published one.
-    - `tolerance`: at which boundary F ranks the images.
-    - `gradients`, `cost`: whether to measure these too.
+    - `tolerance`: that of the boundary F-score with which values are correlated.
+    - `gradients`, `cost`: whether to measure gradients, and time and memory.
     """
 
     loss: Loss
@@ -35,7 +35,7 @@ class AblationRequest:
 def ablate_checkpoint(
     checkpoint: str, dataset: "Dataset", asked: AblationRequest, loading: "Loading", execution: Execution
 ) -> Ablation:
-    """Try every setting of a loss on one forward pass of a checkpoint over a dataset.
+    """Compute a loss under every setting on one forward pass of a checkpoint over a dataset.
 
     Raises a SegablateError where the checkpoint lacks what the loss needs.
     """
@@ -54,5 +54,5 @@ def ablate_checkpoint(
     reads = {loss.name: loss.reads({})}
     measures = Measures(tolerances=(asked.tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
     work = prepare(segmenter, dataset, measures, execution.on_error)
-    found = run(work, execution, f"{loss.name}, {len(settings)} settings")
-    return Ablation(found, loss, settings, objective, costs(probe) if asked.cost else {}, probe.over_images())
+    evaluation = run(work, execution, f"{loss.name}, {len(settings)} settings")
+    return Ablation(evaluation, loss, settings, objective, costs(probe) if asked.cost else {}, probe.over_images())

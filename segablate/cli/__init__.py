@@ -1,7 +1,7 @@
 """The command line. One file per command; nothing heavy is imported before a command runs.
 
 A :class:`SegablateError` is one red line on standard error and exit code 1 (2 for usage); everything else is a bug and
-shows its traceback.
+ends in its traceback.
 """
 
 import signal
@@ -32,7 +32,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def main() -> None:
-    """The console script. Being asked to end is no reason to leave processes or half-written folders behind."""
+    """Run the console script; on SIGTERM, end without leaving processes or half-written folders behind."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(run())
 
@@ -43,7 +43,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _say(line: str) -> None:
-    """What went wrong, unless another process of the team has said so already."""
+    """Print an error, unless another process of the team has printed one already."""
     if not team().first_to_fail():
         return
     from rich.console import Console

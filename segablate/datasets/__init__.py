@@ -1,7 +1,7 @@
-"""Datasets, by what lies on the disk: ``open_dataset("camvid:/data/camvid", split="val")``.
+"""Open datasets by layout and directory: ``open_dataset("camvid:/data/camvid", split="val")``.
 
-A specification is ``LAYOUT:DIRECTORY``, or ``sample`` for the data that comes with the package. Each layout is one file
-in ``layouts/``.
+A dataset specification is ``LAYOUT:DIRECTORY``, or ``sample`` for the data that comes with the package. Each layout is
+one file in ``layouts/``.
 """
 
 from contextlib import suppress
@@ -19,29 +19,32 @@ __all__ = ["Dataset", "Item", "dataset_layouts", "layout_module", "open_dataset"
 
 
 def dataset_layouts() -> list[str]:
-    """Names of the layouts that can be opened, sorted."""
+    """Return the names of the layouts, sorted."""
     return sorted(module.name.replace("_", "-") for module in iter_modules(layouts.__path__))
 
 
 def layout_module(name: str) -> ModuleType:
-    """The module of a layout: `LAYOUT`, `splits`, `open_split`. DatasetError with the nearest name for none."""
+    """Import the module of a layout, with `LAYOUT`, `splits` and `open_split`.
+
+    Raises DatasetError with the nearest name for an unknown layout.
+    """
     if name not in dataset_layouts():
         raise DatasetError(f"no dataset layout is called {name!r}{did_you_mean(name, dataset_layouts())}")
     return import_module(f"segablate.datasets.layouts.{name.replace('-', '_')}")
 
 
 def open_dataset(spec: str, split: str | None = None) -> Dataset:
-    """Open ``LAYOUT:DIRECTORY`` (or ``sample``) at a split, or at the layout's default split.
+    """Open ``LAYOUT:DIRECTORY`` (or ``sample``) at a split, by default the layout's.
 
-    Nothing but lists and directories is read here. Raises DatasetError for an unknown layout, a missing directory or
-    split, images without label maps and an empty split.
+    Reads lists and directories, but no image. Raises DatasetError for an unknown layout, a missing directory or split,
+    images without label maps and an empty split.
     """
     layout, _, place = spec.partition(":")
     if layout not in dataset_layouts() and Path(spec).is_dir():
         if any((Path(spec) / name).is_file() for name in ("dataset_dict.json", "state.json")):
-            raise DatasetError(f"{spec} is a dataset that save_to_disk wrote; write hf:{spec}")
+            raise DatasetError(f"{spec} was written by save_to_disk of the library datasets; open it as hf:{spec}")
         raise DatasetError(
-            f"no dataset layout is called {layout!r}; for your own images and masks, write folder:{spec}"
+            f"no dataset layout is called {layout!r}; open your own images and label maps as folder:{spec}"
         )
     module = layout_module(layout)
     if layout == "sample":
@@ -55,7 +58,7 @@ def open_dataset(spec: str, split: str | None = None) -> Dataset:
 
 
 def other_splits(dataset: Dataset) -> dict[str, Dataset]:
-    """The other splits of an opened dataset that can be opened, by name."""
+    """Open the other splits of a dataset, by name; those that cannot be opened are left out."""
     module = layout_module(dataset.layout)
     root = sample_data() if dataset.layout == "sample" else Path(dataset.spec.partition(":")[2])
     found = {}

@@ -1,4 +1,4 @@
-"""Which columns of a saved Hugging Face dataset hold images and label maps, and what names its classes."""
+"""Find the columns of images and label maps in a saved Hugging Face dataset, and the names of its classes."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -6,26 +6,26 @@ from typing import Any, NamedTuple
 from segablate.errors import DatasetError, did_you_mean, shorten
 
 IMAGES = ("image", "images", "img", "pixel_values", "jpg")
-"""What columns of images are called."""
+"""Usual names of image columns."""
 
 MAPS = (
     *("label", "labels", "label_map", "annotation", "annotations", "mask", "masks", "gt", "ground_truth", "png"),
     *("segmentation", "segmentation_mask", "segmentation_map", "semantic_segmentation", "semantic_mask", "semantic"),
 )
-"""What columns of label maps are called."""
+"""Usual names of label map columns."""
 
 
 class Columns(NamedTuple):
-    """Names of the two columns."""
+    """Names of the image column and the label map column."""
 
     images: str
     maps: str
 
 
 def find_columns(features: Mapping[str, Any], image: str | None, label: str | None) -> Columns:
-    """The columns of images and of label maps: those stated, else by type and usual name.
+    """Return the columns stated as `image` and `label`; find the others by type and usual name.
 
-    `features` are those in ``dataset_info.json``. Raises DatasetError when one is not there or several could be meant.
+    `features` are those of ``dataset_info.json``. Raises DatasetError when a column is missing or ambiguous.
     """
     encoded = [name for name, feature in features.items() if _kind(feature) == "Image"]
     matrices = [name for name, feature in features.items() if _is_matrix(feature)]
@@ -38,7 +38,7 @@ def find_columns(features: Mapping[str, Any], image: str | None, label: str | No
 
 
 def class_names(feature: Any) -> list[str] | None:
-    """The names in a ClassLabel, also inside lists."""
+    """Return the class names of a ClassLabel, also one inside lists; None for other features."""
     if _kind(feature) == "ClassLabel":
         return feature.get("names")
     inner = _inner(feature)
@@ -57,9 +57,9 @@ def _choose(
     left = named or [name for name in able if name.lower() not in others and name not in others]
     if len(left) == 1:
         return left[0]
-    among = f"could be {shorten(left, 10)}" if left else f"are in none of its columns, {shorten(features, 10)}"
+    among = f"could be in {shorten(left, 10)}" if left else f"are in none of its columns ({shorten(features, 10)})"
     raise DatasetError(
-        f"the {what} {among}; state {key}_column in a dataset.yaml there, or save it with a column called {key!r}"
+        f"the {what} {among}; state {key}_column in a dataset.yaml there, or save the dataset with a column {key!r}"
     )
 
 
@@ -68,14 +68,14 @@ def _kind(feature: Any) -> str | None:
 
 
 def _inner(feature: Any) -> Any:
-    """The feature inside a list, in the ways in which versions of the library write one."""
+    """Return the feature inside a list, as any version of the library writes it."""
     if isinstance(feature, list):
         return feature[0] if feature else None
     return feature.get("feature") if isinstance(feature, dict) else None
 
 
 def _is_matrix(feature: Any) -> bool:
-    """Rows of numbers."""
+    """Tell whether a feature is a matrix of integers."""
     if _kind(feature) == "Array2D":
         return True
     innermost = _inner(_inner(feature))

@@ -1,4 +1,4 @@
-"""Images and label maps in the Arrow files of a saved Hugging Face dataset, read row by row."""
+"""Read images and label maps from the Arrow files of a saved Hugging Face dataset, row by row."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,10 +17,10 @@ _EMPTY = "{}: the row is empty; remove it, or pass --on-error skip"
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of Arrow files; the files are mapped into memory when first asked for, in each process.
+    """Rows of Arrow files, which each process maps into memory when it first reads them.
 
-    - `images`, `maps`: the columns. Encoded images are {bytes, path}; label maps may be nested lists of numbers too.
-    - `rows`: the row of each item in its file, by the item's name.
+    - `images`, `maps`: names of the columns. Encoded images are {bytes, path}; label maps may also be nested lists.
+    - `rows`: index of each item's row in its file, by the item's name.
     """
 
     images: str
@@ -28,12 +28,12 @@ class Rows:
     rows: dict[str, int]
 
     def image(self, item: Item) -> np.ndarray:
-        """The image, decoded."""
+        """Decode the image of an item as H, W, 3 uint8 RGB."""
         where = f"{item.image}, {item.name}"
         return decode_image(_encoded(self._value(item, self.images), where), where)
 
     def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """The label map as stored, and its values."""
+        """Return the stored bytes of the label map and its codes."""
         where, value = f"{item.labels}, {item.name}", self._value(item, self.maps)
         if _arrow().types.is_struct(value.type):
             data = _encoded(value, where)
@@ -47,7 +47,7 @@ class Rows:
 
 @lru_cache(maxsize=256)
 def open_rows(path: Path) -> Any:
-    """The table in an Arrow file, mapped and not read. Raises Unreadable when it is missing or damaged."""
+    """Map the table in an Arrow file into memory. Raises Unreadable when the file is missing or damaged."""
     pa = _arrow()
     try:
         with pa.memory_map(str(path)) as file:
@@ -60,7 +60,7 @@ def open_rows(path: Path) -> Any:
 
 
 def file_names(path: Path, column: str) -> list[str | None]:
-    """Of each row the name of the file of which its image was made."""
+    """Return for each row the name of the file that its image was made from."""
     compute = require("pyarrow.compute", "hf", "reading Arrow files")
     return compute.struct_field(open_rows(path).column(column), "path").to_pylist()
 
@@ -70,7 +70,7 @@ def _arrow() -> ModuleType:
 
 
 def _stored(column: Any) -> Any:
-    """Arrays of two dimensions have a type of their own once `datasets` is imported; they are stored as lists."""
+    """Return a column in its storage type: matrices have a type of their own once `datasets` is imported."""
     pa = _arrow()
     if not isinstance(column.type, pa.BaseExtensionType):
         return column
@@ -78,7 +78,7 @@ def _stored(column: Any) -> Any:
 
 
 def _encoded(value: Any, where: str) -> np.ndarray:
-    """The bytes of an image: those in the row, or those of the file that it names."""
+    """Return the bytes of an image: those in the row, or those of the file that the row names."""
     found = value.as_py() or {}
     if found.get("bytes") is not None:
         data = np.frombuffer(found["bytes"], np.uint8)
@@ -90,14 +90,14 @@ def _encoded(value: Any, where: str) -> np.ndarray:
 
 
 def _matrix(value: Any, where: str) -> np.ndarray:
-    """H, W numbers from a list of rows."""
+    """Return H, W integers from a list of rows. Raises Unreadable for rows of several lengths and for floats."""
     rows = value.values
     if rows is None or not len(rows):
         raise Unreadable(_EMPTY.format(where))
     compute = require("pyarrow.compute", "hf", "reading Arrow files")
     widths = compute.unique(compute.list_value_length(rows)).to_pylist()
     if len(widths) != 1 or not widths[0]:
-        raise Unreadable(f"{where}: the rows of the label map have {len(widths)} lengths; expected H rows of W numbers")
+        raise Unreadable(f"{where}: the label map has rows of {len(widths)} lengths; expected H rows of W numbers")
     values = rows.flatten().to_numpy(zero_copy_only=False)
     if values.dtype.kind not in "iub":
         raise Unreadable(f"{where}: the label map holds {values.dtype}; expected whole numbers")

@@ -1,4 +1,4 @@
-"""What is wrong or suspicious in a dataset: faults would stop an evaluation or spoil it, warnings deserve a look."""
+"""Find faults, which stop an evaluation or make it wrong, and warnings in a dataset."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ from segablate.datasets.dataset import Dataset
 from segablate.datasets.layout import Layout
 from segablate.datasets.pairing import read_list
 from segablate.datasets.survey import Seen, Survey
-from segablate.errors import SegablateError, shorten, thousands
+from segablate.errors import SegablateError, counted, shorten
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, fingerprint
 from segablate.labels import LabelSet
 
@@ -20,14 +20,14 @@ _NOTES = (".json", ".txt", ".xml", ".csv", ".md", ".yaml", ".yml")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found, in a sentence."""
+    """A fault or a warning, in one sentence."""
 
     level: Literal["fault", "warning"]
     message: str
 
 
 def check(found: Survey, others: Mapping[str, Dataset], layout: Layout) -> list[Finding]:
-    """Everything that can be said against a dataset, faults first; `others`: its other splits, by name."""
+    """Return all findings about a dataset, faults first; `others` are its other splits, by name."""
     findings = [
         *_unreadable(found),
         *_sizes(found),
@@ -42,7 +42,7 @@ def check(found: Survey, others: Mapping[str, Dataset], layout: Layout) -> list[
 
 
 def known_codes(labels: LabelSet) -> set[int]:
-    """Every code that is a class or void."""
+    """Return the codes of all classes and of void."""
     return {code for codes in labels.codes for code in codes} | set(labels.void or ())
 
 
@@ -50,7 +50,7 @@ def _unreadable(found: Survey) -> Iterator[Finding]:
     for failure in found.failures[:5]:
         yield Finding("fault", str(failure.error))
     if len(found.failures) > 5:
-        yield Finding("fault", f"{len(found.failures) - 5} more images or label maps cannot be read")
+        yield Finding("fault", f"{counted(len(found.failures) - 5, 'more file')} cannot be read")
 
 
 def _sizes(found: Survey) -> Iterator[Finding]:
@@ -60,8 +60,9 @@ def _sizes(found: Survey) -> Iterator[Finding]:
         exchanged = "; width and height are exchanged" if first.image_size == first.label_size[::-1] else ""
         yield Finding(
             "fault",
-            f"{len(differ)} of {len(found.seen)} label maps differ in size from their image (first: {first.name}, "
-            f"{_size(first.label_size)}, image {_size(first.image_size)}{exchanged}); export them at one size",
+            f"{len(differ)} of {counted(len(found.seen), 'label map')} differ in size from their image (first: "
+            f"{first.name}, {_size(first.label_size)}, image {_size(first.image_size)}{exchanged}); export both at one "
+            f"size",
         )
 
 
@@ -79,23 +80,22 @@ def _unknown_codes(found: Survey) -> Iterator[Finding]:
         yield Finding(
             "fault",
             f"code {found.labels.show_code(code)} is not in label set {found.labels.name!r}: "
-            f"{thousands(pixels[code])} pixels in {images[code]} images (first: {first}); map it to a class or to void",
+            f"{counted(pixels[code], 'pixel')} in {counted(images[code], 'image')} (first: {first}); map it to a class "
+            f"or to void",
         )
     if len(unknown) > 5:
         hint = "; were the label maps saved as JPEG, or resized with interpolation?" if len(unknown) > 50 else ""
-        yield Finding("fault", f"{len(unknown) - 5} more codes are not in label set {found.labels.name!r}{hint}")
+        yield Finding("fault", f"{counted(len(unknown) - 5, 'more code')} not in label set {found.labels.name!r}{hint}")
 
 
 def _shifted(found: Survey) -> Iterator[Finding]:
-    """Codes that do not fit as they are, but fit all together when one is added or subtracted (in 8 bits)."""
+    """Report codes that all fit once 1 is added or subtracted (in 8 bits), and do not fit as they are."""
     known, present = known_codes(found.labels), set(found.pixels())
     if found.labels.encoding == "colours" or found.labels.void is None or present <= known:
         return
     for step, change in ((1, "too high: subtract 1"), (-1, "too low: add 1")):
         if all((code - step) % 256 in known for code in present):
-            yield Finding(
-                "fault", f"all codes fit label set {found.labels.name!r} shifted by one; they are one {change}"
-            )
+            yield Finding("fault", f"all codes are one {change}, and all fit label set {found.labels.name!r}")
 
 
 def _void(found: Survey, layout: Layout) -> Iterator[Finding]:
@@ -104,11 +104,13 @@ def _void(found: Survey, layout: Layout) -> Iterator[Finding]:
     if layout.always_void and found.seen and not any(void.values()):
         yield Finding(
             "warning",
-            "no pixel is void, but the official label maps always have some; was void turned into a class?",
+            "no pixel is void, but the official label maps have void pixels; was void turned into a class?",
         )
     empty = [seen.name for seen in found.seen if void[seen.name] == sum(seen.pixels.values())]
     if empty:
-        yield Finding("warning", f"{len(empty)} label maps are void all over (first: {shorten(empty)})")
+        yield Finding(
+            "warning", f"{counted(len(empty), 'label map')} without a labelled pixel (first: {shorten(empty)})"
+        )
     if sum(void.values()) > _MUCH_VOID * total and not found.dataset.split.endswith("-scribble"):
         yield Finding("warning", f"{sum(void.values()) / total:.0%} of the pixels are void; are classes missing?")
 
@@ -118,23 +120,25 @@ def _void_pixels(labels: LabelSet, seen: Seen) -> int:
 
 
 def _duplicates(dataset: Dataset, others: Mapping[str, Dataset]) -> Iterator[Finding]:
-    """Images of one content within the split, or here and in another split that is not a part or variant of it."""
+    """Report images of equal content within the split, or shared with a split that is not a part or variant of it."""
     splits = {dataset.split: dataset} | {
         split: other for split, other in others.items() if split not in dataset.split and dataset.split not in split
     }
     alike = _same_content(splits)
     within = [names for names in (group.get(dataset.split, []) for group in alike) if len(names) > 1]
     if within:
-        yield Finding("warning", f"{len(within)} images occur more than once (first: {shorten(within[0])})")
+        yield Finding("warning", f"{counted(len(within), 'image')} with copies here (first: {shorten(within[0])})")
     for split in list(splits)[1:]:
         shared = [group for group in alike if dataset.split in group and split in group]
         if shared:
-            pair = f"{shared[0][dataset.split][0]} is {shared[0][split][0]} there"
-            yield Finding("fault", f"{len(shared)} images are in split {split!r} too (first: {pair}); remove them")
+            pair = f"{shared[0][dataset.split][0]}, there {shared[0][split][0]}"
+            yield Finding(
+                "fault", f"{counted(len(shared), 'image')} also in split {split!r} (first: {pair}); remove from one"
+            )
 
 
 def _same_content(splits: Mapping[str, Dataset]) -> list[dict[str, list[str]]]:
-    """Groups of images of equal bytes: for each the names by split. Only files of equal length are hashed."""
+    """Group images of equal bytes: for each group the names by split. Only files of equal length are hashed."""
     by_length = defaultdict(list)
     for split, dataset in splits.items():
         for item in dataset.items:
@@ -148,7 +152,7 @@ def _same_content(splits: Mapping[str, Dataset]) -> list[dict[str, list[str]]]:
 
 
 def _strays(datasets: Iterable[Dataset]) -> Iterator[Finding]:
-    """Label maps that belong to no image of any split, and files of other kinds among images and label maps."""
+    """Report label maps that belong to no image of any split, and files of other kinds in the same folders."""
     items = [item for dataset in datasets for item in dataset.items]
     used = {path for item in items for path in (item.image, item.labels)}
     stems = {Path(item.name).name for item in items}
@@ -161,13 +165,17 @@ def _strays(datasets: Iterable[Dataset]) -> Iterator[Finding]:
         elif path.parent in masks:
             spare += [path.name for ending in endings if path.name.endswith(ending) and not _belongs(path, stems)]
     if spare:
-        yield Finding("warning", f"{len(spare)} label maps belong to no image (first: {shorten(sorted(spare))})")
+        yield Finding(
+            "warning", f"{counted(len(spare), 'label map')} without an image (first: {shorten(sorted(spare))})"
+        )
     if strange:
-        yield Finding("warning", f"{len(strange)} stray files lie among the data (first: {shorten(sorted(strange))})")
+        yield Finding(
+            "warning", f"{counted(len(strange), 'stray file')} among the data (first: {shorten(sorted(strange))})"
+        )
 
 
 def _beside(used: set[Path]) -> Iterator[Path]:
-    """Visible files in the folders of the used ones that are not used."""
+    """Yield the visible files that are in the folders of the used ones and not used."""
     for folder in {path.parent for path in used}:
         if folder.is_dir():
             yield from (
@@ -178,7 +186,7 @@ def _beside(used: set[Path]) -> Iterator[Path]:
 
 
 def _belongs(path: Path, stems: set[str]) -> bool:
-    """Whether a name begins with an item's name, up to a full stop or an underscore: other encodings of its labels."""
+    """Tell whether a file name starts with an item's name and a full stop or underscore: labels in another encoding."""
     cuts = [place for place, letter in enumerate(path.name) if letter in "._"]
     return any(path.name[:cut] in stems for cut in cuts)
 
@@ -196,6 +204,6 @@ def _foreign_lists(dataset: Dataset) -> Iterator[Finding]:
         if foreign:
             yield Finding(
                 "warning",
-                f"{path.name}: {len(foreign)} of {len(entries)} lines name paths of another machine "
+                f"{path.name}: {len(foreign)} of {counted(len(entries), 'line')} have paths of another machine "
                 f"(first: {foreign[0]}); images are found by base name",
             )

@@ -1,4 +1,4 @@
-"""Label sets of the published datasets, from the lists in ``classes/``: code, name, colour (hexadecimal RGB)."""
+"""Read the label sets of published datasets from ``classes/``: code, name, colour (hexadecimal RGB)."""
 
 import csv
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ _FOLDER = Path(__file__).parent / "classes"
 
 
 def class_rows(name: str) -> list[dict[str, str]]:
-    """The rows of ``classes/NAME.csv``, by column."""
+    """Return the rows of ``classes/NAME.csv`` as mappings from column to value."""
     with open(_FOLDER / f"{name}.csv", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def read_numbers(name: str) -> tuple[int, ...]:
-    """The integers in ``classes/NAME.txt``."""
+    """Return the integers in ``classes/NAME.txt``."""
     return tuple(int(word) for word in (_FOLDER / f"{name}.txt").read_text(encoding="ascii").split())
 
 
 def listed_classes(name: str, void: tuple[int, ...]) -> LabelSet:
-    """The label set of ``classes/NAME.csv`` with its codes."""
+    """Return the label set of ``classes/NAME.csv``, with these void codes."""
     rows = class_rows(name)
     return LabelSet(
         name,
@@ -33,7 +33,7 @@ def listed_classes(name: str, void: tuple[int, ...]) -> LabelSet:
 
 
 def recoded(labels: LabelSet, codes: Mapping[str, tuple[int, ...]], void: tuple[int, ...], called: str) -> LabelSet:
-    """The classes of `labels` that `codes` names, in the order of `labels`, under other codes."""
+    """Return the label set `called` of the classes in `codes`, in the order of `labels` and with these codes."""
     kept = [index for index, name in enumerate(labels.names) if name in codes]
     names = tuple(labels.names[index] for index in kept)
     colours = tuple(labels.colours[index] for index in kept)
@@ -41,6 +41,6 @@ def recoded(labels: LabelSet, codes: Mapping[str, tuple[int, ...]], void: tuple[
 
 
 def as_colour(text: str) -> Colour:
-    """``"804080"`` as (128, 64, 128)."""
+    """Convert ``"804080"`` to (128, 64, 128)."""
     red, green, blue = bytes.fromhex(text)
     return red, green, blue

@@ -1,4 +1,4 @@
-"""A split of a dataset: names, image files, label files, and the label set that decodes them."""
+"""A split of a dataset: its image and label files, and the label set that decodes them."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from segablate.errors import DatasetError, at, did_you_mean, shorten
+from segablate.errors import DatasetError, at, counted, did_you_mean, shorten
 from segablate.files import ARRAY_SUFFIXES, checked_bytes, decode_label_map, read_image, read_label_map
 from segablate.labels import LabelSet
 from segablate.samples import Sample
@@ -17,7 +17,7 @@ from segablate.samples import Sample
 
 @dataclass(frozen=True)
 class Item:
-    """One image and its label file. `name` is unique in the split: the path of the image without suffixes."""
+    """An image file and its label file. `name` is unique in the split: the path of the image without suffixes."""
 
     name: str
     image: Path
@@ -25,27 +25,27 @@ class Item:
 
 
 class ItemReader(Protocol):
-    """How the pixels of an item are read. A layout whose files are not an image and a label map each has its own."""
+    """Reads the pixels of an item; a layout that stores them other than in one image and one label file has its own."""
 
     def image(self, item: Item) -> np.ndarray:
-        """H, W, 3 uint8 RGB."""
+        """Return the image, H, W, 3 uint8 RGB."""
         ...
 
     def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """The stored bytes, for a hash, and the codes: H, W integer, or H, W, 3 RGB for colours."""
+        """Return the stored bytes, for a hash, and the codes: H, W integer, or H, W, 3 RGB for colours."""
         ...
 
 
 @dataclass(frozen=True)
 class ImageAndLabelFiles:
-    """One image file and one label file for each item."""
+    """Reads one image file and one label file for each item."""
 
     def image(self, item: Item) -> np.ndarray:
-        """The image file, decoded."""
+        """Decode the image file as H, W, 3 uint8 RGB."""
         return read_image(item.image)
 
     def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """The label file and its values."""
+        """Return the bytes of the label file and its codes."""
         data = checked_bytes(item.labels)
         array = item.labels.suffix.lower() in ARRAY_SUFFIXES
         return data.tobytes(), read_label_map(item.labels) if array else decode_label_map(data, item.labels)
@@ -53,23 +53,22 @@ class ImageAndLabelFiles:
 
 @dataclass(frozen=True)
 class LabelFiles(ImageAndLabelFiles):
-    """Label files without images."""
+    """Reads label files without images."""
 
     def image(self, item: Item) -> np.ndarray:
-        """DatasetError: there is none."""
+        """Raise DatasetError: a network needs images."""
         raise DatasetError(
-            f"{item.labels}: there is no image beside this label map; a network needs images, name their folder in "
-            f"dataset.yaml"
+            f"{item.labels}: has no image, which a network needs; add the folder of images to the split in dataset.yaml"
         )
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A split that can be read by index. It is picklable, so that worker processes can read it.
+    """A split whose items are read by index; picklable, so that worker processes can read it.
 
-    - `spec`: what the user wrote; `layout`, `split`: what was opened.
-    - `notes`: what a reader of the numbers should know (a subset, files that were left out).
-    - `source`: how the files of an item become an image and codes.
+    - `spec`: the specification given by the user; `layout`, `split`: what was opened.
+    - `notes`: facts that matter for the numbers (a subset, files that were left out).
+    - `source`: reads image and codes from the files of an item.
     """
 
     spec: str
@@ -85,11 +84,11 @@ class Dataset:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the images, in order."""
+        """Return the names of the items, in order."""
         return tuple(item.name for item in self.items)
 
     def read(self, index: int, *, image: bool = True) -> Sample:
-        """Decode one item. Raises a SegablateError that names the file."""
+        """Decode one item, without its image if `image` is false. Raises a SegablateError that names the file."""
         item = self.items[index]
         data, raw = self.source.labels(item)
         with at(item.labels if item.labels != item.image else f"{item.labels}, {item.name}"):
@@ -97,15 +96,15 @@ class Dataset:
         pixels = self.source.image(item) if image else None
         if pixels is not None and pixels.shape[:2] != indices.shape:
             raise DatasetError(
-                f"{item.labels}: the label map is {_size(indices)} but its image {item.image.name} is {_size(pixels)}; "
-                f"they must have one size"
+                f"{item.labels}: the label map is {_size(indices)}, but its image {item.image.name} is {_size(pixels)}"
+                f"; export both at one size"
             )
         return Sample(index, item.name, pixels, indices, hashlib.sha256(data).hexdigest()[:16])
 
     def stamp(self, index: int, *, image: bool = True) -> str:
-        """16 hexadecimal digits that change when a file of an item does, by place, size and times; nothing is read.
+        """Return 16 hexadecimal digits that change with the path, size or times of an item's files; no file is read.
 
-        Empty for an item that does not lie in files.
+        Empty for an item without files.
         """
         item = self.items[index]
         paths = [item.labels, item.image] if image else [item.labels]
@@ -117,7 +116,7 @@ class Dataset:
         return hashlib.sha256(repr(entries).encode()).hexdigest()[:16]
 
     def evenly(self, limit: int) -> "Dataset":
-        """`limit` items, evenly spaced over the split, the first among them."""
+        """Return the dataset with `limit` items, evenly spaced over the split from the first on."""
         if limit >= len(self):
             return self
         chosen = [index * len(self) // limit for index in range(limit)]
@@ -125,12 +124,18 @@ class Dataset:
         return replace(self, items=tuple(self.items[index] for index in chosen), notes=(*self.notes, note))
 
     def only(self, names: Sequence[str], source: str) -> "Dataset":
-        """The items of these names, in the split's order. DatasetError when a name is not in the split."""
+        """Return the dataset with the items of these names, in the split's order; `source` names the list.
+
+        Raises DatasetError for a name that is not in the split.
+        """
         known = set(self.names)
         missing = [name for name in names if name not in known]
         if missing:
             near = did_you_mean(missing[0], known) if len(missing) == 1 else ""
-            raise DatasetError(f"{source} names {shorten(missing)}, not in split {self.split!r} of {self.spec}{near}")
+            raise DatasetError(
+                f"{source}: {counted(len(missing), 'name')} not in split {self.split!r} of {self.spec} "
+                f"(first: {shorten(missing)}){near}"
+            )
         wanted = set(names)
         note = f"--images: {len(wanted)} of {len(self)} images"
         items = tuple(item for item in self.items if item.name in wanted)

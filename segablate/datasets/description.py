@@ -1,4 +1,4 @@
-"""``dataset.yaml``: the classes, codes and folders of anybody's images and masks."""
+"""Read ``dataset.yaml``: the classes, codes and folders of a user's own images and label maps."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,23 +12,29 @@ _CLASS_KEYS = ("name", "code", "colour")
 
 
 def read_description(path: Path, keys: tuple[str, ...] = _KEYS) -> dict[str, Any]:
-    """The mapping in a ``dataset.yaml``; DatasetError when it is missing, malformed or has other than these keys."""
+    """Return the mapping in a ``dataset.yaml``.
+
+    Raises DatasetError when the file is missing or malformed, or has a key that is not in `keys`.
+    """
     import yaml
 
     if not path.is_file():
-        raise DatasetError(f"is missing; `segablate datasets init {path.parent}` writes a first one by looking")
+        raise DatasetError(f"there is no such file; `segablate datasets init {path.parent}` generates a first one")
     try:
         described = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DatasetError(f"is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(described, dict):
-        raise DatasetError("is not a mapping; expected keys classes and splits")
+        raise DatasetError("is not a mapping; expected the keys classes and splits")
     refuse_unknown(described, keys, "key")
     return described
 
 
 def read_label_set(described: Mapping[str, Any], name: str) -> LabelSet:
-    """The label set of a description. Raises DatasetError or LabelError when a class is incomplete or codes clash."""
+    """Return the label set of a description, by default called `name`.
+
+    Raises DatasetError for an incomplete class, and LabelError for a code or name of two classes.
+    """
     encoding = described.get("encoding", "codes")
     if encoding not in ("codes", "colours"):
         raise DatasetError(f"encoding is {encoding!r}, but must be codes or colours")
@@ -48,7 +54,7 @@ def read_label_set(described: Mapping[str, Any], name: str) -> LabelSet:
 
 
 def _class(entry: Any, index: int, encoding: Encoding) -> tuple[str, tuple[int, ...], tuple[int, int, int] | None]:
-    """Name, codes and colour of one entry; a bare name has its place as its code."""
+    """Return name, codes and colour of one entry; the code of a bare name is its index."""
     if isinstance(entry, str):
         entry = {"name": entry, "code": index}
     if not isinstance(entry, dict) or "name" not in entry:
@@ -85,7 +91,7 @@ def _void(value: Any, encoding: Encoding) -> tuple[int, ...] | None:
 
 
 def refuse_unknown(mapping: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
-    """DatasetError for a key that is not among those known."""
+    """Raise DatasetError for a key of `mapping` that is not in `known`."""
     for key in mapping:
         if key not in known:
             raise DatasetError(f"has an unknown {what}, {key!r}{did_you_mean(str(key), known)}")

@@ -1,4 +1,4 @@
-"""A first ``dataset.yaml``, by looking: which folders hold images and masks, how they pair, what codes are in use."""
+"""Generate a first ``dataset.yaml`` by inspecting a folder: images, label maps, how they pair, and codes in use."""
 
 import json
 import os
@@ -16,19 +16,19 @@ from segablate.datasets.dataset import Item
 from segablate.datasets.description import read_description, read_label_set
 from segablate.datasets.pairing import label_maps_alone, pair_folders
 from segablate.datasets.survey import count_codes
-from segablate.errors import DatasetError, SegablateError
+from segablate.errors import DatasetError, SegablateError, counted
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, read_label_map, visible_files, write_atomically
 from segablate.labels import IGNORE, Colour, Encoding
 
 _MASK_WORDS = ("label", "annot", "gt", "truth", "manual", "seg", "mask")  # the first words count more
 _SPLIT = re.compile(r"(?<![a-z])(train|val|test|dev)[a-z]*", re.IGNORECASE)
 _MOST_CODES = 256
-_LOOKED_AT = 400
+_MOST_INSPECTED = 400
 
 
 @dataclass(frozen=True)
 class Split:
-    """Two folders that pair: every image, without its suffix, has a mask. Or masks without images."""
+    """Two folders in which every image has a label map of the same name up to the suffix, or label maps alone."""
 
     name: str
     images: Path | None
@@ -39,26 +39,29 @@ class Split:
 
 
 def draft(folder: Path) -> tuple[Path, str]:
-    """Write ``dataset.yaml`` into `folder`; returns its path and what was found, in one line.
+    """Write ``dataset.yaml`` into `folder`; return its path and a summary of one line.
 
-    Raises DatasetError when there is such a file, or nothing that pairs.
+    Raises DatasetError when the file exists, or when no images pair with label maps.
     """
     path = folder / "dataset.yaml"
     if path.exists():
-        raise DatasetError(f"{path} exists already; move it away, or correct it by hand")
+        raise DatasetError(f"{path} already exists; edit it, or move it away and run this again")
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a directory; give the folder that holds images and masks")
+        raise DatasetError(f"{folder} is not a directory; pass the folder of the images and label maps")
     splits = _find_splits(folder)
     masks = [item.labels for split in splits for item in split.items]
-    chosen = masks[:: -(-len(masks) // _LOOKED_AT)]
+    chosen = masks[:: -(-len(masks) // _MOST_INSPECTED)]
     codes, encoding = _codes_in_use(chosen)
     write_atomically(path, _description(folder, splits, codes, encoding))
     read_label_set(read_description(path), folder.name)
     found = ", ".join(
-        f"{len(split.items)} {'pairs' if split.images else 'masks without images'} in {split.name}" for split in splits
+        f"{counted(len(split.items), 'pair')} in {split.name}"
+        if split.images
+        else f"{counted(len(split.items), 'label map')} without images in {split.name}"
+        for split in splits
     )
-    looked_at = "" if len(chosen) == len(masks) else f" looked at ({len(chosen)} of {len(masks)})"
-    return path, f"{found}; {len(codes)} {encoding} in the masks{looked_at}"
+    part = "" if len(chosen) == len(masks) else f" (in {len(chosen)} of {len(masks)})"
+    return path, f"{found}; {counted(len(codes), encoding.removesuffix('s'))} in the label maps{part}"
 
 
 def _find_splits(folder: Path) -> list[Split]:
@@ -79,20 +82,20 @@ def _find_splits(folder: Path) -> list[Split]:
     splits = splits or _of_one_suffix([_alone(*key) for key in masks])
     if not splits:
         raise DatasetError(
-            f"{folder}: no folder of images pairs with a folder of masks; give both the same base names, as in "
+            f"{folder}: no folder of images pairs with a folder of label maps; use the same base names in both, as in "
             f"images/val/a.jpg and labels/val/a.png"
         )
     return splits
 
 
 def _rank(folder: Path, root: Path) -> int:
-    """How well the name of a folder says that it holds masks, 0 the best; the number of words: not at all."""
+    """Rank a folder by the word for masks in its path: 0 is the best, ``len(_MASK_WORDS)`` means no such word."""
     name = folder.relative_to(root).as_posix().lower()
     return next((place for place, word in enumerate(_MASK_WORDS) if word in name), len(_MASK_WORDS))
 
 
 def _likeness(images: Path, masks: Path) -> float:
-    """How alike two paths are, 0..1: cities and splits have folders of one name."""
+    """Return how alike two paths are, 0..1: folders of one city or split have one name."""
     return SequenceMatcher(None, images.as_posix(), masks.as_posix(), autojunk=False).ratio()
 
 
@@ -105,7 +108,7 @@ def _looks_like_masks(path: Path) -> bool:
 
 
 def _pair(images: Path, pictures: Sequence[Path], masks: Path, labels: Sequence[Path]) -> Split | None:
-    """The split that two folders make, if every image has a mask: by stem, else by what all names end in."""
+    """Return the split of two folders if every image has a label map, by stem or else without the common endings."""
     endings = [(pictures[0].suffix, labels[0].suffix), (_ending(pictures), _ending(labels))]
     for image_suffix, label_suffix in endings:
         names = {path.name.removesuffix(image_suffix) for path in pictures}
@@ -126,7 +129,7 @@ def _alone(masks: Path, suffix: str) -> Split:
 
 
 def _ending(paths: Iterable[Path]) -> str:
-    """What all names end in, from its first separator on: ``_training.tif``."""
+    """Return the common ending of all names from its first separator on, as in ``_training.tif``."""
     letters = zip(*(reversed(path.name) for path in paths), strict=False)
     common = "".join(found[0] for found in takewhile(lambda found: len(set(found)) == 1, letters))[::-1]
     start = re.search(r"[_.\-]", common)
@@ -134,7 +137,7 @@ def _ending(paths: Iterable[Path]) -> str:
 
 
 def _joined(parts: Sequence[Split]) -> Split | None:
-    """Folders of one split, such as one for each city, under the folder that holds them all."""
+    """Join the folders of one split, such as one for each city, into the folder above them."""
     if len(parts) == 1:
         return parts[0]
     images, masks = (
@@ -149,7 +152,7 @@ def _joined(parts: Sequence[Split]) -> Split | None:
 
 
 def _of_one_suffix(splits: list[Split]) -> list[Split]:
-    """The splits whose label maps end like those of the largest: a description has one suffix for all."""
+    """Keep the splits with the suffixes of the largest: a description has one suffix for all splits."""
     if not splits:
         return []
     largest = max(splits, key=lambda split: len(split.items))
@@ -162,7 +165,10 @@ def _of_one_suffix(splits: list[Split]) -> list[Split]:
 
 
 def _codes_in_use(masks: Sequence[Path]) -> tuple[list[int], Encoding]:
-    """The codes in these masks, ascending; and whether they are codes or colours."""
+    """Return the codes in these label maps, ascending, and their encoding.
+
+    Raises DatasetError for more than 256 codes, or for two encodings.
+    """
     found: set[int] = set()
     encodings: set[Encoding] = set()
     for path in masks:
@@ -174,14 +180,16 @@ def _codes_in_use(masks: Sequence[Path]) -> tuple[list[int], Encoding]:
             encodings.add("codes")
         found |= set(count_codes(values))
         if len(found) > _MOST_CODES:
-            raise DatasetError(f"{path}: more than {_MOST_CODES} different values up to here; is it a mask?")
+            raise DatasetError(
+                f"{path}: more than {_MOST_CODES} values in the label maps up to here; is it a label map?"
+            )
     if len(encodings) > 1:
-        raise DatasetError(f"{masks[0].parent}: some masks hold codes and some colours; save them all alike")
+        raise DatasetError(f"{masks[0].parent}: some label maps hold codes, others colours; save all in one encoding")
     return sorted(found), encodings.pop()
 
 
 def _classes(codes: Sequence[int], encoding: Encoding, mask: Path) -> Iterator[str]:
-    """One line of YAML for each code that is a class."""
+    """Yield one line of YAML for each code that is a class."""
     palette = _palette(mask) if encoding == "codes" else {}
     for index, code in enumerate(code for code in codes if code not in _void(codes, encoding)):
         number = code if encoding == "codes" else index
@@ -194,16 +202,16 @@ def _classes(codes: Sequence[int], encoding: Encoding, mask: Path) -> Iterator[s
 
 
 def _description(folder: Path, splits: Sequence[Split], codes: Sequence[int], encoding: Encoding) -> str:
-    """The text of the file."""
+    """Return the text of ``dataset.yaml``."""
     classes = _classes(codes, encoding, splits[0].items[0].labels)
     default = next((split.name for name in ("val", "test") for split in splits if split.name.startswith(name)), None)
     suffixes = {split.image_suffix for split in splits}
     lines = [
-        "# Written by looking: name the classes, correct what is wrong. `segablate datasets show folder` has all keys.",
+        "# Generated by inspecting the folder: name the classes, check the rest. Keys: segablate datasets show folder",
         f"name: {json.dumps(folder.resolve().name)}",
-        "classes: # the order gives the class index",
+        "classes: # in the order of their indices",
         *(f"  - {line}" for line in classes),
-        f"void: {_void(codes, encoding)} # without a label",
+        f"void: {_void(codes, encoding)} # codes without a label",
         f"encoding: {encoding}",
         "splits:",
         *(f"  {split.name}: {{{_images(split, folder)}labels: {_place(split.masks, folder)}}}" for split in splits),
@@ -227,7 +235,7 @@ def _void(codes: Sequence[int], encoding: Encoding) -> list[int]:
 
 
 def _palette(mask: Path) -> dict[int, Colour]:
-    """The colours of a palette image, by code; empty for other files."""
+    """Return the colours of a palette image, by code; empty for other files."""
     from PIL import Image, UnidentifiedImageError
 
     try:

@@ -1,4 +1,4 @@
-"""What every layout states about itself, and the small steps of opening one."""
+"""The properties of a dataset layout, and the steps that opening any layout shares."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from segablate.labels import LabelSet
 
 @dataclass(frozen=True)
 class Layout:
-    """One way in which a dataset lies on the disk.
+    """A way of storing a dataset in files and folders.
 
     - `label_sets`: the label sets it can be read with, the default first; none where the user describes the classes.
-    - `expects`: the folders that are looked for, in one line.
-    - `default_split`: what is opened when no split is asked for.
-    - `always_void`: every split of the official release has pixels without a label.
+    - `expects`: the folders or files that it consists of, in one line.
+    - `default_split`: the split that is opened by default.
+    - `always_void`: whether every split of the official release has pixels without a label.
     """
 
     label_sets: tuple[LabelSet, ...]
@@ -25,29 +25,32 @@ class Layout:
 
 
 def choose_split(root: Path, split: str, present: Sequence[str], expected: str) -> str:
-    """`split` when it is `present`; DatasetError with what there is, or with what would be `expected`, otherwise."""
+    """Return `split` if it is `present`.
+
+    Raises DatasetError with the available splits otherwise, or with the `expected` folders where there are none.
+    """
     if split in present:
         return split
     there = (
-        f"there are {shorten(present, 10)}"
+        f"available: {shorten(present, 10)}"
         if present
-        else f"expected {expected}; for files that lie otherwise, `segablate datasets init {root}` describes them"
+        else f"expected {expected}; for other folders, `segablate datasets init {root}` generates a description"
     )
-    raise DatasetError(f"{root}: there is no split {split!r} here; {there}")
+    raise DatasetError(f"{root}: no split {split!r}; {there}")
 
 
 def first_folder(candidates: Iterable[Path]) -> Path | None:
-    """The first of the folders that exists."""
+    """Return the first folder that exists, or None."""
     return next((folder for folder in candidates if folder.is_dir()), None)
 
 
 def beneath(root: Path, *names: str) -> Path:
-    """`root`, or the folder of one of these names below it, where an archive was unpacked one level deeper."""
+    """Return the folder of one of these names in `root`, where an archive was unpacked one level deeper, or `root`."""
     return first_folder(root / name for name in names) or root
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the visible folders in a folder, sorted; none where it does not exist."""
+    """Return the names of the visible folders in a folder, sorted; none if it does not exist."""
     if not folder.is_dir():
         return []
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -1,12 +1,12 @@
-"""Classes merged or renamed by a file.
+"""Merge or rename the classes of a dataset by a YAML file.
 
 ::
 
     # categories.yaml
-    vehicle: [car, truck, bus, train, motorcycle, bicycle]   # a new class of several old ones
+    vehicle: [car, truck, bus, train, motorcycle, bicycle]   # a new class from several
     person: [person, rider]
     street: road                                             # renamed
-    rest: other                                              # optional: a class for all others; without it, void
+    rest: other                                              # optional: the class of all others, by default void
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ _REST = "rest"
 
 
 def merge_classes(dataset: Dataset, path: Path) -> Dataset:
-    """The dataset under the classes that a YAML file makes of its own, with a note of it.
+    """Return the dataset with its classes merged as a YAML file states, and a note about it.
 
     Raises DatasetError for a file that cannot be read, and LabelError for classes that the dataset does not have.
     """
@@ -28,13 +28,13 @@ def merge_classes(dataset: Dataset, path: Path) -> Dataset:
         classes, rest = _read(path)
         labels = merged(dataset.labels, classes, rest)
     left = len(dataset.labels) - sum(map(len, classes.values()))
-    void = f"; {left} classes became void" if rest is None and left else ""
-    note = f"--classes {path.name}: {len(labels)} classes were made of {len(dataset.labels)}{void}"
+    void = f"; {left} of them became void" if rest is None and left else ""
+    note = f"--classes {path.name}: {len(dataset.labels)} classes replaced by {len(labels)}{void}"
     return replace(dataset, labels=labels, notes=(*dataset.notes, note))
 
 
 def _read(path: Path) -> tuple[dict[str, list[str]], str | None]:
-    """The old names of each new class, and the name for the rest."""
+    """Return the old names of each new class, and the name of the class for all others."""
     import yaml
 
     try:
@@ -42,15 +42,15 @@ def _read(path: Path) -> tuple[dict[str, list[str]], str | None]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DatasetError(f"cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(mapping, dict) or not mapping:
-        raise DatasetError("must map new classes to old ones, as in vehicle: [car, truck]")
+        raise DatasetError("must be a mapping from new to old classes, as in vehicle: [car, truck]")
     rest = mapping.pop(_REST, None)
     if rest is not None and not isinstance(rest, str):
-        raise DatasetError(f"rest is {rest!r}, but must be the name of a class for all others")
+        raise DatasetError(f"rest is {rest!r}, but must be the name of the class for all others")
     return {str(name): _old_names(name, old) for name, old in mapping.items()}, rest
 
 
 def _old_names(name: object, old: object) -> list[str]:
     names = old if isinstance(old, list) else [old]
     if not all(isinstance(value, str) for value in names):
-        raise DatasetError(f"class {name!r} is made of {old!r}, but must be made of names, as in [car, truck]")
+        raise DatasetError(f"class {name!r} is {old!r}, but must be class names, as in [car, truck]")
     return [str(value) for value in names]

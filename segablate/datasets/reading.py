@@ -1,8 +1,7 @@
-"""Reading ahead: the next samples are decoded while the present ones are measured.
+"""Read ahead: decode the next samples while the current ones are measured.
 
-Images are read by threads: decoders leave Python's lock, and what is read need not be copied from one process to
-another, which costs as much as a third of decoding it. Label maps that are also measured where they are read are
-worked on by processes: numpy holds the lock, and counts are small.
+Threads read images: decoders release Python's lock, and copying an image between processes takes a third of the time
+of decoding it. Processes read label maps that are also measured there: numpy holds the lock, and counts are small.
 """
 
 import multiprocessing
@@ -28,24 +27,24 @@ _AHEAD = 4  # finished or running jobs per worker: enough to smooth large and sm
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be read or measured, and why."""
+    """The index of an item that could not be read or measured, and the error."""
 
     index: int
     error: SegablateError
 
 
 def default_workers() -> int:
-    """One process per core this process may use, shared with its team on this machine; at most eight."""
+    """Return the number of cores that this process may use, shared with its team on this machine; at most eight."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(8, cores // local_processes()))
 
 
 @contextmanager
 def ahead(job: Callable[[int], Result], indices: Sequence[int], workers: int) -> Iterator[Iterator[Result | Failure]]:
-    """Results of ``job(index)``, in the order of `indices`, worked on by `workers` processes (0: in this one).
+    """Yield the results of ``job(index)`` in the order of `indices`, computed by `workers` processes (0: in this one).
 
     A SegablateError becomes a :class:`Failure` in its place. `job` must be picklable. Leaving the block, also by an
-    error or Ctrl-C, ends the processes.
+    error or Ctrl-C, ends the processes. Raises DatasetError when one of them is killed.
     """
     if workers == 0 or len(indices) < 2:
         yield (_attempt(job, index) for index in indices)
@@ -65,7 +64,7 @@ def ahead(job: Callable[[int], Result], indices: Sequence[int], workers: int) ->
 def ahead_in_threads(
     job: Callable[[int], Result], indices: Sequence[int], workers: int
 ) -> Iterator[Iterator[Result | Failure]]:
-    """As :func:`ahead`, by threads of this process: for jobs that leave Python's lock and give much."""
+    """As :func:`ahead`, by threads of this process: for jobs that release Python's lock and return large arrays."""
     if workers == 0 or len(indices) < 2:
         yield (_attempt(job, index) for index in indices)
         return
@@ -87,7 +86,7 @@ def _results(submit: Callable[[int], Future], indices: Sequence[int], depth: int
 
 
 def _context() -> BaseContext:
-    """Processes that start clean: a fork would copy the locks of torch's and OpenCV's threads in whatever state."""
+    """Return the context of processes that start clean: a fork copies locks held by torch's and OpenCV's threads."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -99,7 +98,7 @@ _job: Callable[[int], object] | None = None
 
 
 def _begin(job: Callable[[int], object]) -> None:
-    """In a new worker: keep the job, leave Ctrl-C to the parent, end with it, and one thread a process."""
+    """Set up a new worker: keep the job, leave Ctrl-C to the parent, end with it, and use one thread."""
     global _job
     import cv2
 
@@ -110,7 +109,7 @@ def _begin(job: Callable[[int], object]) -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed tells nobody, and its workers would wait for ever."""
+    """End this process with its parent: after the parent is killed, it would wait for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -1,4 +1,4 @@
-"""Where the data that comes with the package lies."""
+"""Find the sample data of the package."""
 
 from pathlib import Path
 
@@ -6,9 +6,12 @@ from segablate.errors import DatasetError
 
 
 def sample_data() -> Path:
-    """The folder of the sample data: inside an installed package, beside it in a source tree."""
+    """Return the folder of the sample data: in an installed package, or beside it in a source tree.
+
+    Raises DatasetError when it is in neither.
+    """
     package = Path(__file__).parents[1]
     for place in (package / "sample_data", package.parent / "sample_data"):
         if (place / "dataset.yaml").is_file():
             return place
-    raise DatasetError(f"the sample data is not in {package} nor beside it; reinstall segablate")
+    raise DatasetError(f"the sample data is neither in {package} nor beside it; reinstall segablate")

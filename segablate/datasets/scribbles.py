@@ -1,6 +1,6 @@
-"""Scribbles simulated from full label maps: strokes along the middle of regions, all else void.
+"""Simulate scribbles from full label maps: strokes along the middle of regions, all else void.
 
-A stroke follows the longest path in the skeleton of a connected region of one class; a random stretch of it is drawn.
+A stroke is a random stretch of the longest path in the skeleton of a connected region of one class.
 """
 
 import zlib
@@ -18,11 +18,11 @@ from segablate.labels import IGNORE
 
 @dataclass(frozen=True)
 class Strokes:
-    """How scribbles are drawn.
+    """The shape of the strokes.
 
-    - `width`: of a stroke, in pixels.
-    - `shortest`: least share of the middle line that is drawn; the share is uniform between it and 1.
-    - `smallest`: regions of fewer pixels get no stroke, unless none of their class is larger.
+    - `width`: width of a stroke, in pixels.
+    - `shortest`: least length of a stroke, as a share of the middle line; the length is uniform between it and 1.
+    - `smallest`: regions of fewer pixels get no stroke, unless their class has no larger region.
     """
 
     width: int = 3
@@ -31,9 +31,9 @@ class Strokes:
 
 
 def scribble(labels: np.ndarray, seed: int | list[int], strokes: Strokes = Strokes()) -> np.ndarray:
-    """Class indices (H, W uint8) with everything but a stroke in each region void; the same for the same seed.
+    """Return `labels` (H, W uint8 class indices) with all but a stroke in each region void; equal for equal seeds.
 
-    Every class that is labelled keeps at least one stroke; no stroke leaves its region.
+    Every labelled class keeps at least one stroke, and no stroke leaves its region.
     """
     from skimage.measure import label, regionprops  # slow to import, and only needed here
 
@@ -49,18 +49,18 @@ def scribble(labels: np.ndarray, seed: int | list[int], strokes: Strokes = Strok
 
 
 def write_scribbles(dataset: Dataset, out: Path, seed: int = 0, strokes: Strokes = Strokes()) -> float:
-    """Write a label PNG for each image, in the dataset's own codes; the share of labelled pixels that is left.
+    """Write a label PNG for each image, in the dataset's codes; return the share of labelled pixels that is left.
 
-    `out` gets ``NAME.png`` for each name, and exists only when all of them are written. The strokes of an image hang on
-    the seed and its name, not on the others. Raises DatasetError when `out` exists or the label set has no void, and
+    `out` gets ``NAME.png`` for each name, and exists only after all are written. The strokes of an image depend on the
+    seed and its name, not on other images. Raises DatasetError when `out` exists or the label set has no void, and
     what reading a label file raises.
     """
     if out.exists():
-        raise DatasetError(f"{out} exists already; remove it or choose another folder with --out")
+        raise DatasetError(f"{out} already exists; remove it, or choose another folder with --out")
     if dataset.labels.void == ():
         raise DatasetError(
-            f"label set {dataset.labels.name!r} has no code for void, which scribbles are mostly made of; "
-            f"give it one in the dataset file"
+            f"label set {dataset.labels.name!r} has no code for void, which most pixels of a scribble have; "
+            f"add one in dataset.yaml"
         )
     drawn = labelled = 0
     with atomic_folder(out) as folder:
@@ -74,7 +74,7 @@ def write_scribbles(dataset: Dataset, out: Path, seed: int = 0, strokes: Strokes
 
 
 def _stroke(region: np.ndarray, rng: np.random.Generator, strokes: Strokes) -> np.ndarray:
-    """A random stretch of the middle line of a region (h, w bool), as wide as asked for, within the region."""
+    """Return the pixels (h, w bool) of a random stretch of the middle line, widened within the region (h, w bool)."""
     rows, columns = _middle_line(region)
     share = rng.uniform(strokes.shortest, 1)
     count = max(round(share * len(rows)), 1)
@@ -86,11 +86,11 @@ def _stroke(region: np.ndarray, rng: np.random.Generator, strokes: Strokes) -> n
 
 
 def _middle_line(region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the longest shortest path through the skeleton of a connected region, from end to end."""
+    """Return rows and columns of the longest shortest path in the skeleton of a connected region, from end to end."""
     from skimage.graph import MCP_Geometric
     from skimage.morphology import skeletonize
 
-    padded = np.pad(region, 1)  # the frame is the background too
+    padded = np.pad(region, 1)  # the border of the image is background
     skeleton = skeletonize(padded)
     paths = MCP_Geometric(np.where(skeleton, 1.0, -1.0))  # negative costs are never entered
     end = tuple(np.argwhere(skeleton)[0])

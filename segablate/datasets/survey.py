@@ -1,4 +1,4 @@
-"""Walking a dataset: the sizes and codes of every image, and what could not be read."""
+"""Survey a dataset: the size and codes of every label map, and the files that cannot be read."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Seen:
-    """One image: its size (None where it was not read) and that of its labels, as (height, width), and its codes."""
+    """One item: sizes of image (None where not read) and label map, as (height, width), and pixels of each code."""
 
     index: int
     name: str
@@ -26,7 +26,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Survey:
-    """A walked split. `with_images`: whether there are images beside the label maps."""
+    """The items of a split as read. `with_images`: whether the label maps have images."""
 
     dataset: Dataset
     seen: tuple[Seen, ...]
@@ -35,15 +35,15 @@ class Survey:
 
     @property
     def labels(self) -> LabelSet:
-        """The label set."""
+        """Return the label set of the dataset."""
         return self.dataset.labels
 
     def pixels(self) -> dict[int, int]:
-        """How often each code occurs, ascending by code."""
+        """Return the number of pixels of each code, ascending by code."""
         return self._added(lambda count: count)
 
     def images(self) -> dict[int, int]:
-        """In how many images each code occurs, ascending by code."""
+        """Return the number of images with each code, ascending by code."""
         return self._added(lambda count: 1)
 
     def _added(self, share: Callable[[int], int]) -> dict[int, int]:
@@ -55,10 +55,10 @@ class Survey:
 
 
 def survey(dataset: Dataset, workers: int, progress: Callable[[int], None] | None = None) -> Survey:
-    """Decode every image and label map of a dataset, with `workers` processes; what fails is kept, not raised."""
+    """Decode every image and label map of a dataset by `workers` processes; errors are kept, not raised."""
     with_images = any(item.image.is_file() for item in dataset.items)
     seen, failures = [], []
-    with ahead(partial(_look, dataset, with_images), range(len(dataset)), workers) as results:
+    with ahead(partial(_inspect, dataset, with_images), range(len(dataset)), workers) as results:
         for result in results:
             (failures if isinstance(result, Failure) else seen).append(result)
             if progress:
@@ -66,7 +66,7 @@ def survey(dataset: Dataset, workers: int, progress: Callable[[int], None] | Non
     return Survey(dataset, tuple(seen), tuple(failures), with_images)
 
 
-def _look(dataset: Dataset, with_image: bool, index: int) -> Seen:
+def _inspect(dataset: Dataset, with_image: bool, index: int) -> Seen:
     item = dataset.items[index]
     _, raw = dataset.source.labels(item)
     codes = dataset.labels.as_codes(raw)
@@ -76,7 +76,7 @@ def _look(dataset: Dataset, with_image: bool, index: int) -> Seen:
 
 
 def count_codes(codes: np.ndarray) -> dict[int, int]:
-    """How often each value occurs in an array of integers."""
+    """Return the number of times each value occurs in an array of integers."""
     if codes.dtype == np.uint8:
         pixels = np.bincount(codes.reshape(-1), minlength=256)
         values = np.flatnonzero(pixels)

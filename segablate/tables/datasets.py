@@ -1,4 +1,4 @@
-"""Datasets as tables: the layouts there are, their classes, and what a check has found."""
+"""Reports on datasets: the layouts, their classes, and the findings of a check."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from segablate.datasets.checking import Finding, known_codes
 from segablate.datasets.layout import Layout
 from segablate.datasets.survey import Survey
+from segablate.errors import shorten
 from segablate.labels import LabelSet
 from segablate.tables import Column, Report, Table
 
@@ -13,12 +14,12 @@ _MOST_SIZES = 8
 
 
 def layouts_report(layouts: Mapping[str, Layout]) -> Report:
-    """The page of ``segablate datasets list``."""
+    """Return the report of ``segablate datasets list``."""
     columns = (
         Column("layout", "layout", "text"),
         Column("classes", "classes", "text"),
         Column("split", "default split", "text"),
-        Column("expects", "what it expects", "prose"),
+        Column("expects", "expects", "prose"),
     )
     rows = tuple(
         {
@@ -30,14 +31,14 @@ def layouts_report(layouts: Mapping[str, Layout]) -> Report:
         for name, layout in layouts.items()
     )
     notes = (
-        "Written as LAYOUT:DIRECTORY, as in cityscapes:/data/cityscapes; segablate datasets show LAYOUT has more.",
-        "segablate datasets init DIRECTORY describes your own images and masks.",
+        "Usage: LAYOUT:DIRECTORY, as in cityscapes:/data/cityscapes. Details: segablate datasets show LAYOUT.",
+        "Your own images and label maps: segablate datasets init DIRECTORY.",
     )
     return Report("Dataset layouts", (), (Table("layouts", "Layouts", columns, rows),), notes)
 
 
 def classes_report(name: str, layout: Layout) -> Report:
-    """The classes of a layout, for ``segablate datasets show``."""
+    """Return the report of ``segablate datasets show``: the classes of a layout."""
     by_classes = {labels.names: labels for labels in reversed(layout.label_sets)}
     tables = tuple(_classes_table(labels) for labels in reversed(by_classes.values()))
     return Report(f"Classes of {name}", (), tables)
@@ -48,7 +49,7 @@ def _classes_table(labels: LabelSet) -> Table:
         Column("index", "index", "count"),
         *((Column("colour", "", "swatch"),) if labels.colours else ()),
         Column("class", "class", "text"),
-        Column("codes", "codes in the files", "text"),
+        Column("codes", "codes in files", "text"),
     )
     rows = tuple(
         {
@@ -64,7 +65,7 @@ def _classes_table(labels: LabelSet) -> Table:
 
 
 def check_report(found: Survey, findings: Iterable[Finding]) -> Report:
-    """The page of ``segablate datasets check``."""
+    """Return the report of ``segablate datasets check``."""
     data = found.dataset
     columns = (Column("level", "", "text"), Column("finding", "finding", "prose"))
     rows = tuple({"level": finding.level, "finding": finding.message} for finding in findings)
@@ -75,18 +76,18 @@ def check_report(found: Survey, findings: Iterable[Finding]) -> Report:
         ("sizes", _sizes(found)),
     )
     tables = (_codes_table(found), *([Table("findings", "Findings", columns, rows)] if rows else []))
-    notes = (*_absent(found), *data.notes, *(() if rows else ("Nothing is wrong, and nothing looks suspicious.",)))
+    notes = (*_absent(found), *data.notes, *(() if rows else ("No findings.",)))
     return Report(f"Check of {data.spec}", facts, tables, notes)
 
 
 def _sizes(found: Survey) -> str:
     counts = Counter(seen.label_size for seen in found.seen).most_common()
-    shown = ", ".join(f"{width}x{height} ({count})" for (height, width), count in counts[:_MOST_SIZES])
-    return shown + (f" and {len(counts) - _MOST_SIZES} more" if len(counts) > _MOST_SIZES else "")
+    listed = ", ".join(f"{width}x{height} ({count})" for (height, width), count in counts[:_MOST_SIZES])
+    return listed + (f" and {len(counts) - _MOST_SIZES} more" if len(counts) > _MOST_SIZES else "")
 
 
 def _codes_table(found: Survey) -> Table:
-    """One row for each code that occurs: classes in order, then void, then what is not in the label set."""
+    """Return a row for each code in use: classes in order, then void, then codes outside the label set."""
     labels, images = found.labels, found.images()
     pixels = found.pixels()
     total = sum(pixels.values())
@@ -95,8 +96,8 @@ def _codes_table(found: Survey) -> Table:
         *((Column("colour", "", "swatch"),) if labels.colours else ()),
         Column("class", "class", "text"),
         Column("pixels", "pixels", "count"),
-        Column("share", "share", "share", bar=True),
-        Column("images", "in images", "count"),
+        Column("share", "pixels", "share", bar=True),
+        Column("images", "images", "count"),
     )
     rows = tuple(
         {
@@ -110,7 +111,7 @@ def _codes_table(found: Survey) -> Table:
         for code in sorted(pixels, key=lambda code: _order(labels, code))
     )
     void = sum(count for code, count in pixels.items() if labels.class_of(code) is None)
-    notes = (f"{void / total:.1%} of the pixels are void or unknown.",) if total else ()
+    notes = (f"{100 * void / total:.1f} % of the pixels are void or unknown.",) if total else ()
     return Table("codes", "Codes in use", columns, rows, notes)
 
 
@@ -136,5 +137,4 @@ def _absent(found: Survey) -> tuple[str, ...]:
     absent = [name for index, name in enumerate(found.labels.names) if index not in present]
     if not absent:
         return ()
-    shown = ", ".join(absent[:10]) + (f" and {len(absent) - 10} more" if len(absent) > 10 else "")
-    return (f"{len(absent)} of {len(found.labels)} classes are never labelled here: {shown}.",)
+    return (f"{len(absent)} of {len(found.labels)} classes without a labelled pixel: {shorten(absent, 10)}.",)

@@ -1,4 +1,4 @@
-"""``segablate datasets``: the layouts there are, a look into a dataset, and a first description of one's own."""
+"""``segablate datasets``: list layouts, check a dataset, and generate a description or scribbles."""
 
 from inspect import getdoc
 from pathlib import Path
@@ -8,11 +8,11 @@ import typer
 
 from segablate.cli.options import DatasetOptions, OutputOptions, RunningOptions, expanded
 
-app = typer.Typer(help="Dataset layouts, checks of a dataset, and first descriptions.", no_args_is_help=True)
+app = typer.Typer(help="List dataset layouts, check a dataset, or generate its description.", no_args_is_help=True)
 
 
 def list_layouts(*, output: OutputOptions) -> None:
-    """The layouts in which a dataset can lie on the disk."""
+    """List the dataset layouts."""
     from segablate.datasets import dataset_layouts, layout_module
     from segablate.render import print_report
     from segablate.tables.datasets import layouts_report
@@ -22,9 +22,9 @@ def list_layouts(*, output: OutputOptions) -> None:
 
 
 def show(
-    layout: Annotated[str, typer.Argument(help="A layout; see `segablate datasets list`.")], *, output: OutputOptions
+    layout: Annotated[str, typer.Argument(help="Layout; see `segablate datasets list`.")], *, output: OutputOptions
 ) -> None:
-    """The folders that a layout expects, and its classes."""
+    """Show the folders that a layout expects, and its classes."""
     from segablate.datasets import layout_module
     from segablate.render import print_report
     from segablate.tables.datasets import classes_report
@@ -37,9 +37,9 @@ def show(
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="A folder with images and masks somewhere below it.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of images and label maps, also in subfolders.")],
 ) -> None:
-    """Write a first dataset.yaml by looking: folders, pairs, codes and colours in use."""
+    """Generate dataset.yaml by inspecting a folder: images, label maps, codes and colours in use."""
     from segablate.datasets.drafting import draft
 
     path, summary = draft(folder)
@@ -49,28 +49,29 @@ def init(
 def scribble(
     dataset: Annotated[str, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")],
     *,
-    out: Annotated[Path, typer.Option(help="A new folder for the label maps.")],
-    seed: Annotated[int, typer.Option(help="Of the strokes.", min=0)] = 0,
+    out: Annotated[Path, typer.Option(help="New folder for the label maps.")],
+    seed: Annotated[int, typer.Option(help="Random seed for the strokes.", min=0)] = 0,
     images: DatasetOptions,
 ) -> None:
-    """Simulate scribbles: label maps in which all but a stroke along the middle of each region is void."""
+    """Simulate scribbles: label maps that are void but for a stroke along the middle of each region."""
     from segablate.datasets.scribbles import write_scribbles
+    from segablate.errors import counted
 
     data = images.open(dataset)
     share = write_scribbles(data, out, seed)
-    typer.echo(f"wrote {len(data)} label maps into {out}: {share:.1%} of the labelled pixels are left")
+    typer.echo(f"wrote {counted(len(data), 'label map')} to {out}: {share * 100:.1f} % of the labelled pixels are left")
 
 
 def check(
     dataset: Annotated[str, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")],
     *,
     images: DatasetOptions,
-    workers: Annotated[int | None, typer.Option(help="Processes that read; by default one per core.", min=0)] = None,
+    workers: Annotated[int | None, typer.Option(help="Reading processes; by default one per core.", min=0)] = None,
     output: OutputOptions,
 ) -> None:
-    """Walk a dataset: pairs, sizes, codes, class frequencies, void, and whatever looks suspicious.
+    """Check a dataset: pairs, sizes, codes, class frequencies, void pixels, duplicates.
 
-    The exit code is 1 when there are faults, 0 when there are only warnings.
+    The exit code is 1 for faults, 0 for warnings alone.
     """
     from segablate.datasets import layout_module, other_splits
     from segablate.datasets.checking import check as find

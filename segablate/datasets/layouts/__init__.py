@@ -1,4 +1,4 @@
-"""How datasets lie on the disk, one file each, with ``LAYOUT``, ``splits(root)`` and ``open_split(root, split)``.
+"""Dataset layouts, one file each, with ``LAYOUT``, ``splits(root)`` and ``open_split(root, split)``.
 
-The docstring draws the expected tree.
+The docstring of a layout shows the expected folders.
 """

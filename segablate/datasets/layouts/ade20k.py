@@ -24,7 +24,7 @@ _FOLDERS = {"train": "training", "val": "validation"}
 
 
 def splits(root: Path) -> list[str]:
-    """The splits that are there; "all" where the files lie in images/ and annotations/ themselves."""
+    """Return the splits in `root`; "all" where images/ and annotations/ have no folders of splits."""
     masks = beneath(root, "ADEChallengeData2016") / "annotations"
     found = [split for split, folder in _FOLDERS.items() if (masks / folder).is_dir()]
     return found or ["all"] * any(masks.glob("*.png"))
@@ -40,5 +40,5 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     images, masks = (place / kind / _FOLDERS.get(split, "") for kind in ("images", "annotations"))
     items, notes = pair_folders(images, masks)
     if not items:
-        raise DatasetError(f"{images} holds no images; unpack the release there")
+        raise DatasetError(f"{images} has no images; unpack the release there")
     return Dataset(f"ade20k:{root}", "ade20k", split, LABELS, items, notes)

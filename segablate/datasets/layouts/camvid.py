@@ -1,4 +1,4 @@
-"""CamVid: 11 classes, as SegNet's release has them, or the original 701 frames with 32 colours mapped to these 11.
+"""CamVid: the 11 classes of SegNet's release, or the original 701 frames with 32 colours mapped to these 11.
 
 ::
 
@@ -15,8 +15,8 @@
     camvid/                               original, split into folders
       train/  train_labels/  val/  val_labels/  test/  test_labels/
 
-Lists may hold somebody's absolute paths; they are matched with the files by base name. Without a list, all images of
-the folder are taken. Brostow et al., ECCV 2008; the 11 classes and which of the 32 colours belong to each follow
+Lists may have absolute paths of another machine; files are found by base name. Without a list, a split is all images of
+its folder. Brostow et al., ECCV 2008; the 11 classes and which of the 32 colours belong to each follow
 Badrinarayanan et al., SegNet, TPAMI 2017.
 """
 
@@ -51,7 +51,7 @@ _ORIGINAL = {
     # building, archway, bridge, tunnel, wall
     "building": [(128, 0, 0), (192, 0, 128), (0, 128, 64), (64, 0, 64), (64, 192, 0)],
     "pole": [(192, 192, 128), (0, 0, 64)],  # column or pole, traffic cone
-    "road": [(128, 64, 128), (128, 0, 192), (192, 0, 64)],  # road, lane markings that may and may not be driven on
+    "road": [(128, 64, 128), (128, 0, 192), (192, 0, 64)],  # road, lane markings (drivable or not)
     "pavement": [(0, 0, 192), (64, 192, 128), (128, 128, 192)],  # sidewalk, parking block, road shoulder
     "tree": [(128, 128, 0), (192, 192, 0)],  # tree, other vegetation
     "sign": [(192, 128, 128), (128, 128, 64), (0, 64, 64)],  # sign or symbol, text, traffic light
@@ -78,7 +78,7 @@ _FRAMES, _APPROVED = "701_StillsRaw_full", "LabeledApproved_full"
 
 
 def splits(root: Path) -> list[str]:
-    """The splits that are there, by folder or, of the original frames, by list."""
+    """Return the splits in `root`, by folder or, for the original frames, by list."""
     folders = [name for name in ("train", "val", "test") if (root / name).is_dir() and _masks(root, name)]
     if folders or not (root / _FRAMES).is_dir():
         return folders

@@ -1,4 +1,4 @@
-"""Cityscapes: 2 975 train and 500 val images of 2048x1024; of the 34 label ids 19 are evaluated, the others are void.
+"""Cityscapes: 2 975 train and 500 val images of 2048x1024; 19 of the 34 label ids are classes, the others are void.
 
 ::
 
@@ -26,7 +26,7 @@ LAYOUT = Layout((LABELS, TRAIN_IDS), "leftImg8bit/val/CITY/ gtFine/val/CITY/")
 
 
 def splits(root: Path) -> list[str]:
-    """The splits that have a folder of labels."""
+    """Return the splits that have a folder of labels."""
     return [split for split in ("train", "val", "test", "train_extra") if (_truth(root, split) / split).is_dir()]
 
 
@@ -42,9 +42,9 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
         label_suffix=f"_{truth.name}_{encoding}.png",
     )
     if not items:
-        raise DatasetError(f"{root}: leftImg8bit/{split}/CITY/ holds no *_leftImg8bit.png; unpack the release there")
+        raise DatasetError(f"{root}: leftImg8bit/{split}/CITY/ has no *_leftImg8bit.png; unpack the release there")
     train_ids = encoding == "labelTrainIds"
-    notes = (*notes, "labels are read from train ids: there are no label ids") if train_ids else notes
+    notes = (*notes, "labels are read from train ids, as there are no label ids") if train_ids else notes
     return Dataset(f"cityscapes:{root}", "cityscapes", split, TRAIN_IDS if train_ids else LABELS, items, notes)
 
 
@@ -53,7 +53,7 @@ def _truth(root: Path, split: str) -> Path:
 
 
 def _encoding(truth: Path, split: str) -> str:
-    """Label ids, unless the first city with labels has train ids alone."""
+    """Return "labelIds", or "labelTrainIds" where the first city with labels has only these."""
     for city in subfolders(truth / split):
         names = [path.name for path in (truth / split / city).iterdir()]
         for encoding in ("labelIds", "labelTrainIds"):

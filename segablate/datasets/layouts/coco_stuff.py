@@ -9,8 +9,8 @@
       annotations/panoptic_val2017/000000000139.png   segment ids as colours, 0 is void
       annotations/panoptic_val2017.json               the category of each segment
 
-"val" reads the maps of things and stuff, "val-panoptic" the panoptic ones; so does "val" where nothing else is there.
-The 80 things are the same in both, but panoptic has 53 classes of stuff instead of 91. Caesar et al., COCO-Stuff,
+"val" reads the maps of things and stuff, or the panoptic ones where there are no others; "val-panoptic" reads these.
+Both have the same 80 things, but panoptic has 53 classes of stuff instead of 91. Caesar et al., COCO-Stuff,
 CVPR 2018; Kirillov et al., Panoptic Segmentation, CVPR 2019.
 """
 
@@ -24,7 +24,7 @@ from segablate.datasets.class_lists import listed_classes, recoded
 from segablate.datasets.dataset import Dataset, ImageAndLabelFiles, Item
 from segablate.datasets.layout import Layout, choose_split, first_folder
 from segablate.datasets.pairing import pair_folders, require_labels
-from segablate.errors import DatasetError, LabelError, thousands
+from segablate.errors import DatasetError, LabelError, counted
 
 LABELS = listed_classes("coco_stuff", (255,))
 TRAIN_IDS = recoded(LABELS, {name: (index,) for index, name in enumerate(LABELS.names)}, (255,), "coco_stuff")
@@ -37,7 +37,7 @@ _TRAIN_IDS = "_labelTrainIds.png"
 
 @dataclass(frozen=True)
 class Panoptic:
-    """Label files whose colours are segment ids: red + 256 green + 65536 blue.
+    """Reads label files whose colours are segment ids: red + 256 green + 65536 blue.
 
     `segments`: for each item's name the ids of its segments, ascending, and their categories.
     """
@@ -45,11 +45,11 @@ class Panoptic:
     segments: dict[str, tuple[np.ndarray, np.ndarray]]
 
     def image(self, item: Item) -> np.ndarray:
-        """The image file, decoded."""
+        """Decode the image file as H, W, 3 uint8 RGB."""
         return ImageAndLabelFiles().image(item)
 
     def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """The label file and the category of each pixel."""
+        """Return the bytes of the label file and the category of each pixel."""
         data, colours = ImageAndLabelFiles().labels(item)
         if colours.ndim != 3:
             raise LabelError(f"{item.labels}: has one channel, but panoptic maps hold segment ids as RGB colours")
@@ -59,14 +59,14 @@ class Panoptic:
         strange = ids[places] != found
         if strange.any():
             raise LabelError(
-                f"{item.labels}: segment {int(found[strange][0])} at {thousands(int(strange.sum()))} pixels is not in "
+                f"{item.labels}: segment {int(found[strange][0])} at {counted(int(strange.sum()), 'pixel')} is not in "
                 f"the JSON file; take both from one release"
             )
         return data, categories[places]
 
 
 def splits(root: Path) -> list[str]:
-    """The splits that are there."""
+    """Return the splits in `root`."""
     plain = [split for split in ("train", "val") if _maps(root, split)]
     panoptic = [split for split in ("train", "val") if _json(root, split).is_file()]
     return [*(plain or panoptic), *(split + _PANOPTIC for split in panoptic)]
@@ -80,7 +80,7 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     part = split.removesuffix(_PANOPTIC)
     images = first_folder((root / "images" / f"{part}2017", root / f"{part}2017"))
     if images is None:
-        raise DatasetError(f"{root}: there is no folder images/{part}2017 nor {part}2017; unpack the images there")
+        raise DatasetError(f"{root}: neither images/{part}2017 nor {part}2017 exists; unpack the images there")
     maps = _maps(root, part)
     if split.endswith(_PANOPTIC) or maps is None:
         return _open_panoptic(root, split, images, _json(root, part))
@@ -114,7 +114,7 @@ def _open_panoptic(root: Path, split: str, images: Path, path: Path) -> Dataset:
 
 
 def _categories(segments: list[dict[str, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Ids, ascending, and categories of the segments of one image; id 0 is category 0, void."""
+    """Return ids, ascending, and categories of the segments of one image; id 0 is category 0, void."""
     pairs = sorted({0: 0, **{segment["id"]: segment["category_id"] for segment in segments}}.items())
     ids, categories = zip(*pairs, strict=True)
     return np.array(ids, np.int32), np.array(categories, np.uint8)

@@ -1,4 +1,4 @@
-"""Anybody's images and masks, described by a ``dataset.yaml`` in their folder.
+"""Your own images and label maps, described by a ``dataset.yaml`` in their folder.
 
 ::
 
@@ -8,17 +8,17 @@
 
     # dataset.yaml
     name: mydata
-    classes:                       # the order gives the class index
+    classes:                       # in the order of their indices
       - {name: road, code: 0, colour: [128, 64, 128]}
-      - {name: car, code: [1, 7]}  # several codes may mean one class
-    void: [255]                    # codes without a label; "rest": every code that is no class; []: none
+      - {name: car, code: [1, 7]}  # a class may have several codes
+    void: [255]                    # codes without a label; "rest": all codes of no class; []: none
     encoding: codes                # codes (grey, palette, .npy, .mat) or colours (RGB, by each class's colour)
     splits:
-      val: {images: images/val, labels: labels/val}   # optionally list: val.txt, one name a line
-      test: {labels: labels/test}                     # without images: to be compared with predictions
+      val: {images: images/val, labels: labels/val}   # optionally list: val.txt, one name per line
+      test: {labels: labels/test}                     # without images: only to compare with predictions
     default_split: val
-    image_suffix: _rgb.png         # optional: what follows the name in an image file
-    label_suffix: _mask.png        # optional (.png): what follows the name in a label file
+    image_suffix: _rgb.png         # optional: end of the name of an image file
+    label_suffix: _mask.png        # optional (.png): end of the name of a label file
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ _SPLIT_KEYS = ("images", "labels", "list")
 
 
 def open_split(root: Path, split: str | None = None) -> Dataset:
-    """Open the folder `root` at a split of its ``dataset.yaml``."""
+    """Open `root` at a split of its ``dataset.yaml``, by default ``default_split``, "val" or the first."""
     path = root / "dataset.yaml"
     with at(path):
         described = read_description(path)
@@ -60,7 +60,7 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
 
 
 def splits(root: Path) -> list[str]:
-    """The splits that its ``dataset.yaml`` describes."""
+    """Return the splits that the ``dataset.yaml`` of `root` describes."""
     described = read_description(root / "dataset.yaml").get("splits")
     return list(described) if isinstance(described, dict) else []
 
@@ -71,14 +71,14 @@ def _choose_split(described: Mapping[str, Any], split: str | None) -> tuple[str,
         raise DatasetError("splits must map names to folders, as in val: {images: images/val, labels: labels/val}")
     name = split or described.get("default_split") or ("val" if "val" in splits else next(iter(splits)))
     if name not in splits:
-        raise DatasetError(f"has no split {name!r}; there are {shorten(splits, 10)}")
+        raise DatasetError(f"has no split {name!r}; available: {shorten(splits, 10)}")
     if not isinstance(splits[name], dict):
-        raise DatasetError(f"split {name!r} must be a mapping with images and labels")
+        raise DatasetError(f"split {name!r} must be a mapping with the keys images and labels")
     refuse_unknown(splits[name], _SPLIT_KEYS, f"key of split {name!r}")
     return name, splits[name]
 
 
 def _required(entry: Mapping[str, Any], key: str, where: str) -> str:
     if not entry.get(key):
-        raise DatasetError(f"{where} names no {key} folder")
+        raise DatasetError(f"{where} has no key {key}; add the path of its folder")
     return str(entry[key])

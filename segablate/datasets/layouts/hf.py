@@ -1,21 +1,21 @@
-"""A dataset of the Hugging Face library `datasets`, as its ``save_to_disk`` writes it. Needs pyarrow.
+"""A dataset written by ``save_to_disk`` of the Hugging Face library `datasets`. Needs pyarrow.
 
 ::
 
     mydata/
-      dataset_dict.json         the splits; a dataset without splits has no such file, and is the split "all"
+      dataset_dict.json         the splits; without this file there is one split, "all"
       id2label.json             the classes, by code: {"0": "road", "1": "car"}; 255 is void
       validation/
         state.json  dataset_info.json  data-00000-of-00001.arrow
 
-One column holds the images, and one the label maps, as encoded images or as H x W numbers. They are found by types and
-usual names (image, label, annotation, mask, ...). Classes may also be named by the ClassLabel of such numbers. Or a
-``dataset.yaml`` states all this, with the keys name, classes, void and encoding of the layout "folder", and:
+Images are encoded images in one column, label maps encoded images or H x W integers in another. Both columns are found
+by type and usual name (image, label, annotation, mask, ...). Classes may also be the names of a ClassLabel. A
+``dataset.yaml`` may state all this, with the keys name, classes, void and encoding of the layout "folder", and:
 
     image_column: photo
     label_column: trimap
 
-"val" opens the split "validation" too. An image's name is that of the file it was made of, or else its number.
+"val" also opens the split "validation". An image is called by the file it was made from, or else by its number.
 """
 
 import json
@@ -38,14 +38,14 @@ _USUAL = ("val", "validation", "test")
 
 
 def splits(root: Path) -> list[str]:
-    """The splits that the folder names; "all" where it is one without splits."""
+    """Return the splits in `root`; "all" for a dataset without splits."""
     if (root / "dataset_dict.json").is_file():
         return list(_entry(root / "dataset_dict.json", "splits"))
     return [_ALL] if (root / "state.json").is_file() else []
 
 
 def open_split(root: Path, split: str | None = None) -> Dataset:
-    """Open `root` at a split, by default "val", "validation", "test" or the first that there is."""
+    """Open `root` at a split, by default "val", "validation", "test" or the first one."""
     present = splits(root)
     wanted = split or next((name for name in (*_USUAL, *present) if name in present), "validation")
     if wanted == "val" and wanted not in present and "validation" in present:
@@ -68,17 +68,17 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
 
 
 def _read(path: Path) -> Any:
-    """What a JSON file of the library holds."""
+    """Return the value in a JSON file. Raises DatasetError when it is missing or invalid."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise DatasetError(f"{path}: there is no such file; save the dataset again with save_to_disk") from None
+        raise DatasetError(f"{path}: no such file; save the dataset again with save_to_disk") from None
     except ValueError as error:
         raise DatasetError(f"{path}: is not valid JSON ({error}); save the dataset again") from None
 
 
 def _entry(path: Path, key: str) -> Any:
-    """One entry of the object in a JSON file of the library."""
+    """Return an entry of the object in a JSON file. Raises DatasetError when it is missing or empty."""
     found = _read(path)
     if not isinstance(found, dict) or not found.get(key):
         raise DatasetError(f"{path}: has no {key!r}; save the dataset again with save_to_disk")
@@ -86,7 +86,7 @@ def _entry(path: Path, key: str) -> Any:
 
 
 def _items(folder: Path, columns: Columns) -> tuple[tuple[Item, ...], dict[str, int]]:
-    """The rows of all files of a split, in order, and the row of each in its file."""
+    """Return an item for each row of a split, in order, and the index of its row in its file."""
     paths = [folder / entry["filename"] for entry in _entry(folder / "state.json", "_data_files")]
     places = [(path, row) for path in paths for row in range(open_rows(path).num_rows)]
     if not places:
@@ -97,13 +97,13 @@ def _items(folder: Path, columns: Columns) -> tuple[tuple[Item, ...], dict[str, 
 
 
 def _names(paths: list[Path], column: str) -> list[str] | None:
-    """The names of the files that the images were made of; None where some have none, or two have the same."""
+    """Return the names of the files that the images were made from; None when one is missing or two are equal."""
     names = [Path(file or "").stem for path in paths for file in file_names(path, column)]
     return names if all(names) and len(set(names)) == len(names) else None
 
 
 def _label_set(root: Path, said: dict[str, Any], feature: Any) -> LabelSet | None:
-    """By dataset.yaml, else by id2label.json, else by the feature; None where none of them names classes."""
+    """Read the label set from dataset.yaml, id2label.json or the feature; None when none of them names classes."""
     if "classes" in said:
         with at(root / "dataset.yaml"):
             return read_label_set(said, root.name)
@@ -115,7 +115,7 @@ def _label_set(root: Path, said: dict[str, Any], feature: Any) -> LabelSet | Non
 
 
 def _numbered(name: str, names: Any, path: Path) -> LabelSet:
-    """A label set from names by code; 255 is void unless it is named."""
+    """Return the label set of names by code; 255 is void unless it is named."""
     try:
         classes = sorted((int(code), str(name)) for code, name in names.items())
     except (ValueError, AttributeError):
@@ -126,9 +126,9 @@ def _numbered(name: str, names: Any, path: Path) -> LabelSet:
 
 
 def _unnamed(root: Path, source: Rows, item: Item) -> str:
-    """What to say where nothing names the classes, with the codes of one label map as a help."""
+    """Return the message for a dataset without class names, with the codes of its first label map."""
     codes = sorted({int(code) for code in source.labels(item)[1].reshape(-1)})
     return (
-        f"{root}: nothing names the classes (the first label map holds codes {shorten(codes, 10)}); write "
+        f"{root}: has no class names (codes in the first label map: {shorten(codes, 10)}); write "
         f'id2label.json there, as in {{"0": "road", "1": "car"}}, or a dataset.yaml (see `segablate datasets show hf`)'
     )

@@ -11,7 +11,7 @@
     nyuv2/
       nyu_depth_v2_labeled.mat                the labelled release (MATLAB 7.3; needs h5py): codes 1..894, 0 is void
 
-"test" has 40 classes and "test-13" has 13, which are read from the 40 where no others are there. Silberman et al., ECCV
+"test" has 40 classes and "test-13" has 13, made from the 40 where there are no label maps of 13. Silberman et al., ECCV
 2012; the 40 classes and the split follow Gupta et al., CVPR 2013, the 13 classes Couprie et al., ICLR 2013.
 """
 
@@ -40,7 +40,7 @@ LABELS = listed_classes("nyu40", (0,))
 
 
 def _joined(labels: LabelSet) -> LabelSet:
-    """The 13 classes, in alphabetical order as published, from the codes of the 40; each in its first one's colour."""
+    """Merge the 40 classes into 13, in alphabetical order as published; each has the colour of its first class."""
     members = [[index for index, name in enumerate(labels.names) if _OF_13[name] == few] for few in _NAMES_13]
     codes = tuple(tuple(code for index in row for code in labels.codes[index]) for row in members)
     return LabelSet("nyu13", _NAMES_13, codes, labels.void, tuple(labels.colours[row[0]] for row in members))
@@ -52,16 +52,16 @@ LAYOUT = Layout((LABELS, LABELS_13), f"image/test/ seg40/test/, test/rgb/ test/l
 
 @dataclass(frozen=True)
 class Arrays:
-    """Images and labels in the one file of the release, N x 3 x W x H and N x W x H as HDF5 has them."""
+    """Reads images (N, 3, W, H in HDF5) and labels (N, W, H) from the single file of the release."""
 
     path: Path
 
     def image(self, item: Item) -> np.ndarray:
-        """One image, H, W, 3 uint8."""
+        """Read one image, H, W, 3 uint8 RGB."""
         return np.ascontiguousarray(self._read("images", item).T)
 
     def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """One label map, H, W uint16 of 0..894, and its bytes."""
+        """Read one label map, H, W uint16 of 0..894, and return its bytes too."""
         codes = np.ascontiguousarray(self._read("labels", item).T)
         return codes.tobytes(), codes
 
@@ -77,7 +77,7 @@ class Arrays:
 
 
 def splits(root: Path) -> list[str]:
-    """ "train" and "test" where they are, with 40 classes, and with "-13" for 13."""
+    """Return the splits in `root`: "train" and "test" with 40 classes, "train-13" and "test-13" with 13."""
     parts = [part for part in ("train", "test") if (root / _MAT).is_file() or _folders(root, part)]
     return [*parts, *(part + _FEW for part in parts)]
 
@@ -91,12 +91,12 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     images, masks = _folders(root, part, few)[0]
     items, notes = pair_folders(images, masks)
     if not items:
-        raise DatasetError(f"{images} holds no images; export the release there")
+        raise DatasetError(f"{images} has no images; export the release there")
     return Dataset(f"nyuv2:{root}", "nyuv2", split, _exported(masks, few), items, notes)
 
 
 def _folders(root: Path, part: str, few: bool = False) -> list[tuple[Path, Path]]:
-    """Pairs of folders of images and label maps that are there, those with 13 classes first if `few`."""
+    """Return the existing pairs of folders of images and label maps, those with 13 classes first if `few`."""
     pairs = []
     for count in ("13", "40") if few else ("40",):
         pairs.append((root / "image" / part, root / f"seg{count}" / part))
@@ -105,7 +105,7 @@ def _folders(root: Path, part: str, few: bool = False) -> list[tuple[Path, Path]
 
 
 def _exported(masks: Path, few: bool) -> LabelSet:
-    """The label set of a folder: `seg*` counts from 0 and has void at 255, `labels_*` counts from 1, void at 0."""
+    """Return the label set of a folder: `seg*` has codes from 0 and void 255, `labels_*` codes from 1 and void 0."""
     from_one = masks.name.startswith("labels_")
     void = (0,) if from_one else (255,)
     few_in_files = (masks.name if from_one else masks.parent.name).endswith("13")
@@ -127,6 +127,6 @@ def _open_release(root: Path, split: str, numbers: list[int], few: bool) -> Data
 
 
 def _official(part: str) -> list[int]:
-    """Numbers of the images of a split, from 1."""
+    """Return the numbers, from 1, of the images of an official split."""
     test = set(read_numbers("nyu_test"))
     return [number for number in range(1, _IMAGES + 1) if (number in test) == (part == "test")]

@@ -48,20 +48,20 @@ LAYOUT = Layout((LABELS,), "RGB/ GT/LABELS/", default_split="train")
 
 @dataclass(frozen=True)
 class FirstChannel:
-    """Label files whose first channel is the class."""
+    """Reads label files whose first channel is the class."""
 
     def image(self, item: Item) -> np.ndarray:
-        """The image file, decoded."""
+        """Decode the image file as H, W, 3 uint8 RGB."""
         return ImageAndLabelFiles().image(item)
 
     def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """The label file and the codes in its first channel."""
+        """Return the bytes of the label file and the codes in its first channel."""
         data, values = ImageAndLabelFiles().labels(item)
         return data, values[..., 0] if values.ndim == 3 else values
 
 
 def splits(root: Path) -> list[str]:
-    """ "train", and the splits of which there is a list."""
+    """Return "train", and "val" and "test" where they have lists."""
     root = beneath(root, "RAND_CITYSCAPES")
     return ["train", *(name for name in ("val", "test") if (root / f"{name}.txt").is_file())]
 
@@ -74,5 +74,5 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     if (place / f"{split}.txt").is_file():
         items = listed(items, place / f"{split}.txt")
     if not items:
-        raise DatasetError(f"{place / 'RGB'} holds no images; unpack the release there")
+        raise DatasetError(f"{place / 'RGB'} has no images; unpack the release there")
     return Dataset(f"synthia:{root}", "synthia", split, LABELS, items, notes, FirstChannel())

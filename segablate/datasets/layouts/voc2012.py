@@ -10,8 +10,8 @@
       scribble_annotation/pascal_2012/2007_000032.xml     ScribbleSup; also pascal_2012_scribble/, XML or PNG
 
 Splits whose name ends in "aug" read SegmentationClassAug; "train-scribble" reads the scribbles of the split "train",
-drawn three pixels wide, with all else void. Without lists, all masks are one split, "all", also where the directory
-holds nothing but masks; without JPEGImages, label maps can still be compared with predictions. Everingham et al.,
+drawn three pixels wide, with all else void. Without lists, all label maps are one split, "all", also in a directory of
+label maps alone; without JPEGImages, label maps can still be compared with predictions. Everingham et al.,
 IJCV 2010; Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011; Lin et al., ScribbleSup, CVPR 2016.
 """
 
@@ -40,14 +40,14 @@ _WIDTH = 3
 
 @dataclass(frozen=True)
 class Scribbles:
-    """Strokes in XML: for each a class and points, joined by lines."""
+    """Reads strokes from XML: for each a class and points, joined by lines."""
 
     def image(self, item: Item) -> np.ndarray:
-        """The image file, decoded."""
+        """Decode the image file as H, W, 3 uint8 RGB."""
         return ImageAndLabelFiles().image(item)
 
     def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """The file and the drawn strokes, H, W uint8 class codes."""
+        """Return the bytes of the file and the drawn strokes, H, W uint8 class codes."""
         data = item.labels.read_bytes()
         try:
             with at(item.labels):
@@ -57,7 +57,7 @@ class Scribbles:
 
 
 def splits(root: Path) -> list[str]:
-    """The names of the lists, or "all" where there are none; with "-scribble" too where there are scribbles."""
+    """Return the names of the lists, or "all" without lists; each also with "-scribble" where there are scribbles."""
     place = _place(root)
     lists = place / "ImageSets" / "Segmentation"
     named = sorted(path.stem for path in lists.glob("*.txt")) if lists.is_dir() else []
@@ -78,7 +78,7 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     names = _names(place, folder, split.removesuffix(_SUFFIX), suffix)
     items = tuple(Item(name, place / "JPEGImages" / f"{name}.jpg", folder / f"{name}{suffix}") for name in names)
     if not items:
-        raise DatasetError(f"{root}: split {split!r} is empty; its list names no image")
+        raise DatasetError(f"{root}: split {split!r} is empty; add image names to its list")
     require_labels(items)
     source: ItemReader = Scribbles() if suffix == ".xml" else ImageAndLabelFiles()
     return Dataset(f"voc2012:{root}", "voc2012", split, LABELS, items, _notes(place, folder), source)
@@ -103,7 +103,7 @@ def _scribbles(place: Path) -> Path | None:
 
 
 def _names(place: Path, folder: Path, split: str, suffix: str) -> list[str]:
-    """The first word of each line is the name, also where it is a path, as in some lists of the augmented set."""
+    """Return the names in the list of a split; some lists of the augmented set have paths instead of names."""
     path = place / "ImageSets" / "Segmentation" / f"{split}.txt"
     if path.is_file():
         return [Path(entry).stem for entry in read_list(path)]
