@@ -64,7 +64,7 @@ def row_ratios(score: Floats) -> Floats:
 
 
 def interaction(score: Floats) -> float:
-    """Return the sum of squares of the residuals theta_ij - theta_i. - theta_.j + theta_.. of a complete table (k, S)."""
+    """Return the sum of squares of the residuals theta_ij - theta_i. - theta_.j + theta_.. of a table (k, S)."""
     residual = score - score.mean(axis=1, keepdims=True) - score.mean(axis=0) + score.mean()
     residual[np.abs(residual) <= _ROUNDING * np.abs(score).max(initial=0.0)] = 0.0
     return float(np.sum(residual**2))

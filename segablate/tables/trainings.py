@@ -127,8 +127,8 @@ def _cells(found: SettingResult, *, less_is_better: bool = False) -> Row:
 
 def _common_notes(comparison: TrainingsComparison) -> list[str]:
     """Notes that the tables of all measures have."""
-    first, *others = ([*_notes(comparison, comparison.results[m.key])] for m in comparison.measures)
-    return [note for note in first if all(note in notes for notes in others)]
+    noted = [[*_notes(comparison, comparison.results[measure.key])] for measure in comparison.measures]
+    return [note for note in noted[0] if all(note in notes for notes in noted)] if noted else []
 
 
 def _notes(comparison: TrainingsComparison, result: TrainingsResult) -> Iterator[str]:
