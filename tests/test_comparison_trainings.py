@@ -152,9 +152,9 @@ def test_runs_are_paired_by_what_is_found_in_their_names() -> None:
     ("pattern", "message"),
     [
         ("(", r"--pair-by '\(' is not a regular expression"),
-        ("ce-(.)", "finds nothing in runs/rmi-a"),
-        ("runs", "finds 'runs' in runs/ce-a and in runs/ce-b, both of ce"),
-        ("/.*", r"finds no seed that ce \(/ce-a, /ce-b\) shares with another group \(rmi: /rmi-a, /rmi-b\)"),
+        ("ce-(.)", "matches nothing in runs/rmi-a"),
+        ("runs", "matches 'runs' in runs/ce-a and in runs/ce-b, both of ce"),
+        ("/.*", r"matches no seed that ce \(/ce-a, /ce-b\) shares with another group \(rmi: /rmi-a, /rmi-b\)"),
     ],
 )
 def test_seeds_that_are_not_found(pattern: str, message: str) -> None:
@@ -310,10 +310,10 @@ def test_the_command_is_saved_and_shown_again(place: Path, capsys: pytest.Captur
         (("--trainings", "runs/ce-0", "runs/ce-1", "runs/rmi-0"), 2, "each pattern matches one run"),
         (("--trainings", "runs/ce-*", "runs/none-*"), 1, "'runs/none-*' matches nothing"),
         (("--trainings", "runs/ce-*", "run*"), 1, "'run*' matches runs, no saved run"),
-        ((*GROUPS, "--on", "sample"), 2, "--on has no use with --trainings"),
-        ((*GROUPS, "--replicates", "500"), 2, "--replicates has no use with --trainings"),
-        ((*GROUPS, "--pair-by", "x"), 2, "--pair-by 'x' finds nothing in runs/ce-0"),
-        ((*GROUPS, "--group-by", "x"), 2, "--group-by 'x' finds nothing"),
+        ((*GROUPS, "--on", "sample"), 2, "--on has no effect with --trainings"),
+        ((*GROUPS, "--replicates", "500"), 2, "--replicates has no effect with --trainings"),
+        ((*GROUPS, "--pair-by", "x"), 2, "--pair-by 'x' matches nothing in runs/ce-0"),
+        ((*GROUPS, "--group-by", "x"), 2, "--group-by 'x' matches nothing"),
         (("runs/ce-0", "runs/ce-1", "--per-class"), 2, "--per-class is for groups of trainings"),
         (("runs/ce-0", "runs/ce-1", "--pair-by", "x"), 2, "--pair-by is for groups of trainings"),
     ],

@@ -180,6 +180,32 @@ def test_a_collapsed_setting_leaves_the_pool() -> None:
     assert width(found.settings[2]) < 2
 
 
+def plain_pool(score: np.ndarray) -> tuple[list[int], list[int], list[int]]:
+    """Members, rows that left, and members that vary more than twice as much as the others."""
+    members, left = list(range(len(score))), []
+    seeds = score.shape[1]
+    while len(members) > 2:
+        ratios = [plain_ratio(score[members], row) for row in range(len(members))]
+        if max(ratios) <= f.ppf(0.99, seeds - 1, (len(members) - 2) * (seeds - 1)):
+            return members, left, [m for m, ratio in zip(members, ratios, strict=True) if ratio > 4]
+        left.append(members.pop(int(np.argmax(ratios))))
+    return members, left, []
+
+
+@pytest.mark.parametrize(("settings", "seeds"), [(3, 4), (5, 2), (5, 3), (8, 3)])
+def test_the_pool_against_plain_formulas(settings: int, seeds: int) -> None:
+    rng = np.random.default_rng(5)
+    sizes, wider = set(), 0
+    for _ in range(150):
+        score = rng.normal(size=(settings, seeds)) * np.exp(rng.normal(0, 0.8, (settings, 1)))
+        found, (members, left, varying) = pool(score), plain_pool(score)
+        assert (list(found.members), list(found.left), list(found.wider)) == (members, left, varying)
+        sizes.add(len(members))
+        wider += len(varying)
+    assert len(sizes) > 1
+    assert wider > 5
+
+
 def test_rows_leave_one_by_one_while_more_than_two_remain() -> None:
     rng = np.random.default_rng(1)
     score = rng.normal(0, 0.001, (5, 4)) * [[1], [1], [1], [40], [3000]]
@@ -319,6 +345,14 @@ def test_images_of_separate_trainings_against_plain_covariances() -> None:
     nu = degrees_of_freedom(a.mean(axis=0) - b.mean(axis=0))
     expected = np.sqrt(t.ppf(0.975, freedom) ** 2 * sum(of_means) + t.ppf(0.975, nu) ** 2 * images)
     assert width(setting) == pytest.approx(expected)
+
+
+def test_a_negative_covariance_over_images_counts_as_none() -> None:
+    given = made_up(random_scores(2, 3), 0.004)
+    given.influence[1] -= given.influence[1].mean(axis=0)  # the trainings of one setting make up for one another
+    _, setting = over_separate_seeds(given).settings
+    plain = ttest_ind(given.score[1], given.score[0], equal_var=False).confidence_interval()
+    assert (setting.low, setting.high) == pytest.approx(tuple(plain))
 
 
 def test_separate_trainings_one_each_and_one_against_several() -> None:

@@ -21,7 +21,7 @@ _PANEL = "Trainings"
 
 @dataclass(frozen=True)
 class TrainingsOptions:
-    """Whether groups of trainings are compared, and how these are paired."""
+    """Options of comparing groups of trainings."""
 
     trainings: Annotated[
         bool,
@@ -34,12 +34,12 @@ class TrainingsOptions:
     pair_by: Annotated[
         str | None,
         typer.Option(
-            help="Regular expression that finds the seed in the name of a run; pairs runs of one seed.",
+            help="Regular expression that matches the seed in the name of a run; pairs runs with the same seed.",
             rich_help_panel=_PANEL,
         ),
     ] = None
     per_class: Annotated[
-        bool, typer.Option("--per-class", help="The IoU of each class too.", rich_help_panel=_PANEL)
+        bool, typer.Option("--per-class", help="Also compare the IoU of each class.", rich_help_panel=_PANEL)
     ] = False
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ def compare_groups(
 ) -> None:
     """Print the comparison of groups of saved runs, and save it if asked for.
 
-    UsageError for an option that has no use here.
+    UsageError for an option that has no effect here.
     """
     from segablate.comparison.seeds import left_out, paired, unpaired
     from segablate.evaluation.runs import save_report
@@ -66,7 +66,7 @@ def compare_groups(
     from segablate.tables.stored import to_plain
     from segablate.tables.training_groups import groups_facts, groups_report
 
-    _refuse_useless(comparing)
+    _refuse_needless(comparing)
     comparing.refuse_early()
     groups = open_groups(patterns, shared_images=comparing.intersect)
     grid = unpaired(groups) if grouping.pair_by is None else paired(groups, grouping.pair_by)
@@ -77,17 +77,17 @@ def compare_groups(
     print_report(report, output.format, wide=output.wide)
 
 
-def _refuse_useless(comparing: "ComparisonOptions") -> None:
+def _refuse_needless(comparing: "ComparisonOptions") -> None:
     plain = type(comparing)()
     for name in ("on", "plot", "replicates", "seed"):
         if getattr(comparing, name) != getattr(plain, name):
-            raise UsageError(f"--{name} has no use with --trainings, which compares saved runs without a bootstrap")
+            raise UsageError(f"--{name} has no effect with --trainings, which compares saved runs without a bootstrap")
 
 
 def _compared(
     grid: "Grid", grouping: TrainingsOptions, group_by: str | None, measuring: MeasureOptions
 ) -> "TrainingsComparison":
-    """The comparison; at the tolerances for which the runs were made unless others are asked for."""
+    """Return the comparison, at the tolerances asked for, else those of the runs."""
     from segablate.comparison import shared_tolerances
     from segablate.comparison.trainings import compare_trainings
 
@@ -103,7 +103,7 @@ def _compared(
 
 
 def open_groups(patterns: Sequence[str], *, shared_images: bool) -> "Groups":
-    """The saved runs that each pattern matches, by pattern, on the same images.
+    """Load the saved runs that each pattern matches, by pattern, on the same images.
 
     With ``shared_images``, on the images that all of them have. UsageError for fewer than two patterns, a run in two
     groups, and patterns that match one run each, as the shell expands them; RunError for a pattern without a run, and

@@ -13,6 +13,7 @@ differences  the comparison itself
 changes      the confusions and the images that changed most
 ranking      the run that each measure would choose, and how stable that choice is
 trainings    settings trained several times, over trainings and images
+seeds        saved runs as a grid of trainings
 """
 
 from segablate.comparison.differences import Comparison, PairedDifferences, compare

@@ -1,4 +1,4 @@
-"""Saved runs of several trainings as a grid: in which place of its row a run stands, and which seed pairs it."""
+"""Saved runs of several trainings as a grid, by seed where a regular expression finds it in the names of the runs."""
 
 import re
 from collections import Counter
@@ -13,31 +13,31 @@ Groups = Mapping[str, Mapping[str, Evaluation]]
 
 
 def unpaired(groups: Groups) -> Grid:
-    """The runs of each setting in their order; those in the same place have nothing in common."""
+    """Return the runs of each setting in their order; those in the same place share nothing."""
     return {setting: tuple(runs.values()) for setting, runs in groups.items()}
 
 
 def paired(groups: Groups, pattern: str) -> Grid:
-    """The runs by seed: what the regular expression finds in a run's name, its first group where it has one.
+    """Order the runs by seed: what the regular expression matches in their names, or its first group.
 
     A setting that lacks a seed which two others have has None in that place; a seed that only one setting has pairs
-    nothing and is left out (see :func:`left_out`). UsageError for a malformed expression, a name in which it finds
-    nothing, a seed that a setting has twice, and seeds of which none is shared with the baseline.
+    nothing and is left out (see :func:`left_out`). UsageError for a malformed expression, a name without a
+    match, a seed that a setting has twice, and seeds of which none is shared with the baseline.
     """
     expression = _compiled(pattern)
     rows = {setting: _by_seed(setting, runs, expression) for setting, runs in groups.items()}
     (baseline, first), *others = rows.items()
     if not any(first.keys() & row.keys() for _, row in others):
         raise UsageError(
-            f"--pair-by {pattern!r} finds no seed that {baseline} ({shorten(first)}) shares with another group "
-            f"({others[0][0]}: {shorten(others[0][1])}); give an expression that finds the seed alone"
+            f"--pair-by {pattern!r} matches no seed that {baseline} ({shorten(first)}) shares with another group "
+            f"({others[0][0]}: {shorten(others[0][1])}); give a regular expression that matches the seed alone"
         )
     uses = Counter(seed for row in rows.values() for seed in row)
     return {setting: tuple(row.get(seed) for seed in uses if uses[seed] > 1) for setting, row in rows.items()}
 
 
 def left_out(groups: Groups, grid: Grid) -> list[str]:
-    """Names of the runs that have no place in a grid of these groups."""
+    """Return the names of the runs that have no place in a grid of these groups."""
     return [
         name
         for setting, runs in groups.items()
@@ -47,7 +47,7 @@ def left_out(groups: Groups, grid: Grid) -> list[str]:
 
 
 def repeated(groups: Groups) -> list[tuple[str, str]]:
-    """Pairs of runs in one group that have the same confusion counts on every image, and so may be one training."""
+    """Return pairs of runs of one group with the same confusion counts on every image: perhaps one training."""
     pairs = []
     for runs in groups.values():
         seen: dict[tuple[bytes, ...], str] = {}
@@ -65,14 +65,14 @@ def _by_seed(setting: str, runs: Mapping[str, Evaluation], expression: re.Patter
         match = expression.search(name)
         if match is None:
             raise UsageError(
-                f"--pair-by {expression.pattern!r} finds nothing in {name}; give a regular expression that finds the "
-                f"seed in every run"
+                f"--pair-by {expression.pattern!r} matches nothing in {name}; give a regular expression that "
+                f"matches the seed in the name of every run"
             )
         seed = match[1 if expression.groups else 0] or ""
         if seed in row:
             raise UsageError(
-                f"--pair-by {expression.pattern!r} finds {seed!r} in {names[seed]} and in {name}, both of {setting}; "
-                f"give an expression that tells the seeds of a group apart"
+                f"--pair-by {expression.pattern!r} matches {seed!r} in {names[seed]} and in {name}, both of {setting}; "
+                f"give a regular expression that distinguishes the seeds of a group"
             )
         row[seed], names[seed] = run, name
     return row

@@ -78,7 +78,7 @@ def compare_trainings(
     - ``measures``: keys of :func:`segablate.comparison.scores.measures_of`, such as ``miou``, ``boundary_f``,
       ``loss_ce``; those that not every run has are left out.
     - ``tolerances``: of the boundary F-scores.
-    - ``group_by``: regular expression on image names; images in which it finds the same are one cluster.
+    - ``group_by``: regular expression on image names; images with the same match are one cluster.
     - ``void_as_error``: predictions on void pixels count as false positives.
     - ``per_class``: the IoU of each class too.
     - ``shared_seeds``: whether trainings in the same place of two settings share a seed; rows are then of one length.
@@ -112,7 +112,7 @@ def compare_trainings(
 
 
 def cell_name(setting: str, place: int) -> str:
-    """How messages call the training of a setting in this place, from 0."""
+    """Return the name, in messages, of the training of a setting in this place, from 0."""
     return f"{setting} (training {place + 1})"
 
 

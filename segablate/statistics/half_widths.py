@@ -36,12 +36,12 @@ Sum = tuple[Source, ...]
 
 
 def half_width(sums: Sequence[Sum], alpha: float = LEVEL) -> float:
-    """The largest of the half-widths of several sums of sources."""
+    """Return the largest of the half-widths of several sums of sources."""
     return max(float(np.sqrt(sum(_square(source, alpha) for source in sources))) for sources in sums)
 
 
 def smallest_alpha(difference: float, sums: Sequence[Sum]) -> float:
-    """Two-sided p: the smallest alpha with ``|difference| >= half_width(sums, alpha)``.
+    """Return the two-sided p: the smallest alpha with ``|difference| >= half_width(sums, alpha)``.
 
     The interval of level 95 % excludes 0 where p is below 0.05. Never 0: without any variance it is 1 for no
     difference, else the smallest positive float.

@@ -28,7 +28,7 @@ class Influences:
 
 
 def influences(statistic: Statistic, plan: Resampling) -> dict[str, Influences]:
-    """Value and influences of every score of a statistic that is a function of sums over images.
+    """Return value and influences of every score of a statistic that is a function of sums over images.
 
     Of ``plan`` only the clusters matter. Time and memory grow with the number of images, not with its square.
     """

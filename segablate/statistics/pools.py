@@ -18,7 +18,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Pool:
-    """The settings, by number, whose variation over S seeds is taken as one.
+    """The settings, by number, whose variance over S seeds is pooled.
 
     - ``members``: of the pool; ``left``: complete rows that the F-test took out, in that order.
     - ``wider``: members whose spread is more than ``WIDER`` times that of the other members.
@@ -52,7 +52,7 @@ def pool(score: Floats) -> Pool:
 
 
 def row_ratios(score: Floats) -> Floats:
-    """F_i of each row of a complete table (k, S); none for fewer than three rows or two seeds."""
+    """Return F_i of each row of a complete table (k, S); none for fewer than three rows or two seeds."""
     rows, seeds = score.shape
     if rows <= 2 or seeds < 2:
         return np.zeros(0)
@@ -64,7 +64,7 @@ def row_ratios(score: Floats) -> Floats:
 
 
 def interaction(score: Floats) -> float:
-    """Sum of squares of the residuals theta_ij - theta_i. - theta_.j + theta_.. of a complete table (k, S)."""
+    """Return the sum of squares of the residuals theta_ij - theta_i. - theta_.j + theta_.. of a table (k, S)."""
     residual = score - score.mean(axis=1, keepdims=True) - score.mean(axis=0) + score.mean()
     residual[np.abs(residual) <= _ROUNDING * np.abs(score).max(initial=0.0)] = 0.0
     return float(np.sum(residual**2))

@@ -63,7 +63,7 @@ def _against_baseline(trainings: Trainings, setting: int) -> SettingResult:
 
 
 def welch(a: Floats, b: Floats) -> Source:
-    """Variance of the difference of two means, (S_a,) and (S_b,) values, and Welch's degrees of freedom."""
+    """Return the variance of the difference of two means, of (S_a,) and (S_b,) values, with Welch's freedom."""
     of_means = np.array([variance(values) / values.size for values in (a, b)])
     total, freedoms = of_means.sum(), np.array([a.size - 1, b.size - 1])
     freedom = total**2 / np.sum(of_means**2 / freedoms) if total > 0 else freedoms.sum()
@@ -71,7 +71,7 @@ def welch(a: Floats, b: Floats) -> Source:
 
 
 def image_source(u_a: Floats, u_b: Floats) -> Source:
-    """V_I and nu from influences (S_a, G) and (S_b, G); of one training each, the variance of the difference."""
+    """Return V_I and nu from influences (S_a, G) and (S_b, G); of one training each, the variance of the difference."""
     clusters = u_a.shape[1]
     freedom = float(degrees_of_freedom(u_a.mean(axis=0) - u_b.mean(axis=0)))
     between = (clusters - 1) / clusters * float(u_a.mean(axis=0) @ u_b.mean(axis=0))

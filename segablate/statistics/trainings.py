@@ -1,4 +1,4 @@
-"""Trainings of several settings: what is known of one score, and of its difference from a baseline.
+"""Trainings of several settings: one score of each, and its difference from a baseline.
 
 The trainings are a sample of trainings and the images a sample of images: the multi-reader multi-case design of
 radiology, with seeds as readers and images as cases (Obuchowski and Rockette, Communications in Statistics 24, 1995;
@@ -85,7 +85,7 @@ class TrainingsResult:
 
 
 def described(score: Floats) -> SettingResult:
-    """Number, mean and spread of the trainings of one setting, (S,)."""
+    """Return number, mean and spread of the trainings of one setting, (S,)."""
     there = score[~np.isnan(score)]
     mean = float(there.mean()) if there.size else np.nan
     spread = float(np.sqrt(variance(there))) if there.size > 1 else np.nan
@@ -93,26 +93,26 @@ def described(score: Floats) -> SettingResult:
 
 
 def with_interval(found: SettingResult, sums: Sequence[Sum], basis: Basis) -> SettingResult:
-    """The result with interval and p: the half-width is the largest of the ``sums`` of sources of variance."""
+    """Return the result with interval and p: the half-width is the largest of the ``sums`` of sources of variance."""
     h, p = half_width(sums), smallest_alpha(found.difference, sums)
     return replace(found, low=found.difference - h, high=found.difference + h, p=p, basis=basis)
 
 
 def corrected(settings: Sequence[SettingResult]) -> tuple[SettingResult, ...]:
-    """The results with Holm's p, over all that have one."""
+    """Return the results with Holm's p, over all that have one."""
     p_holm = holm(np.array([setting.p for setting in settings]))
     return tuple(replace(setting, p_holm=p) for setting, p in zip(settings, p_holm.tolist(), strict=True))
 
 
 def variance(values: Floats) -> float:
-    """Sample variance of (S,); 0 where all are equal up to rounding."""
+    """Return the sample variance of (S,); 0 where all are equal up to rounding."""
     deviation = values - values.mean()
     deviation[np.abs(deviation) <= _ROUNDING * np.abs(values).max()] = 0.0
     return float(np.sum(deviation**2) / (values.size - 1))
 
 
 def image_covariance(u: Floats) -> float:
-    """Mean covariance over images of two different trainings, from their influences u (S, G), G clusters.
+    """Return the mean covariance over images of two different trainings, from influences u (S, G) of G clusters.
 
     (G - 1)/G [sum_i (sum_j u_ij)^2 - sum_ij u_ij^2] / (S (S - 1)); for S = 1 the variance of the training.
     """
@@ -124,5 +124,5 @@ def image_covariance(u: Floats) -> float:
 
 
 def chance_above(difference: float, spread: float) -> float:
-    """Phi(difference / spread): chance that the difference of two new trainings is above 0; nan without spread."""
+    """Return Phi(difference / spread), the chance of a difference above 0 in new trainings; nan without spread."""
     return float(ndtr(difference / spread)) if spread > 0 else np.nan

@@ -14,7 +14,7 @@ from segablate.tables.trainings import trainings_notes, trainings_tables
 
 
 def groups_report(comparison: TrainingsComparison, groups: Groups, left_out: Sequence[str] = ()) -> Report:
-    """The page of ``segablate compare --trainings``; `groups` are those compared, without the runs `left_out`."""
+    """Return the report of ``segablate compare --trainings`` on `groups`, of which the runs `left_out` take no part."""
     baseline, *others = comparison.settings
     title = f"trainings: {', '.join(others)} against {baseline}"
     dataset = groups_facts(groups)["dataset"]
@@ -30,7 +30,7 @@ def groups_report(comparison: TrainingsComparison, groups: Groups, left_out: Seq
 
 
 def groups_facts(groups: Groups) -> dict[str, Any]:
-    """What was compared, for a saved report."""
+    """Return what was compared, for a saved report."""
     runs = [run for group in groups.values() for run in group.values()]
     return {
         "checkpoint": {"name": ", ".join(groups)},
@@ -39,7 +39,7 @@ def groups_facts(groups: Groups) -> dict[str, Any]:
 
 
 def verdict(comparison: TrainingsComparison) -> str:
-    """What the trainings say of mIoU, after Holm's correction."""
+    """Return a sentence on mIoU, after Holm's correction."""
     others = zip(comparison.settings[1:], comparison.results["miou"].settings[1:], strict=True)
     return "; ".join(_of_setting(name, comparison.settings[0], found) for name, found in others)
 

@@ -34,15 +34,15 @@ _EXPLAINED: dict[Basis, str] = {
 
 
 def trainings_tables(comparison: TrainingsComparison) -> tuple[Table, ...]:
-    """One table a measure, then one a setting for its classes, where the comparison has them."""
+    """Return one table a measure, then one a setting for its classes, where the comparison has them."""
     measures = tuple(_measure_table(comparison, measure) for measure in comparison.measures)
     others = range(1, len(comparison.settings) if comparison.iou else 1)
     return (*measures, *(_classes_table(comparison, setting) for setting in others))
 
 
 def trainings_notes(comparison: TrainingsComparison) -> tuple[str, ...]:
-    """What holds for all the tables of a comparison of trainings; each table has the notes that are its own."""
-    clusters = f", in {comparison.clusters} groups that --group-by {comparison.group_by} finds"
+    """Return the notes that hold for all tables of a comparison of trainings; each table has its own besides."""
+    clusters = f", in {comparison.clusters} groups by --group-by {comparison.group_by}"
     sample = f"{counted(comparison.images, 'image')}{clusters if comparison.group_by else ''}"
     new = "of both, under one seed" if comparison.shared_seeds else "of each"
     return (
@@ -127,8 +127,8 @@ def _cells(found: SettingResult, *, less_is_better: bool = False) -> Row:
 
 def _common_notes(comparison: TrainingsComparison) -> list[str]:
     """Notes that the tables of all measures have."""
-    first, *others = ([*_notes(comparison, comparison.results[m.key])] for m in comparison.measures)
-    return [note for note in first if all(note in notes for notes in others)]
+    noted = [[*_notes(comparison, comparison.results[measure.key])] for measure in comparison.measures]
+    return [note for note in noted[0] if all(note in notes for notes in noted)] if noted else []
 
 
 def _notes(comparison: TrainingsComparison, result: TrainingsResult) -> Iterator[str]:
