@@ -14,7 +14,7 @@ PACKAGE = Path(segablate.__file__).parent
 
 FLOORS = (
     ("errors",),
-    ("extras", "user_code"),
+    ("extras", "limits", "user_code"),
     ("labels",),
     ("files", "samples"),
     ("objective", "weights", "kernels", "networks", "runtime"),
