@@ -12,11 +12,11 @@ from segablate.files import (
     Unreadable,
     atomic_folder,
     fingerprint,
-    read_image,
-    read_label_map,
     visible_files,
     write_atomically,
 )
+from segablate.images.label_maps import read_label_map
+from segablate.images.pictures import read_picture
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 20, (37, 23), dtype=np.uint8)
@@ -66,18 +66,20 @@ def test_colour_masks_are_rgb(tmp_path: Path) -> None:
     assert np.array_equal(read_label_map(tmp_path / "a.png"), PIXELS)
 
 
-def test_images_are_rgb_and_not_turned(tmp_path: Path) -> None:
+def test_images_are_rgb_as_stored(tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # "rotate by 90 degrees", which label maps know nothing of
+    exif[0x0112] = 6
     Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif)
-    assert np.array_equal(read_image(tmp_path / "a.png"), PIXELS)
+    picture = read_picture(tmp_path / "a.png")
+    assert np.array_equal(picture.pixels, PIXELS)
+    assert picture.orientation == 6
 
 
 def test_arrays_of_integers_are_label_maps(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", LABELS)
     assert np.array_equal(read_label_map(tmp_path / "a.npy"), LABELS)
-    np.save(tmp_path / "b.npy", LABELS.astype(np.float32))
-    with pytest.raises(Unreadable, match=r"b\.npy: holds float32 of shape 37x23"):
+    np.save(tmp_path / "b.npy", LABELS[None])
+    with pytest.raises(Unreadable, match=r"b\.npy: holds uint8 of shape 1x37x23"):
         read_label_map(tmp_path / "b.npy")
 
 
@@ -105,7 +107,7 @@ def test_a_cut_jpeg_is_refused(tmp_path: Path) -> None:
     data = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
     with pytest.raises(Unreadable, match=r"a\.jpg: the JPEG ends before its end marker"):
-        read_image(tmp_path / "a.jpg")
+        read_picture(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes | None, mess
     if content is not None:
         (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(Unreadable, match=message):
-        read_image(tmp_path / "a.png")
+        read_picture(tmp_path / "a.png")
 
 
 def test_hidden_files_are_not_seen(tmp_path: Path) -> None:

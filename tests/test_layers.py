@@ -17,7 +17,7 @@ FLOORS = (
     ("extras", "limits", "user_code"),
     ("labels",),
     ("files", "samples"),
-    ("objective", "weights", "kernels", "networks", "runtime"),
+    ("images", "objective", "weights", "kernels", "networks", "runtime"),
     ("losses", "metrics", "datasets"),
     ("checkpoints", "edges"),
     ("evaluation",),

@@ -17,7 +17,8 @@ from segablate.datasets.description import read_description, read_label_set
 from segablate.datasets.pairing import label_maps_alone, pair_folders
 from segablate.datasets.survey import count_codes
 from segablate.errors import DatasetError, SegablateError, counted
-from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, read_label_map, visible_files, write_atomically
+from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, visible_files, write_atomically
+from segablate.images.label_maps import read_label_map
 from segablate.labels import IGNORE, Colour, Encoding
 
 _MASK_WORDS = ("label", "annot", "gt", "truth", "manual", "seg", "mask")  # the first words count more

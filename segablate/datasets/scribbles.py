@@ -12,7 +12,8 @@ import numpy as np
 
 from segablate.datasets.dataset import Dataset
 from segablate.errors import DatasetError
-from segablate.files import atomic_folder, write_label_map
+from segablate.files import atomic_folder
+from segablate.images.label_maps import write_label_map
 from segablate.labels import IGNORE
 
 

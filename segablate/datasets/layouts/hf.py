@@ -28,6 +28,7 @@ from segablate.datasets.dataset import Dataset, Item
 from segablate.datasets.description import read_description, read_label_set
 from segablate.datasets.layout import Layout, choose_split
 from segablate.errors import DatasetError, at, shorten
+from segablate.images.pictures import Reading
 from segablate.labels import IGNORE, LabelSet
 
 LAYOUT = Layout((), "dataset_dict.json or state.json, as save_to_disk writes them", "validation", always_void=False)
@@ -127,7 +128,7 @@ def _numbered(name: str, names: Any, path: Path) -> LabelSet:
 
 def _unnamed(root: Path, source: Rows, item: Item) -> str:
     """Return the message for a dataset without class names, with the codes of its first label map."""
-    codes = sorted({int(code) for code in source.labels(item)[1].reshape(-1)})
+    codes = sorted({int(code) for code in source.labels(item, Reading()).values.reshape(-1)})
     return (
         f"{root}: has no class names (codes in the first label map: {shorten(codes, 10)}); write "
         f'id2label.json there, as in {{"0": "road", "1": "car"}}, or a dataset.yaml (see `segablate datasets show hf`)'

@@ -26,8 +26,11 @@ from segablate.datasets.dataset import Dataset, ImageAndLabelFiles, Item, ItemRe
 from segablate.datasets.layout import Layout, beneath, choose_split, first_folder
 from segablate.datasets.pairing import NO_IMAGES, read_list, require_labels
 from segablate.errors import DatasetError, at
-from segablate.files import Unreadable, visible_files
+from segablate.files import Unreadable, read_bytes, visible_files
+from segablate.images.label_maps import LabelFile
+from segablate.images.pictures import Picture, Reading
 from segablate.labels import IGNORE
+from segablate.limits import check_pixels
 
 LABELS = listed_classes("voc2012", (255,))
 LAYOUT = Layout((LABELS,), "JPEGImages/ SegmentationClass/ ImageSets/Segmentation/val.txt")
@@ -42,17 +45,17 @@ _WIDTH = 3
 class Scribbles:
     """Reads strokes from XML: for each a class and points, joined by lines."""
 
-    def image(self, item: Item) -> np.ndarray:
-        """Decode the image file as H, W, 3 uint8 RGB."""
-        return ImageAndLabelFiles().image(item)
+    def image(self, item: Item, reading: Reading) -> Picture:
+        """Decode the image file."""
+        return ImageAndLabelFiles().image(item, reading)
 
-    def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """Return the bytes of the file and the drawn strokes, H, W uint8 class codes."""
-        data = item.labels.read_bytes()
+    def labels(self, item: Item, reading: Reading) -> LabelFile:
+        """Read the file and draw its strokes, H, W uint8 class codes."""
+        data = read_bytes(item.labels).tobytes()
         try:
             with at(item.labels):
-                return data, _draw(ElementTree.fromstring(data))
-        except (ElementTree.ParseError, ValueError, TypeError, AttributeError) as error:
+                return LabelFile(data, _draw(ElementTree.fromstring(data)))
+        except (ElementTree.ParseError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise Unreadable(f"{item.labels}: not a scribble file ({error}); replace it") from None
 
 
@@ -123,6 +126,7 @@ def _draw(annotation: ElementTree.Element) -> np.ndarray:
     import cv2
 
     height, width = (int(annotation.findtext(f"size/{side}") or "") for side in ("height", "width"))
+    check_pixels(height, width)
     labels = np.full((height, width), IGNORE, np.uint8)
     for stroke in annotation.iter("polygon"):
         code = LABELS.index((stroke.findtext("tag") or "").strip())
