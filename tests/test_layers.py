@@ -14,7 +14,9 @@ PACKAGE = Path(segablate.__file__).parent
 
 FLOORS = (
     ("errors",),
-    ("extras", "limits", "user_code"),
+    ("extras", "limits"),
+    ("text_files", "user_code"),
+    ("yaml_files",),
     ("labels",),
     ("files", "samples"),
     ("images", "objective", "weights", "kernels", "networks", "runtime"),
