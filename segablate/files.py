@@ -45,6 +45,14 @@ def shortened(path: object, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
 
 
+def user_path(text: str) -> Path:
+    """Return the path that a user wrote, with ~ expanded. Raises Unreadable for a user that is unknown."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise Unreadable(f"{shortened(text)}: no such user or home folder; write the path out") from None
+
+
 def is_file(path: Path) -> bool:
     """Tell whether a path is a file: false for one that cannot be a path, because it is too long, for example."""
     return os.path.isfile(path)

@@ -1,5 +1,6 @@
 """Find faults, which stop an evaluation or make it wrong, and warnings in a dataset."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Literal
 
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.layout import Layout
-from segablate.datasets.pairing import read_list
+from segablate.datasets.lists import entries, read_list
 from segablate.datasets.survey import Seen, Survey
 from segablate.errors import SegablateError, counted, shorten
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, fingerprint
@@ -145,8 +146,8 @@ def _same_content(splits: Mapping[str, Dataset]) -> list[dict[str, list[str]]]:
             if item.image.is_file() and item.image != item.labels:
                 by_length[item.image.stat().st_size].append((split, item))
     groups: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for entries in by_length.values():
-        for split, item in entries if len(entries) > 1 else ():
+    for alike in by_length.values():
+        for split, item in alike if len(alike) > 1 else ():
             groups[fingerprint(item.image)][split].append(item.name)
     return [group for group in groups.values() if sum(map(len, group.values())) > 1]
 
@@ -197,13 +198,13 @@ def _foreign_lists(dataset: Dataset) -> Iterator[Finding]:
         return
     for path in sorted({*root.glob("*.txt"), *root.glob("ImageSets/**/*.txt")}):
         try:
-            entries = read_list(path)
+            lines = read_list(path)
         except SegablateError:
             continue
-        foreign = [entry for entry in entries if entry.startswith("/") and not Path(entry).exists()]
+        foreign = [line for line in lines if line.startswith("/") and not any(map(os.path.exists, entries(line)))]
         if foreign:
             yield Finding(
                 "warning",
-                f"{path.name}: {len(foreign)} of {counted(len(entries), 'line')} have paths of another machine "
-                f"(first: {foreign[0]}); images are found by base name",
+                f"{path.name}: {len(foreign)} of {counted(len(lines), 'line')} have paths of another machine "
+                f"(first: {list(entries(foreign[0]))[-1]}); images are found by base name",
             )

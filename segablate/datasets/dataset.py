@@ -4,13 +4,14 @@ import hashlib
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from segablate.datasets.lists import find_listed
 from segablate.datasets.palettes import Reference, check_class_colours
 from segablate.errors import DatasetError, SegablateError, at, counted, did_you_mean, shorten
 from segablate.images.label_maps import LabelFile, read_label_file
@@ -95,7 +96,7 @@ class Dataset:
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()
     source: ItemReader = ImageAndLabelFiles()
-    reading: Reading = Reading()
+    reading: Reading = field(default_factory=Reading)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -158,7 +159,7 @@ class Dataset:
 
     def __getstate__(self) -> dict[str, object]:
         """Return the fields alone: worker processes read the reference themselves."""
-        return {field: self.__dict__[field] for field in self.__dataclass_fields__}
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
 
     def stamp(self, index: int, *, image: bool = True) -> str:
         """Return 16 hexadecimal digits that change with the path, size or times of an item's files; no file is read.
@@ -182,23 +183,24 @@ class Dataset:
         note = f"--limit: {limit} of {len(self)} images, evenly spaced"
         return replace(self, items=tuple(self.items[index] for index in chosen), notes=(*self.notes, note))
 
-    def only(self, names: Sequence[str], source: str) -> "Dataset":
-        """Return the dataset with the items of these names, in the split's order; `source` names the list.
+    def only(self, lines: Sequence[str], source: str) -> "Dataset":
+        """Return the dataset with the items in the lines of a list, in the split's order; `source` names the list.
 
-        Raises DatasetError for a name that is not in the split.
+        Raises DatasetError for a line that names no item; see :func:`segablate.datasets.lists.find_listed`.
         """
-        known = set(self.names)
-        missing = [name for name in names if name not in known]
-        if missing:
-            near = did_you_mean(missing[0], known) if len(missing) == 1 else ""
+        found = find_listed(lines, self.names)
+        if found.absent:
+            near = did_you_mean(found.absent[0], self.names) if len(found.absent) == 1 else ""
             raise DatasetError(
-                f"{source}: {counted(len(missing), 'name')} not in split {self.split!r} of {self.spec} "
-                f"(first: {shorten(missing)}){near}"
+                f"{source}: {counted(len(found.absent), 'name')} not in split {self.split!r} of {self.spec} "
+                f"(first: {shorten(found.absent)}){near}"
             )
-        wanted = set(names)
-        note = f"--images: {len(wanted)} of {len(self)} images"
-        items = tuple(item for item in self.items if item.name in wanted)
-        return replace(self, items=items, notes=(*self.notes, note))
+        if not found.names:
+            raise DatasetError(f"{source}: names no image; a list has one name per line")
+        chosen = set(found.names)
+        items = tuple(item for item in self.items if item.name in chosen)
+        note = f"--images: {len(items)} of {len(self)} images"
+        return replace(self, items=items, notes=(*self.notes, note, *found.notes("--images")))
 
 
 def oriented(picture: Picture, size: Sequence[int], exif: Orientation | None) -> tuple[np.ndarray, Remark]:

@@ -27,6 +27,14 @@ class Reading:
     image_range: tuple[float, float] | None = None
     palettes: Literal["files", "classes", "ignore"] = "files"
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return a note on images that are scaled."""
+        if self.image_range is None:
+            return ()
+        black, white = self.image_range
+        return (f"images beyond 8 bits are scaled: {black:g} to 0, {white:g} to 255",)
+
 
 @dataclass(frozen=True)
 class Picture:

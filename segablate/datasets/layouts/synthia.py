@@ -72,7 +72,8 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     place = beneath(root, "RAND_CITYSCAPES")
     items, notes = pair_folders(place / "RGB", place / "GT" / "LABELS")
     if (place / f"{split}.txt").is_file():
-        items = listed(items, place / f"{split}.txt")
+        items, repeated = listed(items, place / f"{split}.txt")
+        notes = (*notes, *repeated)
     if not items:
         raise DatasetError(f"{place / 'RGB'} has no images; unpack the release there")
     return Dataset(f"synthia:{root}", "synthia", split, LABELS, items, notes, FirstChannel())

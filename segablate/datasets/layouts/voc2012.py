@@ -24,8 +24,9 @@ import numpy as np
 from segablate.datasets.class_lists import listed_classes
 from segablate.datasets.dataset import Dataset, ImageAndLabelFiles, Item, ItemReader
 from segablate.datasets.layout import Layout, beneath, choose_split, first_folder
-from segablate.datasets.pairing import NO_IMAGES, read_list, require_labels
-from segablate.errors import DatasetError, at
+from segablate.datasets.lists import find_listed, read_list
+from segablate.datasets.pairing import NO_IMAGES
+from segablate.errors import DatasetError, at, counted, shorten
 from segablate.files import Unreadable, read_bytes, visible_files
 from segablate.images.label_maps import LabelFile
 from segablate.images.pictures import Picture, Reading
@@ -78,13 +79,12 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     place = _place(root)
     folder = _labels_folder(place, split)
     suffix = ".xml" if any(folder.glob("*.xml")) else ".png"
-    names = _names(place, folder, split.removesuffix(_SUFFIX), suffix)
+    names, repeated = _names(place, folder, split.removesuffix(_SUFFIX), suffix)
     items = tuple(Item(name, place / "JPEGImages" / f"{name}.jpg", folder / f"{name}{suffix}") for name in names)
     if not items:
         raise DatasetError(f"{root}: split {split!r} is empty; add image names to its list")
-    require_labels(items)
     source: ItemReader = Scribbles() if suffix == ".xml" else ImageAndLabelFiles()
-    return Dataset(f"voc2012:{root}", "voc2012", split, LABELS, items, _notes(place, folder), source)
+    return Dataset(f"voc2012:{root}", "voc2012", split, LABELS, items, (*_notes(place, folder), *repeated), source)
 
 
 def _place(root: Path) -> Path:
@@ -105,12 +105,20 @@ def _scribbles(place: Path) -> Path | None:
     return first_folder(place / folder for folder in _SCRIBBLES)
 
 
-def _names(place: Path, folder: Path, split: str, suffix: str) -> list[str]:
-    """Return the names in the list of a split; some lists of the augmented set have paths instead of names."""
+def _names(place: Path, folder: Path, split: str, suffix: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names in the list of a split, or those of all label files without a list; and notes.
+
+    Some lists of the augmented set have paths instead of names.
+    """
     path = place / "ImageSets" / "Segmentation" / f"{split}.txt"
-    if path.is_file():
-        return [Path(entry).stem for entry in read_list(path)]
-    return [file.stem for file in visible_files(folder, (suffix,))]
+    present = [file.stem for file in visible_files(folder, (suffix,))]
+    if not path.is_file():
+        return tuple(present), ()
+    found = find_listed(read_list(path), present)
+    if found.absent:
+        count = counted(len(found.absent), "name")
+        raise DatasetError(f"{path}: {count} without a label map in {folder} (first: {shorten(found.absent)})")
+    return found.names, found.notes(path.name)
 
 
 def _notes(place: Path, folder: Path) -> tuple[str, ...]:
