@@ -24,6 +24,10 @@ class Unreadable(SegablateError):
     """A file that is missing, damaged or of another format than expected."""
 
 
+class Unwritable(SegablateError):
+    """A file or folder that cannot be written."""
+
+
 def read_bytes(path: Path, most: int = PIXEL_BYTES + 2**26) -> np.ndarray:
     """Return the bytes of a file (uint8). Raises Unreadable when it is no regular file, or larger than `most` bytes."""
     try:
@@ -67,11 +71,10 @@ def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """Return the visible files below `folder` with one of the suffixes, sorted by path.
 
     Each folder is visited once, however many links lead to it, and by its own path rather than by a link if it is
-    below `folder`. Raises Unreadable for a folder that cannot be listed.
+    below `folder`; links to folders above it are left out. Raises Unreadable for a folder that cannot be listed.
     """
     found: list[Path] = []
-    seen: set[tuple[int, int]] = set()
-    links = [folder]
+    links, seen = [folder], {_number(above) for above in folder.resolve().parents}
     while links:
         start = links.pop(0)
         for directory, folders, files in os.walk(start, onerror=_refuse_folder):
@@ -89,11 +92,17 @@ def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def _is_new(directory: str, seen: set[tuple[int, int]]) -> bool:
-    """Tell whether a folder, by device and number, is not among those seen, and add it."""
-    stat = os.stat(directory)
-    known = (stat.st_dev, stat.st_ino) in seen
-    seen.add((stat.st_dev, stat.st_ino))
+    """Tell whether a folder is not among those seen, and add it."""
+    number = _number(directory)
+    known = number in seen
+    seen.add(number)
     return not known
+
+
+def _number(folder: str | Path) -> tuple[int, int]:
+    """Return what tells a folder from all others, whatever links lead to it."""
+    stat = os.stat(folder)
+    return stat.st_dev, stat.st_ino
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -116,7 +125,12 @@ def cache_folder() -> Path:
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write a file completely or not at all, also after a crash."""
+    """Write a file completely or not at all, also after a crash.
+
+    Raises Unwritable for a path that is no regular file: a device would be replaced by a file.
+    """
+    if path.exists() and not path.is_file():
+        raise Unwritable(f"{path}: is no regular file, and is not replaced; choose another place")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -144,6 +158,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         _flush_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise Unwritable for `path` where the system refuses to write inside."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise Unwritable(f"{shortened(path)}: cannot be written ({reason}); choose another place") from None
 
 
 def _flush_folder(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Damaged files are refused before they are decoded; what is written is there whole or not at all."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from PIL import Image
 from segablate.files import (
     IMAGE_SUFFIXES,
     Unreadable,
+    Unwritable,
     atomic_folder,
     fingerprint,
     visible_files,
@@ -134,6 +136,14 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(OSError, match="disk full"):
         write_atomically(tmp_path / "a.txt", "new")
     assert (tmp_path / "a.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_devices_and_pipes_are_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.txt")
+    with pytest.raises(Unwritable, match=r"a\.txt: is no regular file, and is not replaced"):
+        write_atomically(tmp_path / "a.txt", "new")
+    assert not (tmp_path / "a.txt").is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.layout import Layout
 from segablate.datasets.lists import entries, read_list
+from segablate.datasets.remarks import remark_notes
 from segablate.datasets.survey import Seen, Survey
 from segablate.errors import SegablateError, counted, shorten
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, fingerprint
@@ -35,6 +36,7 @@ def check(found: Survey, others: Mapping[str, Dataset], layout: Layout) -> list[
         *_unknown_codes(found),
         *_shifted(found),
         *_void(found, layout),
+        *_remarks(found),
         *_duplicates(found.dataset, others),
         *_strays([found.dataset, *others.values()]),
         *_foreign_lists(found.dataset),
@@ -61,7 +63,7 @@ def _sizes(found: Survey) -> Iterator[Finding]:
         exchanged = "; width and height are exchanged" if first.image_size == first.label_size[::-1] else ""
         yield Finding(
             "fault",
-            f"{len(differ)} of {counted(len(found.seen), 'label map')} differ in size from their image (first: "
+            f"size differs from the image in {len(differ)} of {counted(len(found.seen), 'label map')} (first: "
             f"{first.name}, {_size(first.label_size)}, image {_size(first.image_size)}{exchanged}); export both at one "
             f"size",
         )
@@ -118,6 +120,13 @@ def _void(found: Survey, layout: Layout) -> Iterator[Finding]:
 
 def _void_pixels(labels: LabelSet, seen: Seen) -> int:
     return sum(count for code, count in seen.pixels.items() if labels.class_of(code) is None)
+
+
+def _remarks(found: Survey) -> Iterator[Finding]:
+    """Report choices made in reading: orientations, transparency, palettes without the class colours."""
+    names, remarks = [seen.name for seen in found.seen], [seen.remarks for seen in found.seen]
+    for note in remark_notes(names, remarks, found.dataset.described):
+        yield Finding("warning", note)
 
 
 def _duplicates(dataset: Dataset, others: Mapping[str, Dataset]) -> Iterator[Finding]:

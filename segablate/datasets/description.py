@@ -93,7 +93,8 @@ def text(value: Any, what: str) -> str:
     """Return a value that must be text, or a whole number as text. Raises DatasetError for what YAML read as others."""
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
         return str(value)
-    raise DatasetError(f'{what} is {value!r}, but must be text; quote it, e.g. "{value}"')
+    remedy = "" if isinstance(value, list | dict) else f'; quote it, e.g. "{value}"'
+    raise DatasetError(f"{what} is {value!r}, but must be text{remedy}")
 
 
 def _class(entry: Any, index: int, encoding: Encoding) -> tuple[str, tuple[int, ...], tuple[int, int, int] | None]:

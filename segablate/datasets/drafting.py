@@ -17,7 +17,15 @@ from segablate.datasets.description import read_description, read_label_set
 from segablate.datasets.pairing import folded, label_maps_alone, names_below, pair_folders, usual_suffix
 from segablate.datasets.survey import count_codes
 from segablate.errors import DatasetError, SegablateError, counted
-from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, is_folder, shortened, visible_files, write_atomically
+from segablate.files import (
+    IMAGE_SUFFIXES,
+    LABEL_SUFFIXES,
+    is_folder,
+    shortened,
+    visible_files,
+    write_atomically,
+    writing,
+)
 from segablate.images.label_maps import read_label_map
 from segablate.labels import IGNORE, Colour, Encoding
 
@@ -53,7 +61,8 @@ def draft(folder: Path) -> tuple[Path, str]:
     masks = [item.labels for split in splits for item in split.items]
     chosen = masks[:: -(-len(masks) // _MOST_INSPECTED)]
     codes, encoding = _codes_in_use(chosen)
-    write_atomically(path, _description(folder, splits, codes, encoding))
+    with writing(path):
+        write_atomically(path, _description(folder, splits, codes, encoding))
     read_label_set(read_description(path), folder.name)
     found = ", ".join(
         f"{counted(len(split.items), 'pair')} in {split.name}"

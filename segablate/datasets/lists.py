@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segablate.errors import DatasetError, at, counted, shorten
-from segablate.files import is_file
+from segablate.files import is_file, shortened
 from segablate.text_files import read_text
 
 _DIVIDERS = (re.compile(r"[\t,;]"), re.compile(r"\s"))
@@ -38,7 +38,7 @@ class Found:
 def read_list(path: Path) -> list[str]:
     """Return the lines of a list, without those that are empty. Raises DatasetError when it is missing."""
     if not is_file(path):
-        raise DatasetError(f"{path}: no such list of images; correct the path, or choose another split")
+        raise DatasetError(f"{shortened(path)}: no such list of images; correct the path, or choose another split")
     with at(path):
         lines = re.split(r"\r\n|\r|\n", read_text(path))
     return [line.strip() for line in lines if line.strip()]

@@ -10,7 +10,7 @@ from pathlib import Path
 from segablate.datasets.dataset import Item
 from segablate.datasets.lists import find_listed, read_list
 from segablate.errors import DatasetError, counted, shorten
-from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, is_file, is_folder, visible_files
+from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, is_file, is_folder, shortened, visible_files
 
 NO_IMAGES = "no images: the label maps can only be compared with predictions"
 
@@ -65,7 +65,7 @@ def label_maps_alone(labels: Path, *, label_suffix: str = ".png") -> tuple[tuple
 
 def _require_folder(folder: Path, what: str) -> None:
     if not is_folder(folder):
-        raise DatasetError(f"{folder}: no such folder of {what}; correct the path in dataset.yaml")
+        raise DatasetError(f"{shortened(folder)}: no such folder of {what}; correct the path in dataset.yaml")
 
 
 def names_below(path: Path, folder: Path, suffixes: Iterable[str]) -> Iterator[str | None]:
@@ -146,8 +146,8 @@ def require_labels(items: tuple[Item, ...], present: Iterable[Path] = ()) -> Non
     if missing:
         first = missing[0]
         raise DatasetError(
-            f"{len(missing)} of {counted(len(items), 'image')} have no label map (first: {first.image.name}, "
-            f"expected {first.labels}); add it, or correct label_suffix in dataset.yaml"
+            f"no label map for {len(missing)} of {counted(len(items), 'image')} (first: {first.image.name}, expected "
+            f"{first.labels}); add it, or correct label_suffix in dataset.yaml"
         )
 
 

@@ -37,7 +37,8 @@ def are_whole(values: np.ndarray) -> np.ndarray:
     """Return for each number whether it is whole, and exact as a double."""
     if values.dtype.kind != "f":
         return np.ones(values.shape, bool)
-    return np.isfinite(values) & (values == np.floor(values)) & (np.abs(values) < 2**53)
+    wide = values.astype(np.float64)
+    return np.isfinite(wide) & (wide == np.floor(wide)) & (np.abs(wide) < 2**53)
 
 
 def read_npy(data: np.ndarray) -> np.ndarray:

@@ -25,7 +25,8 @@ class Header:
     """Properties of the pixels in a file.
 
     - `format`: PNG, JPEG, TIFF, BMP, GIF, WEBP or PNM.
-    - `bands`: channels as stored, one for palette indices; `bits`: of a channel; `floating`: whether they are floats.
+    - `bands`: channels as stored, one for palette indices; `bits`: of a channel; `floating`, `signed`: whether they
+      are floats or signed integers.
     - `frames`: pages of a TIFF (without previews and masks), frames of an animation.
     - `orientation`: the EXIF orientation, 1..8; 1 is upright.
     - `indexed`: whether pixels are indices of a palette; `palette`: N, 3 uint8 RGB, where it is read with the header.
@@ -38,6 +39,7 @@ class Header:
     bands: int = 3
     bits: int = 8
     floating: bool = False
+    signed: bool = False
     frames: int = 1
     orientation: int = 1
     indexed: bool = False
@@ -133,14 +135,15 @@ def _tiff(data: np.ndarray, path: object) -> Header:
     page = pages[0]
     tiff.check_strips(page, data)
     bands = tiff.stated(page, data, tiff.BANDS, 1)
-    photometric = tiff.stated(page, data, tiff.PHOTOMETRIC)
+    photometric, kind = tiff.stated(page, data, tiff.PHOTOMETRIC), tiff.stated(page, data, tiff.SAMPLE_FORMAT, 1)
     return Header(
         "TIFF",
         tiff.stated(page, data, tiff.WIDTH),
         tiff.stated(page, data, tiff.HEIGHT),
         bands,
         tiff.stated(page, data, tiff.BITS, 1),
-        tiff.stated(page, data, tiff.SAMPLE_FORMAT, 1) == tiff.FLOAT,
+        kind == tiff.FLOAT,
+        kind == tiff.SIGNED,
         len(pages),
         tiff.stated(page, data, tiff.ORIENTATION, 1),
         photometric == tiff.INDICES,

@@ -87,7 +87,7 @@ def _values(data: np.ndarray, header: Header, path: object) -> tuple[np.ndarray,
     """Return the values, the palette if there is one, and whether something is transparent."""
     if header.format == "PNG" and header.bands == 1 and (header.indexed or header.bits < 8 or header.alpha):
         return _indices(data, header, path), header.palette, Remark.NONE
-    if header.format in ("BMP", "GIF", "TIFF") and (header.indexed or header.bits < 8 or header.format == "GIF"):
+    if _by_pillow(header):
         values, palette = _pillow_values(data, path)
         return values, palette, Remark.NONE
     import cv2
@@ -100,6 +100,14 @@ def _values(data: np.ndarray, header: Header, path: object) -> tuple[np.ndarray,
     if header.bands == 2:
         return np.ascontiguousarray(values[..., 0]), None, remarks
     return cv2.cvtColor(values, cv2.COLOR_BGRA2RGB if values.shape[-1] == 4 else cv2.COLOR_BGR2RGB), None, remarks
+
+
+def _by_pillow(header: Header) -> bool:
+    """Tell whether Pillow reads a file better: OpenCV turns palettes into colours, and fails on some tiles."""
+    if header.format == "TIFF":
+        plain = header.bands == 1 and header.bits <= 16 and not (header.floating or header.signed)
+        return header.indexed or plain
+    return header.format == "GIF" or (header.format == "BMP" and (header.indexed or header.bits < 8))
 
 
 def _indices(data: np.ndarray, header: Header, path: object) -> np.ndarray:

@@ -16,11 +16,19 @@ _FORMATS = ("JPEG", "TIFF", "BMP", "GIF", "WEBP")
 
 @contextmanager
 def opened(data: np.ndarray) -> Iterator["Image"]:
-    """Open an image file (uint8) without Pillow's limit on pixels: this package has its own."""
-    from PIL import Image
+    """Open an image file (uint8) without Pillow's limit on pixels: this package has its own.
 
-    with _UNLIMITED, Image.open(BytesIO(data.tobytes()), formats=_FORMATS) as image:
-        yield image
+    Raises ValueError, or anything, for a damaged file.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    with _UNLIMITED:
+        try:
+            image = Image.open(BytesIO(data.tobytes()), formats=_FORMATS)
+        except UnidentifiedImageError:
+            raise ValueError("its header is damaged") from None
+        with image:
+            yield image
 
 
 class _Unlimited:
