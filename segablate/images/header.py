@@ -10,13 +10,14 @@ import numpy as np
 from segablate.errors import SegablateError, at
 from segablate.files import Unreadable
 from segablate.images import png, tiff
+from segablate.images.jpeg import read_frame
 from segablate.images.pillow import opened
 from segablate.limits import check_pixels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MODES = {"1": (1, 1), "L": (1, 8), "P": (1, 8), "RGB": (3, 8), "RGBA": (4, 8), "CMYK": (4, 8)}
+_MODES = {"1": (1, 1), "L": (1, 8), "P": (1, 8), "RGB": (3, 8), "RGBA": (4, 8)}
 """Bands and bits of the pixels that Pillow decodes, by its name for them."""
 
 
@@ -99,9 +100,16 @@ def _png(data: np.ndarray, path: object) -> Header:
 def _jpeg(data: np.ndarray, path: object) -> Header:
     if b"\xff\xd9" not in data[-1024:].tobytes():
         raise Unreadable(f"{path}: the JPEG ends before its end marker; replace it, or pass --on-error skip")
-    with opened(data) as image:
-        bands = _MODES[image.mode][0]
-        return Header("JPEG", *image.size, bands, orientation=_oriented(image), cmyk=image.mode == "CMYK")
+    frame = read_frame(data)
+    return Header(
+        "JPEG",
+        frame.width,
+        frame.height,
+        frame.components,
+        frame.bits,
+        orientation=frame.orientation,
+        cmyk=frame.components == 4,
+    )
 
 
 def _pillow(data: np.ndarray, path: object) -> Header:
@@ -125,7 +133,7 @@ def _oriented(image: "Image") -> int:
     if image.info.get("exif"):
         return tiff.orientation_of(image.info["exif"])
     xmp = image.info.get("xmp", b"")
-    return png.orientation_in_xmp(xmp) if isinstance(xmp, bytes) else 1
+    return tiff.orientation_in_xmp(xmp) if isinstance(xmp, bytes) else 1
 
 
 def _tiff(data: np.ndarray, path: object) -> Header:

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_FORMATS = ("JPEG", "TIFF", "BMP", "GIF", "WEBP")
+_FORMATS = ("TIFF", "BMP", "GIF", "WEBP")
 
 
 @contextmanager

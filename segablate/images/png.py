@@ -3,7 +3,6 @@
 PNG, W3C Recommendation, third edition, with the chunks of animated PNG.
 """
 
-import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from segablate.files import Unreadable
-from segablate.images.tiff import orientation_of
+from segablate.images.tiff import orientation_in_xmp, orientation_of
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, PALETTE = 0, 3
 _CHANNELS = {GREY: 1, 2: 3, PALETTE: 1, 4: 2, 6: 4}
-_XMP = re.compile(rb"tiff:Orientation(?:=\"|>)([1-8])")
 
 
 @dataclass(frozen=True)
@@ -98,9 +96,3 @@ def _orientation(found: "dict[bytes, memoryview]") -> int:
     if b"eXIf" in found:
         return orientation_of(bytes(found[b"eXIf"]))
     return orientation_in_xmp(bytes(found.get(b"iTXt", b"")))
-
-
-def orientation_in_xmp(xmp: bytes) -> int:
-    """Return the orientation (1..8) that an XMP packet states; 1 where it states none."""
-    stated = _XMP.search(xmp)
-    return int(stated[1]) if stated else 1

@@ -3,6 +3,7 @@
 TIFF 6.0, Adobe 1992; BigTIFF as libtiff writes it; EXIF 2.32, CIPA DC-008.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import numpy as np
 
 _TYPES = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 11: "f4", 12: "f8", 13: "u4"}
 _BIG_TYPES = {16: "u8", 17: "i8", 18: "u8"}
+_XMP = re.compile(rb"tiff:Orientation(?:=\"|>)([1-8])")
 _MOST_ENTRIES = 4096  # of one directory; real ones have some dozens
 
 SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, BANDS = 254, 256, 257, 258, 262, 274, 277
@@ -113,6 +115,12 @@ def orientation_of(exif: bytes) -> int:
     except (ValueError, StopIteration):
         return 1
     return stated if 1 <= stated <= 8 else 1
+
+
+def orientation_in_xmp(xmp: bytes) -> int:
+    """Return the orientation (1..8) that an XMP packet states; 1 where it states none."""
+    stated = _XMP.search(xmp)
+    return int(stated[1]) if stated else 1
 
 
 def upright(data: np.ndarray) -> np.ndarray:
