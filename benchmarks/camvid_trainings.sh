@@ -12,7 +12,7 @@ espnet="python:$here/examples/espnet.py:espnet(num_classes=12)@$data/checkpoints
 stated=(--channels bgr --scale 1 --mean 110.33102643,108.40886315,105.03319369 --std 72.12571015,72.69074534,69.90434816
         --divisor 255)
 common=(--seeds 3 --set resize=180x240 --set crop=160x224 --set batch=8 --set brightness=0.2 --set contrast=0.2
-        --group-by '^(.*)_\d+$' --boundary-tolerance 2)
+        --group-by '_(\d{4})' --boundary-tolerance 2)
 
 sweep() { # NAME LOSS NETWORK STEPS RATE more...
     local name=$1 loss=$2 network=$3 steps=$4 rate=$5

@@ -1,23 +1,18 @@
-"""Read images and label maps, hash files, and write files and folders atomically.
-
-Decoders fill the missing rows of a truncated PNG with zeros, which are a class. So files are checked before they are
-decoded: every chunk of a PNG against its checksum, and a JPEG for its end marker.
-"""
+"""Find, read and hash files, and write files and folders atomically."""
 
 import hashlib
 import os
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import BytesIO
 from pathlib import Path
-from typing import Any
+from stat import S_ISREG
 
 import numpy as np
 
-from segablate.errors import SegablateError
+from segablate.errors import SegablateError, thousands
+from segablate.limits import PIXEL_BYTES
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".webp")
 LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".npy", ".mat")
@@ -29,180 +24,89 @@ class Unreadable(SegablateError):
     """A file that is missing, damaged or of another format than expected."""
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Decode an image as H, W, 3 uint8 RGB, as stored: an EXIF orientation is not applied, as label maps have none.
-
-    Raises Unreadable for a missing, damaged or unknown file.
-    """
-    return decode_image(checked_bytes(path), path)
+class Unwritable(SegablateError):
+    """A file or folder that cannot be written."""
 
 
-def decode_image(data: np.ndarray, path: Path | str) -> np.ndarray:
-    """Decode an image as :func:`read_image`, from bytes that are checked; `path` is for messages."""
-    import cv2
-
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
-    if image is None:
-        raise Unreadable(f"{path}: not a readable image; replace it, or pass --on-error skip")
-    return image
-
-
-def read_label_map(path: Path) -> np.ndarray:
-    """Return the values of a label file: H, W for grey and palette files and arrays, H, W, 3 RGB for colours.
-
-    Values of palette files are indices, not colours. Raises Unreadable for a missing, damaged or unknown file.
-    """
-    if path.suffix.lower() in ARRAY_SUFFIXES:
-        return _read_array(path) if path.suffix.lower() == ".npy" else _read_mat(path)
-    return decode_label_map(checked_bytes(path), path)
-
-
-def decode_label_map(data: np.ndarray, path: Path | str) -> np.ndarray:
-    """Decode a label map as :func:`read_label_map`, from bytes that are checked; `path` is for messages."""
-    import cv2
-
-    if _may_have_palette(data) and (indices := _read_palette(data, path)) is not None:
-        return indices
-    values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    if values is None:
-        raise Unreadable(f"{path}: not a readable label map; replace it, or pass --on-error skip")
-    if values.ndim == 3:
-        return cv2.cvtColor(values, cv2.COLOR_BGRA2RGB if values.shape[-1] == 4 else cv2.COLOR_BGR2RGB)
-    return values
-
-
-def checked_bytes(path: Path) -> np.ndarray:
-    """Return the bytes of a file (uint8), checked for completeness as far as its format allows.
-
-    Raises Unreadable when the file is missing, empty, truncated or damaged.
-    """
+def read_bytes(path: Path, most: int = PIXEL_BYTES + 2**26) -> np.ndarray:
+    """Return the bytes of a file (uint8). Raises Unreadable when it is no regular file, or larger than `most` bytes."""
     try:
-        data = np.fromfile(path, np.uint8)
+        stat = os.stat(path)
+        if not S_ISREG(stat.st_mode):
+            raise Unreadable(f"{path}: not a regular file; is the path right?")
+        if stat.st_size > most:
+            raise Unreadable(f"{path}: has {thousands(stat.st_size)} bytes; at most {thousands(most)} are read")
+        return np.fromfile(path, np.uint8)
     except OSError as error:
-        raise Unreadable(f"{path}: {(error.strerror or str(error)).lower()}; is the path right?") from None
-    check_whole(data, path)
-    return data
+        raise Unreadable(f"{shortened(path)}: {(error.strerror or str(error)).lower()}; is the path right?") from None
+    except ValueError as error:
+        raise Unreadable(f"{shortened(path)}: {error}; is the path right?") from None
 
 
-def check_whole(data: np.ndarray, path: Path | str) -> None:
-    """Raise Unreadable for bytes of an image that are empty, truncated or damaged; `path` is for messages."""
-    if not len(data):
-        raise Unreadable(f"{path}: the file is empty; replace it, or pass --on-error skip")
-    start = data[:8].tobytes()
-    if start[:4] == b"\x89PNG":
-        _check_png(data, path)
-    elif start[:3] == b"\xff\xd8\xff" and b"\xff\xd9" not in data[-1024:].tobytes():
-        raise Unreadable(f"{path}: the JPEG ends before its end marker; replace it, or pass --on-error skip")
+def shortened(path: object, most: int = 200) -> str:
+    """Return a path for a message, without its middle where it is long."""
+    text = str(path)
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
 
 
-def _check_png(data: np.ndarray, path: Path | str) -> None:
-    """Raise Unreadable unless all chunks of a PNG are complete and match their checksums, up to IEND."""
-    view, place = data.data, 8
-    while place + 12 <= len(view):
-        length = int.from_bytes(view[place : place + 4], "big")
-        end = place + 12 + length
-        if end > len(view):
-            break
-        kind = bytes(view[place + 4 : place + 8])
-        if zlib.crc32(view[place + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            raise Unreadable(f"{path}: PNG chunk {kind!r} at byte {place} is damaged; replace the file")
-        if kind == b"IEND":
-            return
-        place = end
-    raise Unreadable(f"{path}: the PNG is cut off at byte {len(view)}; replace it, or pass --on-error skip")
-
-
-def _may_have_palette(data: np.ndarray) -> bool:
-    """Tell whether OpenCV would change the values: palettes become colours, grey below 8 bits is scaled to 0..255."""
-    start = data[:30].tobytes()
-    if start[:4] == b"\x89PNG":
-        return start[25] == 3 or start[24] < 8
-    if start[:2] == b"BM":
-        return start[28] <= 8
-    return start[:4] in (b"GIF8", b"II*\x00", b"MM\x00*")
-
-
-def _read_palette(data: np.ndarray, path: Path | str) -> np.ndarray | None:
-    """Return palette indices or grey values, H, W; None for colours, of which OpenCV keeps all 16 bits."""
-    from PIL import Image, UnidentifiedImageError
-
+def user_path(text: str) -> Path:
+    """Return the path that a user wrote, with ~ expanded. Raises Unreadable for a user that is unknown."""
     try:
-        with Image.open(BytesIO(data.tobytes())) as image:
-            if image.mode in ("RGB", "RGBA", "LA", "PA"):
-                return None
-            values = np.array(image)
-            stretched = {2: 85, 4: 17}.get(int(data[24]), 1) if image.mode == "L" and data[1] == ord("P") else 1
-            return values.astype(np.uint8) if values.dtype == bool else values // np.array(stretched, values.dtype)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise Unreadable(f"{path}: not a readable label map ({error}); replace it") from None
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise Unreadable(f"{shortened(text)}: no such user or home folder; write the path out") from None
 
 
-def _read_array(path: Path) -> np.ndarray:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise Unreadable(f"{path}: not a readable array ({error}); save it with numpy.save") from None
-    if values.ndim != 2 or values.dtype.kind not in "iub":
-        shape = "x".join(map(str, values.shape))
-        raise Unreadable(f"{path}: holds {values.dtype} of shape {shape}; expected H x W integers")
-    return values
+def is_file(path: Path) -> bool:
+    """Tell whether a path is a file: false for one that cannot be a path, because it is too long, for example."""
+    return os.path.isfile(path)
 
 
-def write_label_map(path: Path, values: np.ndarray) -> None:
-    """Write H, W codes (uint8 or uint16) or H, W, 3 RGB as PNG, atomically."""
-    import cv2
-
-    _, data = cv2.imencode(".png", values[..., ::-1] if values.ndim == 3 else values)
-    write_atomically(path, data.tobytes())
-
-
-def _read_mat(path: Path) -> np.ndarray:
-    """Read the single matrix of whole numbers in a MATLAB file, also inside structures; MATLAB stores doubles."""
-    from scipy.io import loadmat
-
-    try:
-        found = list(_matrices(loadmat(path, mat_dtype=False), ""))
-    except NotImplementedError:
-        raise Unreadable(f"{path}: MATLAB 7.3 is another format; save it with -v7") from None
-    except (OSError, ValueError, TypeError, EOFError, KeyError) as error:
-        raise Unreadable(f"{path}: not a readable MATLAB file ({error}); replace it") from None
-    if len(found) != 1:
-        names = f"{len(found)} ({', '.join(name for name, _ in found[:5])})" if found else "none"
-        raise Unreadable(f"{path}: must hold one H x W matrix of whole numbers, but holds {names}; save it alone")
-    values = found[0][1]
-    return values.astype(np.int32) if values.dtype.kind == "f" else values
-
-
-def _matrices(node: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield matrices of whole numbers and their names, but not the rows, columns and single numbers."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if not key.startswith("__"):
-                yield from _matrices(value, key)
-    elif isinstance(node, np.ndarray) and node.dtype.names and node.size == 1:
-        for field in node.dtype.names:
-            yield from _matrices(node[field].item(), f"{name}.{field}")
-    elif isinstance(node, np.ndarray) and node.ndim == 2 and min(node.shape) > 1 and _is_whole(node):
-        yield name, node
-
-
-def _is_whole(values: np.ndarray) -> bool:
-    if values.dtype.kind == "f":
-        return bool(np.isfinite(values).all() and (values == np.floor(values)).all())
-    return values.dtype.kind in "iub"
+def is_folder(path: Path) -> bool:
+    """Tell whether a path is a folder: false for one that cannot be a path, because it is too long, for example."""
+    return os.path.isdir(path)
 
 
 def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Return the visible files below `folder` with one of the suffixes, sorted by path."""
-    found = []
-    for directory, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(directory, name)
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
-        ]
+    """Return the visible files below `folder` with one of the suffixes, sorted by path.
+
+    Each folder is visited once, however many links lead to it, and by its own path rather than by a link if it is
+    below `folder`; links to folders above it are left out. Raises Unreadable for a folder that cannot be listed.
+    """
+    found: list[Path] = []
+    links, seen = [folder], {_number(above) for above in folder.resolve().parents}
+    while links:
+        start = links.pop(0)
+        for directory, folders, files in os.walk(start, onerror=_refuse_folder):
+            if not _is_new(directory, seen):
+                folders.clear()
+                continue
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            links += [path for name in folders if os.path.islink(path := Path(directory, name))]
+            found += [
+                Path(directory, name)
+                for name in files
+                if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
+            ]
     return sorted(found)
+
+
+def _is_new(directory: str, seen: set[tuple[int, int]]) -> bool:
+    """Tell whether a folder is not among those seen, and add it."""
+    number = _number(directory)
+    known = number in seen
+    seen.add(number)
+    return not known
+
+
+def _number(folder: str | Path) -> tuple[int, int]:
+    """Return what tells a folder from all others, whatever links lead to it."""
+    stat = os.stat(folder)
+    return stat.st_dev, stat.st_ino
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise Unreadable(f"{error.filename}: {(error.strerror or str(error)).lower()}; allow reading it, or move it away")
 
 
 def fingerprint(path: Path) -> str:
@@ -221,7 +125,12 @@ def cache_folder() -> Path:
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write a file completely or not at all, also after a crash."""
+    """Write a file completely or not at all, also after a crash.
+
+    Raises Unwritable for a path that is no regular file: a device would be replaced by a file.
+    """
+    if path.exists() and not path.is_file():
+        raise Unwritable(f"{path}: is no regular file, and is not replaced; choose another place")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -249,6 +158,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         _flush_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise Unwritable for `path` where the system refuses to write inside."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise Unwritable(f"{shortened(path)}: cannot be written ({reason}); choose another place") from None
 
 
 def _flush_folder(path: Path) -> None:

@@ -68,7 +68,10 @@ class LabelSet:
 
         Raises LabelError for an array of another encoding, and for a code that is not in the set.
         """
-        codes = self.as_codes(raw)
+        return self.decode_codes(self.as_codes(raw))
+
+    def decode_codes(self, codes: np.ndarray) -> np.ndarray:
+        """Convert codes as :meth:`as_codes` returns them to class indices, as :meth:`decode`."""
         if self._plain and codes.dtype == np.uint8 and not self._between(codes):
             return codes
         if codes.size and (codes.min() < 0 or codes.max() >= len(self._table)):
@@ -105,6 +108,8 @@ class LabelSet:
             return raw.astype(np.uint8) if raw.dtype == bool else raw
         if raw.ndim != 3 or raw.shape[-1] != 3:
             raise LabelError(f"has one channel, but label set {self.name!r} expects RGB colours; state encoding: codes")
+        if raw.dtype != np.uint8:
+            raise LabelError(f"has colours of {raw.dtype}, but expected 8 bits per channel; save it as 8-bit RGB")
         red, green, blue = (raw[..., channel].astype(np.int32) for channel in range(3))
         return red << 16 | green << 8 | blue
 

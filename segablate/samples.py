@@ -4,6 +4,7 @@ Arrays on the host are numpy, so that label maps can be evaluated without torch.
 """
 
 from dataclasses import dataclass
+from enum import IntFlag
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,6 +16,18 @@ ScoreKind = Literal["softmax", "sigmoid", "probabilities"]
 """Kind of the scores of a checkpoint: logits for softmax, logits for sigmoid, or probabilities."""
 
 
+class Remark(IntFlag):
+    """What reading an image or label map had to choose or leave out; the texts are in :mod:`segablate.datasets`."""
+
+    NONE = 0
+    TURNED = 1
+    NOT_TURNED = 2
+    TRANSPARENT = 4
+    NOT_A_NUMBER = 8
+    INKS = 16
+    OTHER_COLOURS = 32
+
+
 @dataclass(frozen=True)
 class Sample:
     """A labelled image.
@@ -22,6 +35,7 @@ class Sample:
     - `image`: H, W, 3 uint8 RGB, or None where only labels are needed.
     - `labels`: H, W uint8 class indices, 255 void.
     - `label_hash`: 16 hexadecimal digits of the SHA-256 of the label file.
+    - `remarks`: choices made in reading the files.
     """
 
     index: int
@@ -29,6 +43,7 @@ class Sample:
     image: np.ndarray | None
     labels: np.ndarray
     label_hash: str
+    remarks: Remark = Remark.NONE
 
     @property
     def size(self) -> tuple[int, int]:

@@ -146,7 +146,7 @@ def test_specifications_that_do_not_fit(spec: str, message: str) -> None:
         ({"splits": {"val": {"images": "images/val", "labels": "labels/val", "lst": "x"}}}, "did you mean 'list'"),
         ({"void": [-3]}, "void is \\[-3\\]"),
         ({"image_suffix": "_no.png"}, "split 'val' is empty"),
-        ({"label_suffix": "_mask.png"}, r"6 of 6 images have no label map \(first: s0.png, expected"),
+        ({"label_suffix": "_mask.png"}, r"no label map for 6 of 6 images \(first: s0.png, expected"),
     ],
 )
 def test_descriptions_that_do_not_fit(toy: Path, changes: dict, message: str) -> None:

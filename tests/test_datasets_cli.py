@@ -82,7 +82,7 @@ FAULTS = {
     ),
     "size": (
         lambda root: relabel(root / "labels/val/s2.png", lambda labels: labels[:-1]),
-        "1 of 6 label maps differ in size from their image (first: s2, 32x23, image 32x24)",
+        "size differs from the image in 1 of 6 label maps (first: s2, 32x23, image 32x24)",
     ),
     "exchanged sides": (
         lambda root: rotate(root / "labels/val/s2.png"),
@@ -180,7 +180,7 @@ def test_an_image_without_a_mask_is_refused(toy: Path, check: Check) -> None:
     (toy / "labels/val/s2.png").unlink()
     code, out = check(f"folder:{toy}")
     assert code == 1
-    assert "1 of 6 images have no label map (first: s2.png" in out
+    assert "no label map for 1 of 6 images (first: s2.png" in out
 
 
 def camvid(root: Path, codes: list[int]) -> Path:

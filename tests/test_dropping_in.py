@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segablate.files import write_label_map
+from segablate.images.label_maps import write_label_map
 
 ROOT = Path(__file__).parents[1]
 

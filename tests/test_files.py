@@ -1,5 +1,6 @@
 """Damaged files are refused before they are decoded; what is written is there whole or not at all."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -10,13 +11,14 @@ from PIL import Image
 from segablate.files import (
     IMAGE_SUFFIXES,
     Unreadable,
+    Unwritable,
     atomic_folder,
     fingerprint,
-    read_image,
-    read_label_map,
     visible_files,
     write_atomically,
 )
+from segablate.images.label_maps import read_label_map
+from segablate.images.pictures import read_picture
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 20, (37, 23), dtype=np.uint8)
@@ -66,18 +68,20 @@ def test_colour_masks_are_rgb(tmp_path: Path) -> None:
     assert np.array_equal(read_label_map(tmp_path / "a.png"), PIXELS)
 
 
-def test_images_are_rgb_and_not_turned(tmp_path: Path) -> None:
+def test_images_are_rgb_as_stored(tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # "rotate by 90 degrees", which label maps know nothing of
+    exif[0x0112] = 6
     Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif)
-    assert np.array_equal(read_image(tmp_path / "a.png"), PIXELS)
+    picture = read_picture(tmp_path / "a.png")
+    assert np.array_equal(picture.pixels, PIXELS)
+    assert picture.orientation == 6
 
 
 def test_arrays_of_integers_are_label_maps(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", LABELS)
     assert np.array_equal(read_label_map(tmp_path / "a.npy"), LABELS)
-    np.save(tmp_path / "b.npy", LABELS.astype(np.float32))
-    with pytest.raises(Unreadable, match=r"b\.npy: holds float32 of shape 37x23"):
+    np.save(tmp_path / "b.npy", LABELS[None])
+    with pytest.raises(Unreadable, match=r"b\.npy: holds uint8 of shape 1x37x23"):
         read_label_map(tmp_path / "b.npy")
 
 
@@ -105,7 +109,7 @@ def test_a_cut_jpeg_is_refused(tmp_path: Path) -> None:
     data = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
     with pytest.raises(Unreadable, match=r"a\.jpg: the JPEG ends before its end marker"):
-        read_image(tmp_path / "a.jpg")
+        read_picture(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,7 @@ def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes | None, mess
     if content is not None:
         (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(Unreadable, match=message):
-        read_image(tmp_path / "a.png")
+        read_picture(tmp_path / "a.png")
 
 
 def test_hidden_files_are_not_seen(tmp_path: Path) -> None:
@@ -132,6 +136,14 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(OSError, match="disk full"):
         write_atomically(tmp_path / "a.txt", "new")
     assert (tmp_path / "a.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_devices_and_pipes_are_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.txt")
+    with pytest.raises(Unwritable, match=r"a\.txt: is no regular file, and is not replaced"):
+        write_atomically(tmp_path / "a.txt", "new")
+    assert not (tmp_path / "a.txt").is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 

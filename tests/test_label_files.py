@@ -10,7 +10,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from segablate.datasets import open_dataset
-from segablate.files import Unreadable, read_label_map
+from segablate.files import Unreadable
+from segablate.images.label_maps import read_label_map
 
 LABELS = np.random.default_rng(0).integers(0, 20, (37, 23), dtype=np.uint8)
 
@@ -82,7 +83,10 @@ def test_mat_with_a_structure(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ({"a": LABELS, "b": LABELS}, r"must hold one H x W matrix of whole numbers, but holds 2 \(a, b\)"),
-        ({"scores": LABELS + 0.5}, "but holds none"),
+        (
+            {"scores": LABELS + 0.5},
+            r"holds float64, 851 values of which not whole \(first: [\d.]+5\); save class codes",
+        ),
         ({"names": ["sky"]}, "but holds none"),
     ],
 )

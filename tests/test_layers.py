@@ -19,7 +19,7 @@ FLOORS = (
     ("yaml_files",),
     ("labels",),
     ("files", "samples"),
-    ("objective", "weights", "kernels", "networks", "runtime"),
+    ("images", "objective", "weights", "kernels", "networks", "runtime"),
     ("losses", "metrics", "datasets"),
     ("checkpoints", "edges"),
     ("evaluation",),

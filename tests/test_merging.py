@@ -99,7 +99,7 @@ def test_a_file_of_classes(toy: Path, tmp_path: Path) -> None:
         ("[road]", "must be a mapping from new to old classes"),
         ("a: [1, 2]", r"class 'a' is \[1, 2\], but must be class names"),
         ("rest: [a]", r"rest is \['a'\], but must be the name"),
-        ("a: b: c", "cannot be read"),
+        ("a: b: c", "is not valid YAML"),
         ("ground: rode", r"c\.yaml: label set 'toy' has no class 'rode'; did you mean 'road'"),
     ],
 )

@@ -11,7 +11,7 @@ from segablate.checkpoints.prediction_files import PredictionFiles
 from segablate.checkpoints.segmenter import Capabilities, OnError, Source
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, at
-from segablate.files import read_label_map
+from segablate.images.label_maps import read_label_map
 from segablate.labels import IGNORE, LabelSet, look_up, pack_colour
 from segablate.metrics.confusion import Confusion, class_counts, mean_iou
 from segablate.samples import Batch, Output, Sample

@@ -39,8 +39,8 @@ class DatasetOptions:
     def open(self, spec: str) -> "Dataset":
         """Open the dataset at its split, with merged classes and the selected images."""
         from segablate.datasets import open_dataset
+        from segablate.datasets.lists import read_list
         from segablate.datasets.merging import merge_classes
-        from segablate.datasets.pairing import read_list
 
         dataset = open_dataset(spec, self.split)
         if self.classes is not None:

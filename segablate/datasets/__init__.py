@@ -14,6 +14,7 @@ from segablate.datasets import layouts
 from segablate.datasets.dataset import Dataset, Item
 from segablate.datasets.sample_files import sample_data
 from segablate.errors import DatasetError, SegablateError, did_you_mean
+from segablate.files import is_folder, shortened, user_path
 
 __all__ = ["Dataset", "Item", "dataset_layouts", "layout_module", "open_dataset", "other_splits"]
 
@@ -40,7 +41,7 @@ def open_dataset(spec: str, split: str | None = None) -> Dataset:
     images without label maps and an empty split.
     """
     layout, _, place = spec.partition(":")
-    if layout not in dataset_layouts() and Path(spec).is_dir():
+    if layout not in dataset_layouts() and is_folder(Path(spec)):
         if any((Path(spec) / name).is_file() for name in ("dataset_dict.json", "state.json")):
             raise DatasetError(f"{spec} was written by save_to_disk of the library datasets; open it as hf:{spec}")
         raise DatasetError(
@@ -51,9 +52,11 @@ def open_dataset(spec: str, split: str | None = None) -> Dataset:
         return module.open_split(split)
     if not place:
         raise DatasetError(f"dataset {spec!r} names no directory; write {layout}:DIRECTORY")
-    root = Path(place).expanduser()
-    if not root.is_dir():
-        raise DatasetError(f"{root} is not a directory; give the root of the dataset, as in {layout}:DIRECTORY")
+    root = user_path(place)
+    if not is_folder(root):
+        raise DatasetError(
+            f"{shortened(root)} is not a directory; give the root of the dataset, as in {layout}:DIRECTORY"
+        )
     return module.open_split(root, split)
 
 

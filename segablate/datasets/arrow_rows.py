@@ -10,7 +10,9 @@ import numpy as np
 
 from segablate.datasets.dataset import Item
 from segablate.extras import require
-from segablate.files import Unreadable, check_whole, checked_bytes, decode_image, decode_label_map
+from segablate.files import Unreadable, read_bytes
+from segablate.images.label_maps import LabelFile, decode_label_file
+from segablate.images.pictures import Picture, Reading, decode_picture
 
 _EMPTY = "{}: the row is empty; remove it, or pass --on-error skip"
 
@@ -27,19 +29,18 @@ class Rows:
     maps: str
     rows: dict[str, int]
 
-    def image(self, item: Item) -> np.ndarray:
-        """Decode the image of an item as H, W, 3 uint8 RGB."""
+    def image(self, item: Item, reading: Reading) -> Picture:
+        """Decode the image of an item."""
         where = f"{item.image}, {item.name}"
-        return decode_image(_encoded(self._value(item, self.images), where), where)
+        return decode_picture(_encoded(self._value(item, self.images), where), where, reading)
 
-    def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """Return the stored bytes of the label map and its codes."""
+    def labels(self, item: Item, reading: Reading) -> LabelFile:
+        """Read the label map of an item."""
         where, value = f"{item.labels}, {item.name}", self._value(item, self.maps)
         if _arrow().types.is_struct(value.type):
-            data = _encoded(value, where)
-            return data.tobytes(), decode_label_map(data, where)
+            return decode_label_file(_encoded(value, where), where, reading.exif)
         codes = _matrix(value, where)
-        return codes.tobytes(), codes
+        return LabelFile(codes.tobytes(), codes)
 
     def _value(self, item: Item, column: str) -> Any:
         return open_rows(item.image).column(column)[self.rows[item.name]]
@@ -81,12 +82,10 @@ def _encoded(value: Any, where: str) -> np.ndarray:
     """Return the bytes of an image: those in the row, or those of the file that the row names."""
     found = value.as_py() or {}
     if found.get("bytes") is not None:
-        data = np.frombuffer(found["bytes"], np.uint8)
-        check_whole(data, where)
-        return data
+        return np.frombuffer(found["bytes"], np.uint8)
     if not found.get("path"):
         raise Unreadable(_EMPTY.format(where))
-    return checked_bytes(Path(found["path"]))
+    return read_bytes(Path(found["path"]))
 
 
 def _matrix(value: Any, where: str) -> np.ndarray:

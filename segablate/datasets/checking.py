@@ -1,5 +1,6 @@
 """Find faults, which stop an evaluation or make it wrong, and warnings in a dataset."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from typing import Literal
 
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.layout import Layout
-from segablate.datasets.pairing import read_list
+from segablate.datasets.lists import entries, read_list
+from segablate.datasets.remarks import remark_notes
 from segablate.datasets.survey import Seen, Survey
 from segablate.errors import SegablateError, counted, shorten
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, fingerprint
@@ -34,6 +36,7 @@ def check(found: Survey, others: Mapping[str, Dataset], layout: Layout) -> list[
         *_unknown_codes(found),
         *_shifted(found),
         *_void(found, layout),
+        *_remarks(found),
         *_duplicates(found.dataset, others),
         *_strays([found.dataset, *others.values()]),
         *_foreign_lists(found.dataset),
@@ -60,7 +63,7 @@ def _sizes(found: Survey) -> Iterator[Finding]:
         exchanged = "; width and height are exchanged" if first.image_size == first.label_size[::-1] else ""
         yield Finding(
             "fault",
-            f"{len(differ)} of {counted(len(found.seen), 'label map')} differ in size from their image (first: "
+            f"size differs from the image in {len(differ)} of {counted(len(found.seen), 'label map')} (first: "
             f"{first.name}, {_size(first.label_size)}, image {_size(first.image_size)}{exchanged}); export both at one "
             f"size",
         )
@@ -119,6 +122,13 @@ def _void_pixels(labels: LabelSet, seen: Seen) -> int:
     return sum(count for code, count in seen.pixels.items() if labels.class_of(code) is None)
 
 
+def _remarks(found: Survey) -> Iterator[Finding]:
+    """Report choices made in reading: orientations, transparency, palettes without the class colours."""
+    names, remarks = [seen.name for seen in found.seen], [seen.remarks for seen in found.seen]
+    for note in remark_notes(names, remarks, found.dataset.described):
+        yield Finding("warning", note)
+
+
 def _duplicates(dataset: Dataset, others: Mapping[str, Dataset]) -> Iterator[Finding]:
     """Report images of equal content within the split, or shared with a split that is not a part or variant of it."""
     splits = {dataset.split: dataset} | {
@@ -145,8 +155,8 @@ def _same_content(splits: Mapping[str, Dataset]) -> list[dict[str, list[str]]]:
             if item.image.is_file() and item.image != item.labels:
                 by_length[item.image.stat().st_size].append((split, item))
     groups: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for entries in by_length.values():
-        for split, item in entries if len(entries) > 1 else ():
+    for alike in by_length.values():
+        for split, item in alike if len(alike) > 1 else ():
             groups[fingerprint(item.image)][split].append(item.name)
     return [group for group in groups.values() if sum(map(len, group.values())) > 1]
 
@@ -197,13 +207,13 @@ def _foreign_lists(dataset: Dataset) -> Iterator[Finding]:
         return
     for path in sorted({*root.glob("*.txt"), *root.glob("ImageSets/**/*.txt")}):
         try:
-            entries = read_list(path)
+            lines = read_list(path)
         except SegablateError:
             continue
-        foreign = [entry for entry in entries if entry.startswith("/") and not Path(entry).exists()]
+        foreign = [line for line in lines if line.startswith("/") and not any(map(os.path.exists, entries(line)))]
         if foreign:
             yield Finding(
                 "warning",
-                f"{path.name}: {len(foreign)} of {counted(len(entries), 'line')} have paths of another machine "
-                f"(first: {foreign[0]}); images are found by base name",
+                f"{path.name}: {len(foreign)} of {counted(len(lines), 'line')} have paths of another machine "
+                f"(first: {list(entries(foreign[0]))[-1]}); images are found by base name",
             )

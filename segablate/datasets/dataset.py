@@ -3,16 +3,21 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from segablate.errors import DatasetError, at, counted, did_you_mean, shorten
-from segablate.files import ARRAY_SUFFIXES, checked_bytes, decode_label_map, read_image, read_label_map
+from segablate.datasets.lists import find_listed
+from segablate.datasets.palettes import Reference, check_class_colours
+from segablate.errors import DatasetError, SegablateError, at, counted, did_you_mean, shorten
+from segablate.images.label_maps import LabelFile, read_label_file
+from segablate.images.pictures import Orientation, Picture, Reading, read_picture
 from segablate.labels import LabelSet
-from segablate.samples import Sample
+from segablate.samples import Remark, Sample
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,12 @@ class Item:
 class ItemReader(Protocol):
     """Reads the pixels of an item; a layout that stores them other than in one image and one label file has its own."""
 
-    def image(self, item: Item) -> np.ndarray:
-        """Return the image, H, W, 3 uint8 RGB."""
+    def image(self, item: Item, reading: Reading) -> Picture:
+        """Decode the image."""
         ...
 
-    def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """Return the stored bytes, for a hash, and the codes: H, W integer, or H, W, 3 RGB for colours."""
+    def labels(self, item: Item, reading: Reading) -> LabelFile:
+        """Read the label map."""
         ...
 
 
@@ -40,26 +45,39 @@ class ItemReader(Protocol):
 class ImageAndLabelFiles:
     """Reads one image file and one label file for each item."""
 
-    def image(self, item: Item) -> np.ndarray:
-        """Decode the image file as H, W, 3 uint8 RGB."""
-        return read_image(item.image)
+    def image(self, item: Item, reading: Reading) -> Picture:
+        """Decode the image file."""
+        return read_picture(item.image, reading)
 
-    def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """Return the bytes of the label file and its codes."""
-        data = checked_bytes(item.labels)
-        array = item.labels.suffix.lower() in ARRAY_SUFFIXES
-        return data.tobytes(), read_label_map(item.labels) if array else decode_label_map(data, item.labels)
+    def labels(self, item: Item, reading: Reading) -> LabelFile:
+        """Read the label file."""
+        return read_label_file(item.labels, reading.exif)
 
 
 @dataclass(frozen=True)
 class LabelFiles(ImageAndLabelFiles):
     """Reads label files without images."""
 
-    def image(self, item: Item) -> np.ndarray:
+    def image(self, item: Item, reading: Reading) -> Picture:
         """Raise DatasetError: a network needs images."""
         raise DatasetError(
             f"{item.labels}: has no image, which a network needs; add the folder of images to the split in dataset.yaml"
         )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An item as stored.
+
+    - `data`: the bytes of the label file, for a hash; `codes`: H, W integers, colours packed.
+    - `pixels`: H, W, 3 uint8 RGB, upright; None where not read.
+    - `remarks`: choices made in reading.
+    """
+
+    data: bytes
+    codes: np.ndarray
+    pixels: np.ndarray | None
+    remarks: Remark
 
 
 @dataclass(frozen=True)
@@ -68,7 +86,7 @@ class Dataset:
 
     - `spec`: the specification given by the user; `layout`, `split`: what was opened.
     - `notes`: facts that matter for the numbers (a subset, files that were left out).
-    - `source`: reads image and codes from the files of an item.
+    - `source`: reads image and codes from the files of an item; `reading`: how, where files leave a choice.
     """
 
     spec: str
@@ -78,9 +96,15 @@ class Dataset:
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()
     source: ItemReader = ImageAndLabelFiles()
+    reading: Reading = field(default_factory=Reading)
 
     def __len__(self) -> int:
         return len(self.items)
+
+    @property
+    def described(self) -> bool:
+        """Return whether a dataset.yaml can state how its files are read."""
+        return self.layout in ("folder", "hf")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,17 +113,53 @@ class Dataset:
 
     def read(self, index: int, *, image: bool = True) -> Sample:
         """Decode one item, without its image if `image` is false. Raises a SegablateError that names the file."""
-        item = self.items[index]
-        data, raw = self.source.labels(item)
-        with at(item.labels if item.labels != item.image else f"{item.labels}, {item.name}"):
-            indices = self.labels.decode(raw)
-        pixels = self.source.image(item) if image else None
+        item, stored = self.items[index], self.stored(index, image=image)
+        with at(_where(item)):
+            indices = self.labels.decode_codes(stored.codes)
+        pixels = stored.pixels
         if pixels is not None and pixels.shape[:2] != indices.shape:
             raise DatasetError(
                 f"{item.labels}: the label map is {_size(indices)}, but its image {item.image.name} is {_size(pixels)}"
                 f"; export both at one size"
             )
-        return Sample(index, item.name, pixels, indices, hashlib.sha256(data).hexdigest()[:16])
+        label_hash = hashlib.sha256(stored.data).hexdigest()[:16]
+        return Sample(index, item.name, pixels, indices, label_hash, stored.remarks)
+
+    def stored(self, index: int, *, image: bool = True) -> "Stored":
+        """Return the pixels and codes of one item, whatever their size and codes. Raises as :meth:`read`."""
+        item = self.items[index]
+        file = self.source.labels(item, self.reading)
+        with at(_where(item)):
+            codes = self.labels.as_codes(file.coloured() if self.labels.encoding == "colours" else file.values)
+            remarks = file.remarks | self._palette_remarks(file, codes)
+        if not image:
+            return Stored(file.data, codes, None, remarks)
+        picture = self.source.image(item, self.reading)
+        pixels, turned = oriented(picture, codes.shape, self.reading.exif)
+        return Stored(file.data, codes, pixels, remarks | picture.remarks | turned)
+
+    def _palette_remarks(self, file: LabelFile, codes: np.ndarray) -> Remark:
+        """Check the palette of a label file against the first one's, and the user's class colours."""
+        if file.palette is None or self.labels.encoding == "colours" or self.reading.palettes == "ignore":
+            return Remark.NONE
+        if self._reference is not None:
+            self._reference.check(file.palette, codes)
+        if self.reading.palettes == "classes" and not check_class_colours(file.palette, self.labels):
+            return Remark.OTHER_COLOURS
+        return Remark.NONE
+
+    @cached_property
+    def _reference(self) -> Reference | None:
+        """The palette of the first label map, which those of others must agree with; None where it has none."""
+        for item in self.items[:8]:
+            with suppress(SegablateError):
+                palette = self.source.labels(item, self.reading).palette
+                return None if palette is None else Reference(palette, _where(item))
+        return None
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return the fields alone: worker processes read the reference themselves."""
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
 
     def stamp(self, index: int, *, image: bool = True) -> str:
         """Return 16 hexadecimal digits that change with the path, size or times of an item's files; no file is read.
@@ -123,23 +183,39 @@ class Dataset:
         note = f"--limit: {limit} of {len(self)} images, evenly spaced"
         return replace(self, items=tuple(self.items[index] for index in chosen), notes=(*self.notes, note))
 
-    def only(self, names: Sequence[str], source: str) -> "Dataset":
-        """Return the dataset with the items of these names, in the split's order; `source` names the list.
+    def only(self, lines: Sequence[str], source: str) -> "Dataset":
+        """Return the dataset with the items in the lines of a list, in the split's order; `source` names the list.
 
-        Raises DatasetError for a name that is not in the split.
+        Raises DatasetError for a line that names no item; see :func:`segablate.datasets.lists.find_listed`.
         """
-        known = set(self.names)
-        missing = [name for name in names if name not in known]
-        if missing:
-            near = did_you_mean(missing[0], known) if len(missing) == 1 else ""
+        found = find_listed(lines, self.names)
+        if found.absent:
+            near = did_you_mean(found.absent[0], self.names) if len(found.absent) == 1 else ""
             raise DatasetError(
-                f"{source}: {counted(len(missing), 'name')} not in split {self.split!r} of {self.spec} "
-                f"(first: {shorten(missing)}){near}"
+                f"{source}: {counted(len(found.absent), 'name')} not in split {self.split!r} of {self.spec} "
+                f"(first: {shorten(found.absent)}){near}"
             )
-        wanted = set(names)
-        note = f"--images: {len(wanted)} of {len(self)} images"
-        items = tuple(item for item in self.items if item.name in wanted)
-        return replace(self, items=items, notes=(*self.notes, note))
+        if not found.names:
+            raise DatasetError(f"{source}: names no image; a list has one name per line")
+        chosen = set(found.names)
+        items = tuple(item for item in self.items if item.name in chosen)
+        note = f"--images: {len(items)} of {len(self)} images"
+        return replace(self, items=items, notes=(*self.notes, note, *found.notes("--images")))
+
+
+def oriented(picture: Picture, size: Sequence[int], exif: Orientation | None) -> tuple[np.ndarray, Remark]:
+    """Return the pixels of a picture upright, or as stored where `exif` or the size of the label map says so."""
+    if picture.orientation == 1:
+        return picture.pixels, Remark.NONE
+    turned = picture.turned() if exif != "ignore" else None
+    if turned is not None and (exif == "apply" or turned.shape[:2] == tuple(size)):
+        return turned, Remark.TURNED
+    return picture.pixels, Remark.NOT_TURNED
+
+
+def _where(item: Item) -> str:
+    """Return the place of an item's label map for a message: its file, and its name if that is in the file."""
+    return str(item.labels) if item.labels != item.image else f"{item.labels}, {item.name}"
 
 
 def _size(array: np.ndarray) -> str:

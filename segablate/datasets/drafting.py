@@ -14,10 +14,19 @@ import numpy as np
 
 from segablate.datasets.dataset import Item
 from segablate.datasets.description import read_description, read_label_set
-from segablate.datasets.pairing import label_maps_alone, pair_folders
+from segablate.datasets.pairing import folded, label_maps_alone, names_below, pair_folders, usual_suffix
 from segablate.datasets.survey import count_codes
 from segablate.errors import DatasetError, SegablateError, counted
-from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, read_label_map, visible_files, write_atomically
+from segablate.files import (
+    IMAGE_SUFFIXES,
+    LABEL_SUFFIXES,
+    is_folder,
+    shortened,
+    visible_files,
+    write_atomically,
+    writing,
+)
+from segablate.images.label_maps import read_label_map
 from segablate.labels import IGNORE, Colour, Encoding
 
 _MASK_WORDS = ("label", "annot", "gt", "truth", "manual", "seg", "mask")  # the first words count more
@@ -44,15 +53,16 @@ def draft(folder: Path) -> tuple[Path, str]:
     Raises DatasetError when the file exists, or when no images pair with label maps.
     """
     path = folder / "dataset.yaml"
+    if not is_folder(folder):
+        raise DatasetError(f"{shortened(folder)} is not a directory; pass the folder of the images and label maps")
     if path.exists():
         raise DatasetError(f"{path} already exists; edit it, or move it away and run this again")
-    if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a directory; pass the folder of the images and label maps")
     splits = _find_splits(folder)
     masks = [item.labels for split in splits for item in split.items]
     chosen = masks[:: -(-len(masks) // _MOST_INSPECTED)]
     codes, encoding = _codes_in_use(chosen)
-    write_atomically(path, _description(folder, splits, codes, encoding))
+    with writing(path):
+        write_atomically(path, _description(folder, splits, codes, encoding))
     read_label_set(read_description(path), folder.name)
     found = ", ".join(
         f"{counted(len(split.items), 'pair')} in {split.name}"
@@ -67,12 +77,12 @@ def draft(folder: Path) -> tuple[Path, str]:
 def _find_splits(folder: Path) -> list[Split]:
     groups: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for path in visible_files(folder, tuple({*IMAGE_SUFFIXES, *LABEL_SUFFIXES})):
-        groups[path.parent, path.suffix].append(path)
+        groups[path.parent, usual_suffix(path.suffix)].append(path)
     masks = [key for key in groups if _rank(key[0], folder) < len(_MASK_WORDS)]
     masks = masks or [key for key in groups if _looks_like_masks(groups[key][0])]
     found: dict[str, list[Split]] = defaultdict(list)
     for key in groups:
-        if key not in masks and key[1].lower() in IMAGE_SUFFIXES:
+        if key not in masks and key[1] in IMAGE_SUFFIXES:
             likely = sorted(masks, key=lambda other: (_rank(other[0], folder), -_likeness(key[0], other[0])))
             pairs = (_pair(key[0], groups[key], other[0], groups[other]) for other in likely)
             split = next(filter(None, pairs), None)
@@ -109,10 +119,10 @@ def _looks_like_masks(path: Path) -> bool:
 
 def _pair(images: Path, pictures: Sequence[Path], masks: Path, labels: Sequence[Path]) -> Split | None:
     """Return the split of two folders if every image has a label map, by stem or else without the common endings."""
-    endings = [(pictures[0].suffix, labels[0].suffix), (_ending(pictures), _ending(labels))]
-    for image_suffix, label_suffix in endings:
-        names = {path.name.removesuffix(image_suffix) for path in pictures}
-        if names <= {path.name.removesuffix(label_suffix) for path in labels}:
+    plain = (usual_suffix(pictures[0].suffix), usual_suffix(labels[0].suffix))
+    for image_suffix, label_suffix in (plain, (_ending(pictures), _ending(labels))):
+        names = {name for path in pictures for name in names_below(path, images, (image_suffix,))}
+        if names <= {name for path in labels for name in names_below(path, masks, (label_suffix,))}:
             try:
                 items, _ = pair_folders(images, masks, image_suffix=image_suffix, label_suffix=label_suffix)
             except DatasetError:
@@ -130,7 +140,7 @@ def _alone(masks: Path, suffix: str) -> Split:
 
 def _ending(paths: Iterable[Path]) -> str:
     """Return the common ending of all names from its first separator on, as in ``_training.tif``."""
-    letters = zip(*(reversed(path.name) for path in paths), strict=False)
+    letters = zip(*(reversed(folded(path.name)) for path in paths), strict=False)
     common = "".join(found[0] for found in takewhile(lambda found: len(set(found)) == 1, letters))[::-1]
     start = re.search(r"[_.\-]", common)
     return common[start.start() :] if start else common
@@ -144,11 +154,13 @@ def _joined(parts: Sequence[Split]) -> Split | None:
         Path(os.path.commonpath(paths)) for paths in zip(*((p.images, p.masks) for p in parts), strict=True)
     )
     first = parts[0]
+    suffixes = {part.image_suffix for part in parts}
+    suffix = "" if len(suffixes) > 1 and suffixes <= set(IMAGE_SUFFIXES) and images != masks else first.image_suffix
     try:
-        items, _ = pair_folders(images, masks, image_suffix=first.image_suffix, label_suffix=first.label_suffix)
+        items, _ = pair_folders(images, masks, image_suffix=suffix, label_suffix=first.label_suffix)
     except DatasetError:
         return first
-    return Split(first.name, images, masks, first.image_suffix, first.label_suffix, items)
+    return Split(first.name, images, masks, suffix, first.label_suffix, items)
 
 
 def _of_one_suffix(splits: list[Split]) -> list[Split]:
@@ -156,7 +168,7 @@ def _of_one_suffix(splits: list[Split]) -> list[Split]:
     if not splits:
         return []
     largest = max(splits, key=lambda split: len(split.items))
-    plain = {split.image_suffix for split in splits} <= set(IMAGE_SUFFIXES)
+    plain = {split.image_suffix for split in splits} <= {"", *IMAGE_SUFFIXES}
     return [
         split
         for split in splits

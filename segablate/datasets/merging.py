@@ -15,6 +15,7 @@ from pathlib import Path
 from segablate.datasets.dataset import Dataset
 from segablate.errors import DatasetError, at
 from segablate.labels import merged
+from segablate.yaml_files import read_yaml
 
 _REST = "rest"
 
@@ -35,12 +36,7 @@ def merge_classes(dataset: Dataset, path: Path) -> Dataset:
 
 def _read(path: Path) -> tuple[dict[str, list[str]], str | None]:
     """Return the old names of each new class, and the name of the class for all others."""
-    import yaml
-
-    try:
-        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DatasetError(f"cannot be read: {' '.join(str(error).split())}") from None
+    mapping = read_yaml(path)
     if not isinstance(mapping, dict) or not mapping:
         raise DatasetError("must be a mapping from new to old classes, as in vehicle: [car, truck]")
     rest = mapping.pop(_REST, None)

@@ -1,14 +1,21 @@
-"""Pair image files with label files."""
+"""Pair image files with label files, by names and suffixes in whatever capitals."""
 
+import os
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
 
 from segablate.datasets.dataset import Item
+from segablate.datasets.lists import find_listed, read_list
 from segablate.errors import DatasetError, counted, shorten
-from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, visible_files
+from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, is_file, is_folder, shortened, visible_files
 
 NO_IMAGES = "no images: the label maps can only be compared with predictions"
+
+_ALIKE = ((".jpg", ".jpeg"), (".tif", ".tiff"))
+"""Suffixes of one format."""
 
 
 def pair_folders(
@@ -17,43 +24,113 @@ def pair_folders(
     """Pair the images below one folder with the label files of the same relative path below another.
 
     An item's name is its image's path below `images` without `image_suffix` (or without its extension where that is
-    empty); its label file is that name with `label_suffix`. Returns the items, and a note about label files without an
-    image.
+    empty); its label file is that name with `label_suffix`. Extensions match in any capitals, and .jpeg as .jpg, .tiff
+    as .tif. Returns the items, and notes about images and label files that were left out.
 
     Raises DatasetError when a folder is missing, an image has no label file, or two images have one name.
     """
     for folder, what in ((images, "images"), (labels, "label maps")):
-        if not folder.is_dir():
-            raise DatasetError(f"{folder}: no such folder of {what}; correct the path in dataset.yaml")
-    found = [path for path in visible_files(images, IMAGE_SUFFIXES) if path.name.endswith(image_suffix)]
-    items = tuple(_item(path, images, labels, image_suffix, label_suffix) for path in found)
+        _require_folder(folder, what)
+    pictures = [
+        (path, *names_below(path, images, (image_suffix, label_suffix)))
+        for path in visible_files(images, IMAGE_SUFFIXES)
+    ]
+    maps = {_plain(name): path for name, path in _label_files(labels, label_suffix).items()}
+    items = tuple(
+        Item(name, path, maps.get(_plain(name)) or labels / f"{name}{label_suffix}")
+        for path, name, _ in pictures
+        if name is not None
+    )
     _refuse_twins(items, images)
-    require_labels(items)
+    require_labels(items, maps.values())
     used = {item.labels for item in items}
-    present = [path for path in visible_files(labels, LABEL_SUFFIXES) if path.name.endswith(label_suffix)]
-    spare = [path.relative_to(labels) for path in present if path not in used]
-    return items, (f"{counted(len(spare), 'label map')} without an image left out ({shorten(spare)})",) if spare else ()
+    spare = [path.relative_to(labels) for path in maps.values() if path not in used]
+    others = [path.relative_to(images) for path, name, as_label in pictures if name is None and as_label is None]
+    return items, (
+        *_left_out(others, "image", f"not ending in {image_suffix}"),
+        *_left_out(spare, "label map", "without an image"),
+    )
 
 
 def label_maps_alone(labels: Path, *, label_suffix: str = ".png") -> tuple[tuple[Item, ...], tuple[str, ...]]:
     """Return items for the label maps below a folder without images, and a note about it.
 
     An item's name is the path below `labels` without `label_suffix`; its image is a file that does not exist.
-    Raises DatasetError when the folder is missing.
+    Raises DatasetError when the folder is missing, or two label maps have one name.
     """
-    if not labels.is_dir():
-        raise DatasetError(f"{labels}: no such folder of label maps; correct the path in dataset.yaml")
-    found = [path for path in visible_files(labels, LABEL_SUFFIXES) if path.name.endswith(label_suffix)]
-    names = [path.relative_to(labels).as_posix().removesuffix(label_suffix) for path in found]
-    items = tuple(Item(name, path.with_suffix(""), path) for name, path in zip(names, found, strict=True))
-    return items, (NO_IMAGES,)
+    _require_folder(labels, "label maps")
+    found = _label_files(labels, label_suffix)
+    return tuple(Item(name, path.with_suffix(""), path) for name, path in found.items()), (NO_IMAGES,)
 
 
-def _item(image: Path, images: Path, labels: Path, image_suffix: str, label_suffix: str) -> Item:
-    relative = image.relative_to(images)
-    stem = relative.name[: -len(image_suffix)] if image_suffix else relative.stem
-    name = (relative.parent / stem).as_posix()
-    return Item(name, image, labels / relative.parent / (stem + label_suffix))
+def _require_folder(folder: Path, what: str) -> None:
+    if not is_folder(folder):
+        raise DatasetError(f"{shortened(folder)}: no such folder of {what}; correct the path in dataset.yaml")
+
+
+def names_below(path: Path, folder: Path, suffixes: Iterable[str]) -> Iterator[str | None]:
+    """Yield for each suffix the path below a folder without it, or without its extension where it is empty.
+
+    None for a file that does not end in the suffix.
+    """
+    below = str(path)[len(str(folder)) :].lstrip(os.sep).replace(os.sep, "/")
+    small = folded(below)
+    for suffix in suffixes:
+        if suffix:
+            form = next((form for form in _forms(suffix) if small.endswith(form)), None)
+            yield (
+                below[: -len(form)] if form is not None and not small.endswith(f"/{form}") and small != form else None
+            )
+        else:
+            yield os.path.splitext(below)[0]
+
+
+@cache
+def _forms(suffix: str) -> tuple[str, ...]:
+    """Return a suffix with its extension in small letters, and in the other forms of its format."""
+    small = folded(suffix)
+    others = [
+        small.removesuffix(form) + other
+        for alike in _ALIKE
+        for form in alike
+        for other in alike
+        if small.endswith(form) and other != form
+    ]
+    return (small, *others)
+
+
+def usual_suffix(suffix: str) -> str:
+    """Return the usual form of an extension: small letters, .jpg for .jpeg and .tif for .tiff."""
+    small = suffix.lower()
+    return next((alike[0] for alike in _ALIKE if small in alike), small)
+
+
+def folded(name: str) -> str:
+    """Return a file name or suffix with its extension in small letters."""
+    head, dot, extension = name.rpartition(".")
+    return f"{head}{dot}{extension.lower()}" if dot else name
+
+
+def _plain(name: str) -> str:
+    """Return a name with accents composed: some systems store them apart from their letters."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _label_files(folder: Path, suffix: str) -> dict[str, Path]:
+    """Return the files below a folder that end in the suffix, by their path without it. DatasetError for twins."""
+    endings = [os.path.splitext(f"x{form}")[1] for form in _forms(suffix)]
+    found: dict[str, Path] = {}
+    for path in visible_files(folder, (*LABEL_SUFFIXES, *endings)):
+        (name,) = names_below(path, folder, (suffix,))
+        if name is not None and found.setdefault(name, path) != path:
+            raise DatasetError(
+                f"{folder}: {found[name].name} and {path.name} are label maps of one name; remove or rename one"
+            )
+    return found
+
+
+def _left_out(paths: list[Path], what: str, why: str) -> tuple[str, ...]:
+    return (f"{counted(len(paths), what)} {why} left out ({shorten(paths)})",) if paths else ()
 
 
 def _refuse_twins(items: Iterable[Item], folder: Path) -> None:
@@ -62,45 +139,26 @@ def _refuse_twins(items: Iterable[Item], folder: Path) -> None:
         raise DatasetError(f"{folder}: several images are called {shorten(twice)}; rename all but one")
 
 
-def require_labels(items: tuple[Item, ...]) -> None:
-    """Raise DatasetError when the label file of an item does not exist."""
-    missing = [item for item in items if not item.labels.is_file()]
+def require_labels(items: tuple[Item, ...], present: Iterable[Path] = ()) -> None:
+    """Raise DatasetError when the label file of an item does not exist; those `present` are known to."""
+    known = set(present)
+    missing = [item for item in items if item.labels not in known and not is_file(item.labels)]
     if missing:
         first = missing[0]
         raise DatasetError(
-            f"{len(missing)} of {counted(len(items), 'image')} have no label map (first: {first.image.name}, "
-            f"expected {first.labels}); add it, or correct label_suffix in dataset.yaml"
+            f"no label map for {len(missing)} of {counted(len(items), 'image')} (first: {first.image.name}, expected "
+            f"{first.labels}); add it, or correct label_suffix in dataset.yaml"
         )
 
 
-def read_list(path: Path) -> list[str]:
-    """Return the names in a split list: the first word of each line that is not empty."""
-    if not path.is_file():
-        raise DatasetError(f"{path}: no such list of images; correct the path, or choose another split")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise DatasetError(f"{path}: not a text file; a list has one image name per line") from None
-    return [line.split()[0] for line in lines if line.strip()]
+def listed(items: Iterable[Item], path: Path, image_suffix: str = "") -> tuple[tuple[Item, ...], tuple[str, ...]]:
+    """Return the items in a split list, in its order and each once, and a note on those listed several times.
 
-
-def listed(items: Iterable[Item], path: Path, image_suffix: str = "") -> tuple[Item, ...]:
-    """Return the items in a split list, in its order, found by name, or by base name where that is unique.
-
-    Entries may be paths, also of another machine, with or without suffix. Raises DatasetError for unknown entries.
+    Raises DatasetError for lines that name no item; see :func:`segablate.datasets.lists.find_listed`.
     """
     by_name = {item.name: item for item in items}
-    by_base: dict[str, Item | None] = {}
-    for name, item in by_name.items():
-        base = PurePosixPath(name).name
-        by_base[base] = None if base in by_base else item
-    found, absent = [], []
-    for entry in read_list(path):
-        name = entry.removesuffix(image_suffix) if image_suffix else str(PurePosixPath(entry).with_suffix(""))
-        item = by_name.get(entry) or by_name.get(name) or by_base.get(PurePosixPath(name).name)
-        found.append(item) if item else absent.append(entry)
-    if absent:
-        raise DatasetError(
-            f"{path}: {counted(len(absent), 'name')} without an image (first: {shorten(absent)}); correct the list"
-        )
-    return tuple(found)
+    found = find_listed(read_list(path), by_name, image_suffix)
+    if found.absent:
+        count = counted(len(found.absent), "name")
+        raise DatasetError(f"{path}: {count} without an image (first: {shorten(found.absent)}); correct the list")
+    return tuple(by_name[name] for name in found.names), found.notes(path.name)

@@ -12,7 +12,8 @@ import numpy as np
 
 from segablate.datasets.dataset import Dataset
 from segablate.errors import DatasetError
-from segablate.files import atomic_folder, write_label_map
+from segablate.files import atomic_folder, is_file, is_folder, writing
+from segablate.images.label_maps import write_label_map
 from segablate.labels import IGNORE
 
 
@@ -55,7 +56,7 @@ def write_scribbles(dataset: Dataset, out: Path, seed: int = 0, strokes: Strokes
     seed and its name, not on other images. Raises DatasetError when `out` exists or the label set has no void, and
     what reading a label file raises.
     """
-    if out.exists():
+    if is_file(out) or is_folder(out):
         raise DatasetError(f"{out} already exists; remove it, or choose another folder with --out")
     if dataset.labels.void == ():
         raise DatasetError(
@@ -63,7 +64,7 @@ def write_scribbles(dataset: Dataset, out: Path, seed: int = 0, strokes: Strokes
             f"add one in dataset.yaml"
         )
     drawn = labelled = 0
-    with atomic_folder(out) as folder:
+    with writing(out), atomic_folder(out) as folder:
         for index, name in enumerate(dataset.names):
             full = dataset.read(index, image=False).labels
             strokes_only = scribble(full, [seed, zlib.crc32(name.encode())], strokes)

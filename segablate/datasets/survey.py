@@ -9,19 +9,21 @@ import numpy as np
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead
 from segablate.labels import LabelSet
+from segablate.samples import Remark
 
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One item: sizes of image (None where not read) and label map, as (height, width), and pixels of each code."""
+    """One item: (height, width) of image (None where not read) and label map, pixels of each code, and remarks."""
 
     index: int
     name: str
     image_size: Size | None
     label_size: Size
     pixels: Mapping[int, int]
+    remarks: Remark = Remark.NONE
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,11 @@ def survey(dataset: Dataset, workers: int, progress: Callable[[int], None] | Non
 
 
 def _inspect(dataset: Dataset, with_image: bool, index: int) -> Seen:
-    item = dataset.items[index]
-    _, raw = dataset.source.labels(item)
-    codes = dataset.labels.as_codes(raw)
-    image_size = dataset.source.image(item).shape[:2] if with_image else None
-    height, width = codes.shape
-    return Seen(index, item.name, image_size, (height, width), count_codes(codes))
+    stored = dataset.stored(index, image=with_image)
+    image_size = stored.pixels.shape[:2] if stored.pixels is not None else None
+    height, width = stored.codes.shape
+    pixels = count_codes(stored.codes)
+    return Seen(index, dataset.items[index].name, image_size, (height, width), pixels, stored.remarks)
 
 
 def count_codes(codes: np.ndarray) -> dict[int, int]:

@@ -53,7 +53,7 @@ def identity_of(work: PreparedEvaluation, loading: Loading) -> dict[str, Any]:
             "labels": dataset.labels,
             "images named": _digest(dataset.names),
             "notes": dataset.notes,
-            "reading": dataset.source,
+            "reading": [dataset.source, dataset.reading],
         },
         "measures": measured,
         "code": _own_code(work),

@@ -28,6 +28,7 @@ from segablate.evaluation.alignment import Alignment, align
 from segablate.evaluation.clock import TimedSegmenter
 from segablate.evaluation.measures import Measures, measure_labels, measure_maps
 from segablate.evaluation.pieces import Pieces
+from segablate.evaluation.remarks import without_remarks
 from segablate.evaluation.results import Evaluation, ImageRecord, Skipped, collect, joined, select
 from segablate.evaluation.score_measures import measure_scores
 from segablate.files import fingerprint
@@ -179,9 +180,10 @@ def _whole(work: PreparedEvaluation, parts: Sequence[Evaluation], skipped: Seque
         raise DatasetError(f"none of the {len(places)} images could be measured; first: {skipped[0].reason}")
     whole = joined(parts)
     whole = select(whole, np.argsort([places[name] for name in whole.names]).tolist())
+    whole, remarks = without_remarks(whole, work.dataset)
     source = work.segmenter.source
     encoding = encoding_notes(source, whole.confusion, whole.alternative)
-    said = (*source.notes, *whole.notes, *encoding, *work.measures.notes, *work.dataset.notes, *work.notes)
+    said = (*source.notes, *whole.notes, *encoding, *work.measures.notes, *work.dataset.notes, *remarks, *work.notes)
     return replace(whole, facts=work.facts, notes=said, skipped=tuple(skipped), alternative=None)
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from segablate.errors import CheckpointError
 from segablate.evaluation.alignment import Alignment
+from segablate.evaluation.remarks import remarks_of
 from segablate.evaluation.results import ImageRecord
-from segablate.files import write_label_map
+from segablate.images.label_maps import write_label_map
 from segablate.labels import IGNORE, LabelSet
 from segablate.metrics import boundary_iou, error_kinds
 from segablate.metrics.bands import STATISTIC as BANDS
@@ -153,4 +154,7 @@ def write_predicted(sample: Sample, predicted: np.ndarray, labels: LabelSet, mea
 
 def record_of(sample: Sample, table: np.ndarray, **measured: Any) -> ImageRecord:
     """Return the record of an image; `measured` are the fields beside its confusion table."""
-    return ImageRecord(sample.index, sample.name, sample.size, sample.label_hash, table, **measured)
+    statistics = {**measured.pop("statistics", {}), **remarks_of(sample)}
+    return ImageRecord(
+        sample.index, sample.name, sample.size, sample.label_hash, table, statistics=statistics, **measured
+    )

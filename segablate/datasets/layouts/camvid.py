@@ -95,7 +95,8 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     images, masks = (root / split, masks) if masks else (root / _FRAMES, root / _APPROVED)
     items, notes = pair_folders(images, masks, **suffix)
     if (root / f"{split}.txt").is_file():
-        items = listed(items, root / f"{split}.txt")
+        items, repeated = listed(items, root / f"{split}.txt")
+        notes = (*notes, *repeated)
     if not items:
         raise DatasetError(
             f"{root}: split {split!r} is empty; put images into {images.name}/, masks into {masks.name}/"

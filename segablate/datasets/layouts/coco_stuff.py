@@ -25,6 +25,8 @@ from segablate.datasets.dataset import Dataset, ImageAndLabelFiles, Item
 from segablate.datasets.layout import Layout, choose_split, first_folder
 from segablate.datasets.pairing import pair_folders, require_labels
 from segablate.errors import DatasetError, LabelError, counted
+from segablate.images.label_maps import LabelFile
+from segablate.images.pictures import Picture, Reading
 
 LABELS = listed_classes("coco_stuff", (255,))
 TRAIN_IDS = recoded(LABELS, {name: (index,) for index, name in enumerate(LABELS.names)}, (255,), "coco_stuff")
@@ -44,13 +46,14 @@ class Panoptic:
 
     segments: dict[str, tuple[np.ndarray, np.ndarray]]
 
-    def image(self, item: Item) -> np.ndarray:
-        """Decode the image file as H, W, 3 uint8 RGB."""
-        return ImageAndLabelFiles().image(item)
+    def image(self, item: Item, reading: Reading) -> Picture:
+        """Decode the image file."""
+        return ImageAndLabelFiles().image(item, reading)
 
-    def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """Return the bytes of the label file and the category of each pixel."""
-        data, colours = ImageAndLabelFiles().labels(item)
+    def labels(self, item: Item, reading: Reading) -> LabelFile:
+        """Read the label file; its values are the category of each pixel."""
+        file = ImageAndLabelFiles().labels(item, reading)
+        colours = file.coloured()
         if colours.ndim != 3:
             raise LabelError(f"{item.labels}: has one channel, but panoptic maps hold segment ids as RGB colours")
         found = colours[..., 0] + (colours[..., 1].astype(np.int32) << 8) + (colours[..., 2].astype(np.int32) << 16)
@@ -62,7 +65,7 @@ class Panoptic:
                 f"{item.labels}: segment {int(found[strange][0])} at {counted(int(strange.sum()), 'pixel')} is not in "
                 f"the JSON file; take both from one release"
             )
-        return data, categories[places]
+        return LabelFile(file.data, categories[places], remarks=file.remarks)
 
 
 def splits(root: Path) -> list[str]:

@@ -19,14 +19,18 @@
     default_split: val
     image_suffix: _rgb.png         # optional: end of the name of an image file
     label_suffix: _mask.png        # optional (.png): end of the name of a label file
+    exif: apply                    # optional: apply or ignore; by default applied if label maps fit the turned images
+    image_range: [0, 4095]         # optional: values of black and white in images beyond 8 bits, otherwise refused
+    palettes: ignore               # optional (check): palettes may differ between label maps and from the colours
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from segablate.datasets.dataset import Dataset, ImageAndLabelFiles, LabelFiles
-from segablate.datasets.description import read_description, read_label_set, refuse_unknown
+from segablate.datasets.description import read_description, read_label_set, read_reading, refuse_unknown, text
 from segablate.datasets.layout import Layout
 from segablate.datasets.pairing import label_maps_alone, listed, pair_folders
 from segablate.errors import DatasetError, at, shorten
@@ -42,34 +46,44 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     with at(path):
         described = read_description(path)
         labels = read_label_set(described, root.name)
+        reading = read_reading(described)
         name, entry = _choose_split(described, split)
-        suffixes = {key: str(described[key]) for key in ("image_suffix", "label_suffix") if described.get(key)}
-        masks = root / _required(entry, "labels", f"split {name!r}")
-        images = root / str(entry["images"]) if entry.get("images") else None
+        suffixes = {
+            key: text(described[key], key)
+            for key in ("image_suffix", "label_suffix")
+            if described.get(key) not in (None, "")
+        }
+        if entry.get("labels") in (None, ""):
+            raise DatasetError(f"split {name!r} has no key labels; add the path of its folder")
+        masks, images, lines = (_path(entry, key, root) for key in ("labels", "images", "list"))
+        assert masks is not None
     items, notes = (
         pair_folders(images, masks, **suffixes)
         if images
         else label_maps_alone(masks, label_suffix=suffixes.get("label_suffix", ".png"))
     )
-    if entry.get("list"):
-        items = listed(items, root / str(entry["list"]), suffixes.get("image_suffix", ""))
+    if lines:
+        items, repeated = listed(items, lines, suffixes.get("image_suffix", ""))
+        notes = (*notes, *repeated)
     if not items:
         raise DatasetError(f"{path}: split {name!r} is empty: no files in {images or masks}; correct path and suffix")
     source = ImageAndLabelFiles() if images else LabelFiles()
-    return Dataset(f"folder:{root}", "folder", name, labels, items, notes, source)
+    return Dataset(f"folder:{root}", "folder", name, labels, items, (*notes, *reading.notes), source, reading)
 
 
 def splits(root: Path) -> list[str]:
     """Return the splits that the ``dataset.yaml`` of `root` describes."""
     described = read_description(root / "dataset.yaml").get("splits")
-    return list(described) if isinstance(described, dict) else []
+    return [str(name) for name in described] if isinstance(described, dict) else []
 
 
 def _choose_split(described: Mapping[str, Any], split: str | None) -> tuple[str, dict[str, Any]]:
     splits = described.get("splits")
     if not isinstance(splits, dict) or not splits:
         raise DatasetError("splits must map names to folders, as in val: {images: images/val, labels: labels/val}")
-    name = split or described.get("default_split") or ("val" if "val" in splits else next(iter(splits)))
+    splits = {str(name): entry for name, entry in splits.items()}
+    default = described.get("default_split")
+    name = split or (text(default, "default_split") if default else "val" if "val" in splits else next(iter(splits)))
     if name not in splits:
         raise DatasetError(f"has no split {name!r}; available: {shorten(splits, 10)}")
     if not isinstance(splits[name], dict):
@@ -78,7 +92,10 @@ def _choose_split(described: Mapping[str, Any], split: str | None) -> tuple[str,
     return name, splits[name]
 
 
-def _required(entry: Mapping[str, Any], key: str, where: str) -> str:
-    if not entry.get(key):
-        raise DatasetError(f"{where} has no key {key}; add the path of its folder")
-    return str(entry[key])
+def _path(entry: Mapping[str, Any], key: str, root: Path) -> Path | None:
+    """Return the path of a key, below `root` unless it is absolute; None where the entry has none."""
+    value = entry.get(key)
+    if value in (None, ""):
+        return None
+    path = root / text(value, key)
+    return path if os.path.exists(path) else root / text(value, key).replace("\\", "/")

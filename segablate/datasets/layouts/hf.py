@@ -10,7 +10,8 @@
 
 Images are encoded images in one column, label maps encoded images or H x W integers in another. Both columns are found
 by type and usual name (image, label, annotation, mask, ...). Classes may also be the names of a ClassLabel. A
-``dataset.yaml`` may state all this, with the keys name, classes, void and encoding of the layout "folder", and:
+``dataset.yaml`` may state all this, with the keys name, classes, void, encoding, exif, image_range and palettes of the
+layout "folder", and:
 
     image_column: photo
     label_column: trimap
@@ -25,14 +26,15 @@ from typing import Any
 from segablate.datasets.arrow_columns import Columns, class_names, find_columns
 from segablate.datasets.arrow_rows import Rows, file_names, open_rows
 from segablate.datasets.dataset import Dataset, Item
-from segablate.datasets.description import read_description, read_label_set
+from segablate.datasets.description import READING_KEYS, read_description, read_label_set, read_reading, text
 from segablate.datasets.layout import Layout, choose_split
 from segablate.errors import DatasetError, at, shorten
+from segablate.images.pictures import Reading
 from segablate.labels import IGNORE, LabelSet
 
 LAYOUT = Layout((), "dataset_dict.json or state.json, as save_to_disk writes them", "validation", always_void=False)
 
-_KEYS = ("name", "classes", "void", "encoding", "image_column", "label_column")
+_KEYS = ("name", "classes", "void", "encoding", "image_column", "label_column", *READING_KEYS)
 _ALL = "all"
 _USUAL = ("val", "validation", "test")
 
@@ -55,16 +57,18 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     described = root / "dataset.yaml"
     with at(described):
         said = read_description(described, _KEYS) if described.is_file() else {}
+        reading = read_reading(said)
+        image, label = (text(said[key], key) if said.get(key) else None for key in ("image_column", "label_column"))
     features = _entry(folder / "dataset_info.json", "features")
     with at(folder):
-        columns = find_columns(features, said.get("image_column"), said.get("label_column"))
+        columns = find_columns(features, image, label)
     items, rows = _items(folder, columns)
     source = Rows(columns.images, columns.maps, rows)
     labels = _label_set(root, said, features[columns.maps])
     if labels is None:
         raise DatasetError(_unnamed(root, source, items[0]))
-    notes = (f"images are in column {columns.images!r}, label maps in {columns.maps!r}",)
-    return Dataset(f"hf:{root}", "hf", name, labels, items, notes, source)
+    notes = (f"images are in column {columns.images!r}, label maps in {columns.maps!r}", *reading.notes)
+    return Dataset(f"hf:{root}", "hf", name, labels, items, notes, source, reading)
 
 
 def _read(path: Path) -> Any:
@@ -127,7 +131,7 @@ def _numbered(name: str, names: Any, path: Path) -> LabelSet:
 
 def _unnamed(root: Path, source: Rows, item: Item) -> str:
     """Return the message for a dataset without class names, with the codes of its first label map."""
-    codes = sorted({int(code) for code in source.labels(item)[1].reshape(-1)})
+    codes = sorted({int(code) for code in source.labels(item, Reading()).values.reshape(-1)})
     return (
         f"{root}: has no class names (codes in the first label map: {shorten(codes, 10)}); write "
         f'id2label.json there, as in {{"0": "road", "1": "car"}}, or a dataset.yaml (see `segablate datasets show hf`)'

@@ -27,6 +27,8 @@ from segablate.datasets.pairing import pair_folders
 from segablate.errors import DatasetError
 from segablate.extras import require
 from segablate.files import Unreadable
+from segablate.images.label_maps import LabelFile
+from segablate.images.pictures import Picture, Reading
 from segablate.labels import LabelSet
 
 _ROWS = class_rows("nyu40")
@@ -56,14 +58,14 @@ class Arrays:
 
     path: Path
 
-    def image(self, item: Item) -> np.ndarray:
+    def image(self, item: Item, reading: Reading) -> Picture:
         """Read one image, H, W, 3 uint8 RGB."""
-        return np.ascontiguousarray(self._read("images", item).T)
+        return Picture(np.ascontiguousarray(self._read("images", item).T))
 
-    def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """Read one label map, H, W uint16 of 0..894, and return its bytes too."""
+    def labels(self, item: Item, reading: Reading) -> LabelFile:
+        """Read one label map, H, W uint16 of 0..894."""
         codes = np.ascontiguousarray(self._read("labels", item).T)
-        return codes.tobytes(), codes
+        return LabelFile(codes.tobytes(), codes)
 
     def _read(self, key: str, item: Item) -> np.ndarray:
         h5py = require("h5py", "mat", f"reading {self.path.name}")

@@ -10,10 +10,8 @@ There is no official split: "train" is all of it. Ros et al., The SYNTHIA Datase
 Cityscapes are those of the domain-adaptation literature since Zhang et al., Curriculum Domain Adaptation, ICCV 2017.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from segablate.datasets.class_lists import recoded
 from segablate.datasets.dataset import Dataset, ImageAndLabelFiles, Item
@@ -21,6 +19,8 @@ from segablate.datasets.layout import Layout, beneath, choose_split
 from segablate.datasets.layouts import cityscapes
 from segablate.datasets.pairing import listed, pair_folders
 from segablate.errors import DatasetError
+from segablate.images.label_maps import LabelFile
+from segablate.images.pictures import Picture, Reading
 
 _CODES = {
     "sky": (1,),
@@ -50,14 +50,14 @@ LAYOUT = Layout((LABELS,), "RGB/ GT/LABELS/", default_split="train")
 class FirstChannel:
     """Reads label files whose first channel is the class."""
 
-    def image(self, item: Item) -> np.ndarray:
-        """Decode the image file as H, W, 3 uint8 RGB."""
-        return ImageAndLabelFiles().image(item)
+    def image(self, item: Item, reading: Reading) -> Picture:
+        """Decode the image file."""
+        return ImageAndLabelFiles().image(item, reading)
 
-    def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """Return the bytes of the label file and the codes in its first channel."""
-        data, values = ImageAndLabelFiles().labels(item)
-        return data, values[..., 0] if values.ndim == 3 else values
+    def labels(self, item: Item, reading: Reading) -> LabelFile:
+        """Read the label file; its values are the codes in its first channel."""
+        file = ImageAndLabelFiles().labels(item, reading)
+        return replace(file, values=file.values[..., 0]) if file.values.ndim == 3 else file
 
 
 def splits(root: Path) -> list[str]:
@@ -72,7 +72,8 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     place = beneath(root, "RAND_CITYSCAPES")
     items, notes = pair_folders(place / "RGB", place / "GT" / "LABELS")
     if (place / f"{split}.txt").is_file():
-        items = listed(items, place / f"{split}.txt")
+        items, repeated = listed(items, place / f"{split}.txt")
+        notes = (*notes, *repeated)
     if not items:
         raise DatasetError(f"{place / 'RGB'} has no images; unpack the release there")
     return Dataset(f"synthia:{root}", "synthia", split, LABELS, items, notes, FirstChannel())

@@ -24,10 +24,14 @@ import numpy as np
 from segablate.datasets.class_lists import listed_classes
 from segablate.datasets.dataset import Dataset, ImageAndLabelFiles, Item, ItemReader
 from segablate.datasets.layout import Layout, beneath, choose_split, first_folder
-from segablate.datasets.pairing import NO_IMAGES, read_list, require_labels
-from segablate.errors import DatasetError, at
-from segablate.files import Unreadable, visible_files
+from segablate.datasets.lists import find_listed, read_list
+from segablate.datasets.pairing import NO_IMAGES
+from segablate.errors import DatasetError, at, counted, shorten
+from segablate.files import Unreadable, read_bytes, visible_files
+from segablate.images.label_maps import LabelFile
+from segablate.images.pictures import Picture, Reading
 from segablate.labels import IGNORE
+from segablate.limits import check_pixels
 
 LABELS = listed_classes("voc2012", (255,))
 LAYOUT = Layout((LABELS,), "JPEGImages/ SegmentationClass/ ImageSets/Segmentation/val.txt")
@@ -42,17 +46,17 @@ _WIDTH = 3
 class Scribbles:
     """Reads strokes from XML: for each a class and points, joined by lines."""
 
-    def image(self, item: Item) -> np.ndarray:
-        """Decode the image file as H, W, 3 uint8 RGB."""
-        return ImageAndLabelFiles().image(item)
+    def image(self, item: Item, reading: Reading) -> Picture:
+        """Decode the image file."""
+        return ImageAndLabelFiles().image(item, reading)
 
-    def labels(self, item: Item) -> tuple[bytes, np.ndarray]:
-        """Return the bytes of the file and the drawn strokes, H, W uint8 class codes."""
-        data = item.labels.read_bytes()
+    def labels(self, item: Item, reading: Reading) -> LabelFile:
+        """Read the file and draw its strokes, H, W uint8 class codes."""
+        data = read_bytes(item.labels).tobytes()
         try:
             with at(item.labels):
-                return data, _draw(ElementTree.fromstring(data))
-        except (ElementTree.ParseError, ValueError, TypeError, AttributeError) as error:
+                return LabelFile(data, _draw(ElementTree.fromstring(data)))
+        except (ElementTree.ParseError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise Unreadable(f"{item.labels}: not a scribble file ({error}); replace it") from None
 
 
@@ -75,13 +79,12 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     place = _place(root)
     folder = _labels_folder(place, split)
     suffix = ".xml" if any(folder.glob("*.xml")) else ".png"
-    names = _names(place, folder, split.removesuffix(_SUFFIX), suffix)
+    names, repeated = _names(place, folder, split.removesuffix(_SUFFIX), suffix)
     items = tuple(Item(name, place / "JPEGImages" / f"{name}.jpg", folder / f"{name}{suffix}") for name in names)
     if not items:
         raise DatasetError(f"{root}: split {split!r} is empty; add image names to its list")
-    require_labels(items)
     source: ItemReader = Scribbles() if suffix == ".xml" else ImageAndLabelFiles()
-    return Dataset(f"voc2012:{root}", "voc2012", split, LABELS, items, _notes(place, folder), source)
+    return Dataset(f"voc2012:{root}", "voc2012", split, LABELS, items, (*_notes(place, folder), *repeated), source)
 
 
 def _place(root: Path) -> Path:
@@ -102,12 +105,20 @@ def _scribbles(place: Path) -> Path | None:
     return first_folder(place / folder for folder in _SCRIBBLES)
 
 
-def _names(place: Path, folder: Path, split: str, suffix: str) -> list[str]:
-    """Return the names in the list of a split; some lists of the augmented set have paths instead of names."""
+def _names(place: Path, folder: Path, split: str, suffix: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names in the list of a split, or those of all label files without a list; and notes.
+
+    Some lists of the augmented set have paths instead of names.
+    """
     path = place / "ImageSets" / "Segmentation" / f"{split}.txt"
-    if path.is_file():
-        return [Path(entry).stem for entry in read_list(path)]
-    return [file.stem for file in visible_files(folder, (suffix,))]
+    present = [file.stem for file in visible_files(folder, (suffix,))]
+    if not path.is_file():
+        return tuple(present), ()
+    found = find_listed(read_list(path), present)
+    if found.absent:
+        count = counted(len(found.absent), "name")
+        raise DatasetError(f"{path}: {count} without a label map in {folder} (first: {shorten(found.absent)})")
+    return found.names, found.notes(path.name)
 
 
 def _notes(place: Path, folder: Path) -> tuple[str, ...]:
@@ -123,6 +134,7 @@ def _draw(annotation: ElementTree.Element) -> np.ndarray:
     import cv2
 
     height, width = (int(annotation.findtext(f"size/{side}") or "") for side in ("height", "width"))
+    check_pixels(height, width)
     labels = np.full((height, width), IGNORE, np.uint8)
     for stroke in annotation.iter("polygon"):
         code = LABELS.index((stroke.findtext("tag") or "").strip())

@@ -1,0 +1,32 @@
+"""Notes on choices made in reading images and label maps."""
+
+from collections.abc import Sequence
+
+from segablate.errors import counted, shorten
+from segablate.samples import Remark
+
+_TEXTS = {
+    Remark.TURNED: "EXIF orientation applied to {}",
+    Remark.NOT_TURNED: "EXIF orientation ignored in {}",
+    Remark.TRANSPARENT: "transparency ignored in {}",
+    Remark.NOT_A_NUMBER: "pixels that are nan read as black in {}",
+    Remark.INKS: "CMYK converted to RGB in {}",
+    Remark.OTHER_COLOURS: "palette without the class colours in {}; their codes are read",
+}
+"""What happened, in how many images."""
+
+_EXIF = Remark.TURNED | Remark.NOT_TURNED
+
+
+def remark_notes(names: Sequence[str], remarks: Sequence[int], described: bool) -> tuple[str, ...]:
+    """Return a note for each kind of remark, from the remarks of each image.
+
+    `described`: whether the dataset has a dataset.yaml, in which the orientation can be stated.
+    """
+    notes = []
+    for remark, text in _TEXTS.items():
+        concerned = [name for name, found in zip(names, remarks, strict=True) if found & remark]
+        if concerned:
+            note = text.format(f"{counted(len(concerned), 'image')} ({shorten(concerned)})")
+            notes.append(note + ("; exif in dataset.yaml decides otherwise" if described and remark & _EXIF else ""))
+    return tuple(notes)
