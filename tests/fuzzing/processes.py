@@ -1,0 +1,179 @@
+"""Running a case in a process of its own, forked from this one, under limits of memory and time."""
+
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cases import Case
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a case may take beyond what the program takes when it has started.
+
+    `memory` in bytes that are really used, processor `seconds`, and seconds by the clock.
+    """
+
+    memory: int = 1 << 30
+    seconds: int = 25
+    clock: int = 240
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a process ended: its exit code, or the signal that ended it; what it printed; what it took."""
+
+    case: Case
+    code: int | None
+    signal: int | None
+    raised: str
+    printed: str
+    errors: str
+    memory: int
+    seconds: float
+    place: Path
+
+
+Program = Callable[[Sequence[str]], int]
+
+RAISED = 97
+"""The exit code of a process in which an exception left the program."""
+
+
+def run_all(
+    cases: Iterator[Case], sites: "Sites", program: Program, count: int = 1, limits: Limits = Limits()
+) -> Iterator[Ending]:
+    """How each case ended, in the order of their ends, with `count` processes at a time."""
+    running: dict[int, tuple[Case, Path]] = {}
+    for case in cases:
+        if len(running) == count:
+            yield _next_ending(running)
+        place = sites.copy(case)
+        running[_fork(case, place, program, limits)] = case, place
+    while running:
+        yield _next_ending(running)
+
+
+class Sites:
+    """The valid inputs of readers, written once, and copies of them to be damaged."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def copy(self, case: Case) -> Path:
+        """A new copy of the site of a case."""
+        place = Path(tempfile.mkdtemp(dir=self.folder, prefix=f"case-{case.number}-"))
+        shutil.copytree(self._whole(case), place / "site")
+        return place
+
+    def _whole(self, case: Case) -> Path:
+        write = case.reader.write
+        whole = self.folder / f"{getattr(write, 'func', write).__name__} {getattr(write, 'keywords', '')}"
+        if not whole.is_dir():
+            whole.mkdir(parents=True)
+            write(whole)
+        return whole
+
+
+def _fork(case: Case, place: Path, program: Program, limits: Limits) -> int:
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    code = RAISED
+    try:
+        os.setsid()
+        code = _attempt(case, place, program, limits)
+    except BaseException:
+        (place / "raised").write_text(traceback.format_exc(), errors="backslashreplace")
+    finally:
+        os._exit(code)
+
+
+def _attempt(case: Case, place: Path, program: Program, limits: Limits) -> int:
+    """Damage the site and run the command in it."""
+    os.chdir(place / "site")
+    os.environ["SEGABLATE_CACHE"] = str(place / "site/cache")
+    site = Path.cwd()
+    if case.reader.before:
+        case.reader.before(site)
+    case.change(site)
+    _redirect(case, place)
+    restrict(limits, _address_space())
+    try:
+        code = program(list(case.arguments))
+        sys.stdout.flush()
+    except SystemExit as ending:
+        code = ending.code if isinstance(ending.code, int) else 0
+    return code
+
+
+def _redirect(case: Case, place: Path) -> None:
+    """Standard input is empty; output and errors go to files, output as the case says."""
+    output = case.output if case.output.startswith("/") else str(place / "stdout")
+    for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, output, os.O_WRONLY), (2, str(place / "stderr"), os.O_WRONLY)):
+        os.dup2(os.open(path, flags | (os.O_CREAT if number else 0)), number)
+    encoding = "utf-8" if case.output in ("file", "/dev/full") else case.output
+    sys.stdout = open(1, "w", encoding=encoding, closefd=False)
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def restrict(limits: Limits, used: int) -> None:
+    """Limit this process; address space generously, for not all that is reserved is used."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.seconds, limits.seconds + 5))
+    resource.setrlimit(resource.RLIMIT_AS, (used + 4 * limits.memory,) * 2)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
+    signal.alarm(limits.clock)
+
+
+def _address_space() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def _next_ending(running: dict[int, tuple[Case, Path]]) -> Ending:
+    child, status, used = os.wait4(-1, 0)
+    case, place = running.pop(child)
+    with contextlib.suppress(OSError):
+        os.killpg(child, signal.SIGKILL)  # processes of its own
+    code, ended_by = (os.waitstatus_to_exitcode(status), None) if os.WIFEXITED(status) else (None, os.WTERMSIG(status))
+    started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    texts = (_text(place / name) for name in ("raised", "stdout", "stderr"))
+    seconds = used.ru_utime + used.ru_stime
+    return Ending(case, code, ended_by, *texts, max(0, used.ru_maxrss - started) * 1024, seconds, place)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.is_file() else ""
+
+
+def run_script(case: Case, sites: Sites, limits: Limits = Limits()) -> Ending:
+    """How a case ends that goes through the console script; its memory is not measured."""
+    place = sites.copy(case)
+    site = place / "site"
+    os.environ["SEGABLATE_CACHE"] = str(site / "cache")
+    if case.reader.before:
+        case.reader.before(site)
+    case.change(site)
+    script = Path(sys.executable).with_name("segablate")
+    command = [str(script)] if script.is_file() else [sys.executable, "-m", "segablate"]
+    output = case.output if case.output.startswith("/") else str(place / "stdout")
+    with open(output, "wb") as printed, open(place / "stderr", "wb") as errors:
+        found = subprocess.run(
+            [*command, *map(os.fsencode, case.arguments)], cwd=site, stdin=subprocess.DEVNULL, stdout=printed, stderr=errors,
+            env=os.environ | ({} if case.output in ("file", "/dev/full") else {"PYTHONIOENCODING": case.output}),
+            preexec_fn=lambda: restrict(limits, 16 << 30), check=False,
+        )  # fmt: skip
+    code, ended_by = (found.returncode, None) if found.returncode >= 0 else (None, -found.returncode)
+    return Ending(case, code, ended_by, "", _text(place / "stdout"), _text(place / "stderr"), 0, 0.0, place)
