@@ -33,14 +33,14 @@ _DECLARED: list[Any] = []
 
 def optional(name: str) -> ModuleType:
     """An optional package; where it is missing or does not load, the tests of the calling module are skipped."""
-    _declare_operators_of_torchvision()
+    declare_operators_of_torchvision()
     try:
         return importlib.import_module(name)
     except Exception as error:  # a package built for another torch raises whatever it likes
         pytest.skip(f"{name} does not load: {error}", allow_module_level=True)
 
 
-def _declare_operators_of_torchvision() -> None:
+def declare_operators_of_torchvision() -> None:
     """Make a torchvision importable whose compiled part does not load, as the published one beside a CPU torch.
 
     It describes the shapes of two of its compiled operators when imported, and fails where torch does not know of

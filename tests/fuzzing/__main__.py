@@ -18,8 +18,7 @@ from .processes import Ending, Sites, run_all, run_script
 
 def main() -> int:
     """Run what the command line asks for."""
-    asked = _arguments()
-    program = _program()
+    asked, program = _arguments(), _program()
     with tempfile.TemporaryDirectory(prefix="segablate-fuzz-") as folder:
         sites, started = Sites(Path(folder)), time.monotonic()
         cases = list(_cases(asked))
@@ -66,9 +65,12 @@ def _program():  # type: ignore[no-untyped-def]
 
     import torch
 
+    from conftest import declare_operators_of_torchvision
+
     import segablate
     from segablate.cli import run
 
+    declare_operators_of_torchvision()
     torch.set_num_threads(1)
     for module in pkgutil.walk_packages(segablate.__path__, "segablate."):
         if "__main__" not in module.name and "sample_data" not in module.name:
@@ -86,7 +88,7 @@ def _judged(ending: Ending, asked: argparse.Namespace) -> Finding | None:
     if found:
         print(f"{found.kind}: {found.cause}\n  {found.replay}\n  kept in {keep(found, asked.keep)}", flush=True)
     else:
-        if asked.valid and ending.seconds > 1: print(f"slow {ending.seconds:.1f} s {ending.memory>>20} MB {ending.case.reader.name} {ending.case.command}")
+        if ending.seconds > 4 or ending.memory > 400<<20: print(f"slow {ending.seconds:.1f} s {ending.memory>>20} MB {ending.case.reader.name} {ending.case.command} {ending.case.what} #{ending.case.number}")
         shutil.rmtree(ending.place, ignore_errors=True)
     return found
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 from . import command_lines, names, readers, saved_runs, surroundings
+from .bombs import built
 from .pictures import write_pictures
 from .readers import NETWORK, PAGES, PREDICTED, SKIP, Reader, Target
 
@@ -97,7 +98,8 @@ def _change(reader: Reader, rng: Random) -> tuple[str, Change, bool]:
         return f"{surrounding.__name__} at {path}", lambda root: surrounding(root / path), False
     if kind < 0.12 and target.bombs:
         place = rng.randrange(len(target.bombs))
-        return f"bomb {place} at {path}", lambda root: _write(root / path, target.bombs[place]()), target.of_many
+        data = built(target.bombs[place])  # here, so that the time is not the program's
+        return f"bomb {place} at {path}", lambda root: _write(root / path, data), target.of_many
     return f"{target.damage.__name__} of {path}", partial(_damage, target=target, path=path, rng=dice), target.of_many
 
 

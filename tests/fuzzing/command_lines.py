@@ -73,7 +73,7 @@ def _misspelt(word: str, rng: Random) -> str:
 
 
 def _option(command: str, rng: Random) -> list[str]:
-    name, takes_value = rng.choice(_options(command))
+    name, takes_value = rng.choice((*_options(command), ("--help", False)))
     if not takes_value:
         return [name]
     if name in SMALL:

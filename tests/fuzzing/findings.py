@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .processes import RAISED, Ending, Limits
+from .processes import BROKEN, RAISED, Ending, Limits
 
 _FRAME = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 
@@ -30,6 +30,8 @@ class Finding:
 def judge(ending: Ending, limits: Limits = Limits()) -> Finding | None:
     """What is wrong with an ending, if anything."""
     case = ending.case
+    if ending.code == BROKEN:
+        raise RuntimeError(f"the fuzzer itself fails on case {case.number}: {case.what}")
     if ending.signal in (signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL):
         return Finding("hang", f"{case.reader.name}: {case.what}", ending)
     if ending.signal is not None:
@@ -43,8 +45,12 @@ def judge(ending: Ending, limits: Limits = Limits()) -> Finding | None:
         return Finding("memory", f"{case.reader.name}: {ending.memory >> 20} MB in {case.what}", ending)
     if ending.code not in (0, 1, 2):
         return Finding("exit code", f"{ending.code}", ending)
-    if ending.code and not ending.errors.startswith("error: ") and not ending.printed:
+    told = [line for line in ending.errors.splitlines() if line.startswith("error: ")]
+    if ending.code and not told and not ending.printed and not case.output.startswith("/"):
         return Finding("silence", f"exit code {ending.code} without a word", ending)
+    warned = [line for line in ending.errors.splitlines() if "Warning: " in line]
+    if warned:
+        return Finding("warning", warned[0][:150], ending)
     if ending.code and case.must_succeed:
         return Finding("stopped", f"{case.reader.name}: {ending.errors[-150:]}", ending)
     return None

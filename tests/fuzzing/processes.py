@@ -1,6 +1,7 @@
 """Running a case in a process of its own, forked from this one, under limits of memory and time."""
 
 import contextlib
+import math
 import os
 import resource
 import shutil
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -49,6 +51,9 @@ Program = Callable[[Sequence[str]], int]
 
 RAISED = 97
 """The exit code of a process in which an exception left the program."""
+
+BROKEN = 98
+"""The exit code of a process in which the damage failed."""
 
 
 def run_all(
@@ -103,12 +108,8 @@ def _fork(case: Case, place: Path, program: Program, limits: Limits) -> int:
 
 def _attempt(case: Case, place: Path, program: Program, limits: Limits) -> int:
     """Damage the site and run the command in it."""
+    _prepare(case, place / "site")
     os.chdir(place / "site")
-    os.environ["SEGABLATE_CACHE"] = str(place / "site/cache")
-    site = Path.cwd()
-    if case.reader.before:
-        case.reader.before(site)
-    case.change(site)
     _redirect(case, place)
     restrict(limits, _address_space())
     try:
@@ -117,6 +118,18 @@ def _attempt(case: Case, place: Path, program: Program, limits: Limits) -> int:
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else 0
     return code
+
+
+def _prepare(case: Case, site: Path) -> None:
+    """What a case does first, and the damage. An exception here is a fault of the fuzzer."""
+    os.environ["SEGABLATE_CACHE"] = str(site / "cache")
+    try:
+        if case.reader.before:
+            case.reader.before(site)
+        case.change(site)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(BROKEN)
 
 
 def _redirect(case: Case, place: Path) -> None:
@@ -129,11 +142,12 @@ def _redirect(case: Case, place: Path) -> None:
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
-def restrict(limits: Limits, used: int) -> None:
+def restrict(limits: Limits, space: int) -> None:
     """Limit this process; address space generously, for not all that is reserved is used."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (limits.seconds, limits.seconds + 5))
-    resource.setrlimit(resource.RLIMIT_AS, (used + 4 * limits.memory,) * 2)
+    used_so_far = math.ceil(time.process_time())
+    resource.setrlimit(resource.RLIMIT_CPU, (used_so_far + limits.seconds, used_so_far + limits.seconds + 5))
+    resource.setrlimit(resource.RLIMIT_AS, (space + 4 * limits.memory,) * 2)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
     signal.alarm(limits.clock)
 
@@ -162,10 +176,7 @@ def run_script(case: Case, sites: Sites, limits: Limits = Limits()) -> Ending:
     """How a case ends that goes through the console script; its memory is not measured."""
     place = sites.copy(case)
     site = place / "site"
-    os.environ["SEGABLATE_CACHE"] = str(site / "cache")
-    if case.reader.before:
-        case.reader.before(site)
-    case.change(site)
+    _prepare(case, site)
     script = Path(sys.executable).with_name("segablate")
     command = [str(script)] if script.is_file() else [sys.executable, "-m", "segablate"]
     output = case.output if case.output.startswith("/") else str(place / "stdout")

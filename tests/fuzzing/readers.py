@@ -47,8 +47,8 @@ class Reader:
     write: Site
     targets: tuple[Target, ...]
     commands: tuple[str, ...]
-    refused: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
+    refused: tuple[str, ...] = ()
     before: Callable[[Path], None] | None = None
     needs: tuple[str, ...] = ()
     weight: int = 2
