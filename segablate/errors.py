@@ -10,6 +10,8 @@
     ├── DatasetError          images, masks, splits
     ├── CheckpointError       weights, architectures, cards, predictions
     ├── UserCodeError         a user's Python that is not there, or fails when imported
+    ├── RecipeError           how a network is to be trained
+    ├── DivergedError         a training whose loss is no longer finite
     ├── DeviceError           a device or precision that is not there
     ├── RunError              saved runs: damaged, newer, not comparable
     ├── Interrupted           Ctrl-C, where the work can be taken up again: exit code 130
@@ -59,6 +61,14 @@ class CheckpointError(SegablateError):
 
 class UserCodeError(SegablateError):
     """A module or function of the user's that is not there, or fails."""
+
+
+class RecipeError(SegablateError):
+    """A recipe that is incomplete, malformed, or does not fit network and dataset."""
+
+
+class DivergedError(SegablateError):
+    """A training whose loss stayed infinite or undefined."""
 
 
 class DeviceError(SegablateError):

@@ -107,11 +107,29 @@ class Team:
         import torch.distributed as dist
 
         _meeting().wait_for(self.size)
-        if not dist.is_initialized():
-            dist.init_process_group(_backend(), store=_meeting().store, rank=self.rank, world_size=self.size)
+        self._join()
         values: list[Any] = [None] * self.size
         dist.all_gather_object(values, value)
         return values
+
+    def add(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        """Return the sum of a tensor over all processes, in each of them; alone, the tensor itself."""
+        if self.size == 1:
+            return tensor
+        import torch.distributed as dist
+
+        self._join()
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    def _join(self) -> None:
+        """Open the process group, once."""
+        import torch.distributed as dist
+
+        if not dist.is_initialized():
+            _meeting().wait_for(self.size)
+            dist.init_process_group(_backend(), store=_meeting().store, rank=self.rank, world_size=self.size)
 
     def first_to_fail(self) -> bool:
         """True in the one process that is to say what went wrong: the first that asks, or any that finds no others."""

@@ -22,7 +22,7 @@ FLOORS = (
     ("checkpoints", "edges"),
     ("evaluation",),
     ("statistics",),
-    ("ablation", "comparison"),
+    ("ablation", "comparison", "training"),
     ("tables",),
     ("render", "plots"),
     ("cli",),

@@ -112,8 +112,22 @@ def test_gradient_flows():
 def test_inputs_go_to_the_terms_that_take_them():
     logits, labels = scene()
     weights = torch.rand(5, generator=torch.Generator().manual_seed(0))
-    expected = ce(logits, labels) + get_loss("recall")(logits, labels, weights=weights)
-    torch.testing.assert_close(parse_objective("ce + recall")(logits, labels, weights=weights), expected)
+    expected = get_loss("bce")(logits, labels) + get_loss("recall")(logits, labels, weights=weights)
+    torch.testing.assert_close(parse_objective("bce + recall")(logits, labels, weights=weights), expected)
+
+
+def test_class_weights_are_written_like_a_hyperparameter():
+    logits, labels = scene()
+    weights = (1.0, 0.5, 2.0, 1.0, 3.0)
+    objective = parse_objective("ce(weights=1:0.5:2:1:3) + recall")
+    assert str(objective) == "ce(weights=1:0.5:2:1:3) + recall"
+    plain = torch.nn.functional.cross_entropy(logits, labels, torch.tensor(weights).to(logits), ignore_index=255)
+    torch.testing.assert_close(objective(logits, labels), plain + get_loss("recall")(logits, labels))
+    assert str(parse_objective("ce").with_settings("ce", {"weights": weights})) == "ce(weights=1:0.5:2:1:3)"
+    with pytest.raises(KnobError, match="weights of ce has 6 values for 5 outputs"):
+        parse_objective("ce(weights=1:1:1:1:1:1)")(logits, labels)
+    with pytest.raises(KnobError, match="has no knob 'weights'"):
+        parse_objective("focal(weights=1:2)")
 
 
 def test_settings_can_be_exchanged():

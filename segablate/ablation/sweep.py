@@ -45,10 +45,14 @@ def plan_settings(loss: Loss, given: Mapping[str, Sequence[Any]], every: bool = 
         for value in values:
             knob.check(value, as_option=True)
     asked = [dict(zip(given, values, strict=True)) for values in product(*given.values())] if given else []
+    if idle := [name for name in given if loss.knobs[name].training]:
+        option = loss.knobs[idle[0]].option
+        raise KnobError(f"{option} of {loss.name} has an effect in training alone; add --train head or --train full")
     grids: list[dict[str, Any]] = []
     if every or not given:
         defaults = {name: knob.default for name, knob in loss.knobs.items()}
-        turned = [_with_conditions(loss, name, value) for name, knob in loss.knobs.items() for value in knob.grid]
+        knobs = {name: knob for name, knob in loss.knobs.items() if not knob.training}
+        turned = [_with_conditions(loss, name, value) for name, knob in knobs.items() for value in knob.grid]
         grids = [{name: value for name, value in values.items() if value != defaults[name]} for values in turned]
     for values in asked:
         _refuse_idle(loss, values)

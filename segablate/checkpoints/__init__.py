@@ -16,6 +16,7 @@ import numpy as np
 
 from segablate.checkpoints import sources
 from segablate.checkpoints.segmenter import Capabilities, Loading, Segmenter, Source
+from segablate.checkpoints.specification import split_weights
 from segablate.errors import CheckpointError, SegablateError, did_you_mean
 from segablate.samples import Batch, Sample
 
@@ -28,7 +29,10 @@ __all__ = [
     "checkpoint_sources",
     "count_outputs",
     "described_sources",
+    "is_new_network",
+    "new_network_sources",
     "open_checkpoint",
+    "open_new_network",
 ]
 
 
@@ -99,6 +103,44 @@ def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
         near = did_you_mean(source, checkpoint_sources())
         raise CheckpointError(f"no checkpoint source is called {source!r}{near}")
     raise CheckpointError(f"{spec}: there is no such file; give a checkpoint file, a card or SOURCE:...")
+
+
+def open_new_network(spec: str, classes: int, loading: Loading | None = None) -> Segmenter:
+    """Build a network with random weights: ``small``, or a specification without the weights, as in ``smp:Unet()``.
+
+    `classes`: the number of outputs, unless the specification states it. The weights come from torch's generator.
+    Raises CheckpointError for a source that cannot do without a file.
+    """
+    from segablate.networks import network_names
+
+    spec = f"builtin:{spec}" if spec.partition("(")[0] in network_names() else spec
+    source, _, rest = spec.partition(":")
+    if source not in new_network_sources():
+        named = ", ".join(f"{name}:" for name in new_network_sources())
+        raise CheckpointError(f"{spec!r} names no network; write {', '.join(network_names())}, or {named}NETWORK(...)")
+    return import_module(f"segablate.checkpoints.sources.{source}").open_new(rest, loading or Loading(), classes)
+
+
+def is_new_network(spec: str) -> bool:
+    """Return whether a specification names a network without weights."""
+    from segablate.networks import network_names
+
+    if spec.partition("(")[0] in network_names():
+        return True
+    source, _, rest = spec.partition(":")
+    if source not in new_network_sources() or split_weights(rest)[1] is not None:
+        return False
+    return source != "hf" and not Path(rest).expanduser().is_dir()
+
+
+@cache
+def new_network_sources() -> tuple[str, ...]:
+    """Return the sources that can build a network without weights; none is imported."""
+    return tuple(
+        name
+        for name, tree in _texts().items()
+        if any(isinstance(node, ast.FunctionDef) and node.name == "open_new" for node in tree.body)
+    )
 
 
 def _without_network(spec: str, path: Path) -> str:

@@ -91,6 +91,14 @@ def build(config: Any, tensors: Mapping[str, Tensor], folder: Path) -> nn.Module
     return module.float()
 
 
+def build_new(config: Any, classes: int) -> nn.Module:
+    """Return the network of a configuration with random weights, in float32, for this many classes."""
+    if config.num_labels != classes:
+        config.num_labels = classes
+    with _quiet():
+        return getattr(transformers, known_networks()[config.model_type])(config).float()
+
+
 def gives_queries(config: Any) -> bool:
     """Whether the network gives masks and a class for each."""
     return config.model_type in MASK_QUERIES

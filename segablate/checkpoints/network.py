@@ -76,6 +76,14 @@ class Network:
                 f"{images.shape[2]}x{images.shape[1]}; use a smaller --batch-size, or --window"
             ) from None
 
+    def scores(self, images: Tensor) -> Tensor:
+        """Return N K H W scores, one channel as two, at the size of N H W 3 uint8 images; gradients are kept.
+
+        Raises CheckpointError when the network fails on the images.
+        """
+        scores, _ = self._forward(images, {})
+        return two_channels(scores, self.kind)[0] if scores.is_floating_point() and self.kind != "labels" else scores
+
     def _output(self, parts: tuple[Tensor, ...]) -> Output:
         """The output for images that are run in parts."""
         notes: dict[str, None] = {}
@@ -94,7 +102,7 @@ class Network:
         size = (images.shape[1], images.shape[2])
         pixels = self.preprocessing(images)
         unpadded = self.preprocessing.unpadded(size)
-        with autocast(self.device, self.precision), _LastConvolution(self.module, self.keep_features) as features:
+        with autocast(self.device, self.precision), LastConvolution(self.module, self.keep_features) as features:
             scores = self.inference(partial(self._run, notes), pixels, unpadded)
         kept = features.inputs
         return at_size(scores, size), None if kept is None else _cut(kept.float(), pixels.shape[-2:], unpadded)
@@ -180,15 +188,16 @@ def _cut(scores: Tensor, padded: tuple[int, ...], unpadded: tuple[int, int]) -> 
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
-class _LastConvolution:
-    """While active, remembers the input of the convolution that ran last: the features before the classifier."""
+class LastConvolution:
+    """While active, remembers the convolution that ran last, the classifier, and its input: the features."""
 
     def __init__(self, module: nn.Module, active: bool) -> None:
         self.inputs: Tensor | None = None
+        self.classifier: nn.Module | None = None
         self._convolutions = [part for part in module.modules() if isinstance(part, _CONVOLUTIONS)] if active else []
         self._hooks: list[Any] = []
 
-    def __enter__(self) -> "_LastConvolution":
+    def __enter__(self) -> "LastConvolution":
         self._hooks = [part.register_forward_pre_hook(self._remember) for part in self._convolutions]
         return self
 
@@ -197,7 +206,7 @@ class _LastConvolution:
             hook.remove()
 
     def _remember(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.inputs = inputs[0]
+        self.inputs, self.classifier = inputs[0], module
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -72,12 +72,14 @@ class Source:
 
     - `spec`: what the user wrote; `files`: every file it was read from, whose hashes a run keeps.
     - `facts`: further lines for the head of a table, in order; `notes`: what a reader of the numbers should know.
+    - `network`: the network alone, as a specification that weights can be added to; empty where a file holds both.
     """
 
     spec: str
     files: tuple[Path, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    network: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ trade_offs   what each run costs and gives, and which is beaten in everything
 differences  the comparison itself
 changes      the confusions and the images that changed most
 ranking      which checkpoint each measure would choose, and how stable that is
+trainings    settings trained several times, over trainings and images
 """
 
 from segablate.comparison.differences import Comparison, PairedDifferences, compare

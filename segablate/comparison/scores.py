@@ -1,6 +1,6 @@
 """The scores that are compared, each a function of image weights, so that all of them see the same resamples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,14 +95,17 @@ def statistics_of(runs: Runs, measures: Sequence[Measure], *, void_as_error: boo
     A loss is the mean over the images where all runs have it. Raises KnobError, naming the run, for a tolerance beyond
     what was counted.
     """
+    return list(each_statistic(runs, measures, void_as_error=void_as_error))
+
+
+def each_statistic(runs: Runs, measures: Sequence[Measure], *, void_as_error: bool) -> Iterator[Statistic]:
+    """Those of :func:`statistics_of`, one after the other."""
     defined = {name: images_with(runs, name) for name in shared_losses(runs)}
     banded = all_have(runs, BAND_COUNTS)
-    statistics = []
     for name, run in runs.items():
         with at(name):
             of_measures = _statistic(run, measures, defined, void_as_error)
-        statistics.append(_both(of_measures, band_scores(run.statistics[BAND_COUNTS])) if banded else of_measures)
-    return statistics
+        yield _both(of_measures, band_scores(run.statistics[BAND_COUNTS])) if banded else of_measures
 
 
 def images_with(runs: Runs, loss: str) -> NDArray[np.bool_]:

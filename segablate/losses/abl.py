@@ -9,6 +9,7 @@ from segablate.losses.parts.predicted_boundary import dilated, divergences, sele
 from segablate.losses.parts.shapes import IGNORE, Labels, Logits
 from segablate.losses.parts.steering import distances, label_boundary, targets
 from segablate.objective.loss import Parts, loss
+from segablate.objective.processes import summed
 from segablate.objective.ranges import Choice, Range
 
 
@@ -18,6 +19,7 @@ from segablate.objective.ranges import Choice, Range
     exceptions={
         "void": "void counts as label boundary and predictions under it as predictions, as in the authors' code"
     },
+    summed=True,
 )
 def abl(
     logits: Logits,
@@ -78,7 +80,7 @@ def abl(
     pixels = Pixels(*boundary.nonzero(as_tuple=True))
     target, counted = targets(away, pixels)
     weight = away[pixels].to(logits.dtype).clamp(max=clip) / clip
-    count = counted.sum()
+    count = summed(counted.sum())
     wanted = torch.is_grad_enabled() and logits.requires_grad
     total = Directions.apply(logits, pixels, target, weight * counted, smoothing, detach, wanted)
     labelled = (labels != IGNORE).flatten(1).any(1)

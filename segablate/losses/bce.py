@@ -6,12 +6,14 @@ import torch.nn.functional as F
 
 from segablate.losses.parts.shapes import IGNORE, Labels, Logits
 from segablate.objective.loss import Parts, loss
+from segablate.objective.processes import summed
 from segablate.objective.ranges import Choice, Range
 
 
 @loss(
     paper="Zhao et al., Region Mutual Information Loss for Semantic Segmentation, NeurIPS 2019, arXiv:1910.12037",
     activation="sigmoid",
+    summed=True,
 )
 def bce(
     logits: Logits,
@@ -37,7 +39,7 @@ def bce(
     label = labels.long().where(valid[:, 0], 0).unsqueeze(1)
     # softplus(z) - z y is softplus of z with its sign turned at the label: nothing cancels where z is large
     signed = logits.scatter(1, label, -logits.gather(1, label))
-    per_class = F.softplus(signed).where(valid, 0).sum((0, 2, 3)) / (valid.sum() + extra).clamp(min=1)
+    per_class = F.softplus(signed).where(valid, 0).sum((0, 2, 3)) / (summed(valid.sum()) + extra).clamp(min=1)
     if classes == "mean":
         per_class = per_class / logits.shape[1]
     return Parts(per_class.sum(), valid.any(), per_class=per_class.detach())

@@ -7,10 +7,11 @@ import torch.nn.functional as F
 
 from segablate.losses.parts.shapes import IGNORE, Labels, Logits, Scalar
 from segablate.objective.loss import loss
+from segablate.objective.processes import summed
 from segablate.objective.ranges import Range
 
 
-@loss(paper="Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv:1708.02002")
+@loss(paper="Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv:1708.02002", summed=True)
 def focal(
     logits: Logits,
     labels: Labels,
@@ -36,5 +37,5 @@ def focal(
     log_p = -F.cross_entropy(logits, labels.long(), ignore_index=IGNORE, reduction="none")  # N H W, 0 where void
     # kept off 0, where a power below 1 has no finite slope
     miss = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)
-    total = -(miss**gamma * log_p).sum() / (labels != IGNORE).sum().clamp(min=1)
+    total = -(miss**gamma * log_p).sum() / summed((labels != IGNORE).sum()).clamp(min=1)
     return total if alpha is None else alpha * total

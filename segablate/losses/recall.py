@@ -1,6 +1,7 @@
 """Recall loss: cross entropy weighted by how much of each class is missed."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +10,20 @@ from torch import Tensor
 from segablate.losses.parts.shapes import IGNORE, ClassWeights, Labels, Logits
 from segablate.losses.parts.sharing import shared
 from segablate.objective.loss import Parts, loss
+from segablate.objective.processes import summed
 from segablate.objective.ranges import Choice, Range
 
 _SCALE = "the weights of all classes grow or shrink together, unless reduction=weights divides it out"
+
+
+def running_weights(
+    logits: Tensor, labels: Tensor, previous: Mapping[str, Tensor] | None, **settings: Any
+) -> dict[str, Tensor]:
+    """Return what training carries: with a momentum the running weights, else nothing."""
+    if not settings["momentum"]:
+        return {}
+    known = {name: settings[name] for name in ("momentum", "floor", "prior_hits", "prior_misses")}
+    return {"weights": recall_weights(logits, labels, previous["weights"] if previous else None, **known)}
 
 
 @loss(
@@ -22,6 +34,8 @@ _SCALE = "the weights of all classes grow or shrink together, unless reduction=w
         "prior_misses": _SCALE,
         "reduction": "the three divisors give values of different scale",
     },
+    summed=True,
+    carry=running_weights,
 )
 def recall(
     logits: Logits,
@@ -32,15 +46,38 @@ def recall(
         float, Range(0, 1e9, grid=(0, 1, 10, 100, 1000), help="least number of misses, and of pixels, that is counted")
     ] = 1,
     prior_hits: Annotated[
-        float, Range(0, 1e12, grid=(0, 1, 10, 100, 1000, 10000), help="pixels added to the hits of each class")
+        float,
+        Range(
+            0,
+            1e12,
+            grid=(0, 1, 10, 100, 1000, 10000),
+            help="smoothing of recall: pixels added to the hits of each class",
+        ),
     ] = 0,
     prior_misses: Annotated[
-        float, Range(0, 1e12, grid=(0, 1, 10, 100, 1000, 10000), help="pixels added to the misses of each class")
+        float,
+        Range(
+            0,
+            1e12,
+            grid=(0, 1, 10, 100, 1000, 10000),
+            help="smoothing of recall: pixels added to the misses of each class",
+        ),
     ] = 0,
     scope: Annotated[str, Choice("batch", "image", help="whose pixels recall is counted over")] = "batch",
     reduction: Annotated[
         str, Choice("valid", "all", "weights", help="divided by labelled pixels, all pixels or the sum of the weights")
     ] = "valid",
+    momentum: Annotated[
+        float,
+        Range(
+            0,
+            1,
+            grid=(0, 0.5, 0.9, 0.99),
+            open_high=True,
+            training=True,
+            help="smoothing of the weights over batches in training: the share of the earlier ones",
+        ),
+    ] = 0,
 ) -> Parts:
     """Cross entropy in which each class weighs as much as it is missed.
 
@@ -52,8 +89,8 @@ def recall(
         with reduction=weights Σ_{i∈V} w_{t_i}. With scope=image each image has its own counts and D, and the images
         with a labelled pixel are averaged. In nats. No gradient flows through the weights.
 
-    ClassWeights carried over batches (see recall_weights) can be passed in as weights; floor and the priors are then
-    unused.
+    In training with a momentum m the weights are carried over batches, w̄_c ← (1 - m) w_c + m w̄_c for the classes that
+    are labelled. Weights can also be passed in; floor and the priors are then unused.
 
     Differs from the authors' code:
         Void pixels are left out of counts, loss and divisor (the authors' training code divides by all pixels, which
@@ -61,21 +98,23 @@ def recall(
         paper's weight is 1 - recall: floor=0.
     """
     images = labels.shape[0] if scope == "image" else 1
+    across = summed if scope == "batch" else _alone
     with torch.no_grad():
         misses, pixels = _counts(logits, labels)  # N C each
-    misses, pixels = (counts.reshape(images, -1, counts.shape[1]).sum(1) for counts in (misses, pixels))
+    misses, pixels = (across(counts.reshape(images, -1, counts.shape[1]).sum(1)) for counts in (misses, pixels))
     if weights is None:
         by_group = _weights(misses, pixels, floor, prior_hits, prior_misses)
     else:
         by_group = weights.detach().double().expand_as(misses)
-    summed = _entropy_by_class(logits, labels, images)
+    entropy = _entropy_by_class(logits, labels, images)
     divisor = {
         "valid": pixels.sum(1).clamp(min=1),
-        "all": labels.numel() // images,
+        "all": across(torch.tensor(labels.numel() // images, device=labels.device)),
         "weights": _positive((by_group * pixels).sum(1)),
     }[reduction]
     defined = pixels.sum(1) > 0
-    per_class = (by_group * summed).T / divisor / defined.sum().clamp(min=1)  # C groups
+    groups = defined.sum() if scope == "batch" else summed(defined.sum())
+    per_class = (by_group * entropy).T / divisor / groups.clamp(min=1)  # C groups
     seen = pixels.sum(0)
     return Parts(
         per_class.sum().to(logits.dtype),
@@ -100,7 +139,7 @@ def recall_weights(
     w̄_c ← (1 - m) w_c + m w̄_c for the classes labelled here; the others keep theirs. The first batch, without
     previous, gives its own weights. Detached, at least float32; pass the result to :data:`recall` and to the next call.
     """
-    misses, pixels = (counts.sum(0) for counts in _counts(logits.detach(), labels))
+    misses, pixels = (summed(counts.sum(0)) for counts in _counts(logits.detach(), labels))
     fresh = _weights(misses, pixels, floor, prior_hits, prior_misses).to(
         torch.promote_types(logits.dtype, torch.float32)
     )
@@ -140,6 +179,10 @@ def _entropy_by_class(logits: Tensor, labels: Tensor, groups: int) -> Tensor:
     cell = group * classes + labels.long().where(labels != IGNORE, 0).flatten()
     zeros = torch.zeros(groups * classes, dtype=torch.float64, device=entropy.device)
     return zeros.index_add(0, cell, entropy.flatten().double()).view(groups, classes)
+
+
+def _alone(counts: Tensor) -> Tensor:
+    return counts
 
 
 def _positive(divisor: Tensor) -> Tensor:

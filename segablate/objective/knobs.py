@@ -65,6 +65,11 @@ class Knob:
         return self.range.used_when
 
     @property
+    def training(self) -> bool:
+        """Whether it has an effect in training alone, from batch to batch."""
+        return isinstance(self.range, Range) and self.range.training
+
+    @property
     def option(self) -> str:
         """``--prior-misses`` for ``prior_misses``."""
         return "--" + self.name.replace("_", "-")

@@ -39,6 +39,12 @@ class Parts:
 Pooled = Callable[[Mapping[str, Any], "Mapping[str, Tensor]"], "Tensor"]
 """(complete settings, sums over images) -> the value over the images, 0-dim."""
 
+Carry = Callable[..., "dict[str, Tensor]"]
+"""(logits, labels, previous, **complete settings) -> inputs to pass in this batch, and ``previous`` in the next.
+
+``previous`` is what the last batch returned, or None. Empty where the settings carry nothing.
+"""
+
 Function = Callable[..., Any]
 """(logits, labels, *, inputs and knobs) -> a 0-dim tensor or :class:`Parts`."""
 
@@ -53,7 +59,8 @@ class Loss:
     different settings are not comparable, and why; ``ranks_by`` names the fact that ranks images in the term's stead,
     larger being better. ``activation`` is what it reads the logits by, where no knob ``probability`` says so.
     ``over_images`` gives the value over any number of images from the complete settings and the ``sums`` of
-    :class:`Parts`, added over them.
+    :class:`Parts`, added over them. ``summed``: it divides by counts that are summed over processes, see
+    :mod:`segablate.objective.processes`. ``carry`` is what training carries from batch to batch.
     """
 
     name: str
@@ -66,6 +73,8 @@ class Loss:
     ranks_by: str = ""
     activation: str = "softmax"
     over_images: Pooled | None = None
+    summed: bool = False
+    carry: Carry | None = None
 
     def __post_init__(self) -> None:
         vars(self).update(__doc__=self.function.__doc__, __wrapped__=self.function)  # for help() and signatures
@@ -141,6 +150,16 @@ class Loss:
                 sections[heading] += line + "\n"
         return {name: inspect.cleandoc(text) for name, text in sections.items() if text.strip()}
 
+    def _class_weights(self, weights: Any, logits: "Tensor") -> "Tensor":
+        """The weights as C numbers on the device of the logits; outputs outside the label set have weight 1."""
+        import torch
+
+        found = torch.as_tensor(weights, device=logits.device)
+        surplus = logits.shape[1] - found.numel()
+        if found.ndim != 1 or surplus < 0:
+            raise KnobError(f"weights of {self.name} has {found.numel()} values for {logits.shape[1]} outputs")
+        return torch.cat([found, found.new_ones(surplus)]) if surplus else found
+
     def _needed(self, settings: Mapping[str, object]) -> frozenset[str]:
         parameters = inspect.signature(self.function).parameters
         always = {name for name in self.inputs if parameters[name].default is inspect.Parameter.empty}
@@ -151,6 +170,8 @@ class Loss:
         import torch
 
         given = {name: options.pop(name) for name in self.inputs & options.keys() if options[name] is not None}
+        if "weights" in given:
+            given["weights"] = self._class_weights(given["weights"], logits)
         settings = complete(self.knobs, options, self.name)
         if missing := sorted(self.needs(options) - given.keys()):
             raise KnobError(
@@ -179,6 +200,8 @@ def loss(
     ranks_by: str = "",
     activation: str = "softmax",
     over_images: Pooled | None = None,
+    summed: bool = False,
+    carry: Carry | None = None,
 ) -> Callable[[Function], Loss]:
     """Make a term of the function below: its name is the function's, and the file's.
 
@@ -189,7 +212,16 @@ def loss(
 
     def decorate(function: Function) -> Loss:
         name = function.__name__
-        declared = (exceptions or {}, inputs or {}, incomparable or {}, ranks_by, activation, over_images)
+        declared = (
+            exceptions or {},
+            inputs or {},
+            incomparable or {},
+            ranks_by,
+            activation,
+            over_images,
+            summed,
+            carry,
+        )
         return Loss(name, function, paper, objective or name, *declared)
 
     return decorate

@@ -14,7 +14,7 @@ class Range:
     """Numbers from ``low`` to ``high``, both allowed unless declared open; ``words`` are allowed beside them.
 
     ``grid`` holds the values a sweep tries; ``odd`` leaves out even numbers; ``used_when={"combine": ("product",)}``
-    says that the knob has an effect only where another has one of these values.
+    says that the knob has an effect only where another has one of these values; ``training``, only in training.
     """
 
     low: float = -math.inf
@@ -26,6 +26,7 @@ class Range:
     open_high: bool = False
     odd: bool = False
     used_when: Conditions = field(default_factory=dict)
+    training: bool = False
 
     def holds(self, number: float) -> bool:
         """Whether the number lies inside; infinity and nan never do."""

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from segablate.errors import ObjectiveError, at
 from segablate.objective.catalogue import get_loss
-from segablate.objective.knobs import find_knob, format_settings
+from segablate.objective.knobs import Knob, ValueType, find_knob, format_settings
 from segablate.objective.loss import Loss
-from segablate.objective.ranges import format_value
+from segablate.objective.ranges import Range, format_value
 
 if TYPE_CHECKING:  # an objective is read and printed without torch
     from torch import Tensor
@@ -33,13 +33,16 @@ class WeightedTerm:
 
     def __call__(self, logits: "Tensor", labels: "Tensor", **inputs: Any) -> "Tensor":
         """The weighted value; inputs that the term does not take are left aside."""
-        taken = {name: value for name, value in inputs.items() if name in self.loss.inputs}
+        taken = {name: value for name, value in inputs.items() if name in self.loss.inputs - self.settings.keys()}
         return self.weight * self.loss(logits, labels, **taken, **self.settings)
 
     def __str__(self) -> str:
         weight = "" if self.weight == 1 else f"{format_value(self.weight)}*"
-        settings = f"({format_settings(self.loss.knobs, self.settings)})" if self.settings else ""
-        return weight + self.loss.name + settings
+        settings = {name: value for name, value in self.settings.items() if name != "weights"}
+        parts = [format_settings(self.loss.knobs, settings)] if settings else []
+        if "weights" in self.settings:
+            parts.insert(0, f"weights={':'.join(map(format_value, self.settings['weights']))}")
+        return weight + self.loss.name + (f"({', '.join(parts)})" if parts else "")
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def published_objective(loss: Loss) -> Objective:
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _NAME = re.compile(r"python:[\w./\\~:-]+|[A-Za-z_]\w*")
 _KNOB = re.compile(r"[A-Za-z_]\w*")
+_CLASS_WEIGHTS = Knob("weights", None, ValueType(float, True, 0), Range(0, 1e9, help="one weight a class"))
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|[^,()'\"]+")
 
 
@@ -142,8 +146,9 @@ class _Reader:
         name = self.match(_KNOB)
         if not name:
             raise self.error(f"expected a knob of {loss.name}, as in radius=3, or ')'")
+        weights = name == "weights" and name in loss.inputs
         with at(self.place(start)):
-            knob = find_knob(loss.knobs, name, loss.name)
+            knob = _CLASS_WEIGHTS if weights else find_knob(loss.knobs, name, loss.name)
         if not self.skip("="):
             raise self.error(f"expected '=' and a value after {name}")
         start = self.column = self.after_spaces()
@@ -181,5 +186,9 @@ class _Reader:
 
 def _with(summand: WeightedTerm, settings: Mapping[str, Any]) -> WeightedTerm:
     loss = summand.loss
-    checked = {name: find_knob(loss.knobs, name, loss.name).check(value) for name, value in settings.items()}
+    taken = {"weights": _CLASS_WEIGHTS} if "weights" in loss.inputs else {}
+    checked = {
+        name: (taken.get(name) or find_knob(loss.knobs, name, loss.name)).check(value)
+        for name, value in settings.items()
+    }
     return replace(summand, settings={**summand.settings, **checked})

@@ -7,11 +7,11 @@ from rich.console import Console
 from segablate.render.data import to_csv, to_json
 from segablate.render.latex import to_latex
 from segablate.render.markdown import to_markdown
-from segablate.render.progress import progress
+from segablate.render.progress import progress, training_progress
 from segablate.render.terminal import to_rich, to_text
 from segablate.tables import Report
 
-__all__ = ["FORMATS", "Format", "print_report", "progress", "render"]
+__all__ = ["FORMATS", "Format", "print_report", "progress", "render", "training_progress"]
 
 Format = Literal["rich", "markdown", "csv", "json", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)

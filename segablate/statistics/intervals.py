@@ -57,7 +57,7 @@ def estimate(distribution: Distribution, level: float = 0.95) -> Estimate:
     A replicate or a jackknife value in which the score is undefined takes no part.
     """
     enough = distribution.support >= FEWEST
-    u = _influence(distribution)
+    u = centred(distribution.jackknife)
     freedom = np.where(enough, degrees_of_freedom(u), np.nan)
     ordered = np.sort(distribution.replicates.reshape(len(distribution.replicates), -1).T, axis=1)
     z = stdtrit(freedom, (1 + level) / 2)
@@ -101,6 +101,13 @@ def bias_correction(distribution: Distribution) -> Floats:
     return ndtri(share)
 
 
+def centred(jackknife: Floats) -> Floats:
+    """Influence u_i = mean of the jackknife values - the value without cluster i, (G, *S); 0 where undefined."""
+    defined = ~np.isnan(jackknife)
+    mean = np.sum(np.where(defined, jackknife, 0.0), axis=0) / np.maximum(np.sum(defined, axis=0), 1)
+    return np.where(defined, mean - jackknife, 0.0)
+
+
 def acceleration(influence: Floats) -> Floats:
     """a = sum u^3 / (6 (sum u^2)^(3/2)) from the jackknife; 0 where nothing has influence."""
     square = np.sum(influence**2, axis=0)
@@ -136,14 +143,6 @@ def p_value(distribution: Distribution, estimate: Estimate) -> tuple[Floats, NDA
     t = -np.abs(value) / np.where(studentised, error, 1.0)
     p = np.where(studentised, 2 * stdtr(estimate.freedom, t), resampled)
     return np.maximum(p, np.finfo(float).tiny), studentised
-
-
-def _influence(distribution: Distribution) -> Floats:
-    """u_i = mean of the jackknife values - the value without i, (G, *S); 0 where undefined."""
-    jackknife = distribution.jackknife
-    defined = ~np.isnan(jackknife)
-    mean = np.sum(np.where(defined, jackknife, 0.0), axis=0) / np.maximum(np.sum(defined, axis=0), 1)
-    return np.where(defined, mean - jackknife, 0.0)
 
 
 def _quantile(ordered: Floats, share: Floats) -> Floats:

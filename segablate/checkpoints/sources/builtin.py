@@ -45,9 +45,29 @@ def open_source(text: str, loading: Loading) -> Segmenter:
         call = _completed(call, tensors)
     module = _built(call)
     notes = (*weights.notes, *notes, *load_strictly(module, tensors, str(path)))
-    source = Source(f"builtin:{text}", (path,), {"network": _written(call)}, notes)
+    written = f"builtin:{_written(call)}"
+    source = Source(f"builtin:{text}", (path,), {"network": _written(call)}, notes, written)
     preprocessing = Preprocessing.parse(preprocessing_of(call.name))
     return with_classes_of(weights, prepared(module, source, loading, preprocessing))
+
+
+def open_new(text: str, loading: Loading, classes: int) -> Segmenter:
+    """Build the network with random weights, for this many classes unless it states their number."""
+    from segablate.checkpoints.network import prepared
+    from segablate.networks import get_network, preprocessing_of
+
+    spec = parse_network("builtin", text, "pspnet(layers=101)")
+    call = _stated(spec)
+    bound = inspect.signature(get_network(call.name)).bind(**{"num_classes": classes, **call.arguments})
+    bound.apply_defaults()
+    call = Call(call.name, bound.arguments)
+    source = Source(f"builtin:{text}", (), {"network": _written(call)}, (), f"builtin:{_written(call)}")
+    return prepared(_built(call), source, loading, Preprocessing.parse(preprocessing_of(call.name)))
+
+
+def parse_call(written: str) -> Call:
+    """Take ``NAME(argument=value, ...)`` apart. CheckpointError for an unknown network or argument."""
+    return _stated(parse_network("builtin", written, "pspnet(layers=101)"))
 
 
 def _stated(spec: LibraryNetwork) -> Call:

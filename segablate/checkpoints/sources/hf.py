@@ -48,6 +48,25 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     return prepared(module, source, loading, processor.preprocessing, kind, class_names(config.id2label))
 
 
+def open_new(place: str, loading: Loading, classes: int) -> Segmenter:
+    """Build the network that a folder's ``config.json`` describes, with random weights, for this many classes.
+
+    Raises CheckpointError for networks of mask queries, which are trained otherwise.
+    """
+    _library(f"hf:{place}")
+    from segablate.checkpoints.hf_network import build_new, gives_queries, input_size, read_config
+    from segablate.checkpoints.network import prepared
+
+    folder = _folder(place, loading)
+    config = read_config(folder)
+    if gives_queries(config):
+        raise CheckpointError(f"{folder} describes a network of mask queries, which cannot be trained here")
+    module = build_new(config, classes)
+    processor = read_image_processor(folder, config.model_type, input_size(config))
+    source = Source(f"hf:{place}", (folder / "config.json",), {"network": type(module).__name__}, processor.notes)
+    return prepared(module, source, loading, processor.preprocessing)
+
+
 def class_names(id2label: Mapping[int, str]) -> tuple[str, ...] | None:
     """The names of the outputs, in order; None where they are the library's LABEL_0, LABEL_1, ..."""
     names = tuple(str(id2label[index]).strip() for index in sorted(id2label))

@@ -45,7 +45,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         facts["trained with"] = str(objective)
     return prepared(
         module,
-        Source(place, (path,), facts, notes or ()),
+        Source(place, (path,), facts, notes or (), f"builtin:{facts['architecture']}"),
         loading,
         Preprocessing.parse(described["preprocessing"]),
         described["output"],

@@ -56,8 +56,20 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     module = build(spec)
     tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
     notes = load_strictly(module, tensors, str(path))
-    source = Source(f"python:{text}", files, {}, (*weights.notes, *notes))
+    source = Source(f"python:{text}", files, {}, (*weights.notes, *notes), str(spec))
     return with_classes_of(weights, prepared(module, source, loading))
+
+
+def open_new(text: str, loading: Loading, classes: int) -> Segmenter:
+    """Build the network as its factory does; the number of classes is what the factory's arguments say."""
+    from segablate.checkpoints.network import prepared
+
+    spec = parse_spec(text)
+    files: tuple[Path, ...] = ()
+    if spec.module.endswith(".py"):
+        spec = replace(spec, module=str(loading.located(spec.module)))
+        files = (Path(spec.module),)
+    return prepared(build(spec), Source(f"python:{text}", files, {}, (), str(spec)), loading)
 
 
 def build(spec: PythonSpec) -> Any:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from segablate.checkpoints.encoder_constants import encoder_constants
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
-from segablate.checkpoints.specification import check_names, literal_arguments, parse_network
+from segablate.checkpoints.specification import LibraryNetwork, check_names, literal_arguments, parse_network
 from segablate.errors import CheckpointError, at, did_you_mean
 from segablate.extras import require
 
@@ -74,11 +74,28 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     facts = {"network": _call(smp, plan), **({} if overridden else {"mean and std": whence})}
     return prepared(
         module,
-        Source(plan.spec, plan.files, facts, notes),
+        Source(plan.spec, plan.files, facts, notes, f"smp:{_call(smp, plan)}"),
         loading,
         _fitting(module, preprocessing),
         KINDS[plan.arguments.get("activation")],
     )
+
+
+def open_new(text: str, loading: Loading, classes: int) -> Segmenter:
+    """Build the network with random weights, for this many classes unless it states their number."""
+    from segablate.checkpoints.network import prepared
+
+    require("torchvision", "smp", f"smp:{text}")
+    smp = require("segmentation_models_pytorch", "smp", f"smp:{text}")
+    spec = parse_network("smp", text, 'Unet(encoder_name="resnet34", classes=11)')
+    if spec.name not in _architectures(smp):
+        near = did_you_mean(spec.name, _architectures(smp))
+        raise CheckpointError(f"segmentation_models_pytorch has no architecture {spec.name!r}{near}")
+    plan = _completed(smp, _stated(smp, spec, text, ()), classes)
+    module = _build(smp, plan)
+    preprocessing, _ = encoder_constants(smp, plan.encoder, plan.arguments.get("encoder_weights"))
+    source = Source(plan.spec, (), {"network": _call(smp, plan)}, (), f"smp:{_call(smp, plan)}")
+    return prepared(module, source, loading, _fitting(module, preprocessing), KINDS[plan.arguments.get("activation")])
 
 
 def _architectures(smp: ModuleType) -> dict[str, Any]:
@@ -105,6 +122,11 @@ def _written(smp: ModuleType, text: str, loading: Loading) -> LibraryArguments:
         raise CheckpointError(f"segmentation_models_pytorch has no architecture {spec.name!r}{near}")
     if spec.weights is None:
         raise CheckpointError(f"{spec} names no weights; add @FILE, as in {spec}@weights.pth")
+    return _stated(smp, spec, text, (loading.located(spec.weights),))
+
+
+def _stated(smp: ModuleType, spec: LibraryNetwork, text: str, files: tuple[Path, ...]) -> LibraryArguments:
+    """The arguments that a specification states, by name. CheckpointError where the architecture takes others."""
     positional, named = literal_arguments(spec.arguments, spec, f'{spec.name}("resnet34", classes=11)')
     signature = _signature(_architectures(smp)[spec.name])
     try:
@@ -112,7 +134,7 @@ def _written(smp: ModuleType, text: str, loading: Loading) -> LibraryArguments:
     except TypeError as error:
         raise CheckpointError(f"{spec} cannot be built: {error}") from None
     arguments = dict(zip(signature.parameters, positional, strict=False)) | named
-    return LibraryArguments(f"smp:{text}", spec.name, arguments, (loading.located(spec.weights),))
+    return LibraryArguments(f"smp:{text}", spec.name, arguments, files)
 
 
 def _saved(text: str, loading: Loading) -> LibraryArguments:

@@ -50,13 +50,53 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     notes = (*weights.notes, *load_strictly(module, tensors, str(path)))
     preset = published.transforms()
     recognised = _recognise(path, published)
+    arguments = literal_arguments(spec.arguments, spec, f"{spec.name}(num_classes=11)")[1]
+    found = {name: value for name, value in _read_off(tensors).items() if value}
     return prepared(
         module,
-        Source(f"torchvision:{text}", (path,), _facts(published, recognised), (*notes, *_resizing(preset, loading))),
+        Source(
+            f"torchvision:{text}",
+            (path,),
+            _facts(published, recognised),
+            (*notes, *_resizing(preset, loading)),
+            _written(spec.name, {**found, **arguments}),
+        ),
         loading,
         Preprocessing(mean=tuple(preset.mean), std=tuple(preset.std)),
         classes=_classes(published) if recognised else None,
     )
+
+
+def open_new(text: str, loading: Loading, classes: int) -> Segmenter:
+    """Build the network with random weights, for this many classes unless it states their number."""
+    from segablate.checkpoints.network import prepared
+
+    models = require("torchvision.models", "torchvision", f"torchvision:{text}")
+    spec = parse_network("torchvision", text, "deeplabv3_resnet50(num_classes=11)")
+    known = models.list_models(module=models.segmentation)
+    if spec.name not in known:
+        raise CheckpointError(f"torchvision has no segmentation network {spec.name!r}{did_you_mean(spec.name, known)}")
+    _, given = literal_arguments(spec.arguments, spec, f"{spec.name}(num_classes=11)")
+    arguments = {"num_classes": classes, **given}
+    module = models.get_model(spec.name, **arguments, **dict.fromkeys(PRETRAINED))
+    preset = models.get_model_weights(spec.name).DEFAULT.transforms()
+    preprocessing = Preprocessing(mean=tuple(preset.mean), std=tuple(preset.std))
+    source = Source(f"torchvision:{text}", (), {}, (), _written(spec.name, arguments))
+    return prepared(module, source, loading, preprocessing)
+
+
+def _written(name: str, arguments: Mapping[str, Any]) -> str:
+    return f"torchvision:{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+
+
+def _read_off(tensors: "Mapping[str, Tensor]") -> dict[str, Any]:
+    """What a state dict tells of the arguments."""
+    from segablate.weights import count_classes
+
+    return {
+        "num_classes": count_classes(tensors, HEADS),
+        "aux_loss": any("aux_classifier." in key for key in tensors),
+    }
 
 
 def _build(models: ModuleType, spec: LibraryNetwork, tensors: "Mapping[str, Tensor]") -> Any:
@@ -72,11 +112,7 @@ def _build(models: ModuleType, spec: LibraryNetwork, tensors: "Mapping[str, Tens
     for name in PRETRAINED:
         if given.get(name) is not None:
             raise CheckpointError(f"{spec}: the weights come from the file; leave {name}={given[name]!r} out")
-    found = {
-        "num_classes": count_classes(tensors, HEADS),
-        "aux_loss": any("aux_classifier." in key for key in tensors),
-    }
-    read_off = {name: value for name, value in found.items() if name in known}
+    read_off = {name: value for name, value in _read_off(tensors).items() if name in known}
     try:
         module = models.get_model(spec.name, **{**read_off, **given, **dict.fromkeys(PRETRAINED)})
     except Exception as error:

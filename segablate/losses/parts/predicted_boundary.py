@@ -6,6 +6,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from segablate.objective.processes import summed, sums
+
 FIRST, FACTOR = 1e-5, 1.2
 """The thresholds that are tried: 1e-5, 1.2e-5, 1.44e-5, ..."""
 
@@ -50,11 +52,22 @@ def select_seeds(divergence: Tensor, budget: float, pooled: bool) -> Tensor:
     groups = divergence.reshape(1 if pooled else images, -1)
     most = int(height * width * budget)
     thresholds = _thresholds(divergence.dtype, divergence.device)
+    if pooled and sums():
+        return divergence > _threshold_by_counts(groups[0], thresholds, most)
     if most >= groups.shape[1]:
         return divergence > thresholds[0]
     left_out = groups.topk(most + 1).values[:, -1:]
     place = torch.searchsorted(thresholds, left_out.contiguous()).clamp(max=len(thresholds) - 1)
     return (groups > thresholds[place]).view_as(divergence)
+
+
+def _threshold_by_counts(divergence: Tensor, thresholds: Tensor, most: int) -> Tensor:
+    """The lowest threshold that leaves at most `most` divergences, counted over all processes."""
+    above = torch.searchsorted(thresholds, divergence.contiguous())  # how many thresholds lie below each
+    counts = summed(torch.bincount(above, minlength=len(thresholds) + 1))
+    left = counts.sum() - counts.cumsum(0)[: len(thresholds)]  # divergences above each threshold
+    place = (left > most).sum().clamp(max=len(thresholds) - 1)
+    return thresholds[place]
 
 
 def dilated(seeds: Tensor) -> Tensor:
