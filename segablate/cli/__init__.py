@@ -11,15 +11,19 @@ from collections.abc import Sequence
 import typer
 
 from segablate.cli import application
+from segablate.cli.output import ClosedOutput, guarded_output
 from segablate.errors import SegablateError
 from segablate.runtime import team
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 1 (an error), 2 (usage) or 130 (interrupted)."""
+    """Run the command line and return its exit code: 0, 1 (an error), 2 (usage), 130 (interrupted), 141 (output closed)."""
     try:
-        code = application.app(arguments, prog_name="segablate", standalone_mode=False)
+        with guarded_output():
+            code = application.app(arguments, prog_name="segablate", standalone_mode=False)
         team().leave()
+    except ClosedOutput as error:
+        return error.exit_code
     except typer.TyperException as error:
         return _fail(error.format_message(), error.exit_code)
     except SegablateError as error:

@@ -55,8 +55,8 @@ def _colliding(count: int) -> list[int]:
 
 
 def _pickle_of_colliding(count: int) -> bytes:
-    """A dictionary of such keys, each of 10 bytes."""
-    pairs = b"".join(b"\x8a\x09" + key.to_bytes(9, "little") + b"N" for key in _colliding(count))
+    """A dictionary of such keys, each of 13 bytes."""
+    pairs = b"".join(b"\x8a\x0a" + key.to_bytes(10, "little") + b"N" for key in _colliding(count))
     return b"\x80\x02}(" + pairs + b"u."
 
 
