@@ -3,6 +3,7 @@
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 
@@ -13,11 +14,15 @@ from segablate.extras import require
 from segablate.files import write_atomically
 from segablate.metrics.bands import BANDS
 from segablate.metrics.calibration import BINS, RELIABILITY, confidence_gaps, expected_error, with_whole
+from segablate.render.cells import one_line
+from segablate.render.layout import shorten_middle
 from segablate.tables import Report
 from segablate.tables.boundaries import boundary_curve
 
 _BLUE = "#3b6ea8"
 SUFFIXES = (".png", ".svg", ".pdf")
+LONGEST_LABEL = 40
+"""Characters of the name of a class, a run or a setting; of longer ones the middle is left out."""
 
 
 def draw_differences(comparison: Comparison, path: Path) -> None:
@@ -32,8 +37,8 @@ def draw_differences(comparison: Comparison, path: Path) -> None:
     axes = np.atleast_1d(axes)
     for axis, pair in zip(axes, pairs, strict=True):
         _forest(axis, pair, order)
-        axis.set_yticks(np.arange(len(order)), [comparison.classes[i] for i in order] if axis is axes[0] else [])
-        axis.set_title(f"{comparison.names[pair.b]}\n− {comparison.names[0]}", fontsize=9, loc="left")
+        axis.set_yticks(np.arange(len(order)), [_label(comparison.classes[i]) for i in order] if axis is axes[0] else [])
+        axis.set_title(f"{_label(comparison.names[pair.b])}\n− {_label(comparison.names[0])}", fontsize=9, loc="left")
         axis.set_xlabel("difference of IoU in points")
     axes[0].legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="best")
     finish(figure, path)
@@ -90,14 +95,14 @@ def draw_curve(run: Evaluation, path: Path) -> None:
     axis.set_xlabel("tolerance in pixels")
     axis.set_ylabel("mean over classes, %")
     axis.legend(frameon=False, fontsize=8)
-    axis.set_title(run.title, fontsize=9, loc="left")
+    axis.set_title(_label(run.title), fontsize=9, loc="left")
     finish(figure, path)
 
 
 def draw_ablation(report: Report, path: Path) -> None:
     """Value, rank correlation and cost of every setting, side by side, the baseline marked. Raises as above."""
     tables = {table.name: table for table in report.tables}
-    settings = [str(row["setting"]) for row in tables["values"].rows]
+    settings = [_label(str(row["setting"])) for row in tables["values"].rows]
     merit = next((table for table in report.tables if "merit" in table.rows[0]), None)
     panels = [
         (merit.name, "merit", merit.name) if merit else ("values", "term", "term"),
@@ -117,8 +122,13 @@ def draw_ablation(report: Report, path: Path) -> None:
         axis.scatter(values, rows, color=_BLUE, zorder=3)
         axis.set_yticks(rows, settings if axis is axes[0] else [""] * len(settings))
         axis.set_xlabel(title)
-    figure.suptitle(report.title, fontsize=9, x=0.01, ha="left")
+    figure.suptitle(_label(report.title), fontsize=9, x=0.01, ha="left")
     finish(figure, path)
+
+
+def _label(text: str) -> str:
+    """A name as it is, in one line and not too long: matplotlib would typeset what stands between two dollars."""
+    return shorten_middle(one_line(text), LONGEST_LABEL).replace("$", r"\$")
 
 
 def require_drawing(path: Path) -> None:
@@ -142,7 +152,9 @@ def _figure(path: Path, size: tuple[float, float], panels: int = 1) -> tuple[Any
 def finish(figure: Any, path: Path) -> None:
     """Write the picture, whole or not at all. UsageError where it cannot be written."""
     picture = BytesIO()
-    figure.savefig(picture, dpi=150, format=path.suffix[1:].lower())
+    with catch_warnings():
+        filterwarnings("ignore", "Glyph .* missing from font")  # a character of a name, drawn as a box
+        figure.savefig(picture, dpi=150, format=path.suffix[1:].lower())
     try:
         write_atomically(path, picture.getvalue())
     except OSError as error:

@@ -24,7 +24,8 @@ FLOORS = (
     ("statistics",),
     ("ablation", "comparison", "training"),
     ("tables",),
-    ("render", "plots"),
+    ("render",),
+    ("plots",),
     ("cli",),
 )
 """From the ground up: a package imports from floors below its own."""

@@ -70,8 +70,11 @@ def hex_colour(value: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """Line breaks, tabs and control characters (a file may be called anything) as single spaces."""
-    return _CONTROL.sub(" ", text).strip()
+    """Line breaks, tabs and control characters (a file may be called anything) as single spaces.
+
+    Bytes of a name that are not UTF-8, which Python has as halves of characters, become escapes such as ``\\udcff``.
+    """
+    return _CONTROL.sub(" ", text.encode("utf-8", "backslashreplace").decode()).strip()
 
 
 def _number_text(kind: str, digits: int | None, value: object) -> str:

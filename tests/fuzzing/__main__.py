@@ -1,6 +1,7 @@
 """``python -m tests.fuzzing COUNT``: run cases, print what is found, and exit with 1 where anything is."""
 
 import argparse
+import gc
 import importlib
 import shutil
 import sys
@@ -77,6 +78,8 @@ def _program():  # type: ignore[no-untyped-def]
             _is_there(module.name)
     for name in ("matplotlib.pyplot", "PIL.ImageFile", "scipy.io", "h5py", "timm", "transformers.models.segformer", "onnxruntime"):
         _is_there(name)
+    gc.collect()
+    gc.freeze()  # else the collector of each process would copy all that is shared
     return run
 
 

@@ -69,7 +69,7 @@ YAML: tuple[Bomb, ...] = (
     lambda: "".join(f"a{i}: &a{i} [{', '.join(f'*a{i - 1}' for _ in range(9)) if i else 'x'}]\n" for i in range(40)).encode(),
     lambda: b"classes: " + b"[" * 100_000,
     lambda: b"".join(b"? " for _ in range(50_000)),
-    lambda: b"void: {" + b", ".join(b"%d: 0" % key for key in _colliding(20_000)) + b"}",
+    lambda: b"void: {" + b", ".join(b"%d: 0" % key for key in _colliding(40_000)) + b"}",
     lambda: b"name: " + b"9" * 400_000,
     lambda: b"name: 1" + b":00" * 40_000,
     lambda: b"name: 0x" + b"f" * 400_000,

@@ -106,6 +106,7 @@ def write_hf(root: Path) -> None:
     import hf_networks
 
     write_pictures(root)
+    hf_networks.transformers.utils.logging.disable_progress_bar()
     torch.manual_seed(0)
     hf_networks.segformer().save_pretrained(root / "hf")
     name, settings = hf_networks.PROCESSORS["segformer"]

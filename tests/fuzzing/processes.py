@@ -28,7 +28,7 @@ class Limits:
     """
 
     memory: int = 1 << 30
-    seconds: int = 25
+    seconds: int = 15
     clock: int = 240
 
 
