@@ -37,7 +37,8 @@ def draw_differences(comparison: Comparison, path: Path) -> None:
     axes = np.atleast_1d(axes)
     for axis, pair in zip(axes, pairs, strict=True):
         _forest(axis, pair, order)
-        axis.set_yticks(np.arange(len(order)), [_label(comparison.classes[i]) for i in order] if axis is axes[0] else [])
+        names = [_label(comparison.classes[i]) for i in order] if axis is axes[0] else []
+        axis.set_yticks(np.arange(len(order)), names)
         axis.set_title(f"{_label(comparison.names[pair.b])}\n− {_label(comparison.names[0])}", fontsize=9, loc="left")
         axis.set_xlabel("difference of IoU in points")
     axes[0].legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="best")

@@ -23,7 +23,10 @@ class ClosedOutput(OutputError):
 @contextmanager
 def guarded_output() -> Iterator[None]:
     """Turn what goes wrong in writing to standard output into an OutputError, also in writing what is buffered."""
-    output = _Output(sys.stdout or open(os.devnull, "w"))  # there is none where it was closed from the start
+    if sys.stdout is None:  # closed from the start
+        yield
+        return
+    output = _Output(sys.stdout)
     with redirect_stdout(output):  # type: ignore[type-var]
         yield
         output.flush()

@@ -1,7 +1,6 @@
 """``python -m tests.fuzzing COUNT``: run cases, print what is found, and exit with 1 where anything is."""
 
 import argparse
-import gc
 import importlib
 import shutil
 import sys
@@ -14,18 +13,22 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # where the tests' own modul
 
 from .cases import ALL, Case, case, valid
 from .findings import Finding, grouped, judge, keep
-from .processes import Ending, Sites, run_all, run_script
+from .processes import FEW, Ending, Limits, Sites, run_all
+from .program import loaded_program, script
+
+KEPT = Path(tempfile.gettempdir(), "segablate-fuzz")
 
 
 def main() -> int:
     """Run what the command line asks for."""
-    asked, program = _arguments(), _program()
+    asked, started = _arguments(), time.monotonic()
+    program = script if asked.script else loaded_program()
+    limits = Limits(seconds=60) if asked.script else FEW
     with tempfile.TemporaryDirectory(prefix="segablate-fuzz-") as folder:
-        sites, started = Sites(Path(folder)), time.monotonic()
         cases = list(_cases(asked))
-        endings = map(lambda each: run_script(each, sites), cases) if asked.script else run_all(iter(cases), sites, program, asked.processes)
-        findings = [found for ending in endings if (found := _judged(ending, asked))]
-        _tell(findings, len(cases), time.monotonic() - started, asked.keep)
+        endings = run_all(iter(cases), Sites(Path(folder)), program, asked.processes, limits)
+        findings = [found for ending in endings if (found := _judged(ending, limits, asked))]
+    _tell(findings, len(cases), time.monotonic() - started, asked.keep)
     return 1 if findings else 0
 
 
@@ -35,16 +38,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=int, default=0, help="number of the first case")
     parser.add_argument("--only", type=int, help="run the case of this number alone, and print all it prints")
-    parser.add_argument("--reader", help="only cases of readers whose name contains this")
+    parser.add_argument("--reader", default="", help="only cases of readers whose name contains this")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--script", action="store_true", help="through the console script, one after another")
+    parser.add_argument("--script", action="store_true", help="through the console script")
     parser.add_argument("--valid", action="store_true", help="every command of every reader on undamaged input")
-    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir(), "segablate-fuzz"), help="folder for findings")
+    parser.add_argument("--keep", type=Path, default=KEPT, help="folder for findings")
     return parser.parse_args()
 
 
 def _cases(asked: argparse.Namespace) -> Iterator[Case]:
-    readers = [reader for reader in ALL if all(map(_is_there, reader.needs)) and (asked.reader or "") in reader.name]
+    """What is asked for, of readers whose packages are there."""
+    readers = [each for each in ALL if asked.reader in each.name and all(map(_is_there, each.needs))]
     if asked.valid:
         yield from (valid(reader, command) for reader in readers for command in reader.commands)
         return
@@ -60,38 +64,15 @@ def _is_there(package: str) -> bool:
     return True
 
 
-def _program():  # type: ignore[no-untyped-def]
-    """The program, with all that it imports when needed, so that no process imports it again."""
-    import pkgutil
-
-    import torch
-
-    from conftest import declare_operators_of_torchvision
-
-    import segablate
-    from segablate.cli import run
-
-    declare_operators_of_torchvision()
-    torch.set_num_threads(1)
-    for module in pkgutil.walk_packages(segablate.__path__, "segablate."):
-        if "__main__" not in module.name and "sample_data" not in module.name:
-            _is_there(module.name)
-    for name in ("matplotlib.pyplot", "PIL.ImageFile", "scipy.io", "h5py", "timm", "transformers.models.segformer", "onnxruntime"):
-        _is_there(name)
-    gc.collect()
-    gc.freeze()  # else the collector of each process would copy all that is shared
-    return run
-
-
-def _judged(ending: Ending, asked: argparse.Namespace) -> Finding | None:
-    found = judge(ending)
+def _judged(ending: Ending, limits: Limits, asked: argparse.Namespace) -> Finding | None:
+    """What is wrong with an ending, printed and kept."""
     if asked.only is not None:
         print(f"{ending.case.command}\n{ending.case.what}\n{ending.printed}\n{ending.errors}\n{ending.raised}")
         print(f"exit code {ending.code}, signal {ending.signal}, {ending.memory >> 20} MB, {ending.seconds:.2f} s")
+    found = judge(ending, limits)
     if found:
         print(f"{found.kind}: {found.cause}\n  {found.replay}\n  kept in {keep(found, asked.keep)}", flush=True)
     else:
-        if ending.seconds > 4 or ending.memory > 400<<20: print(f"slow {ending.seconds:.1f} s {ending.memory>>20} MB {ending.case.reader.name} {ending.case.command} {ending.case.what} #{ending.case.number}")
         shutil.rmtree(ending.place, ignore_errors=True)
     return found
 

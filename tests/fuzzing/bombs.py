@@ -22,7 +22,8 @@ def _stream(megabytes: int, start: bytes = b"") -> tuple[bytes, int]:
     """A raw deflate stream of some bytes and then zeros, a kilobyte for each megabyte, and the CRC of its content."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     first = packer.compress(start) + packer.flush(zlib.Z_FULL_FLUSH)
-    block, zeros, crc = packer.compress(bytes(MEGABYTE)) + packer.flush(zlib.Z_FULL_FLUSH), bytes(MEGABYTE), zlib.crc32(start)
+    zeros, crc = bytes(MEGABYTE), zlib.crc32(start)
+    block = packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH)
     for _ in range(megabytes):
         crc = zlib.crc32(zeros, crc)
     return first + block * megabytes + b"\x03\x00", crc
@@ -66,7 +67,7 @@ def _npy(shape: str, descr: str = "|u1") -> bytes:
 
 
 YAML: tuple[Bomb, ...] = (
-    lambda: "".join(f"a{i}: &a{i} [{', '.join(f'*a{i - 1}' for _ in range(9)) if i else 'x'}]\n" for i in range(40)).encode(),
+    lambda: b"a0: &a0 [x]\n" + b"".join(b"a%d: &a%d [%s]\n" % (i, i, b"*a%d, " % (i - 1) * 9) for i in range(1, 40)),
     lambda: b"classes: " + b"[" * 100_000,
     lambda: b"".join(b"? " for _ in range(50_000)),
     lambda: b"void: {" + b", ".join(b"%d: 0" % key for key in _colliding(40_000)) + b"}",
@@ -93,9 +94,9 @@ IMAGES: tuple[Bomb, ...] = (
     lambda: _png(60_000, 60_000, 8, 3, (b"PLTE", bytes(768))),
     lambda: _png(32, 24, 8, 2, (b"iCCP", b"x\0\0" + _zlib(1024))),
     lambda: _png(32, 24, 8, 0, (b"zTXt", b"x\0\0" + _zlib(1024))),
-    lambda: b"BM" + struct.pack("<IIIIiiHHIIiiII", 100, 0, 54, 40, 2**31 - 1, 1, 1, 24, 0, 0, 0, 0, 0, 0),
-    lambda: b"BM" + struct.pack("<IIIIiiHHIIiiII", 100, 0, 1078, 40, 60_000, 60_000, 1, 8, 1, 0, 0, 0, 0, 0) + bytes(1024),
-    lambda: b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0x80, 0, 0) + bytes(6) + b"," + bytes(4) + b"\xff" * 4 + b"\0\2\0;",
+    lambda: _bmp(2**31 - 1, 1, 24),
+    lambda: _bmp(60_000, 60_000, 8),
+    lambda: b"GIF89a" + b"\xff" * 4 + b"\x80\0\0" + bytes(6) + b"," + bytes(4) + b"\xff" * 4 + b"\0\2\0;",
     lambda: b"P5 60000 60000 255\n" + bytes(100),
     lambda: b"P6 99999999999999999999 1 255\n" + bytes(100),
     lambda: _tiff(60_000, 60_000),
@@ -133,9 +134,16 @@ def _many(opcode: bytes, protocol: int = 2) -> bytes:
     return b"\x80" + bytes([protocol]) + b"(" + opcode * 800_000 + b"t."
 
 
+def _bmp(width: int, height: int, depth: int) -> bytes:
+    """Run-length encoded where it is 8 bits deep."""
+    fields = (100, 0, 1078, 40, width, height, 1, depth, depth == 8, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IIIIiiHHIIiiII", *fields) + bytes(1024)
+
+
 def _tiff(width: int, height: int) -> bytes:
     """One strip of zeros, compressed, said to be a whole picture."""
     strip = _zlib(16)
-    tags = ((256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, 8), (262, 3, 1), (273, 4, 122), (278, 4, height), (279, 4, len(strip)))
+    shape = ((256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, 8), (262, 3, 1))
+    tags = (*shape, (273, 4, 122), (278, 4, height), (279, 4, len(strip)))
     entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
-    return b"II*\x00" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + bytes(12) + strip
+    return b"II*\x00" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4 + 12) + strip

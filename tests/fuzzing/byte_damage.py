@@ -7,15 +7,16 @@ from random import Random
 Damage = Callable[[bytes, Random], bytes]
 
 MAGIC = (
-    b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*", b"RIFF\x20\x00\x00\x00WEBPVP8 ",
-    b"\x93NUMPY\x01\x00v\x00", b"PK\x03\x04", b"MATLAB 5.0 MAT-file", b"\x80\x02", b"\x08\x00\x00\x00TFL3", b"\x89HDF\r\n\x1a\n",
-    b"P5\n", b"P6 9999999 9999999 255\n", b"{", b"---\n", b"\x1f\x8b\x08\x00", b"version https://git-lfs.github.com/spec/v1\n",
+    b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*",
+    b"RIFF\x20\x00\x00\x00WEBPVP8 ", b"\x93NUMPY\x01\x00v\x00", b"PK\x03\x04", b"MATLAB 5.0 MAT-file", b"\x80\x02",
+    b"\x08\x00\x00\x00TFL3", b"\x89HDF\r\n\x1a\n", b"P5\n", b"P6 9999999 9999999 255\n", b"{", b"---\n",
+    b"\x1f\x8b\x08\x00", b"version https://git-lfs.github.com/spec/v1\n",
 )  # fmt: skip
 """Beginnings of formats, put before or in place of another one's."""
 
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 1 << 40, (1 << 63) - 1)
 
-ODD_WORDS = (b"\x00", b"\xff" * 8, b"-1", b"99999999999999999999", b"nan", b"'\"\\", b"os.system", b"../../../x", b"A" * 300)
+ODD_WORDS = (b"\x00", b"\xff" * 8, b"-1", b"9" * 20, b"nan", b"'\"\\", b"os.system", b"../../../x", b"A" * 300)
 
 
 def damaged(data: bytes, rng: Random) -> bytes:

@@ -8,34 +8,15 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from . import command_lines, names, readers, saved_runs, surroundings
+from . import checkpoint_readers, command_lines, picture_readers, surroundings, text_readers
 from .bombs import built
-from .pictures import write_pictures
-from .readers import NETWORK, PAGES, PREDICTED, SKIP, Reader, Target
+from .readers import SKIP, Reader, Target
+from .text_readers import COMMAND_LINES
 
 Change = Callable[[Path], None]
 
 
-def _write_everything(root: Path) -> None:
-    saved_runs.write_runs(root)
-    readers.write_texts(root)
-
-
-NAMES = Reader(
-    "names of images and classes", write_pictures, (),
-    (PREDICTED, *(f"{NETWORK} {page}" for page in PAGES), f"{NETWORK} --save run --write-predictions written", readers.CHECK,
-     "datasets scribble folder:data --out scribbled"),
-    (names.rename_image, names.rename_classes), weight=3,
-)  # fmt: skip
-NAMES_OF_RUNS = Reader(
-    "names in runs", saved_runs.write_runs, (),
-    ("compare runs/a runs/b --replicates 100 --plot plot.png", "compare runs/a runs/b --replicates 100 --format latex", "runs",
-     "show runs/a --plot curve.svg", *(f"show runs/a {page}" for page in readers.SHOW)),
-    (names.rename_in_runs, names.rename_in_runs, names.rename_run), weight=3,
-)  # fmt: skip
-COMMAND_LINES = Reader("command lines", _write_everything, (), ("",), weight=12)
-
-ALL = (*readers.READERS, NAMES, NAMES_OF_RUNS, COMMAND_LINES)
+ALL = (*checkpoint_readers.READERS, *picture_readers.READERS, *text_readers.READERS)
 
 OUTPUTS = ("file",) * 40 + ("/dev/full", "ascii", "latin-1")
 """Where standard output goes: a file, a full disk, or a terminal of another encoding."""

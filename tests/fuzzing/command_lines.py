@@ -10,28 +10,35 @@ from .text_damage import WORDS
 _NETWORK = "'python:net.py:small(4)@net.pth' folder:data --workers 0"
 BASES = (
     ("evaluate", _NETWORK), ("evaluate", "predictions:predicted folder:data --workers 0"), ("evaluate", _NETWORK),
-    ("compare", "runs/a runs/b --replicates 100"), ("compare", "runs/a predictions:predicted --on folder:data --replicates 100"),
-    ("show", "runs/a"), ("show", "runs/compared"), ("runs", "runs"),
-    ("train-edges", "folder:data --split val --steps 2 --out edges.safetensors"),
-    ("losses list", ""), ("losses show", "rmi"), ("datasets list", ""), ("datasets show", "camvid"), ("datasets init", "data"),
-    ("datasets check", "folder:data --workers 0"), ("datasets scribble", "folder:data --out scribbled"), ("checkpoints list", ""),
-    ("checkpoints show", "'python:net.py:small(4)@net.pth'"), ("checkpoints init", "'python:net.py:small(4)@net.pth' --out card.yaml"),
+    ("compare", "runs/a runs/b --replicates 100"),
+    ("compare", "runs/a predictions:predicted --on folder:data --replicates 100"), ("show", "runs/a"),
+    ("show", "runs/compared"), ("runs", "runs"),
+    ("train-edges", "folder:data --split val --steps 2 --out edges.safetensors"), ("losses list", ""),
+    ("losses show", "rmi"), ("datasets list", ""), ("datasets show", "camvid"), ("datasets init", "data"),
+    ("datasets check", "folder:data --workers 0"), ("datasets scribble", "folder:data --out scribbled"),
+    ("checkpoints list", ""), ("checkpoints show", "'python:net.py:small(4)@net.pth'"),
+    ("checkpoints init", "'python:net.py:small(4)@net.pth' --out card.yaml"),
 )  # fmt: skip
 
 SPECIFICATIONS = (
-    "python:net.py:small(4)@net.pth", "python:net:small(num_classes=4)@net.pth", "smp:Unet('resnet18', classes=4)@net.pth", "smp:data",
-    "torchvision:fcn_resnet50(num_classes=4)@net.pth", "builtin:small(num_classes=4)@net.pth", "hf:data", "hf:owner/name",
-    "onnx:net.pth", "tflite:net.pth", "pt2:net.pth", "torchscript:net.pth", "module:net.pth", "native:net.pth", "card:map.yaml",
+    "python:net.py:small(4)@net.pth", "python:net:small(num_classes=4)@net.pth",
+    "smp:Unet('resnet18', classes=4)@net.pth", "smp:data", "torchvision:fcn_resnet50(num_classes=4)@net.pth",
+    "builtin:small(num_classes=4)@net.pth", "hf:data", "hf:owner/name", "onnx:net.pth", "tflite:net.pth", "pt2:net.pth",
+    "torchscript:net.pth", "module:net.pth", "native:net.pth", "card:map.yaml",
     "predictions:predicted?name={stem}.png&encoding=index", "sample:ce", "net.pth", "map.yaml", "data",
 )  # fmt: skip
 DATASETS = ("folder:data", "sample", "camvid:data", "hf:data", "nyuv2:data", "data", "coco-stuff:data")
 
 VALUES = (
-    "0", "1", "2", "3", "-1", "1,2", "0.5", "0.0075d", "none", "all", "ce", "rmi", "ce,dice", "24x32", "16", "16x16", "1/255", "rgb",
-    "0.1,0.2,0.3", "map.yaml", "classes.yaml", "list.txt", "net.pth", "data", "new.png", "new.svg", "new/sub/x", "runs/a", "mmseg",
-    "davis", "val", "s(\\d)", "(", "sample", "model", "1e9", "99999999999", "ce + 0.5*rmi", "0.5*", "ce(", "rmi(radius=99)",
+    "0", "1", "2", "3", "-1", "1,2", "0.5", "0.0075d", "none", "all", "ce", "rmi", "ce,dice", "24x32", "16", "16x16",
+    "1/255", "rgb", "0.1,0.2,0.3", "map.yaml", "classes.yaml", "list.txt", "net.pth", "data", "new.png", "new.svg",
+    "new/sub/x", "runs/a", "mmseg", "davis", "val", "s(\\d)", "(", "sample", "model", "1e9", "99999999999",
+    "ce + 0.5*rmi", "0.5*", "ce(", "rmi(radius=99)",
 )  # fmt: skip
 """What options take, of which most do not fit the option they are given to."""
+
+SIGNS = ("", "@", ":", "(", ")", "?", "&", "=", "'", "~", "/")
+"""What has a meaning in a specification."""
 
 SMALL = ("--steps", "--replicates", "--workers", "--masks")
 """Options of which a large number is a long wait and no fault."""
@@ -69,7 +76,7 @@ def _make_odd(command: str, words: list[str], rng: Random) -> None:
 
 def _misspelt(word: str, rng: Random) -> str:
     place = rng.randrange(len(word) + 1)
-    return word[:place] + rng.choice(("", "@", ":", "(", ")", "?", "&", "=", "'", "~", "/", rng.choice(WORDS))) + word[place + 1 :]
+    return word[:place] + rng.choice((*SIGNS, rng.choice(WORDS))) + word[place + 1 :]
 
 
 def _option(command: str, rng: Random) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .processes import BROKEN, RAISED, Ending, Limits
+from .processes import BROKEN, FEW, RAISED, Ending, Limits
 
 _FRAME = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)')
 
@@ -27,7 +27,7 @@ class Finding:
         return f"python -m tests.fuzzing --seed {case.seed} --only {case.number}"
 
 
-def judge(ending: Ending, limits: Limits = Limits()) -> Finding | None:
+def judge(ending: Ending, limits: Limits = FEW) -> Finding | None:
     """What is wrong with an ending, if anything."""
     case = ending.case
     if ending.code == BROKEN:

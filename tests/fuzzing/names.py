@@ -11,12 +11,14 @@ import yaml
 from .saved_runs import sealed
 from .text_damage import WORDS, encoded
 
-SAFE_ON_DISK = tuple(word for word in WORDS if "\0" not in word and "/" not in word and word.strip(". ") and len(word) < 250)
+ON_DISK = tuple(encoded(word) for word in WORDS if not set(word) & {"\0", "/"} and word.strip(". ") and len(word) < 250)
+NOT_TEXT = (b"\xff\xfe", b"a\xe4", b"a\nb", b"n" * 240)
+"""Names that a disk may hold: bytes, be they UTF-8 or not."""
 
 
 def rename_image(root: Path, rng: Random) -> None:
     """An image, its label map and its prediction under another name, be it no UTF-8."""
-    stem = encoded(rng.choice(SAFE_ON_DISK)) if rng.random() < 0.7 else rng.choice((b"\xff\xfe", b"a\xe4", b"a\nb", b"n" * 240))
+    stem = rng.choice(ON_DISK if rng.random() < 0.7 else NOT_TEXT)
     for folder in ("data/images/val", "data/labels/val", "predicted"):
         with contextlib.suppress(OSError):
             os.rename(root / folder / "s1.png", os.fsencode(root / folder) + b"/" + stem + b".png")
@@ -46,4 +48,4 @@ def rename_in_runs(root: Path, rng: Random) -> None:
 def rename_run(root: Path, rng: Random) -> None:
     """A saved run in a folder of an odd name."""
     with contextlib.suppress(OSError):
-        os.rename(root / "runs/compared", os.fsencode(root / "runs") + b"/" + encoded(rng.choice(SAFE_ON_DISK)))
+        os.rename(root / "runs/compared", os.fsencode(root / "runs") + b"/" + rng.choice(ON_DISK))

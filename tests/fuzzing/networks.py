@@ -76,7 +76,8 @@ def write_program(root: Path) -> None:
     write_pictures(root)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.export.save(torch.export.export(nn.Conv2d(3, 4, 3, padding=1), (torch.zeros(1, 3, 24, 32),)), root / "net.pt2")
+        program = torch.export.export(nn.Conv2d(3, 4, 3, padding=1), (torch.zeros(1, 3, 24, 32),))
+        torch.export.save(program, root / "net.pt2")
 
 
 def write_card(root: Path) -> None:

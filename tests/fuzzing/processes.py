@@ -1,21 +1,22 @@
 """Running a case in a process of its own, forked from this one, under limits of memory and time."""
 
 import contextlib
+import io
 import math
 import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from .cases import Case
+from .program import Program
 
 MEGABYTE = 1 << 20
 
@@ -30,6 +31,9 @@ class Limits:
     memory: int = 1 << 30
     seconds: int = 15
     clock: int = 240
+
+
+FEW = Limits()
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,6 @@ class Ending:
     place: Path
 
 
-Program = Callable[[Sequence[str]], int]
-
 RAISED = 97
 """The exit code of a process in which an exception left the program."""
 
@@ -57,7 +59,7 @@ BROKEN = 98
 
 
 def run_all(
-    cases: Iterator[Case], sites: "Sites", program: Program, count: int = 1, limits: Limits = Limits()
+    cases: Iterator[Case], sites: "Sites", program: Program, count: int = 1, limits: Limits = FEW
 ) -> Iterator[Ending]:
     """How each case ended, in the order of their ends, with `count` processes at a time."""
     running: dict[int, tuple[Case, Path]] = {}
@@ -135,11 +137,11 @@ def _prepare(case: Case, site: Path) -> None:
 def _redirect(case: Case, place: Path) -> None:
     """Standard input is empty; output and errors go to files, output as the case says."""
     output = case.output if case.output.startswith("/") else str(place / "stdout")
-    for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, output, os.O_WRONLY), (2, str(place / "stderr"), os.O_WRONLY)):
-        os.dup2(os.open(path, flags | (os.O_CREAT if number else 0)), number)
+    for number, path in enumerate((os.devnull, output, str(place / "stderr"))):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT if number else os.O_RDONLY), number)
     encoding = "utf-8" if case.output in ("file", "/dev/full") else case.output
-    sys.stdout = open(1, "w", encoding=encoding, closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, "w")), encoding)
+    sys.stderr = io.TextIOWrapper(io.BufferedWriter(io.FileIO(2, "w")), "utf-8", "backslashreplace", write_through=True)
 
 
 def restrict(limits: Limits, space: int) -> None:
@@ -170,21 +172,3 @@ def _next_ending(running: dict[int, tuple[Case, Path]]) -> Ending:
 
 def _text(path: Path) -> str:
     return path.read_text(errors="replace") if path.is_file() else ""
-
-
-def run_script(case: Case, sites: Sites, limits: Limits = Limits()) -> Ending:
-    """How a case ends that goes through the console script; its memory is not measured."""
-    place = sites.copy(case)
-    site = place / "site"
-    _prepare(case, site)
-    script = Path(sys.executable).with_name("segablate")
-    command = [str(script)] if script.is_file() else [sys.executable, "-m", "segablate"]
-    output = case.output if case.output.startswith("/") else str(place / "stdout")
-    with open(output, "wb") as printed, open(place / "stderr", "wb") as errors:
-        found = subprocess.run(
-            [*command, *map(os.fsencode, case.arguments)], cwd=site, stdin=subprocess.DEVNULL, stdout=printed, stderr=errors,
-            env=os.environ | ({} if case.output in ("file", "/dev/full") else {"PYTHONIOENCODING": case.output}),
-            preexec_fn=lambda: restrict(limits, 16 << 30), check=False,
-        )  # fmt: skip
-    code, ended_by = (found.returncode, None) if found.returncode >= 0 else (None, -found.returncode)
-    return Ending(case, code, ended_by, "", _text(place / "stdout"), _text(place / "stderr"), 0, 0.0, place)

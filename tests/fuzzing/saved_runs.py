@@ -104,7 +104,9 @@ def _digest(path: Path) -> str:
 def _settled(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _settled(entry) for key, entry in value.items()}
-    return [_settled(entry) for entry in value] if isinstance(value, list) else 0.5 if isinstance(value, float) else value
+    if isinstance(value, list):
+        return [_settled(entry) for entry in value]
+    return 0.5 if isinstance(value, float) else value
 
 
 def sealed(described: Any) -> Any:

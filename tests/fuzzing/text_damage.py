@@ -9,11 +9,12 @@ LONG = "x" * 300
 """Longer than a file name may be."""
 
 WORDS = (
-    "", " ", "~", "~nosuchuser", "~nosuchuser/x", "/", ".", "..", "../../etc/passwd", "/dev/null", "/dev/zero", "/dev/full",
-    "/proc/self/mem", LONG, "y" * 5000, "\0", "a\0b", "\ud800", "\udcff", "\ufeff", "\u202e", "\x1b[31m", "[bold]", "[/]", "%s%n",
-    "{}", "{name}", "$\\frac{", "\\", "'", '"', "null", "no", "on", "NaN", "inf", "-inf", "1e999", "-1", "0", "00", "1.5", "0x10",
-    "1_000", "190:20:30", "2001-12-14", "2001-12-14t21:59:43.10-05:00", "9" * 30, "9" * 5000, str(2**31), str(2**63), str(2**64),
-    "１", "é", "日本", "🙂", "a b", "a,b", "a:b", "*", "?", "*.png", "-", "--", "--help", "@", "=", "\t", "\n", "\r\n", "<>", "!!set",
+    "", " ", "~", "~nosuchuser", "~nosuchuser/x", "/", ".", "..", "../../etc/passwd", "/dev/null", "/dev/zero",
+    "/dev/full", "/proc/self/mem", LONG, "y" * 5000, "\0", "a\0b", "\ud800", "\udcff", "\ufeff", "\u202e", "\x1b[31m",
+    "[bold]", "[/]", "%s%n", "{}", "{name}", "$\\frac{", "\\", "'", '"', "null", "no", "on", "NaN", "inf", "-inf",
+    "1e999", "-1", "0", "00", "1.5", "0x10", "1_000", "190:20:30", "2001-12-14", "2001-12-14t21:59:43.10-05:00",
+    "9" * 30, "9" * 5000, str(2**31), str(2**63), str(2**64), "１", "é", "日本", "🙂", "a b", "a,b", "a:b", "*", "?",
+    "*.png", "-", "--", "--help", "@", "=", "\t", "\n", "\r\n", "<>", "!!set",
 )  # fmt: skip
 """What people and programs write where something else was meant."""
 
@@ -49,7 +50,8 @@ def change_line(data: bytes, rng: Random) -> bytes:
     line = lines.pop(place)
     changed = (
         [line, line], [], [b"   " + line], [line.strip()], [b"\t" + line], [encoded(rng.choice(WORDS))],
-        [line + b" " + encoded(rng.choice(WORDS))], [line, encoded(rng.choice(WORDS)) + b": " + encoded(rng.choice(WORDS))],
+        [line + b" " + encoded(rng.choice(WORDS))],
+        [line, encoded(rng.choice(WORDS)) + b": " + encoded(rng.choice(WORDS))],
     )  # fmt: skip
     lines[place:place] = rng.choice(changed)
     if rng.random() < 0.2:
@@ -62,7 +64,8 @@ def change_encoding(data: bytes, rng: Random) -> bytes:
     text = data.decode("utf-8", "replace")
     choices = (
         text.encode("utf-16"), b"\xef\xbb\xbf" + data, data.replace(b"\n", b"\r\n"), data.replace(b"\n", b"\r"),
-        data + b"\xff\xfe", data.replace(b"a", b"\xe4", 1), data.replace(b" ", b"\xc2\xa0", 1), data.replace(b"/", b"\\"),
+        data + b"\xff\xfe", data.replace(b"a", b"\xe4", 1), data.replace(b" ", b"\xc2\xa0", 1),
+        data.replace(b"/", b"\\"),
     )  # fmt: skip
     return rng.choice(choices)
 
