@@ -18,6 +18,11 @@ from segablate.labels import IGNORE
 CLASSES = ("road", "car", "tree", "sky")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--fuzz``: how many cases test_fuzz.py runs."""
+    parser.addoption("--fuzz", type=int, default=600, help="number of fuzzing cases")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a GPU or the real data where there is none, and say so."""
     for item in items:

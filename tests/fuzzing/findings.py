@@ -48,7 +48,7 @@ def judge(ending: Ending, limits: Limits = FEW) -> Finding | None:
     told = [line for line in ending.errors.splitlines() if line.startswith("error: ")]
     if ending.code and not told and not ending.printed and not case.output.startswith("/"):
         return Finding("silence", f"exit code {ending.code} without a word", ending)
-    warned = [line for line in ending.errors.splitlines() if "Warning: " in line]
+    warned = [line for line in ending.errors.splitlines() if "Warning: " in line and "resource_tracker" not in line]
     if warned:
         return Finding("warning", warned[0][:150], ending)
     if ending.code and case.must_succeed:

@@ -13,7 +13,7 @@ from .pictures import LABELS, as_npz, network, scene, write_pictures
 
 
 def write_weights(root: Path) -> None:
-    """State dicts for ``net.py``: of torch, of the torch before 1.6 and of safetensors."""
+    """State dicts for ``net.py``: of torch, of the torch before 1.6 (which holds addresses) and of safetensors."""
     from safetensors.torch import save_file
 
     write_pictures(root)

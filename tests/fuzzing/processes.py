@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,7 @@ class Sites:
 
     def copy(self, case: Case) -> Path:
         """A new copy of the site of a case."""
+        self.folder.mkdir(exist_ok=True)
         place = Path(tempfile.mkdtemp(dir=self.folder, prefix=f"case-{case.number}-"))
         shutil.copytree(self._whole(case), place / "site")
         return place
@@ -95,7 +97,9 @@ class Sites:
 
 def _fork(case: Case, place: Path, program: Program, limits: Limits) -> int:
     sys.stdout.flush()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking where there are threads; these hold no lock
+        child = os.fork()
     if child:
         return child
     code = RAISED
@@ -105,6 +109,8 @@ def _fork(case: Case, place: Path, program: Program, limits: Limits) -> int:
     except BaseException:
         (place / "raised").write_text(traceback.format_exc(), errors="backslashreplace")
     finally:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
         os._exit(code)
 
 
@@ -151,6 +157,8 @@ def restrict(limits: Limits, space: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (used_so_far + limits.seconds, used_so_far + limits.seconds + 5))
     resource.setrlimit(resource.RLIMIT_AS, (space + 4 * limits.memory,) * 2)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
+    for number in (signal.SIGALRM, signal.SIGXCPU, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     signal.alarm(limits.clock)
 
 

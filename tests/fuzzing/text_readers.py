@@ -4,8 +4,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from . import bombs, names, pictures, releases, saved_runs
-from .archive_damage import damaged_zip
+from . import bombs, names, pictures, releases, saved_runs, trainings
+from .archive_damage import damaged_safetensors, damaged_zip
 from .byte_damage import Damage, damaged
 from .readers import CHECK, EDGES, NETWORK, PAGES, PREDICTED, SCRIBBLE, Reader, Target
 from .text_damage import damaged_text
@@ -112,6 +112,31 @@ RUNS = (
     ),
 )
 
+TRAININGS = (
+    Reader(
+        "recipe",
+        trainings.write_recipe,
+        (Target(("recipe.yaml",), damaged_yaml, bombs.YAML),),
+        (f"{trainings.TRAIN} --recipe recipe.yaml", "recipes show recipe.yaml"),
+    ),
+    Reader(
+        "training states",
+        trainings.write_recipe,
+        (Target(("t/state-000000002.safetensors", "t/state-000000001.safetensors"), damaged_safetensors),),
+        (trainings.RESUME,),
+        before=trainings.leave_states,
+        weight=1,
+    ),
+    Reader(
+        "finished training",
+        trainings.write_recipe,
+        (Target(("t/training.json",), damaged_json, bombs.JSON), Target(("t/progress.jsonl",), damaged_text)),
+        (trainings.RESUME, "evaluate t/checkpoint.safetensors folder:data --workers 0"),
+        before=trainings.finish,
+        weight=1,
+    ),
+)
+
 
 def _release(name: str, damage: Damage, files: tuple[str, ...], options: str, **more: Any) -> Reader:
     commands = (f"datasets check {options} --workers 0", f"train-edges {options} --steps 2 --out edges.safetensors")
@@ -176,4 +201,4 @@ def _write_everything(root: Path) -> None:
 COMMAND_LINES = Reader("command lines", _write_everything, (), ("losses list",), weight=12)
 """Whose commands are made by :mod:`tests.fuzzing.command_lines`."""
 
-READERS = (*TEXTS, *RUNS, *RELEASES, *NAMES, COMMAND_LINES)
+READERS = (*TEXTS, *RUNS, *TRAININGS, *RELEASES, *NAMES, COMMAND_LINES)
