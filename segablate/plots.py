@@ -3,6 +3,7 @@
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 
@@ -14,11 +15,15 @@ from segablate.extras import require
 from segablate.files import write_atomically
 from segablate.metrics.bands import BANDS
 from segablate.metrics.calibration import BINS, RELIABILITY, confidence_gaps, expected_error, with_whole
+from segablate.render.cells import one_line
+from segablate.render.layout import shorten_middle
 from segablate.tables import Report
 from segablate.tables.boundaries import boundary_curve
 
 _BLUE = "#3b6ea8"
 SUFFIXES = (".png", ".svg", ".pdf")
+LONGEST_LABEL = 40
+"""Characters of the name of a class, a run or a setting; of longer ones the middle is left out."""
 
 
 def draw_differences(comparison: Comparison, path: Path) -> None:
@@ -33,8 +38,9 @@ def draw_differences(comparison: Comparison, path: Path) -> None:
     axes = np.atleast_1d(axes)
     for axis, pair in zip(axes, pairs, strict=True):
         _forest(axis, pair, order)
-        axis.set_yticks(np.arange(len(order)), [comparison.classes[i] for i in order] if axis is axes[0] else [])
-        axis.set_title(f"{comparison.names[pair.b]}\n− {comparison.names[0]}", fontsize=9, loc="left")
+        names = [_label(comparison.classes[i]) for i in order] if axis is axes[0] else []
+        axis.set_yticks(np.arange(len(order)), names)
+        axis.set_title(f"{_label(comparison.names[pair.b])}\n− {_label(comparison.names[0])}", fontsize=9, loc="left")
         axis.set_xlabel("difference in IoU, points")
     axes[0].legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="best")
     finish(figure, path)
@@ -92,14 +98,14 @@ def draw_curve(run: Evaluation, path: Path) -> None:
     axis.set_xlabel("tolerance in pixels")
     axis.set_ylabel("mean over classes, %")
     axis.legend(frameon=False, fontsize=8)
-    axis.set_title(run.title, fontsize=9, loc="left")
+    axis.set_title(_label(run.title), fontsize=9, loc="left")
     finish(figure, path)
 
 
 def draw_ablation(report: Report, path: Path) -> None:
     """Draw value, rank correlation and cost of every setting; raises as :func:`draw_differences`."""
     tables = {table.name: table for table in report.tables}
-    settings = [str(row["setting"]) for row in tables["values"].rows]
+    settings = [_label(str(row["setting"])) for row in tables["values"].rows]
     merit = next((table for table in report.tables if "merit" in table.rows[0]), None)
     panels = [
         (merit.name, "merit", merit.name) if merit else ("values", "term", "loss"),
@@ -119,7 +125,7 @@ def draw_ablation(report: Report, path: Path) -> None:
         axis.scatter(values, rows, color=_BLUE, zorder=3)
         axis.set_yticks(rows, settings if axis is axes[0] else [""] * len(settings))
         axis.set_xlabel(title)
-    figure.suptitle(report.title, fontsize=9, x=0.01, ha="left")
+    figure.suptitle(_label(report.title), fontsize=9, x=0.01, ha="left")
     finish(figure, path)
 
 
@@ -136,7 +142,7 @@ def draw_trainings(comparison: TrainingsComparison, path: Path) -> None:
         axes[0].scatter(of_setting, np.full(len(of_setting), row), s=14, facecolor="white", edgecolor=_BLUE, zorder=3)
     means = np.array([100 * found.mean for found in results])
     axes[0].scatter(means, rows, marker="|", s=160, color=_BLUE, zorder=2)
-    axes[0].set_yticks(rows, settings)
+    axes[0].set_yticks(rows, [_label(name) for name in settings])
     axes[0].set_xlabel("mIoU of each training, %")
     low, high = (100 * np.array([getattr(found, end) for found in results[1:]]) for end in ("low", "high"))
     axes[1].axvline(0, color="0.6", linewidth=1)
@@ -144,6 +150,11 @@ def draw_trainings(comparison: TrainingsComparison, path: Path) -> None:
     axes[1].scatter(100 * np.array([found.difference for found in results[1:]]), rows[1:], color=_BLUE, zorder=3)
     axes[1].set(yticks=[], ylim=axes[0].get_ylim(), xlabel=f"difference from {settings[0]}, points, 95 % CI")
     finish(figure, path)
+
+
+def _label(text: str) -> str:
+    """A name as it is, in one line and not too long: matplotlib would typeset what stands between two dollars."""
+    return shorten_middle(one_line(text), LONGEST_LABEL).replace("$", r"\$")
 
 
 def require_drawing(path: Path) -> None:
@@ -167,7 +178,9 @@ def _figure(path: Path, size: tuple[float, float], panels: int = 1) -> tuple[Any
 def finish(figure: Any, path: Path) -> None:
     """Write the figure, whole or not at all. UsageError where it cannot be written."""
     picture = BytesIO()
-    figure.savefig(picture, dpi=150, format=path.suffix[1:].lower())
+    with catch_warnings():
+        filterwarnings("ignore", "Glyph .* missing from font")  # a character of a name, drawn as a box
+        figure.savefig(picture, dpi=150, format=path.suffix[1:].lower())
     try:
         write_atomically(path, picture.getvalue())
     except OSError as error:

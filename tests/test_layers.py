@@ -27,7 +27,8 @@ FLOORS = (
     ("ablation", "comparison"),
     ("training",),
     ("tables",),
-    ("render", "plots"),
+    ("render",),
+    ("plots",),
     ("cli",),
 )
 """From the ground up: a package imports from floors below its own."""

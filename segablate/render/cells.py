@@ -70,8 +70,11 @@ def hex_colour(value: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """Replace line breaks, tabs and control characters, which a file name may have, by single spaces."""
-    return _CONTROL.sub(" ", text).strip()
+    """Replace line breaks, tabs and control characters, which a file name may have, by single spaces.
+
+    Bytes of a name that are not UTF-8, which Python has as halves of characters, become escapes such as ``\\udcff``.
+    """
+    return _CONTROL.sub(" ", text.encode("utf-8", "backslashreplace").decode()).strip()
 
 
 def _number_text(kind: str, digits: int | None, value: object) -> str:

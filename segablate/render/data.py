@@ -28,7 +28,8 @@ def to_json(report: Report) -> str:
     notes = [note for table in report.tables for note in table.notes] + list(report.notes)
     tables = {table.name: [_object(table, index) for index in range(len(table.rows))] for table in report.tables}
     whole = {"title": report.title, "facts": dict(report.facts), "tables": tables, "notes": notes}
-    return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()  # halves of characters, which UTF-8 lacks, as \udcff
 
 
 def to_csv(report: Report) -> str:
