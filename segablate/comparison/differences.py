@@ -1,7 +1,7 @@
 """Paired differences of exact dataset scores, per measure and per class."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -19,7 +19,16 @@ from segablate.comparison.pairing import Runs, clusters, intersect, require_comp
 from segablate.comparison.ranking import Ranking, ranking
 from segablate.comparison.scores import Measure, Method, images_with, measures_of, statistics_of
 from segablate.comparison.trade_offs import TradeOff, trade_offs
-from segablate.statistics.bootstrap import Distribution, Floats, Resampling, by_cluster, by_image, resample
+from segablate.metrics.confusion import class_counts
+from segablate.statistics.bootstrap import (
+    Distribution,
+    Floats,
+    Resampling,
+    by_cluster,
+    by_image,
+    clusters_with,
+    resample,
+)
 from segablate.statistics.multiplicity import benjamini_hochberg, holm
 from segablate.statistics.paired import (
     Difference,
@@ -104,7 +113,7 @@ def compare(runs: Runs, method: Method | None = None) -> Comparison:
     runs = intersect(runs)
     measures = measures_of(runs, method.tolerances)
     plan = _plan(runs, method)
-    found = resample(statistics_of(runs, measures, void_as_error=method.void_as_error), plan)
+    found = _resampled(runs, measures, method, plan)
     per_image = [image_scores(run, void_as_error=method.void_as_error)[0] for run in runs.values()]
     pairs = tuple(
         _pair((a, b), measures, (found[a], found[b]), (per_image[a], per_image[b]))
@@ -129,6 +138,18 @@ def compare(runs: Runs, method: Method | None = None) -> Comparison:
         changes=_changes(runs, method, found) if len(runs) == 2 else None,
         identical=_identical(runs),
     )
+
+
+def _resampled(
+    runs: Runs, measures: tuple[Measure, ...], method: Method, plan: Resampling
+) -> list[dict[str, Distribution]]:
+    """Resample all measures of all runs together; the IoU of a class rests on the clusters that label it.
+
+    False positives elsewhere define an IoU too, but tell nothing of how the class itself is predicted.
+    """
+    labelled = clusters_with(class_counts(next(iter(runs.values())).confusion).labelled > 0, plan)
+    found = resample(statistics_of(runs, measures, void_as_error=method.void_as_error), plan)
+    return [{**scores, "iou": replace(scores["iou"], support=labelled)} for scores in found]
 
 
 def _plan(runs: Runs, method: Method) -> Resampling:

@@ -182,7 +182,7 @@ def _about_few_images(comparison: Comparison) -> list[str]:
     if not few:
         return []
     unit = "images" if comparison.method.group_by is None else "groups"
-    return [f"no 95 % CI and p for classes in fewer than {FEWEST} {unit}: {shorten(few, 8)}"]
+    return [f"no 95 % CI and p for classes labelled in fewer than {FEWEST} {unit}: {shorten(few, 8)}"]
 
 
 def _about_skipped(runs: Runs) -> list[str]:
