@@ -18,7 +18,7 @@ from segablate.comparison.changes import (
 from segablate.comparison.pairing import Runs, clusters, intersect, require_comparable
 from segablate.comparison.ranking import Ranking, ranking
 from segablate.comparison.scores import Measure, Method, images_with, measures_of, statistics_of
-from segablate.comparison.trade_offs import TradeOff, trade_offs
+from segablate.comparison.trade_offs import Times, TradeOff, trade_offs
 from segablate.metrics.confusion import class_counts
 from segablate.statistics.bootstrap import (
     Distribution,
@@ -102,8 +102,8 @@ class Comparison:
     identical: bool
 
 
-def compare(runs: Runs, method: Method | None = None) -> Comparison:
-    """Compare two or more runs, paired by image.
+def compare(runs: Runs, method: Method | None = None, times: Times | None = None) -> Comparison:
+    """Compare two or more runs, paired by image; `times` are those of the networks, measured in turns.
 
     Raises RunError when they are not comparable, UsageError for a `group_by` that does not divide the images, and
     KnobError for a tolerance beyond what was counted.
@@ -134,7 +134,7 @@ def compare(runs: Runs, method: Method | None = None) -> Comparison:
         pairs=pairs,
         miou_holm=holm(np.array([float(pair.measures["miou"].p) for pair in pairs])),
         rankings=tuple(ranking(measure, [scores[measure.key] for scores in found]) for measure in measures),
-        trade_offs=trade_offs(runs, measures, values),
+        trade_offs=trade_offs(runs, measures, values, times),
         changes=_changes(runs, method, found) if len(runs) == 2 else None,
         identical=_identical(runs),
     )

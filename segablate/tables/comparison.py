@@ -51,6 +51,7 @@ def _tables_of_two(comparison: Comparison, runs: Runs) -> list[Table]:
     tables += [classes_table(comparison, colours), confusions_table(comparison)]
     tables += [bands_table(bands)] if bands else []
     tables += [images_table(comparison)]
+    tables += [trade_offs_table(comparison)] if all(found.in_turns for found in comparison.trade_offs) else []
     return [*tables, choices_table(comparison)]
 
 
