@@ -39,16 +39,30 @@ def draw_world(classes: int, shift: float, seed: int) -> World:
     return World(presence, log_area, np.stack([skill, skill + shift * generator.normal(0.2, 1.0, classes)]))
 
 
-def draw_dataset(world: World, images: int, generator: Generator) -> tuple[ClassCounts, ClassCounts]:
-    """Sample the counts of both systems on ``images`` new images."""
+def draw_dataset(
+    world: World, images: int, generator: Generator, *, fixed: bool = False, group: int = 1
+) -> tuple[ClassCounts, ClassCounts]:
+    """Sample the counts of both systems on ``images`` new images.
+
+    With ``fixed``, every class is in exactly its share of the images. With ``group`` above 1, that many images in a row
+    are of one scene: alike in how difficult each class is, and in how much better the second system is there.
+    """
     size = images, world.presence.size
-    area = (generator.random(size) < world.presence) * np.exp(world.log_area + generator.normal(0, 1.0, size))
+    present = generator.random(size) < world.presence
+    if fixed:
+        present = generator.permuted(np.arange(images)[:, None] < np.round(world.presence * images), axis=0)
+    area = present * np.exp(world.log_area + generator.normal(0, 1.0, size))
     area[:, 0] += 1e-3  # no image is empty
     labelled = np.floor(PIXELS * area / area.sum(axis=1, keepdims=True))
     difficulty = generator.normal(0, 0.7, (images, 1)) + generator.normal(0, 0.7, size)
     # wrong pixels go to few classes, mostly those in the image, and largely the same ones for both systems
     lure = ((area > 0) + 0.05) * generator.gamma(0.3, size=size)
-    first, second = (_system(skill - difficulty, labelled, lure, generator) for skill in world.skill)
+    skill = world.skill[:, None]
+    if group > 1:
+        scene = np.repeat(generator.normal(0, 0.7, (2, -(-images // group), size[1])), group, axis=1)[:, :images]
+        difficulty = difficulty + scene[0]
+        skill = np.stack([skill[0] + 0 * scene[1], skill[1] + 0.5 * scene[1]])
+    first, second = (_system(odds - difficulty, labelled, lure, generator) for odds in skill)
     return first, second
 
 
@@ -59,10 +73,12 @@ def _system(odds: NDArray, labelled: NDArray, lure: NDArray, generator: Generato
     return ClassCounts(hits.astype(np.int64), labelled.astype(np.int64), (hits + false).astype(np.int64))
 
 
-def draw_population(world: World, images: int = 400_000, seed: int = 1) -> tuple[ClassCounts, ClassCounts]:
+def draw_population(
+    world: World, images: int = 400_000, seed: int = 1, *, group: int = 1
+) -> tuple[ClassCounts, ClassCounts]:
     """Return the counts of both systems over a population of ``images``, each (1, C)."""
     generator = np.random.default_rng(seed)
-    parts = [[_total(s) for s in draw_dataset(world, STEP, generator)] for _ in range(images // STEP)]
+    parts = [[_total(s) for s in draw_dataset(world, STEP, generator, group=group)] for _ in range(images // STEP)]
     first, second = (_total(_stack([part[s] for part in parts])) for s in (0, 1))
     return first, second
 

@@ -113,6 +113,26 @@ def test_three_are_ranked(command: Command) -> None:
     assert found["tables"]["choices"][0]["first_a"] == 1.0
 
 
+def test_times_are_measured_in_turns_or_take_no_part(command: Command) -> None:
+    networks = ("sample:ce", "sample:weighted", "sample:rmi", "--limit", "5", "--losses", "none")
+    timed = compared(command, *networks, "--time")
+    assert all(row["seconds"] > 0 for row in timed["tables"]["trade_offs"])
+    assert any(note.startswith("Times per image were measured in this call, in turns") for note in timed["notes"])
+    cached = command("compare", *networks, "--replicates", "100", "--format", "markdown")
+    assert "time, own run" in cached
+    assert "not comparable, and left out of the Pareto set. --time measures them in turns." in " ".join(cached.split())
+    two = compared(command, *networks[:2], *networks[3:], "--time")
+    assert [row["run"] for row in two["tables"]["trade_offs"]] == ["A", "B"]
+
+
+def test_what_has_no_network_is_not_timed(command: Command) -> None:
+    kept = saved(command, "good")
+    assert "--time needs checkpoints, but runs/good is a saved run" in command(
+        "compare", *kept, *ON[:2], "--time", code=2
+    )
+    assert "--time: predictions:good has label maps only" in command("compare", *ON, "--time", code=2)
+
+
 def test_equal_predictions_are_called_equal(command: Command) -> None:
     found = compared(command, "predictions:good", "predictions:good?encoding=index", "--on", "folder:toy")
     assert found["facts"]["verdict"] == "A and B have the same confusion counts on every image"

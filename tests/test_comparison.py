@@ -256,6 +256,27 @@ def test_groups_that_do_not_divide_are_refused(pattern: str, message: str) -> No
         clusters(names, pattern)
 
 
+def test_a_class_rests_on_the_images_or_groups_that_label_it() -> None:
+    """Trees are labelled in few of thirty images, and predicted falsely in all."""
+    maps = truth(30)
+    rare = [np.where((m == 2) & (i >= 5), 0, m).astype(np.uint8) for i, m in enumerate(maps)]
+    given = {name: evaluation(rare, noisy(rare, share, seed)) for name, share, seed in (("a", 0.2, 1), ("b", 0.4, 2))}
+    assert all((np.stack(noisy(rare, s, seed)) == 2).any(axis=(1, 2)).all() for s, seed in ((0.2, 1), (0.4, 2)))
+    change = compare(given, METHOD).pairs[0].iou.change
+    assert change.support.tolist() == [30, 30, 5]
+    assert np.isfinite(change.percentile.low).all()
+    grouped = compare(given, replace(METHOD, group_by=r"i(\d)")).pairs[0].iou
+    assert grouped.change.support.tolist() == [10, 10, 5]
+    joined = compare(given, replace(METHOD, group_by=r"i(?:[01]$|(\d+))")).pairs[0].iou  # i0 and i1 together
+    assert joined.change.support.tolist() == [29, 29, 4]
+    assert np.isnan(joined.p[2])
+    four = {name: select(run, range(1, 30)) for name, run in given.items()}
+    pair = compare(four, METHOD).pairs[0]
+    assert pair.iou.change.support.tolist() == [29, 29, 4]
+    assert np.isnan([pair.iou.p[2], pair.iou_holm[2], pair.iou.change.bca.low[2]]).all()
+    assert pair.iou.change.value[2] < 0
+
+
 # what can be compared
 
 

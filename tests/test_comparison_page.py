@@ -133,7 +133,7 @@ def test_notes_say_what_was_left_out_and_whose_a_note_is() -> None:
 def test_classes_in_few_images_are_named() -> None:
     maps = [np.where(m == 2, 0, m).astype(np.uint8) if i > 3 else m for i, m in enumerate(MAPS)]
     given = {name: evaluation(maps, [np.where(m == 255, 0, m) for m in maps]) for name in "ab"}
-    assert "no 95 % CI and p for classes in fewer than 5 images: tree" in page(given).notes
+    assert "no 95 % CI and p for classes labelled in fewer than 5 images: tree" in page(given).notes
 
 
 @pytest.mark.parametrize("format", FORMATS)

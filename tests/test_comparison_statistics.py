@@ -9,8 +9,10 @@ from evaluations import evaluation, noisy, truth
 from segablate.comparison import Method, compare
 from segablate.comparison.scores import measures_of, statistics_of
 from segablate.comparison.trade_offs import trade_offs
+from segablate.evaluation.clock import milliseconds_in_turns
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.bands import band_map, nested_bands
+from segablate.samples import Batch, Output
 from segablate.tables.comparison import comparison_report
 
 IMAGES = 12
@@ -118,13 +120,36 @@ CASES = {
 def test_dominated_runs(case: str) -> None:
     given, expected = CASES[case]
     runs = {str(place): costing(*values) for place, values in enumerate(given)}
-    found = trade_offs(runs, (), {"miou": np.array([miou for miou, *_ in given])})
+    times = {str(place): ms for place, (_, ms, _) in enumerate(given) if ms is not None}
+    found = trade_offs(runs, (), {"miou": np.array([miou for miou, *_ in given])}, times)
     assert [one.dominated_by for one in found] == expected
     assert [one.parameters for one in found] == [None if p is None else int(p.replace(" ", "")) for *_, p in given]
 
 
-def test_times_of_different_devices_are_not_compared() -> None:
-    runs = {"a": costing(0.7, 10, "1"), "b": costing(0.6, 1, "1", "cuda:0")}
-    found = trade_offs(runs, (), {"miou": np.array([0.7, 0.6])})
-    assert [one.milliseconds for one in found] == [None, None]
-    assert found[1].dominated_by == (0,)
+@pytest.mark.parametrize("times", [None, {"a": 30.0}])
+def test_times_of_the_runs_themselves_take_no_part(times: dict[str, float] | None) -> None:
+    """The second run was measured in a busier hour: its time neither saves nor condemns it."""
+    runs = {"a": costing(0.7, 10, "1 000"), "b": costing(0.7, 30, "1 000"), "c": costing(0.6, 1, "1 000")}
+    found = trade_offs(runs, (), {"miou": np.array([0.7, 0.7, 0.6])}, times)
+    assert [one.milliseconds for one in found] == [10, 30, 1]
+    assert not any(one.in_turns for one in found)
+    assert [one.dominated_by for one in found] == [(), (), (0, 1)]
+
+
+def test_times_in_turns_take_part() -> None:
+    runs = {"a": costing(0.7, 10, "1 000"), "b": costing(0.7, 30, "1 000"), "c": costing(0.6, 1, "1 000")}
+    found = trade_offs(runs, (), {"miou": np.array([0.7, 0.7, 0.6])}, {"a": 20.0, "b": 10.0, "c": 5.0})
+    assert [one.milliseconds for one in found] == [20, 10, 5]
+    assert [one.dominated_by for one in found] == [(1,), (), ()]
+
+
+def test_segmenters_are_timed_in_turns() -> None:
+    called = []
+
+    def segmenter(name: str):
+        return lambda batch: called.append(name) or Output("labels")
+
+    found = milliseconds_in_turns([segmenter("a"), segmenter("b")], Batch((None, None)), turns=3)  # type: ignore[arg-type]
+    assert called == ["a", "b"] * 4
+    assert len(found) == 2
+    assert min(found) > 0

@@ -1,7 +1,7 @@
 """Paired differences of exact dataset scores, per measure and per class."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -18,8 +18,17 @@ from segablate.comparison.changes import (
 from segablate.comparison.pairing import Runs, clusters, intersect, require_comparable
 from segablate.comparison.ranking import Ranking, ranking
 from segablate.comparison.scores import Measure, Method, images_with, measures_of, statistics_of
-from segablate.comparison.trade_offs import TradeOff, trade_offs
-from segablate.statistics.bootstrap import Distribution, Floats, Resampling, by_cluster, by_image, resample
+from segablate.comparison.trade_offs import Times, TradeOff, trade_offs
+from segablate.metrics.confusion import class_counts
+from segablate.statistics.bootstrap import (
+    Distribution,
+    Floats,
+    Resampling,
+    by_cluster,
+    by_image,
+    clusters_with,
+    resample,
+)
 from segablate.statistics.multiplicity import benjamini_hochberg, holm
 from segablate.statistics.paired import (
     Difference,
@@ -93,8 +102,8 @@ class Comparison:
     identical: bool
 
 
-def compare(runs: Runs, method: Method | None = None) -> Comparison:
-    """Compare two or more runs, paired by image.
+def compare(runs: Runs, method: Method | None = None, times: Times | None = None) -> Comparison:
+    """Compare two or more runs, paired by image; `times` are those of the networks, measured in turns.
 
     Raises RunError when they are not comparable, UsageError for a `group_by` that does not divide the images, and
     KnobError for a tolerance beyond what was counted.
@@ -104,7 +113,7 @@ def compare(runs: Runs, method: Method | None = None) -> Comparison:
     runs = intersect(runs)
     measures = measures_of(runs, method.tolerances)
     plan = _plan(runs, method)
-    found = resample(statistics_of(runs, measures, void_as_error=method.void_as_error), plan)
+    found = _resampled(runs, measures, method, plan)
     per_image = [image_scores(run, void_as_error=method.void_as_error)[0] for run in runs.values()]
     pairs = tuple(
         _pair((a, b), measures, (found[a], found[b]), (per_image[a], per_image[b]))
@@ -125,10 +134,22 @@ def compare(runs: Runs, method: Method | None = None) -> Comparison:
         pairs=pairs,
         miou_holm=holm(np.array([float(pair.measures["miou"].p) for pair in pairs])),
         rankings=tuple(ranking(measure, [scores[measure.key] for scores in found]) for measure in measures),
-        trade_offs=trade_offs(runs, measures, values),
+        trade_offs=trade_offs(runs, measures, values, times),
         changes=_changes(runs, method, found) if len(runs) == 2 else None,
         identical=_identical(runs),
     )
+
+
+def _resampled(
+    runs: Runs, measures: tuple[Measure, ...], method: Method, plan: Resampling
+) -> list[dict[str, Distribution]]:
+    """Resample all measures of all runs together; the IoU of a class rests on the clusters that label it.
+
+    False positives elsewhere define an IoU too, but tell nothing of how the class itself is predicted.
+    """
+    labelled = clusters_with(class_counts(next(iter(runs.values())).confusion).labelled > 0, plan)
+    found = resample(statistics_of(runs, measures, void_as_error=method.void_as_error), plan)
+    return [{**scores, "iou": replace(scores["iou"], support=labelled)} for scores in found]
 
 
 def _plan(runs: Runs, method: Method) -> Resampling:

@@ -1,7 +1,7 @@
 """Time per image of a network."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -40,13 +40,8 @@ class TimedSegmenter:
 
     def __call__(self, batch: Batch) -> Output:
         """Run the segmenter on a batch and record the time; on a GPU, wait until the output is there."""
-        start = time.perf_counter()
-        output = self.segmenter(batch)
-        if output.scores is not None and output.scores.is_cuda:
-            import torch
-
-            torch.cuda.synchronize(output.scores.device)
-        self.seconds.append((time.perf_counter() - start) / len(batch.samples))
+        output, seconds = _timed(self.segmenter, batch)
+        self.seconds.append(seconds)
         return output
 
     def facts(self, batch_size: int) -> dict[str, Any]:
@@ -54,3 +49,23 @@ class TimedSegmenter:
         if not (self.capabilities.images and self.seconds):
             return {}
         return {"timing": {"milliseconds per image": 1000 * median(self.seconds), "batch size": batch_size}}
+
+
+def milliseconds_in_turns(segmenters: Sequence[Segmenter], batch: Batch, turns: int = 9) -> list[float]:
+    """Return the median milliseconds per image of each segmenter on a batch, after a turn that is not counted.
+
+    They are called in turns, so that other load on the machine slows all of them alike.
+    """
+    seconds = [[_timed(segmenter, batch)[1] for segmenter in segmenters] for _ in range(turns + 1)]
+    return [1000 * median(column) for column in zip(*seconds[1:], strict=True)]
+
+
+def _timed(segmenter: Segmenter, batch: Batch) -> tuple[Output, float]:
+    """Return the output of a segmenter and its seconds per image; on a GPU, including the wait for the output."""
+    start = time.perf_counter()
+    output = segmenter(batch)
+    if output.scores is not None and output.scores.is_cuda:
+        import torch
+
+        torch.cuda.synchronize(output.scores.device)
+    return output, (time.perf_counter() - start) / len(batch.samples)

@@ -3,7 +3,7 @@
 The commands, training, reports and the public API evaluate through this module.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,6 +118,26 @@ def evaluate_checkpoint(
         if key and together.leads:
             keep_evaluation(key, found)
     return found
+
+
+def times_in_turns(
+    checkpoints: Sequence[str], dataset: "Dataset", loading: Loading, batch_size: int
+) -> dict[str, float]:
+    """Return the milliseconds per image of checkpoints, measured in turns on the first images of a dataset.
+
+    All are in memory together. Raises UsageError for what reads no images, such as a folder of predictions.
+    """
+    from segablate.checkpoints import open_checkpoint
+    from segablate.evaluation.clock import milliseconds_in_turns
+    from segablate.samples import Batch
+
+    segmenters = [open_checkpoint(name, loading).for_dataset(dataset, "stop") for name in checkpoints]
+    for name, segmenter in zip(checkpoints, segmenters, strict=True):
+        if not segmenter.capabilities.images:
+            raise UsageError(f"--time: {name} has label maps only; leave out --time, or give the network")
+    samples = [dataset.read(index) for index in range(min(batch_size, len(dataset)))]
+    batch = Batch(tuple(sample for sample in samples if sample.size == samples[0].size))
+    return dict(zip(checkpoints, milliseconds_in_turns(segmenters, batch), strict=True))
 
 
 def run(

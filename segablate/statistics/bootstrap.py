@@ -63,7 +63,8 @@ class Distribution:
     """One score, or one per class, with its bootstrap replicates and jackknife values.
 
     ``value`` has the shape S of the score, () or (C,); ``replicates`` is (B, *S); ``jackknife`` (G, *S) leaves out one
-    cluster at a time. ``support`` S counts the clusters on which alone the score is defined.
+    cluster at a time. ``support`` S counts the clusters that the score rests on: those on which alone it is defined,
+    or, for scores of a class, those that label it (:func:`clusters_with`).
     """
 
     value: Floats
@@ -87,6 +88,13 @@ def resample(statistics: Sequence[Statistic], plan: Resampling) -> list[dict[str
         {name: Distribution(value[name][0], b[name], j[name], np.sum(~np.isnan(one[name]), axis=0)) for name in value}
         for value, b, j, one in zip(values, replicates, jackknife, alone, strict=True)
     ]
+
+
+def clusters_with(present: NDArray[np.bool_], plan: Resampling) -> NDArray[np.int64]:
+    """Return for each column of ``present`` (N, Q) the number of clusters with an image where it is true, (Q,)."""
+    together = np.zeros((plan.clusters, present.shape[1]), bool)
+    np.logical_or.at(together, plan.groups, present)
+    return together.sum(axis=0)
 
 
 def replicate_weights(plan: Resampling) -> Iterator[Floats]:

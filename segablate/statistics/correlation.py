@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from segablate.statistics.bootstrap import Distribution, Floats, Resampling, Statistic, resample
+from segablate.statistics.bootstrap import Distribution, Floats, Resampling, Statistic, clusters_with, resample
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,7 @@ def rank_correlation(settings: Floats, target: Floats, plan: Resampling) -> Dist
     """
     distribution = resample([spearman(settings, target)], plan)[0]["rho"]
     pairs = ~np.isnan(settings) & ~np.isnan(target)[:, None]
-    support = [np.unique(plan.groups[paired]).size for paired in pairs.T]
-    return replace(distribution, support=np.array(support, dtype=np.int64))
+    return replace(distribution, support=clusters_with(pairs, plan))
 
 
 def spearman(settings: Floats, target: Floats) -> Statistic:

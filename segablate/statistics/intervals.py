@@ -9,7 +9,11 @@ clusters),
 
 which is n for normal influences, m where only m of n images contain a class, and less where a few images dominate. BCa
 estimates two more numbers, the bias and the acceleration, from the same images, and is widened with nu / 3; with nu
-itself its coverage is too low. ``benchmarks/calibration.py`` measures both.
+itself its coverage is too low.
+
+With fewer than ``FEW`` images (or clusters), resampling them has too few distinct outcomes for the tails, and nu is
+overestimated: nu is at most n - 1 in both, and both include Student's interval, value ± t SE with the jackknife's SE.
+``benchmarks/calibration.py`` and ``benchmarks/small_samples.py`` measure the coverage.
 """
 
 from dataclasses import dataclass
@@ -22,6 +26,9 @@ from segablate.statistics.bootstrap import Distribution, Floats
 
 FEWEST = 5
 """Smallest support (images or clusters) with uncertainty; below, intervals, standard error and p are nan."""
+
+FEW = 30
+"""Clusters below which an interval includes Student's, and a p is at least that of the studentised statistic."""
 
 RESOLVED = 10
 """Fewest replicates beyond zero for a bootstrap p; with fewer, p is that of the studentised statistic."""
@@ -56,20 +63,29 @@ def estimate(distribution: Distribution, level: float = 0.95) -> Estimate:
 
     Replicates and jackknife values in which the score is undefined are left out.
     """
+<<<<<<< HEAD
     enough = distribution.support >= FEWEST
     u = centred(distribution.jackknife)
     freedom = np.where(enough, degrees_of_freedom(u), np.nan)
+=======
+    u = _influence(distribution)
+    n, value, enough = len(u), distribution.value, distribution.support >= FEWEST
+    freedom = np.where(enough, np.minimum(degrees_of_freedom(u), n - 1 if n < FEW else np.inf), np.nan)
+    error = np.where(enough, standard_error(u), np.nan)
+>>>>>>> w-area-evaluation
     ordered = np.sort(distribution.replicates.reshape(len(distribution.replicates), -1).T, axis=1)
     z = stdtrit(freedom, (1 + level) / 2)
-    z_bca = stdtrit(np.maximum(freedom / 3, 1.0), (1 + level) / 2)
-    return Estimate(
-        distribution.value,
-        np.where(enough, standard_error(u), np.nan),
-        freedom,
-        percentile_interval(ordered, z),
-        bca_interval(ordered, z_bca, bias_correction(distribution), acceleration(u)),
-        distribution.support,
-    )
+    z_bca = z if n < FEW else stdtrit(np.maximum(freedom / 3, 1.0), (1 + level) / 2)
+    percentile = percentile_interval(ordered, z)
+    bca = bca_interval(ordered, z_bca, bias_correction(distribution), acceleration(u))
+    if n < FEW:
+        student = Interval(value - z * error, value + z * error)
+        percentile, bca = (_union(interval, student) for interval in (percentile, bca))
+    return Estimate(value, error, freedom, percentile, bca, distribution.support)
+
+
+def _union(one: Interval, other: Interval) -> Interval:
+    return Interval(np.minimum(one.low, other.low), np.maximum(one.high, other.high))
 
 
 def percentile_interval(ordered: Floats, z: Floats) -> Interval:
@@ -133,15 +149,18 @@ def p_value(distribution: Distribution, estimate: Estimate) -> tuple[Floats, NDA
 
     It is the p of the percentile interval: the largest p at which the interval of level 1 - p contains 0. With
     q = min(#{r <= 0}, #{r >= 0}) of B replicates, p = 2 T(Phi^-1((q + 1) / (B + 1))), T being Student's distribution
-    function. Where q is below ``RESOLVED``, p = 2 T(-|value| / standard error). Never 0.
+    function. Where q is below ``RESOLVED``, p = 2 T(-|value| / standard error), the studentised one; with fewer than
+    ``FEW`` clusters it is the larger of the two. Never 0.
     """
     replicates, error, value = distribution.replicates, estimate.standard_error, distribution.value
     defined = np.sum(~np.isnan(replicates), axis=0)
     q = np.minimum(np.sum(replicates <= 0, axis=0), np.sum(replicates >= 0, axis=0))
     resampled = 2 * stdtr(estimate.freedom, ndtri(np.minimum((q + 1) / (defined + 1), 0.5)))
-    studentised = (q < RESOLVED) & (error > 1e-12 * np.abs(value))  # else all images differ alike, up to rounding
-    t = -np.abs(value) / np.where(studentised, error, 1.0)
-    p = np.where(studentised, 2 * stdtr(estimate.freedom, t), resampled)
+    known = error > 1e-12 * np.abs(value)  # else all images differ alike, up to rounding
+    p_t = 2 * stdtr(estimate.freedom, -np.abs(value) / np.where(known, error, 1.0))
+    few = len(distribution.jackknife) < FEW
+    studentised = known & ((q < RESOLVED) | (few & (p_t > resampled)))
+    p = np.where(studentised, p_t, resampled)
     return np.maximum(p, np.finfo(float).tiny), studentised
 
 

@@ -51,6 +51,7 @@ def _tables_of_two(comparison: Comparison, runs: Runs) -> list[Table]:
     tables += [classes_table(comparison, colours), confusions_table(comparison)]
     tables += [bands_table(bands)] if bands else []
     tables += [images_table(comparison)]
+    tables += [trade_offs_table(comparison)] if all(found.in_turns for found in comparison.trade_offs) else []
     return [*tables, choices_table(comparison)]
 
 
@@ -182,7 +183,7 @@ def _about_few_images(comparison: Comparison) -> list[str]:
     if not few:
         return []
     unit = "images" if comparison.method.group_by is None else "groups"
-    return [f"no 95 % CI and p for classes in fewer than {FEWEST} {unit}: {shorten(few, 8)}"]
+    return [f"no 95 % CI and p for classes labelled in fewer than {FEWEST} {unit}: {shorten(few, 8)}"]
 
 
 def _about_skipped(runs: Runs) -> list[str]:

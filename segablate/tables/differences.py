@@ -83,6 +83,7 @@ def values_table(comparison: Comparison) -> Table:
 def trade_offs_table(comparison: Comparison) -> Table:
     """Return quality and cost of every run, and the runs that dominate it."""
     boundary = next((m.title for m in comparison.measures if m.kind == "boundary"), "boundary F")
+    in_turns = all(found.in_turns for found in comparison.trade_offs)
     rows = tuple(
         {
             "run": letter,
@@ -98,7 +99,7 @@ def trade_offs_table(comparison: Comparison) -> Table:
         Column("run", "run", "text"),
         Column("miou", "mIoU", "share", digits=2, best="high"),
         Column("boundary_f", boundary, "share", digits=2, best="high"),
-        Column("seconds", "time per image", "seconds", best="low"),
+        Column("seconds", "time per image" if in_turns else "time, own run", "seconds", best="low" if in_turns else ""),
         Column("parameters", "parameters", "count", best="low"),
         Column("dominated_by", "dominated by", "text"),
     )
@@ -108,8 +109,17 @@ def trade_offs_table(comparison: Comparison) -> Table:
         f"Dominated: another run is at least as good in every complete column and better in one (times within "
         f"{100 * (SAME_TIME - 1):.0f} % are equal). The others form the Pareto set."
     )
-    times = "Times are medians over the batches of each run, on its machine and under the load of that hour."
-    return Table("trade_offs", "Quality and cost", columns, rows, (note, times))
+    notes = (note,) if "seconds" not in {column.key for column in columns} else (note, _about_times(in_turns))
+    return Table("trade_offs", "Quality and cost", columns, rows, notes)
+
+
+def _about_times(in_turns: bool) -> str:
+    if in_turns:
+        return "Times per image were measured in this call, in turns: medians over the turns on one batch."
+    return (
+        "Times are of each run on its own, under the load of its hour: not comparable, and left out of the Pareto set. "
+        "--time measures them in turns."
+    )
 
 
 def pairs_table(comparison: Comparison) -> Table:

@@ -54,6 +54,10 @@ class ComparisonOptions:
         int, typer.Option(help="Number of bootstrap replicates.", min=100, rich_help_panel=_PANEL)
     ] = 10_000
     seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0, rich_help_panel=_PANEL)] = 0
+    time: Annotated[
+        bool,
+        typer.Option("--time", help="Measure the time per image of all checkpoints, in turns.", rich_help_panel=_PANEL),
+    ] = False
     save: Annotated[
         Path | None, typer.Option(help="Save the comparison and its runs to this new folder.", rich_help_panel="Output")
     ] = None
@@ -106,7 +110,7 @@ def compare(
         compare_groups(runs or [], grouping, comparing, measuring, output)
         return
     from segablate.comparison import compare, intersect, require_comparable
-    from segablate.evaluation.session import Persistence, evaluate_checkpoint
+    from segablate.evaluation.session import Persistence, evaluate_checkpoint, times_in_turns
     from segablate.render import print_report
     from segablate.runtime import team
     from segablate.tables.comparison import comparison_report
@@ -114,18 +118,24 @@ def compare(
     comparing.refuse_early()
     names = _checked(runs or ["sample:ce", "sample:weighted"], comparing.on)
     found = _saved(names)
+    if comparing.time and found:
+        raise UsageError(f"--time needs checkpoints, but {next(iter(found))} is a saved run; leave out --time")
     if len(found) > 1 and not comparing.intersect:
         require_comparable(found)  # before anything is evaluated
+    loading, keeping = checkpoints.loading(running), Persistence(not caching.no_cache)
     for name in names:
         if name not in found:
             data = images.open(comparing.on or default_dataset(name, "compare A B --on DATASET"))
-            loading, keeping = checkpoints.loading(running), Persistence(not caching.no_cache)
             found[name] = evaluate_checkpoint(name, data, measuring.request, loading, running.execution, keeping)
     if not team().leads:
         return
     found = {name: found[name] for name in names}
     found = intersect(found) if comparing.intersect else found
-    comparison = compare(found, comparing.method(found, measuring))
+    times = None
+    if comparing.time:
+        data = images.open(comparing.on or default_dataset(names[0], "compare A B --on DATASET"))
+        times = times_in_turns(names, data, loading, running.batch_size)
+    comparison = compare(found, comparing.method(found, measuring), times)
     report = comparison_report(comparison, found)
     if comparing.save is not None:
         _save(report, found, comparing.save)
