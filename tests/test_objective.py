@@ -84,8 +84,8 @@ def test_reads_and_prints(text, printed):
         ("ce + rmi(radius=30)", KnobError, "column 17: radius is 30, but must be between 1 and 10"),
         ("rmi(pool=mux)", KnobError, "column 10: pool is 'mux', but must be 'avg' or 'max'"),
         ("python:nowhere.f", UserCodeError, "column 1: python:nowhere cannot be imported: it is not installed"),
-        ("python:nowhere", UserCodeError, "'python:nowhere' names no function; write python:package.module:name"),
-        ("ce + python:no/such.py:f", UserCodeError, "column 6: no/such.py: there is no such Python file"),
+        ("python:nowhere", UserCodeError, "'python:nowhere' is no function; write python:package.module:name"),
+        ("ce + python:no/such.py:f", UserCodeError, "column 6: no/such.py: no such Python file"),
     ],
 )
 def test_errors_point_at_the_place(text, error, message):
@@ -126,7 +126,7 @@ def test_class_weights_are_written_like_a_hyperparameter():
     assert str(parse_objective("ce").with_settings("ce", {"weights": weights})) == "ce(weights=1:0.5:2:1:3)"
     with pytest.raises(KnobError, match="weights of ce has 6 values for 5 outputs"):
         parse_objective("ce(weights=1:1:1:1:1:1)")(logits, labels)
-    with pytest.raises(KnobError, match="has no knob 'weights'"):
+    with pytest.raises(KnobError, match="has no hyperparameter 'weights'"):
         parse_objective("focal(weights=1:2)")
 
 
