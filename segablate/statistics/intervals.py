@@ -63,16 +63,10 @@ def estimate(distribution: Distribution, level: float = 0.95) -> Estimate:
 
     Replicates and jackknife values in which the score is undefined are left out.
     """
-<<<<<<< HEAD
-    enough = distribution.support >= FEWEST
     u = centred(distribution.jackknife)
-    freedom = np.where(enough, degrees_of_freedom(u), np.nan)
-=======
-    u = _influence(distribution)
     n, value, enough = len(u), distribution.value, distribution.support >= FEWEST
     freedom = np.where(enough, np.minimum(degrees_of_freedom(u), n - 1 if n < FEW else np.inf), np.nan)
     error = np.where(enough, standard_error(u), np.nan)
->>>>>>> w-area-evaluation
     ordered = np.sort(distribution.replicates.reshape(len(distribution.replicates), -1).T, axis=1)
     z = stdtrit(freedom, (1 + level) / 2)
     z_bca = z if n < FEW else stdtrit(np.maximum(freedom / 3, 1.0), (1 + level) / 2)
