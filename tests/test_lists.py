@@ -235,3 +235,9 @@ def test_a_folder_that_cannot_be_listed_is_refused(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(Unreadable, match="closed: permission denied; allow reading it"):
         visible_files(tmp_path, IMAGE_SUFFIXES)
+
+
+def test_names_in_another_encoding_are_refused(toy: Path) -> None:
+    os.rename(toy / "images/val/s1.png", os.fsencode(toy / "images/val") + b"/caf\xe9.png")
+    with pytest.raises(Unreadable, match=r"caf\\udce9\.png'?: the name is not valid UTF-8; rename the file"):
+        open_dataset(f"folder:{toy}")
