@@ -1,10 +1,10 @@
-"""What a sweep costs beside one evaluation with the same loss.
+"""Time of a sweep relative to one evaluation with the same loss.
 
     python benchmarks/ablate.py [CHECKPOINT DATASET] [--images 8] [--repeats 3]
 
 Both run the whole loop over the same images in this process: reading, network, counts, boundary distances and losses;
-starting the program, intervals and tables are not counted. The runs take turns, and the quickest of each counts: what
-else the machine does only ever adds. Time is that of the processor where there is no GPU.
+starting the program, intervals and tables are not counted. The runs take turns, and the fastest of each counts, as
+other load only adds time. Without a GPU, time is processor time.
 """
 
 import argparse
@@ -27,16 +27,16 @@ SWEEPS = {
     "rmi, 5 radii × 4 ridges": ("rmi", {"radius": (1, 2, 3, 4, 5), "alpha": (1e-5, 1e-4, 5e-4, 1e-3)}),
     "recall, 5 × 4 priors": ("recall", {"prior_misses": (0, 1, 10, 100, 1000), "prior_hits": (0, 10, 100, 1000)}),
     "cpg, 3 kernels × 5 widths": ("cpg", {"ksize": (3, 5, 7), "width": ("official", 1, 2, 3, "all")}),
-    "rmi, every knob": ("rmi", {}),
-    "recall, every knob": ("recall", {}),
-    "cpg, every knob": ("cpg", {}),
+    "rmi, every hyperparameter": ("rmi", {}),
+    "recall, every hyperparameter": ("recall", {}),
+    "cpg, every hyperparameter": ("cpg", {}),
 }
 
 
 def runs(
     segmenter: Segmenter, data: Dataset, name: str, settings: tuple[Setting, ...]
 ) -> dict[str, Callable[[], object]]:
-    """One evaluation with the loss, the sweep forward only, and the sweep with gradients."""
+    """Return one evaluation with the loss, the sweep forward only, and the sweep with gradients."""
     term = get_loss(name)
     tolerance = (Tolerance(3),)
     objective = published_objective(term)
@@ -52,7 +52,7 @@ def runs(
 
 
 def quickest(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Seconds of each, the least of several turns."""
+    """Return the seconds of each, the least of several turns."""
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):

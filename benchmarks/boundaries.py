@@ -1,7 +1,7 @@
-"""Boundary F-scores of realistic pairs, timed: the fast form, the plain form, and DAVIS-style dilation per class.
+"""Time of boundary F-scores of realistic pairs: the fast form, the plain form, and DAVIS-style dilation per class.
 
-``python benchmarks/boundaries.py`` prints CPU seconds per pair on one thread. The dilation rows do what the DAVIS 2017
-procedure does for each class in turn, with OpenCV; its boundary sets differ a little from ours, its work does not.
+``python benchmarks/boundaries.py`` prints CPU seconds per pair on one thread. The dilation rows follow the DAVIS 2017
+procedure for each class in turn, with OpenCV; its boundary sets differ slightly from ours, its work does not.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def report(pairs: list[Pair]) -> Table:
-    """Rows of (form, tolerances): median CPU seconds and the ratio to the fast form at all tolerances."""
+    """Return rows of (form, tolerances): median CPU seconds and the ratio to the fast form at all tolerances."""
     everything = ", ".join(map(str, TOLERANCES))
     together = max(TOLERANCES) ** 2
     cases: list[tuple[str, str, Callable[[Pair], object]]] = [
@@ -64,7 +64,7 @@ def report(pairs: list[Pair]) -> Table:
 
 
 def timed(run: Callable[[Pair], object], pairs: list[Pair]) -> float:
-    """Median CPU seconds per pair, after one that is not counted."""
+    """Return the median CPU seconds per pair, after a warm-up."""
     run(pairs[0])
     seconds = []
     for pair in pairs:
@@ -79,14 +79,14 @@ def exact(form, pair: Pair, reach: int) -> boundary_reference.BoundaryDistances:
 
 
 def check(pair: Pair) -> None:
-    """The two forms that are compared give the same integers."""
+    """Check that the two forms that are compared return the same integers."""
     fast, plain = (exact(form, pair, max(TOLERANCES) ** 2) for form in (boundary, boundary_reference))
     for one, other in zip(fast, plain, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def dilated(pair: Pair, tolerances: tuple[int, ...]) -> np.ndarray:
-    """F-scores (T, C) by dilating each class's boundary in each map by a disk of each tolerance."""
+    """Return F-scores (T, C) by dilating the boundary of each class in each map by a disk of each tolerance."""
     labels, predicted = pair
     predicted = np.where(labels == IGNORE, IGNORE, predicted)
     scores = np.ones((len(tolerances), CLASSES))
@@ -98,7 +98,7 @@ def dilated(pair: Pair, tolerances: tuple[int, ...]) -> np.ndarray:
 
 
 def one_sided_edge(mask: np.ndarray) -> np.ndarray:
-    """Pixels that differ from their right, lower or lower-right neighbour, uint8 (H, W)."""
+    """Return the pixels that differ from their right, lower or lower-right neighbour, uint8 (H, W)."""
     edge = np.zeros(mask.shape, bool)
     edge[:, :-1] |= mask[:, :-1] != mask[:, 1:]
     edge[:-1] |= mask[:-1] != mask[1:]
@@ -107,7 +107,7 @@ def one_sided_edge(mask: np.ndarray) -> np.ndarray:
 
 
 def dilated_f(found: np.ndarray, wanted: np.ndarray, tolerance: int) -> float:
-    """F of two edge maps that match within a disk; 1 where both are empty, 0 where one is."""
+    """Return F of two edge maps matched within a disk; 1 where both are empty, 0 where one is."""
     sizes = cv2.countNonZero(found), cv2.countNonZero(wanted)
     offsets = np.arange(-tolerance, tolerance + 1)
     disk = (offsets[:, None] ** 2 + offsets**2 <= tolerance**2).astype(np.uint8)

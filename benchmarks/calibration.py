@@ -1,12 +1,12 @@
-"""Do 95 % intervals hold the truth 95 times in 100, and are 5 in 100 tests false alarms? On simulated datasets.
+"""Coverage of 95 % confidence intervals and rate of false positives of the tests, on simulated datasets.
 
 ::
 
     python benchmarks/calibration.py --datasets 2000 --images 300 --classes 12
 
 Prints, for two systems that differ, the share of datasets whose intervals of mIoU, mean recall and IoU differences
-hold the true difference; and for two equal ones, the share of p below 0.05, alone and after correction. Classes count
-where they are labelled in at least 30 images; "rarer" are the others of which anything is said.
+contain the true difference; and for two equal ones, the share of p below 0.05, uncorrected and corrected. Classes count
+where they are labelled in at least 30 images; "rarer" are the others that have an interval.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from segablate.statistics.scores import region_scores
 
 SCORES = "miou", "mean_recall", "iou"
 OFTEN = 30
-"""Images a class must be labelled in."""
+"""Number of images in which a frequent class is labelled, at least."""
 
 
 def true_differences(world: World) -> dict[str, NDArray]:
@@ -37,7 +37,7 @@ def true_differences(world: World) -> dict[str, NDArray]:
 
 
 def trial(seed: int, world: World, truth: dict[str, NDArray], images: int, replicates: int) -> dict[str, NDArray]:
-    """One dataset: for each interval and score whether it holds the truth, and p; nan where nothing is said."""
+    """Simulate a dataset: for each interval and score whether it contains the truth, and p; nan where undefined."""
     counts = draw_dataset(world, images, np.random.default_rng([2, seed]))
     first, second = resample([region_scores(c) for c in counts], by_image(images, replicates, seed))
     often = (counts[0].labelled > 0).sum(axis=0) >= OFTEN
@@ -57,7 +57,7 @@ def trial(seed: int, world: World, truth: dict[str, NDArray], images: int, repli
 
 
 def _plain(distribution: Distribution) -> Interval:
-    """The textbook percentile interval, for comparison."""
+    """Return the textbook percentile interval, for comparison."""
     ordered = np.sort(distribution.replicates.reshape(len(distribution.replicates), -1).T, axis=1)
     return percentile_interval(ordered, np.full(distribution.value.shape, ndtri(0.975)))
 
@@ -68,7 +68,7 @@ def _holds(interval: Interval, truth: NDArray) -> NDArray:
 
 
 def _corrected(difference: Difference, often: NDArray) -> dict[str, NDArray]:
-    """Whether any class is a false alarm after correction, among the frequent ones and among all."""
+    """Whether any class is a false positive after correction, among the frequent ones and among all."""
     return {
         "holm often": np.any(holm(difference.p[often]) < 0.05),
         "holm all": np.any(holm(difference.p) < 0.05),
@@ -77,7 +77,7 @@ def _corrected(difference: Difference, often: NDArray) -> dict[str, NDArray]:
 
 
 def trials(world: World, datasets: int, images: int, replicates: int) -> dict[str, NDArray]:
-    """``datasets`` trials, in parallel; results by name, (datasets,) or (datasets, C)."""
+    """Run ``datasets`` trials in parallel; return results by name, (datasets,) or (datasets, C)."""
     one = partial(trial, world=world, truth=true_differences(world), images=images, replicates=replicates)
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # read by the processes as they start
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
@@ -86,7 +86,7 @@ def trials(world: World, datasets: int, images: int, replicates: int) -> dict[st
 
 
 def coverage(results: dict[str, NDArray]) -> dict[str, float]:
-    """Shares of intervals that hold the truth, for each kind of interval and score."""
+    """Return the shares of intervals that contain the truth, for each kind of interval and score."""
     often = results["often"]
     shares = {}
     for kind in ("plain", "percentile", "bca"):
@@ -99,11 +99,11 @@ def coverage(results: dict[str, NDArray]) -> dict[str, float]:
 
 
 def false_alarms(results: dict[str, NDArray]) -> dict[str, float]:
-    """Shares of p below 0.05 where there is no difference, and of datasets with any after correction."""
+    """Return the shares of p below 0.05 where there is no difference, and of datasets with any after correction."""
     alone = {f"p < 0.05: {name}": float(np.mean(results[f"p {name}"] < 0.05)) for name in ("miou", "mean_recall")}
     alone["p < 0.05: IoU of a class"] = float(np.mean(results["p iou"][results["often"]] < 0.05))
     corrected = ("holm often", "holm all", "benjamini-hochberg often")
-    return alone | {f"any false alarm, {name}": float(np.mean(results[name])) for name in corrected}
+    return alone | {f"any false positive, {name}": float(np.mean(results[name])) for name in corrected}
 
 
 def main() -> None:
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--classes", type=int, default=12)
     parser.add_argument("--replicates", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=7, help="of the world: its classes and the systems' skill")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the simulated classes and systems")
     chosen = parser.parse_args()
     run = partial(trials, datasets=chosen.datasets, images=chosen.images, replicates=chosen.replicates)
     differ = coverage(run(draw_world(chosen.classes, 0.3, chosen.seed)))

@@ -1,9 +1,9 @@
-"""A run with a network, killed at random moments and resumed each time: are its counts those of an unbroken one?
+"""Check that a run killed at random moments and resumed each time has the counts of an uninterrupted one.
 
     python benchmarks/killed.py [--kills 20] [-- CHECKPOINT DATASET OPTIONS...]
 
-By default the sample checkpoint on the sample data, over and over: a run that ends between two kills is compared, and
-another is begun, until there were enough kills. Prints how the kills fell and whether every `counts.npz` is the same.
+By default the sample checkpoint on the sample data, repeatedly: a run that ends between two kills is compared, and
+another is started, until there were enough kills. Prints the numbers of kills and of runs with the same `counts.npz`.
 """
 
 import argparse
@@ -19,13 +19,13 @@ SAMPLE = ["sample:ce", "sample", "--losses", "ce,rmi,lovasz", "--tolerance", "0.
 
 
 def command(run: Path, evaluated: list[str]) -> list[str]:
-    """The evaluation, going on where there is something to go on from."""
+    """Return the command of the evaluation, which resumes where there is something to resume."""
     resume = ["--resume"] if run.with_name(f"{run.name}.partial").exists() else []
     return [sys.executable, "-m", "segablate", "evaluate", *evaluated, "--no-cache", "--save", str(run), *resume]
 
 
 def killed(line: list[str], moment: float) -> bool:
-    """Whether the process had to be killed when the moment came; what fails by itself is an error."""
+    """Whether the process was still running at this moment and was killed; exit if it failed by itself."""
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
     try:
         if process.wait(moment):
@@ -38,7 +38,7 @@ def killed(line: list[str], moment: float) -> bool:
 
 
 def main() -> None:
-    """Run unbroken, then with kills, and compare."""
+    """Run without and with kills, and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
@@ -61,7 +61,7 @@ def main() -> None:
                 same += (broken / "counts.npz").read_bytes() == expected
                 shutil.rmtree(broken)
                 shutil.rmtree(broken.with_name("broken.partial"), ignore_errors=True)
-    print(f"unbroken: {span:.1f} s; {kills} kills, {resumed} times resumed; {same} of {runs} runs have the same counts")
+    print(f"uninterrupted: {span:.1f} s; {kills} kills, resumed {resumed} times; {same} of {runs} runs have its counts")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Time and peak memory of each loss against a straightforward implementation of what was published.
+"""Time and peak memory of each loss relative to a straightforward implementation of the published one.
 
     python benchmarks/losses.py [--device cuda] [--repeats 7] [LOSS ...]
 
-Both see the same scene (smooth regions of all classes, a few per cent void, moderately good logits) and must give the
-same value. They are called in turns; a ratio below 1 speaks for this program. Memory is that of tensors, beyond the
-inputs. The procedures are those of ``tests/references``, which the tests hold the values against.
+Both get the same scene (smooth regions of all classes, a few per cent void, moderately good logits) and must return
+the same value. They are called in turns; a ratio below 1 favours this program. Memory is that of tensors, beyond the
+inputs. The procedures are those of ``tests/references``, against which the tests check the values.
 """
 
 import argparse
@@ -37,7 +37,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def make_scene(shape: tuple[int, int, int, int], device: str) -> tuple[Tensor, Tensor]:
-    """Logits and labels: smooth noise decides the label, the logits favour it, 3 % of the pixels are void."""
+    """Return logits and labels: smooth noise decides the label, the logits favour it, 3 % of the pixels are void."""
     generator = torch.Generator().manual_seed(0)
     n, c, h, w = shape
     coarse = torch.randn(n, c, h // 32, w // 32, generator=generator)
@@ -49,7 +49,7 @@ def make_scene(shape: tuple[int, int, int, int], device: str) -> tuple[Tensor, T
 
 
 def both(text: str, classes: int, device: str) -> tuple[Loss, Loss]:
-    """This program's loss and the published procedure, under the settings in the text."""
+    """Return this program's loss and the published procedure, under the settings in the text."""
     (summand,) = parse_objective(text).terms
     name = summand.loss.name
     options = dict(summand.settings)
@@ -59,7 +59,7 @@ def both(text: str, classes: int, device: str) -> tuple[Loss, Loss]:
 
 
 def make_edge_net(classes: int) -> list[tuple[Tensor, Tensor]]:
-    """Weights as before training: what they are does not change the cost."""
+    """Return random weights of an edge network; their values do not affect the cost."""
     generator = torch.Generator().manual_seed(1)
     sizes = ((16, classes), (32, 16), (2, 32))
     shapes = [((outputs, inputs, 3, 3), (outputs,)) for outputs, inputs in sizes]
@@ -83,7 +83,7 @@ def forward_backward(loss: Loss, logits: Tensor, labels: Tensor) -> Callable[[],
 
 
 def compare(name: str, logits: Tensor, labels: Tensor, repeats: int) -> list[tuple[Cost, Cost]]:
-    """Costs of this program's loss and of the published procedure: forward, then forward and backward."""
+    """Return costs of this program's loss and of the published procedure: forward, then forward and backward."""
     ours, theirs = both(name, logits.shape[1], logits.device.type)
     torch.testing.assert_close(ours(logits, labels), theirs(logits, labels), rtol=1e-4, atol=1e-6)
     calls = [f(loss, logits, labels) for f in (forward, forward_backward) for loss in (ours, theirs)]

@@ -1,17 +1,17 @@
-"""What metrics on label maps cost, beside what others do for the same numbers; CPU seconds, all in one run.
+"""CPU time of metrics on label maps, relative to other implementations of the same numbers.
 
 ::
 
     python benchmarks/metrics.py [--pairs 20] [--repeats 3]
 
 Realistic pairs of label maps (``scenes.py``), one thread everywhere, rows in turns: every pair goes through all rows
-before the next, so that a busy machine slows all of them alike. Against: torchmetrics' confusion matrix without
+before the next, so that a busy machine slows all of them alike. Compared with: torchmetrics' confusion matrix without
 validation, called where torchmetrics is installed and restated (its codes and ``bincount``) elsewhere; the compiled
-loop of cityscapesScripts where that is built; dilation per class as DAVIS 2017 does it; boundary IoU by erosion of each
-class's mask, as its authors do it; and decoding the pair from PNG with OpenCV.
+loop of cityscapesScripts where that is built; dilation per class as in DAVIS 2017; boundary IoU by erosion of the mask
+of each class, as in its authors' code; and decoding the pair from PNG with OpenCV.
 
-Where there is CUDA, rows "on the GPU" follow for the forms in tensor operations, on maps that lie there: what the host
-spends on them, waiting included, until the counts have come back. The loop of cityscapesScripts is compiled in a copy
+With CUDA, rows "on the GPU" follow for the forms in tensor operations, on maps in GPU memory: the time of the host,
+waiting included, until the counts are copied back. The loop of cityscapesScripts is compiled in a copy
 of its repository by ``CYTHONIZE_EVAL= python setup.py build_ext --inplace``; put that copy on ``PYTHONPATH``.
 """
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def cases(pairs: list[Pair]) -> dict[str, Case]:
-    """What is timed, by name."""
+    """Return the cases that are timed, by name."""
     files = {id(pair): [cv2.imencode(".png", values)[1] for values in pair] for pair in pairs}
     as_tensors = {id(pair): [torch.from_numpy(values).long()[None] for values in pair] for pair in pairs}
     torchmetrics, name = torchmetrics_confusion()
@@ -79,7 +79,7 @@ def cases(pairs: list[Pair]) -> dict[str, Case]:
 
 
 def on_gpu(pairs: list[Pair]) -> dict[str, Case]:
-    """The forms for tensors, each with its result on the host."""
+    """Return the forms for tensors, each with its result on the host."""
     maps = {id(pair): [torch.from_numpy(values).cuda() for values in pair] for pair in pairs}
 
     def confusion(pair: Pair) -> object:
@@ -95,7 +95,7 @@ def on_gpu(pairs: list[Pair]) -> dict[str, Case]:
 
 
 def timed(rows: dict[str, Case], pairs: list[Pair], repeats: int) -> dict[str, float]:
-    """Median over the pairs of the least CPU seconds among the repeats."""
+    """Return the median over the pairs of the least CPU seconds among the repeats."""
     seconds: dict[str, list[float]] = {name: [] for name in rows}
     for run in rows.values():
         run(pairs[0])
@@ -113,7 +113,7 @@ def once(run: Case, pair: Pair) -> float:
 
 
 def torchmetrics_confusion() -> tuple[Callable[[torch.Tensor, torch.Tensor], object], str]:
-    """An update of the confusion matrix of (1, H, W) int64 labels and predictions, and what to call it."""
+    """Return an update of the confusion matrix of (1, H, W) int64 labels and predictions, and its name."""
     if find_spec("torchmetrics") is None:
         return restated_torchmetrics, "torchmetrics, restated"
     from torchmetrics.classification import MulticlassConfusionMatrix
@@ -123,7 +123,7 @@ def torchmetrics_confusion() -> tuple[Callable[[torch.Tensor, torch.Tensor], obj
 
 
 def restated_torchmetrics(labels: torch.Tensor, predicted: torch.Tensor) -> torch.Tensor:
-    """What the unvalidated update does: drop void, form codes, count them."""
+    """Do what the unvalidated update does: drop void, form codes, count them."""
     labels, predicted = labels.flatten(), predicted.flatten()
     kept = labels != IGNORE
     codes = labels[kept] * CLASSES + predicted[kept]
@@ -148,7 +148,7 @@ def cityscapes_loop() -> Case:
 
 
 def eroded(pair: Pair, width: int) -> np.ndarray:
-    """Bands of each class's mask: padded by one pixel and eroded ``width`` times, (C, 3) counts."""
+    """Count the bands of the mask of each class, padded by one pixel and eroded ``width`` times, (C, 3)."""
     square = np.ones((3, 3), np.uint8)
     counts = np.zeros((CLASSES, 3), np.int64)
     for c in range(CLASSES):
@@ -168,7 +168,7 @@ def costs(seconds: dict[str, float], pairs: int) -> Table:
 
 
 def claims(seconds: dict[str, float]) -> Table:
-    """Ratios, and the memory of 1 and of 4 images."""
+    """Return the ratios, and the memory of 1 and of 4 images."""
     matrix = next(name for name in seconds if name.startswith("torchmetrics"))
     together = seconds["confusion"] + seconds["boundary F"] + seconds["boundary IoU"]
     table = Table("", "is", title="Ratios")
@@ -187,7 +187,7 @@ def claims(seconds: dict[str, float]) -> Table:
 
 
 def peak(images: int) -> float:
-    """Most that Python and numpy hold at once, in MiB, while so many images go through all three and are counted."""
+    """Return the peak memory of Python and numpy, in MiB, while all three are counted on this number of images."""
     pair = scene_pair(HEIGHT, WIDTH, CLASSES, 0)
     tracemalloc.start()
     kept = [

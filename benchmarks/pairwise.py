@@ -1,9 +1,9 @@
-"""Time and peak memory of the losses that compare pixels with one another, and of Auto Seg-Loss, as in ``losses.py``.
+"""Time and peak memory of the pairwise losses and of Auto Seg-Loss, as in ``losses.py``.
 
     python benchmarks/pairwise.py [--device cuda] [--repeats 3] [--threads 1] [NAME ...]
 
-The published procedures keep a value for every pair or window, so that each loss has its own, smaller scene. Values
-must be the same; ratios below 1 speak for this program.
+The published procedures keep a value for every pair or window, so that each loss has a smaller scene of its own. Values
+must be equal; ratios below 1 favour this program.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from segablate.losses import get_loss
 
 
 class Case(NamedTuple):
-    """A loss on a scene N C H W; ``settings`` go to both, ``theirs`` to one; ``features`` counts their channels."""
+    """A loss on a scene N C H W; ``settings`` for both, ``theirs`` for the published one; channels of ``features``."""
 
     name: str
     shape: tuple[int, int, int, int]
@@ -47,7 +47,7 @@ CASES = (
 
 
 def make_inputs(case: Case, device: str) -> dict[str, torch.Tensor]:
-    """A photo-like image, and features on an eighth of the grid, for those that need them."""
+    """Return a photo-like image, and features on an eighth of the grid, for losses that need them."""
     generator = torch.Generator().manual_seed(2)
     n, _, h, w = case.shape
     inputs = {}
@@ -60,7 +60,7 @@ def make_inputs(case: Case, device: str) -> dict[str, torch.Tensor]:
 
 
 def compare(case: Case, device: str, repeats: int) -> list[list[str]]:
-    """The cells of two rows: forward, forward and backward."""
+    """Return the cells of two rows: forward, forward and backward."""
     logits, labels = make_scene(case.shape, device)
     options = case.settings | make_inputs(case, device)
     ours = partial(get_loss(case.name), **options)
@@ -86,8 +86,8 @@ def main() -> None:
     for case in CASES:
         if arguments.names and case.name not in arguments.names:
             continue
-        shown = case.settings | {name: function.__name__ for name, function in case.theirs.items()}
-        settings = ", ".join(f"{name}={value}" for name, value in shown.items())
+        stated = case.settings | {name: function.__name__ for name, function in case.theirs.items()}
+        settings = ", ".join(f"{name}={value}" for name, value in stated.items())
         rows = compare(case, arguments.device, arguments.repeats)
         for title, row in zip(("forward", "forward + backward"), rows, strict=True):
             table.add_row(f"{case.name} {settings}", "×".join(map(str, case.shape)), title, *row)

@@ -1,13 +1,13 @@
-"""Images per second of reading each layout, against reading the same files with OpenCV alone.
+"""Images per second of reading each layout, relative to reading the same files with OpenCV alone.
 
 ::
 
     python benchmarks/reading.py [--images 48] [--repeats 3] [LAYOUT ...]
 
-Each layout is written in its release's size and encoding (smooth regions with grain, so that files are about as large
-as real ones) and read with two workers: checked, decoded, mapped to classes, hashed, and handed to this process. OpenCV
-alone is ``cv2.imread`` of image and labels, in two processes that hand nothing over, and in one. The three take turns;
-the best of the repeats counts. Ratios are ours over OpenCV's: above 1 speaks for this program, at least 0.8 is wanted.
+Each layout is written in the size and encoding of its release (smooth regions with grain, so that files are about as
+large as real ones) and read with two workers: checked, decoded, mapped to classes, hashed, and passed to this process.
+OpenCV alone is ``cv2.imread`` of image and labels, in two processes that return nothing, and in one. The three take
+turns; the best of the repeats counts. Ratios are ours over OpenCV's: above 1 favours this program, the goal is 0.8.
 """
 
 import argparse
@@ -33,7 +33,7 @@ WORKERS = 2
 
 
 def scene(size: tuple[int, int], labels: LabelSet, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """An image (H, W, 3) and codes of smooth regions, with void between some of them."""
+    """Return an image (H, W, 3) and codes of smooth regions, with void between some of them."""
     rng = np.random.default_rng(seed)
     height, width = size
     coarse = cv2.resize(rng.random((height // 40, width // 40), np.float32), (width, height))
@@ -81,7 +81,7 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def make(layout: str, root: Path, images: int) -> tuple[Dataset, list[tuple[str, str]]]:
-    """Write a split of a layout and open it; and its image and label files. That of "hf" is made of VOC's files."""
+    """Write a split of a layout; return its dataset and its image and label files. "hf" is made of VOC's files."""
     from segablate.datasets import layout_module
 
     size, image_name, label_name, write_labels = LAYOUTS[layout]
@@ -96,7 +96,7 @@ def make(layout: str, root: Path, images: int) -> tuple[Dataset, list[tuple[str,
 
 
 def saved(data: Dataset, root: Path) -> Dataset:
-    """The same images and label maps as ``save_to_disk`` of Hugging Face's `datasets` writes them."""
+    """Save the same images and label maps with ``save_to_disk`` of Hugging Face's `datasets`."""
     import datasets
 
     rows = {"image": [str(item.image) for item in data.items], "label": [str(item.labels) for item in data.items]}
@@ -108,7 +108,7 @@ def saved(data: Dataset, root: Path) -> Dataset:
 
 
 def ours(data: Dataset) -> float:
-    """Seconds to read all, workers already running: the clock starts at the first result."""
+    """Return the seconds per sample of a second pass, when the workers are already running."""
     indices = [index % len(data) for index in range(2 * len(data))]
     with ahead_in_threads(data.read, indices, WORKERS) as samples:
         return seconds(samples, len(data))
@@ -120,7 +120,7 @@ def decode(paths: tuple[str, str]) -> None:
 
 
 def opencv(paths: list[tuple[str, str]], processes: int) -> float:
-    """Seconds for ``cv2.imread`` of the same files, as many of them, measured the same way."""
+    """Return the seconds of ``cv2.imread`` per pair of the same files, measured the same way."""
     cv2.setNumThreads(1)
     if processes == 1:
         return seconds(map(decode, paths * 2), len(paths))
@@ -129,7 +129,7 @@ def opencv(paths: list[tuple[str, str]], processes: int) -> float:
 
 
 def seconds(results: Iterator[object], count: int) -> float:
-    """Per result, over the last `count` of them."""
+    """Return the seconds per result, over the last `count` of them."""
     start = 0.0
     for number, result in enumerate(results, start=1):
         assert not isinstance(result, Failure), result.error
@@ -139,7 +139,7 @@ def seconds(results: Iterator[object], count: int) -> float:
 
 
 def measure(layout: str, images: int, repeats: int) -> tuple[float, float, float]:
-    """Images per second: ours with two workers, OpenCV in two processes, OpenCV in one."""
+    """Return images per second: ours with two workers, OpenCV in two processes, OpenCV in one."""
     with tempfile.TemporaryDirectory() as folder:
         data, paths = make(layout, Path(folder), images)
         turns = [(ours(data), opencv(paths, WORKERS), opencv(paths, 1)) for _ in range(repeats)]

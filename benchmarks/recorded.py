@@ -1,12 +1,12 @@
-"""Record what the commands print as JSON, and compare with a recording made before a change.
+"""Record the JSON output of the commands, and compare it with a recording made before a change.
 
     python benchmarks/recorded.py record FOLDER
     python benchmarks/recorded.py compare FOLDER            # every value, apart from times, dates, paths and versions
     python benchmarks/recorded.py compare FOLDER --numbers  # the numbers alone: words may differ
 
 A recording holds the JSON of ``evaluate``, ``compare``, ``ablate`` of every loss and ``--conventions`` on the sample
-and, where SEGABLATE_DATA names the real data, on eight images of CamVid; and saved runs, which ``compare`` also shows
-again with the program as it is now. Everything runs on the CPU in one thread. About five minutes.
+and, where SEGABLATE_DATA names the real data, on eight images of CamVid; and saved runs, which ``compare`` also prints
+with the program as it is now. Everything runs on the CPU in one thread. Takes about five minutes.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from segablate.losses import loss_names
 
 ROOT = Path(__file__).parents[1]
 VARYING = ("time", "ms", "seconds", "date", "version", "path", "command", "created", "torch", "memory", "dominated")
-"""A key with one of these words in it holds what may differ between two runs of one program."""
+"""Words in the keys of values that may differ between two runs of one program."""
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?")
 
@@ -36,7 +36,7 @@ SLOW = {"dense_crf": ["--scale", "0.25"], "asl": ["--metric", "miou,biou,macc"]}
 
 
 def commands(saved: Path) -> Iterator[tuple[str, list[str]]]:
-    """Name and words of every command; runs are saved into a folder."""
+    """Yield name and words of every command; runs are saved to a folder."""
     for name in ("ce", "weighted", "rmi"):
         yield (
             f"evaluate-{name}",
@@ -61,7 +61,7 @@ def commands(saved: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def on_camvid(data: Path, saved: Path) -> Iterator[tuple[str, list[str]]]:
-    """The commands on eight images of CamVid, with ESPNet under its authors' preprocessing."""
+    """Yield the commands on eight images of CamVid, with ESPNet under its authors' preprocessing."""
     espnet = (
         f"python:{ROOT / 'examples' / 'espnet.py'}:espnet(num_classes=12)@{data}/checkpoints/espnet_p_2_q_8_camvid.pth"
     )
@@ -76,8 +76,8 @@ def on_camvid(data: Path, saved: Path) -> Iterator[tuple[str, list[str]]]:
         yield f"camvid-ablate-{name}", ["ablate", name, *on[:-1], "2", "--no-cost"]
 
 
-def shown(saved: Path) -> Iterator[tuple[str, list[str]]]:
-    """Saved runs shown again."""
+def printing(saved: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the commands that print saved runs."""
     for folder in sorted(path for path in saved.iterdir() if path.is_dir()):
         yield f"show-{folder.name}", ["show", str(folder)]
         kind = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("kind", "evaluation")
@@ -87,7 +87,7 @@ def shown(saved: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def printed(words: list[str]) -> Any:
-    """The JSON that a command prints; stops where it fails."""
+    """Return the JSON that a command prints; exit where it fails."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = run([*words, "--format", "json"])
@@ -97,13 +97,13 @@ def printed(words: list[str]) -> Any:
 
 
 def everything(folder: Path, saved: Path) -> None:
-    """Run all commands; their JSON goes into a folder."""
+    """Run all commands and write their JSON to a folder."""
     folder.mkdir(parents=True)
     saved.mkdir(parents=True)
     os.environ["SEGABLATE_CACHE"] = str(folder / "cache")
     for name, words in commands(saved):
         keep(folder / f"{name}.json", words)
-    for name, words in shown(saved):
+    for name, words in printing(saved):
         keep(folder / f"{name}.json", words)
 
 
@@ -113,7 +113,7 @@ def keep(file: Path, words: list[str]) -> None:
 
 
 def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Every single value of a JSON document with its place, without what may differ between two runs."""
+    """Yield every value of a JSON document with its path, without those that may differ between two runs."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if not any(word in VARYING for word in key.lower().replace("_", " ").split()):
@@ -126,7 +126,7 @@ def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def differences(before: Any, after: Any, numbers: bool) -> list[str]:
-    """What differs between two documents, one line each."""
+    """Return the differences between two documents, one line each."""
     old, new = list(leaves(before)), list(leaves(after))
     if numbers:
         old = [pair for pair in old if isinstance(pair[1], (int, float)) and not isinstance(pair[1], bool)]
@@ -138,7 +138,7 @@ def differences(before: Any, after: Any, numbers: bool) -> list[str]:
 
 
 def compare(folder: Path, numbers: bool) -> int:
-    """Print how today's output differs from a recording; the number of documents that differ."""
+    """Print how the output differs from a recording; return the number of documents that differ."""
     import tempfile
 
     differ = 0
@@ -146,7 +146,7 @@ def compare(folder: Path, numbers: bool) -> int:
         everything(Path(place) / "now", Path(place) / "saved")
         again = Path(place) / "again"
         again.mkdir()
-        for name, words in shown(folder / "saved"):
+        for name, words in printing(folder / "saved"):
             keep(again / f"{name}.json", words)
         files = [*sorted((Path(place) / "now").glob("*.json")), *sorted(again.glob("*.json"))]
         for file in files:

@@ -1,4 +1,4 @@
-"""How long a full paired comparison takes and how much memory: 10 000 replicates at two sizes of dataset.
+"""Time and memory of a full paired comparison with 10 000 replicates, at two sizes of dataset.
 
 ::
 
@@ -38,7 +38,7 @@ def compare_systems(systems: list[tuple[ClassCounts, BoundarySums]], images: int
 
 
 def boundaries(regions: ClassCounts) -> BoundarySums:
-    """Boundary counts of about the right size: they take as long as any others."""
+    """Return boundary counts of a realistic size."""
     labelled, predicted = (np.sqrt(8 * x).astype(np.int64) for x in (regions.labelled, regions.predicted))
     return BoundarySums(np.minimum(labelled, predicted) // 2, predicted, np.minimum(labelled, predicted) // 3, labelled)
 

@@ -1,4 +1,4 @@
-"""Synthetic street-like pairs of label maps: regions, thin and small objects, void; predictions with known faults."""
+"""Synthetic street-like pairs of label maps: regions, thin and small objects, void; predictions with typical errors."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from segablate.labels import IGNORE
 
 
 def scene_pair(height: int, width: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """One pair ``(labels, predicted)``, both uint8 (height, width); labels hold void, predictions do not."""
+    """Return a pair ``(labels, predicted)``, both uint8 (height, width); only labels have void."""
     rng = np.random.default_rng(seed)
     scene = _scene(height, width, classes, rng)
     labels = _with_objects(scene, classes, rng)
@@ -20,26 +20,26 @@ def scene_pair(height: int, width: int, classes: int, seed: int) -> tuple[np.nda
 
 
 def _field(height: int, width: int, cell: int, rng: np.random.Generator) -> np.ndarray:
-    """Smooth noise with features of about ``cell`` pixels, float32 (height, width)."""
+    """Return smooth noise with features of about ``cell`` pixels, float32 (height, width)."""
     coarse = rng.standard_normal((height // cell + 3, width // cell + 3)).astype(np.float32)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def _blobs(height: int, width: int, share: float, rng: np.random.Generator) -> np.ndarray:
-    """A smooth mask that covers ``share`` of the image, bool (height, width)."""
+    """Return a smooth mask that covers ``share`` of the image, bool (height, width)."""
     field = _field(height, width, max(2, height // 12), rng)
     return field > np.quantile(field[::4, ::4], 1 - share)
 
 
 def _scene(height: int, width: int, classes: int, rng: np.random.Generator) -> np.ndarray:
-    """Regions of the best of a few smooth fields, edges roughened by finer noise, uint8 (height, width)."""
+    """Return regions, the argmax of a few smooth fields with finer noise, uint8 (height, width)."""
     present = rng.permutation(classes)[: max(1, classes * 3 // 4)]
     fields = [_field(height, width, max(2, height // 5), rng) + 0.04 * _field(height, width, 12, rng) for _ in present]
     return present.astype(np.uint8)[np.argmax(np.stack(fields), axis=0)]
 
 
 def _with_objects(scene: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
-    """Poles and small ellipses on top of the regions."""
+    """Add poles and small ellipses on top of the regions."""
     height, width = scene.shape
     labels = scene.copy()
     for _ in range(60):
@@ -54,7 +54,7 @@ def _with_objects(scene: np.ndarray, classes: int, rng: np.random.Generator) -> 
 
 
 def _displace(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The scene seen through a smooth field of displacements of a few pixels."""
+    """Displace the scene by a smooth field of a few pixels."""
     height, width = scene.shape
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     cell = max(2, height // 32)
@@ -64,7 +64,7 @@ def _displace(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _swap_patches(predicted: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
-    """Blobs of the prediction under another class."""
+    """Replace blobs of the prediction by another class."""
     predicted = predicted.copy()
     for _ in range(2):
         predicted[_blobs(*predicted.shape, 0.015, rng)] = rng.integers(classes)

@@ -1,8 +1,8 @@
 """Simulated datasets with a known truth: overdispersed per-image counts of two systems on the same images.
 
-What makes real counts hard for intervals is in the model: classes in few images; areas that spread over orders of
-magnitude, so that a few images carry a class; images and objects that are difficult for both systems alike; and false
-alarms that come in lumps.
+The model has what makes intervals of real counts difficult: classes in few images; areas over orders of magnitude, so
+that a few images dominate a class; images and objects that are difficult for both systems alike; and false positives
+that are clustered.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ PIXELS = 1 << 17
 """Pixels of an image."""
 
 STEP = 20_000
-"""Images of the population simulated at a time."""
+"""Images of the population that are simulated at a time."""
 
 
 @dataclass(frozen=True)
 class World:
-    """Where images come from: by class (C,) the share of images that contain it and its log area, and the log odds
-    (2, C) that either system hits a pixel of it."""
+    """A population of images: for each class (C,) the share of images that contain it and its log area, and the log
+    odds (2, C) of each system to predict a pixel of it right."""
 
     presence: NDArray
     log_area: NDArray
@@ -31,7 +31,7 @@ class World:
 
 
 def draw_world(classes: int, shift: float, seed: int) -> World:
-    """A world where the second system's log odds differ by shift x N(0.2, 1) per class; 0 makes the systems equal."""
+    """Sample a world in which the log odds of the systems differ by shift x N(0.2, 1) per class; 0: equal systems."""
     generator = np.random.default_rng(seed)
     presence = np.geomspace(0.95, 0.06, classes)
     log_area = 3.0 * presence + generator.normal(0, 0.5, classes)
@@ -40,13 +40,13 @@ def draw_world(classes: int, shift: float, seed: int) -> World:
 
 
 def draw_dataset(world: World, images: int, generator: Generator) -> tuple[ClassCounts, ClassCounts]:
-    """The counts of both systems on ``images`` new images."""
+    """Sample the counts of both systems on ``images`` new images."""
     size = images, world.presence.size
     area = (generator.random(size) < world.presence) * np.exp(world.log_area + generator.normal(0, 1.0, size))
     area[:, 0] += 1e-3  # no image is empty
     labelled = np.floor(PIXELS * area / area.sum(axis=1, keepdims=True))
     difficulty = generator.normal(0, 0.7, (images, 1)) + generator.normal(0, 0.7, size)
-    # misses go to few classes, mostly such as are in the image, and much the same ones for both systems
+    # wrong pixels go to few classes, mostly those in the image, and largely the same ones for both systems
     lure = ((area > 0) + 0.05) * generator.gamma(0.3, size=size)
     first, second = (_system(skill - difficulty, labelled, lure, generator) for skill in world.skill)
     return first, second
@@ -60,7 +60,7 @@ def _system(odds: NDArray, labelled: NDArray, lure: NDArray, generator: Generato
 
 
 def draw_population(world: World, images: int = 400_000, seed: int = 1) -> tuple[ClassCounts, ClassCounts]:
-    """The counts of both systems summed over ``images``, each (1, C): what the datasets are samples of."""
+    """Return the counts of both systems over a population of ``images``, each (1, C)."""
     generator = np.random.default_rng(seed)
     parts = [[_total(s) for s in draw_dataset(world, STEP, generator)] for _ in range(images // STEP)]
     first, second = (_total(_stack([part[s] for part in parts])) for s in (0, 1))

@@ -1,11 +1,11 @@
-"""Label maps through ``evaluate``, against decoding the same files alone; both in two processes.
+"""Throughput of ``evaluate`` on label maps, relative to decoding the same files alone; both in two processes.
 
 ::
 
     python benchmarks/throughput.py [--images 500] [--distinct 20]
 
-Pairs of 1024x2048 (``scenes.py``) are written as PNG, the distinct ones over and over, and evaluated by two reading
-processes; the first 20 images, in which these start, are left out. Images per second by the clock, in turns.
+Pairs of 1024x2048 (``scenes.py``) are written as PNG, the distinct ones repeatedly, and evaluated by two reading
+processes; the first 20 images, during which these start, are left out. Images per second of wall-clock time, in turns.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def write(root: Path, images: int, distinct: int) -> None:
-    """A folder dataset without more than labels, and predictions for it."""
+    """Write a folder dataset and predictions for it."""
     for folder in ("images", "labels", "predictions"):
         (root / folder).mkdir()
     for index in range(images):
@@ -76,14 +76,14 @@ def write(root: Path, images: int, distinct: int) -> None:
 
 
 def rate(run: Callable[[Callable[[int], None]], None]) -> float:
-    """Images per second after the first :data:`START`."""
+    """Return the images per second after the first :data:`START`."""
     moments: list[float] = []
     run(lambda count: moments.append(time.perf_counter()))
     return (len(moments) - START) / (moments[-1] - moments[START - 1])
 
 
 def decode_pair(root: Path, index: int) -> int:
-    """Both maps of a pair, decoded and nothing more."""
+    """Decode both maps of a pair and do nothing else."""
     return sum(
         cv2.imread(str(root / folder / f"{index:04}.png"), cv2.IMREAD_UNCHANGED).shape[0]
         for folder in ("labels", "predictions")

@@ -1,21 +1,23 @@
-"""What a user can put right: one line that says what, where and what to do.
+"""Errors that a user can put right: one line that states what is wrong, where, and what to do.
 
 ::
 
     SegablateError            exit code 1, one red line
-    ├── UsageError            the command line itself is off: exit code 2
-    ├── KnobError             a hyper-parameter outside its range, or of a name that does not exist
+    ├── UsageError            a malformed command line: exit code 2
+    ├── KnobError             a hyperparameter outside its range, or one that does not exist
     ├── ObjectiveError        a malformed "ce + 0.5*rmi(radius=3)"
     ├── LabelError            label codes, class lists and class maps that do not fit
     ├── DatasetError          images, masks, splits
     ├── CheckpointError       weights, architectures, cards, predictions
     ├── UserCodeError         a user's Python that is not there, or fails when imported
+    ├── RecipeError           how a network is to be trained
+    ├── DivergedError         a training whose loss is no longer finite
     ├── DeviceError           a device or precision that is not there
     ├── RunError              saved runs: damaged, newer, not comparable
-    ├── Interrupted           Ctrl-C, where the work can be taken up again: exit code 130
+    ├── Interrupted           Ctrl-C, where the work can be resumed: exit code 130
     └── MissingExtra          an optional dependency that is not installed
 
-Everything else that is raised is a bug and shows its traceback. Inner code raises the bare fact; the caller that
+Everything else that is raised is a bug and ends in its traceback. Inner code raises the bare fact; the caller that
 knows the file, image or option adds it with :func:`at`.
 """
 
@@ -38,7 +40,7 @@ class UsageError(SegablateError):
 
 
 class KnobError(SegablateError):
-    """A hyper-parameter that does not exist or a value outside its range."""
+    """A hyperparameter that does not exist, or a value outside its range."""
 
 
 class ObjectiveError(SegablateError):
@@ -58,7 +60,15 @@ class CheckpointError(SegablateError):
 
 
 class UserCodeError(SegablateError):
-    """A module or function of the user's that is not there, or fails."""
+    """A module or function of the user that is missing or fails."""
+
+
+class RecipeError(SegablateError):
+    """A recipe that is incomplete, malformed, or does not fit network and dataset."""
+
+
+class DivergedError(SegablateError):
+    """A training whose loss stayed infinite or undefined."""
 
 
 class DeviceError(SegablateError):
@@ -66,20 +76,20 @@ class DeviceError(SegablateError):
 
 
 class RunError(SegablateError):
-    """A saved run that is damaged, too new or not comparable."""
+    """A saved run that is damaged, of a newer format or not comparable."""
 
 
 class Interrupted(SegablateError):
-    """Ctrl-C, after something was kept with which to go on."""
+    """Ctrl-C in a run that can be resumed."""
 
     exit_code = 130
 
 
 class MissingExtra(SegablateError):
-    """An optional dependency that is not installed, or is `broken`: it does not load, for the reason given."""
+    """An optional dependency that is not installed, or is `broken`: it cannot be imported, for the reason given."""
 
     def __init__(self, package: str, extra: str, purpose: str, broken: str | None = None) -> None:
-        state = f"is installed but does not load ({broken})" if broken else "is not installed"
+        state = f"is installed but cannot be imported ({broken})" if broken else "is not installed"
         again = (
             "install a build of it for your torch, as with pip install --force-reinstall" if broken else "pip install"
         )
@@ -88,7 +98,7 @@ class MissingExtra(SegablateError):
 
 @contextmanager
 def at(where: str | Path) -> Iterator[None]:
-    """Put ``where: `` in front of the message of any :class:`SegablateError` raised inside."""
+    """Prefix the message of any :class:`SegablateError` raised inside with ``where: ``."""
     try:
         yield
     except SegablateError as error:
@@ -97,26 +107,26 @@ def at(where: str | Path) -> Iterator[None]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'rmi'?"``, or the list of what there is when nothing is near."""
+    """Return ``"; did you mean 'rmi'?"``, or the list of known names when none is near."""
     known = list(known)
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     if near:
         return f"; did you mean {near[0]!r}?"
-    return f"; there is {shorten(known, 20)}" if known else ""
+    return f"; available: {shorten(known, 20)}" if known else ""
 
 
 def shorten(items: Iterable[object], limit: int = 3) -> str:
-    """The first few items in a row, and how many more there are."""
+    """Join the first items by commas, and count the rest."""
     items = [str(item) for item in items]
     rest = len(items) - limit
-    return ", ".join(items[:limit]) + (f" and {rest:,} more".replace(",", " ") if rest > 0 else "")
+    return ", ".join(items[:limit]) + (f" and {thousands(rest)} more" if rest > 0 else "")
 
 
 def thousands(number: int) -> str:
-    """``1 204``: the house's way to write a count in a message."""
+    """Return a count as ``1 204``."""
     return f"{number:,}".replace(",", " ")
 
 
-def counted(number: int, unit: str) -> str:
-    """``1 image``, ``1 204 images``."""
-    return f"{thousands(number)} {unit}{'s' * (number != 1)}"
+def counted(number: int, unit: str, plural: str | None = None) -> str:
+    """Return a count with its unit: ``1 image``, ``1 204 images``; ``plural`` where that is not ``unit`` and an s."""
+    return f"{thousands(number)} {unit if number == 1 else plural or unit + 's'}"

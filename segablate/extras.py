@@ -1,4 +1,4 @@
-"""Optional dependencies: imported when needed, and where one is missing or broken, an error that names the remedy."""
+"""Optional dependencies, imported when needed."""
 
 import importlib
 from types import ModuleType
@@ -7,9 +7,9 @@ from segablate.errors import MissingExtra
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
-    """Import an optional module. MissingExtra when it is not installed, or is but does not load.
+    """Import an optional module for a `purpose`. Raises MissingExtra when it is missing or broken.
 
-    A package built for another torch raises whatever it likes (RuntimeError, OSError, AttributeError), at import.
+    A package built for another torch may raise any exception at import.
     """
     package = module.partition(".")[0]
     try:

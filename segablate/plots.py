@@ -1,30 +1,36 @@
-"""Pictures of results, with matplotlib (the extra ``plot``)."""
+"""Plots of results, with matplotlib (the extra ``plot``)."""
 
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 
 from segablate.comparison import Comparison, PairedDifferences
+from segablate.comparison.trainings import TrainingsComparison
 from segablate.errors import RunError, UsageError
 from segablate.evaluation.results import Evaluation
 from segablate.extras import require
 from segablate.files import write_atomically
 from segablate.metrics.bands import BANDS
 from segablate.metrics.calibration import BINS, RELIABILITY, confidence_gaps, expected_error, with_whole
+from segablate.render.cells import one_line
+from segablate.render.layout import shorten_middle
 from segablate.tables import Report
 from segablate.tables.boundaries import boundary_curve
 
 _BLUE = "#3b6ea8"
 SUFFIXES = (".png", ".svg", ".pdf")
+LONGEST_LABEL = 40
+"""Characters of the name of a class, a run or a setting; of longer ones the middle is left out."""
 
 
 def draw_differences(comparison: Comparison, path: Path) -> None:
-    """A forest plot: the IoU of each class in every later run less that in the first, with its 95 % interval.
+    """Draw a forest plot: the IoU of each class in every later run minus that in the first, with its 95 % CI.
 
-    One panel a run; classes sorted by the first difference, zero marked. Differences that are shown after Holm's
-    correction are filled. Raises MissingExtra without matplotlib and UsageError for a file of another kind.
+    One panel per run; classes sorted by the first difference, zero marked. Markers of differences that are significant
+    after Holm's correction are filled. Raises MissingExtra without matplotlib and UsageError for another file type.
     """
     pairs = [pair for pair in comparison.pairs if pair.a == 0]
     order = [index for index in np.argsort(pairs[0].iou.change.value) if not np.isnan(pairs[0].iou.change.value[index])]
@@ -32,9 +38,10 @@ def draw_differences(comparison: Comparison, path: Path) -> None:
     axes = np.atleast_1d(axes)
     for axis, pair in zip(axes, pairs, strict=True):
         _forest(axis, pair, order)
-        axis.set_yticks(np.arange(len(order)), [comparison.classes[i] for i in order] if axis is axes[0] else [])
-        axis.set_title(f"{comparison.names[pair.b]}\n− {comparison.names[0]}", fontsize=9, loc="left")
-        axis.set_xlabel("difference of IoU in points")
+        names = [_label(comparison.classes[i]) for i in order] if axis is axes[0] else []
+        axis.set_yticks(np.arange(len(order)), names)
+        axis.set_title(f"{_label(comparison.names[pair.b])}\n− {_label(comparison.names[0])}", fontsize=9, loc="left")
+        axis.set_xlabel("difference in IoU, points")
     axes[0].legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="best")
     finish(figure, path)
 
@@ -42,17 +49,18 @@ def draw_differences(comparison: Comparison, path: Path) -> None:
 def _forest(axis: Any, pair: PairedDifferences, order: list[int]) -> None:
     change, rows = pair.iou.change, np.arange(len(order))
     value, low, high = (100 * ends[order] for ends in (change.value, change.percentile.low, change.percentile.high))
-    shown = pair.iou_holm[order] < 0.05
+    significant = pair.iou_holm[order] < 0.05
     axis.axvline(0, color="0.6", linewidth=1)
     axis.hlines(rows, low, high, color=_BLUE, linewidth=2)
-    axis.scatter(value[shown], rows[shown], color=_BLUE, zorder=3, label="shown (Holm)")
-    axis.scatter(value[~shown], rows[~shown], facecolor="white", edgecolor=_BLUE, zorder=3, label="not shown")
+    axis.scatter(value[significant], rows[significant], color=_BLUE, zorder=3, label="significant (Holm)")
+    hollow = {"facecolor": "white", "edgecolor": _BLUE, "label": "not significant"}
+    axis.scatter(value[~significant], rows[~significant], zorder=3, **hollow)
 
 
 def draw_reliability(run: Evaluation, path: Path) -> None:
-    """Reliability diagrams: how often predictions of some confidence are right, of all pixels and of each band.
+    """Draw reliability diagrams, accuracy over confidence, of all pixels and of each band.
 
-    Bars hold the share of the pixels. Raises as above; the run must hold calibration counts.
+    Bars are the share of pixels. Raises as :func:`draw_differences`; the run must have calibration counts.
     """
     panels = with_whole(run.statistics[RELIABILITY]).sum(axis=0)
     figure, axes = _figure(path, (2.8 * len(panels), 3.1), len(panels))
@@ -61,7 +69,7 @@ def draw_reliability(run: Evaluation, path: Path) -> None:
         error = float(expected_error(confidence_gaps(sums), sums[:, 0].sum()))
         axis.set_title(f"{title}\nECE {100 * error:.2f} %", fontsize=9, loc="left")
         axis.set_xlabel("confidence")
-    axes[0].set_ylabel("share right; bars: share of pixels")
+    axes[0].set_ylabel("accuracy; bars: share of pixels")
     finish(figure, path)
 
 
@@ -74,12 +82,12 @@ def _reliability(axis: Any, sums: np.ndarray) -> None:
 
 
 def draw_curve(run: Evaluation, path: Path) -> None:
-    """Boundary F, precision and recall, means over classes, over the tolerance; F also as the mean over images.
+    """Draw boundary F, precision and recall, means over classes, over the tolerance; F also as mean over images.
 
-    Raises as above, and RunError for a run without boundary counts.
+    Raises as :func:`draw_differences`, and RunError for a run without boundary counts.
     """
     if run.boundary is None:
-        raise RunError("--plot draws boundary scores, but the run has no boundary counts; evaluate with --tolerance")
+        raise RunError("--plot needs boundary counts, but the run has none; evaluate again with --tolerance")
     curve = boundary_curve(run.boundary)
     figure, axis = _figure(path, (5.0, 3.4))
     lines = {"f": ("F", "-", _BLUE), "f_over_images": ("F over images", "--", _BLUE)}
@@ -90,20 +98,20 @@ def draw_curve(run: Evaluation, path: Path) -> None:
     axis.set_xlabel("tolerance in pixels")
     axis.set_ylabel("mean over classes, %")
     axis.legend(frameon=False, fontsize=8)
-    axis.set_title(run.title, fontsize=9, loc="left")
+    axis.set_title(_label(run.title), fontsize=9, loc="left")
     finish(figure, path)
 
 
 def draw_ablation(report: Report, path: Path) -> None:
-    """Value, rank correlation and cost of every setting, side by side, the baseline marked. Raises as above."""
+    """Draw value, rank correlation and cost of every setting; raises as :func:`draw_differences`."""
     tables = {table.name: table for table in report.tables}
-    settings = [str(row["setting"]) for row in tables["values"].rows]
+    settings = [_label(str(row["setting"])) for row in tables["values"].rows]
     merit = next((table for table in report.tables if "merit" in table.rows[0]), None)
     panels = [
-        (merit.name, "merit", merit.name) if merit else ("values", "term", "term"),
+        (merit.name, "merit", merit.name) if merit else ("values", "term", "loss"),
         ("agreement", "iou", "ρ with mIoU"),
     ]
-    panels += [("cost", "both_time", "time, × cross entropy")] if "cost" in tables else []
+    panels += [("cost", "both_time", "time relative to cross entropy")] if "cost" in tables else []
     figure, axes = _figure(path, (3.2 * len(panels) + 1.5, 1.2 + 0.3 * len(settings)), len(panels))
     rows = np.arange(len(settings))[::-1]
     for axis, (name, key, title) in zip(axes, panels, strict=True):
@@ -117,12 +125,40 @@ def draw_ablation(report: Report, path: Path) -> None:
         axis.scatter(values, rows, color=_BLUE, zorder=3)
         axis.set_yticks(rows, settings if axis is axes[0] else [""] * len(settings))
         axis.set_xlabel(title)
-    figure.suptitle(report.title, fontsize=9, x=0.01, ha="left")
+    figure.suptitle(_label(report.title), fontsize=9, x=0.01, ha="left")
     finish(figure, path)
 
 
+def draw_trainings(comparison: TrainingsComparison, path: Path) -> None:
+    """Draw settings × seeds: a dot for each training, and the difference from the baseline with its 95 % CI.
+
+    Two panels, mIoU of each training and the difference of the mean; settings in the order of the table. Raises as
+    :func:`draw_differences`.
+    """
+    settings, rows = comparison.settings, np.arange(len(comparison.settings))[::-1]
+    scores, results = 100 * comparison.scores["miou"], comparison.results["miou"].settings
+    figure, axes = _figure(path, (8.5, 1.3 + 0.32 * len(settings)), 2)
+    for row, of_setting in zip(rows, scores, strict=True):
+        axes[0].scatter(of_setting, np.full(len(of_setting), row), s=14, facecolor="white", edgecolor=_BLUE, zorder=3)
+    means = np.array([100 * found.mean for found in results])
+    axes[0].scatter(means, rows, marker="|", s=160, color=_BLUE, zorder=2)
+    axes[0].set_yticks(rows, [_label(name) for name in settings])
+    axes[0].set_xlabel("mIoU of each training, %")
+    low, high = (100 * np.array([getattr(found, end) for found in results[1:]]) for end in ("low", "high"))
+    axes[1].axvline(0, color="0.6", linewidth=1)
+    axes[1].hlines(rows[1:], low, high, color=_BLUE, linewidth=2)
+    axes[1].scatter(100 * np.array([found.difference for found in results[1:]]), rows[1:], color=_BLUE, zorder=3)
+    axes[1].set(yticks=[], ylim=axes[0].get_ylim(), xlabel=f"difference from {settings[0]}, points, 95 % CI")
+    finish(figure, path)
+
+
+def _label(text: str) -> str:
+    """A name as it is, in one line and not too long: matplotlib would typeset what stands between two dollars."""
+    return shorten_middle(one_line(text), LONGEST_LABEL).replace("$", r"\$")
+
+
 def require_drawing(path: Path) -> None:
-    """Raise before the work what drawing would raise after it."""
+    """Raise before the work what drawing would raise after it: UsageError or MissingExtra."""
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--plot {path} must end in {', '.join(SUFFIXES)}")
     require("matplotlib", "plot", "--plot")
@@ -140,9 +176,11 @@ def _figure(path: Path, size: tuple[float, float], panels: int = 1) -> tuple[Any
 
 
 def finish(figure: Any, path: Path) -> None:
-    """Write the picture, whole or not at all. UsageError where it cannot be written."""
+    """Write the figure, whole or not at all. UsageError where it cannot be written."""
     picture = BytesIO()
-    figure.savefig(picture, dpi=150, format=path.suffix[1:].lower())
+    with catch_warnings():
+        filterwarnings("ignore", "Glyph .* missing from font")  # a character of a name, drawn as a box
+        figure.savefig(picture, dpi=150, format=path.suffix[1:].lower())
     try:
         write_atomically(path, picture.getvalue())
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Where the work runs: device, precision, and the processes that share it.
+"""Device, precision, and the processes that share an evaluation.
 
-``torchrun --nproc-per-node 2 -m segablate ...`` starts a :class:`Team`. Its processes meet in the store that torchrun
-keeps, and wait there without a time limit; only what they found goes through a process group, NCCL or gloo.
+``torchrun --nproc-per-node 2 -m segablate ...`` starts a :class:`Team`. Its processes wait for each other in
+torchrun's store, without a time limit; only results go through a process group, NCCL or gloo.
 """
 
 import os
@@ -13,23 +13,23 @@ from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from segablate.errors import DeviceError
+from segablate.errors import DeviceError, shorten
 
 if TYPE_CHECKING:
     import torch
 
 Item = TypeVar("Item")
 
-_POLL = 0.02  # seconds between two looks at who has arrived
+_POLL = 0.02  # seconds between two queries of the store
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 
 
 def resolve_device(name: str = "auto") -> "torch.device":
-    """``auto`` is CUDA where there is one, else the CPU; each process of a team has a GPU of its own.
+    """Return the device called `name`; ``auto`` is CUDA where available, else the CPU.
 
-    Raises DeviceError for a device that is not there.
+    Each process of a team gets a GPU of its own. Raises DeviceError for a device that is not available.
     """
     import torch
 
@@ -39,19 +39,20 @@ def resolve_device(name: str = "auto") -> "torch.device":
         return torch.device("cpu")
     kind, _, number = name.partition(":")
     if kind != "cuda" or (number and not number.isdigit()):
-        raise DeviceError(f"there is no device {name!r}; choose auto, cpu, cuda or cuda:0")
+        raise DeviceError(f"device {name!r} does not exist; choose auto, cpu, cuda or cuda:0")
     if not torch.cuda.is_available():
         build = "this torch is built without CUDA" if torch.version.cuda is None else "torch finds no GPU or driver"
-        raise DeviceError(f"device {name!r} was asked for, but {build}; use --device cpu, or install a CUDA build")
+        raise DeviceError(f"device {name!r} is not available: {build}; use --device cpu, or install a CUDA build")
     if number and int(number) >= torch.cuda.device_count():
-        raise DeviceError(f"device {name!r} was asked for, but there are {torch.cuda.device_count()} GPUs, from cuda:0")
+        known = shorten((f"cuda:{gpu}" for gpu in range(torch.cuda.device_count())), 8)
+        raise DeviceError(f"device {name!r} does not exist; available: {known}")
     if team().size > 1:
         name = _own_gpu(name, torch.cuda.device_count())
     return torch.device(name)
 
 
 def exact_arithmetic(device: "torch.device") -> None:
-    """On CUDA, convolutions and products in full float32, by deterministic algorithms chosen the same way each time."""
+    """Make CUDA compute convolutions and products in full float32, by deterministic algorithms."""
     import torch
 
     if device.type == "cuda":
@@ -62,7 +63,7 @@ def exact_arithmetic(device: "torch.device") -> None:
 
 
 def autocast(device: "torch.device", precision: Precision) -> AbstractContextManager[Any]:
-    """The context in which a network runs. Raises DeviceError for a precision that the device does not have."""
+    """Return the context in which a network runs. Raises DeviceError for a precision that the device lacks."""
     import torch
 
     if precision == "fp32":
@@ -75,7 +76,7 @@ def autocast(device: "torch.device", precision: Precision) -> AbstractContextMan
 
 
 def describe(device: "torch.device") -> str:
-    """The device in words, for the head of a table."""
+    """Describe the device for the head of a table."""
     import torch
 
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else f"{device}"
@@ -83,45 +84,63 @@ def describe(device: "torch.device") -> str:
 
 @dataclass(frozen=True)
 class Team:
-    """The processes that share an evaluation, of which this is number `rank`; alone, nothing here imports torch."""
+    """The processes that share an evaluation: `size` of them, this one with number `rank`."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def leads(self) -> bool:
-        """Whether this is the one that prints and writes."""
+        """Whether this process prints and writes."""
         return self.rank == 0
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
-        """What this process is to do: every `size`-th, so that shares differ by one at most and nothing is padded."""
+        """Return the share of this process: every `size`-th item, so that shares differ by at most one."""
         return items[self.rank :: self.size]
 
     def gather(self, value: Item) -> list[Item]:
-        """What every process brings, in the order of ranks, given to all of them; `value` must be picklable.
+        """Return the values of all processes, in the order of ranks, in each of them; `value` must be picklable.
 
-        Whoever comes first waits, however long. Where the network is on GPUs it goes by NCCL, otherwise by gloo.
+        Waits for all processes without a time limit. Uses NCCL where each process has a GPU, otherwise gloo.
         """
         if self.size == 1:
             return [value]
         import torch.distributed as dist
 
-        _meeting().wait_for(self.size)
-        if not dist.is_initialized():
-            dist.init_process_group(_backend(), store=_meeting().store, rank=self.rank, world_size=self.size)
+        _rendezvous().wait_for(self.size)
+        self._join()
         values: list[Any] = [None] * self.size
         dist.all_gather_object(values, value)
         return values
 
+    def add(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        """Return the sum of a tensor over all processes, in each of them; alone, the tensor itself."""
+        if self.size == 1:
+            return tensor
+        import torch.distributed as dist
+
+        self._join()
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    def _join(self) -> None:
+        """Open the process group, once."""
+        import torch.distributed as dist
+
+        if not dist.is_initialized():
+            _rendezvous().wait_for(self.size)
+            dist.init_process_group(_backend(), store=_rendezvous().store, rank=self.rank, world_size=self.size)
+
     def first_to_fail(self) -> bool:
-        """True in the one process that is to say what went wrong: the first that asks, or any that finds no others."""
+        """Return True in the one process that reports an error: the first that asks, or any without a team."""
         try:
-            return self.size == 1 or _meeting().first("failed")
+            return self.size == 1 or _rendezvous().first("failed")
         except (DeviceError, RuntimeError):
             return True
 
     def leave(self) -> None:
-        """At the end of a run that went well, close what :meth:`gather` opened."""
+        """Close the process group of :meth:`gather`, at the end of a successful run."""
         if self.size > 1:
             import torch.distributed as dist
 
@@ -130,18 +149,18 @@ class Team:
 
 
 def team() -> Team:
-    """The team to which torchrun, by its environment variables, says that this process belongs."""
+    """Return the team of this process, as torchrun's environment variables define it."""
     size = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
     return Team(int(os.environ["RANK"]), size) if size > 1 else Team()
 
 
 def local_processes() -> int:
-    """How many processes of the team are on this machine."""
+    """Return the number of processes of the team on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
-class _Meeting:
-    """The store in which the processes of a team find each other."""
+class _Rendezvous:
+    """The store of torchrun in which the processes of a team wait for each other."""
 
     def __init__(self) -> None:
         from torch.distributed.rendezvous import rendezvous
@@ -150,28 +169,28 @@ class _Meeting:
             self.store, _, _ = next(rendezvous("env://"))
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise DeviceError(f"the processes do not find each other ({reason}); start them with torchrun") from None
+            raise DeviceError(f"the processes cannot connect ({reason}); start them with torchrun") from None
         self._numbers = count()
 
     def wait_for(self, size: int) -> None:
-        """Return when all have come. Waiting here, not in a process group, has no time limit and can be interrupted."""
+        """Wait for all processes. Unlike in a process group, this has no time limit and can be interrupted."""
         place = f"segablate/meeting/{next(self._numbers)}"
         self.store.add(place, 1)
         while self.store.add(place, 0) < size:
             time.sleep(_POLL)
 
     def first(self, what: str) -> bool:
-        """Whether nobody has asked before."""
+        """Return whether no process has asked before."""
         return self.store.add(f"segablate/{what}", 1) == 1
 
 
 @cache
-def _meeting() -> _Meeting:
-    return _Meeting()
+def _rendezvous() -> _Rendezvous:
+    return _Rendezvous()
 
 
 def _backend() -> str:
-    """NCCL where GPUs are in use, and each process on this machine has one of its own."""
+    """Return "nccl" where each process on this machine has a GPU of its own, else "gloo"."""
     import torch
 
     if not torch.cuda.is_initialized() or local_processes() > torch.cuda.device_count():
@@ -181,7 +200,9 @@ def _backend() -> str:
 
 
 def _own_gpu(name: str, gpus: int) -> str:
-    """``cuda:LOCAL_RANK``, round and round where there are more processes than GPUs."""
+    """Return ``cuda:LOCAL_RANK``, modulo the number of GPUs."""
     if name != "cuda":
-        raise DeviceError(f"--device {name} is one GPU for {team().size} processes; use --device cuda, or one process")
+        raise DeviceError(
+            f"--device {name} is one GPU for {team().size} processes; use --device cuda, or a single process"
+        )
     return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % gpus}"

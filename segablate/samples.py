@@ -78,6 +78,7 @@ class Output:
       of a network with a built-in argmax; any other value is outside the label set.
     - `alternative`: N, H, W uint8, as `predicted`, in another encoding of the files, where one fits all values.
     - `features`: N, D, h, w float tensor, input of the network's last convolution, where there is one.
+    - `one_channel`: whether the scores are two classes made of one channel z: log σ(−z), log σ(z).
     - `notes`: how an ambiguous output of the network was interpreted.
     """
 
@@ -86,6 +87,7 @@ class Output:
     predicted: np.ndarray | None = None
     alternative: np.ndarray | None = None
     features: "Tensor | None" = None
+    one_channel: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -96,6 +98,7 @@ class LossInputs:
     - `logits`: 1, K, H, W float; the first `classes` channels are the classes of the dataset.
     - `labels`: 1, H, W int64, 255 void; `label_map`: the same on the host, H, W uint8.
     - `inputs`: further arguments of losses, by name: `image` (1, 3, H, W float, 0..255), `features`, `edge_net`.
+    - `one_channel`: whether the logits are log σ(−z), log σ(z) of one channel z of the checkpoint.
     """
 
     logits: "Tensor"
@@ -103,3 +106,17 @@ class LossInputs:
     label_map: np.ndarray
     classes: int
     inputs: dict[str, Any]
+    one_channel: bool = False
+
+    def read_by(self, activation: str, logits: "Tensor | None" = None) -> "Tensor":
+        """Return the logits (those given, or its own) for losses of this activation; see :func:`logits_for`."""
+        return logits_for(activation, self.logits if logits is None else logits, self.one_channel)
+
+
+def logits_for(activation: str, logits: "Tensor", one_channel: bool) -> "Tensor":
+    """Return logits N, K, H, W as a loss must see them whose `activation` is softmax or sigmoid.
+
+    Logits of one channel z are log σ(−z), log σ(z), whose softmax is σ(−z), σ(z) and whose difference is z. Losses by
+    sigmoid must see −z, z.
+    """
+    return logits - logits.flip(1) if one_channel and activation == "sigmoid" else logits

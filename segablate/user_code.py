@@ -1,7 +1,7 @@
 """Importing a user's Python, for networks and losses alike.
 
-A place is written ``package.module:name`` or ``path/to/file.py:name``. Dotted modules are also looked for in the
-working directory; a file finds its neighbours.
+A function is written ``package.module:name`` or ``path/to/file.py:name``. Dotted modules are also looked for in the
+working directory; a file can import its neighbours.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from segablate.errors import UserCodeError, did_you_mean
 
 
 def load_function(place: str) -> Callable[..., Any]:
-    """The function at ``module:name``, or at ``package.module.name``, as losses were once written.
+    """Load the function at ``module:name``, or at ``package.module.name``, the older form for losses.
 
     Raises :class:`UserCodeError` for another form, and as :func:`find_function` does.
     """
@@ -27,13 +27,13 @@ def load_function(place: str) -> Callable[..., Any]:
         module, _, name = place.rpartition(".")
     if not module or not name.isidentifier():
         raise UserCodeError(
-            f"'python:{place}' names no function; write python:package.module:name or python:path/to/file.py:name"
+            f"'python:{place}' is no function; write python:package.module:name or python:path/to/file.py:name"
         )
     return find_function(module, name)
 
 
 def find_function(module: str, name: str) -> Callable[..., Any]:
-    """The function of that name in a dotted module or in a ``.py`` file.
+    """Return the function of that name in a dotted module or in a ``.py`` file.
 
     Raises :class:`UserCodeError` when it is not there, or the module fails when imported.
     """
@@ -46,7 +46,7 @@ def find_function(module: str, name: str) -> Callable[..., Any]:
 
 
 def innermost(error: Exception) -> str:
-    """Where a user's code failed, in one line: ``TypeError: ... (net.py, line 12)``."""
+    """Describe where a user's code failed, in one line: ``TypeError: ... (net.py, line 12)``."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
@@ -54,7 +54,7 @@ def innermost(error: Exception) -> str:
 
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise UserCodeError(f"{path}: there is no such Python file")
+        raise UserCodeError(f"{path}: no such Python file; check the path")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise UserCodeError(f"{path}: not a Python file")
@@ -82,7 +82,7 @@ def _by_name(name: str) -> ModuleType:
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Find modules of this folder first; an installed program does not look there by itself."""
+    """Make the modules of this folder importable, before all others."""
     sys.path.insert(0, str(folder))
     try:
         yield

@@ -18,6 +18,11 @@ from segablate.labels import IGNORE
 CLASSES = ("road", "car", "tree", "sky")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--fuzz``: how many cases test_fuzz.py runs."""
+    parser.addoption("--fuzz", type=int, default=600, help="number of fuzzing cases")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a GPU or the real data where there is none, and say so."""
     for item in items:
@@ -33,14 +38,14 @@ _DECLARED: list[Any] = []
 
 def optional(name: str) -> ModuleType:
     """An optional package; where it is missing or does not load, the tests of the calling module are skipped."""
-    _declare_operators_of_torchvision()
+    declare_operators_of_torchvision()
     try:
         return importlib.import_module(name)
     except Exception as error:  # a package built for another torch raises whatever it likes
         pytest.skip(f"{name} does not load: {error}", allow_module_level=True)
 
 
-def _declare_operators_of_torchvision() -> None:
+def declare_operators_of_torchvision() -> None:
     """Make a torchvision importable whose compiled part does not load, as the published one beside a CPU torch.
 
     It describes the shapes of two of its compiled operators when imported, and fails where torch does not know of

@@ -85,7 +85,7 @@ def comparison() -> Report:
         Column("a", "A IoU", "share"),
         Column("b", "B IoU", "share"),
         Column("delta", "B − A", "signed_share", mark="low"),
-        Column("interval", "95 % interval", "signed_interval"),
+        Column("interval", "95 % CI", "signed_interval"),
         Column("p", "p", "p"),
         Column("p_holm", "p (Holm)", "p"),
         Column("ratio", "Cost", "ratio", wide=True),

@@ -11,7 +11,8 @@ from conftest import write_dataset
 from scipy.stats import spearmanr
 
 from segablate.ablation.gradients import gradient_statistics, pixel_regions, pixel_shares
-from segablate.ablation.sweep import Ablation, Setting, Sweep, costs, plan_settings
+from segablate.ablation.session import costs
+from segablate.ablation.sweep import Ablation, Setting, Sweep, plan_settings
 from segablate.checkpoints.segmenter import Capabilities, Source
 from segablate.datasets import Dataset, open_dataset
 from segablate.errors import KnobError, ObjectiveError, SegablateError
@@ -225,7 +226,7 @@ def test_too_few_points_are_refused(data: Dataset) -> None:
     ("objective", "message"),
     [
         ("ce", r"'ce' lacks rmi; add it, as in ce \+ rmi"),
-        ("ce + rmi(radius=2)", "settles knobs of rmi; give them as options"),
+        ("ce + rmi(radius=2)", "sets hyperparameters of rmi; give them as options"),
     ],
 )
 def test_an_objective_must_leave_the_term_to_the_sweep(objective: str, message: str) -> None:
@@ -283,9 +284,9 @@ def test_a_surrogate_of_the_set_stands_beside_the_mean_of_images(tmp_path: Path)
     samples = [data.read(index) for index in range(3)]
     logits = torch.cat([logits_of(sample.labels) for sample in samples])
     labels = torch.from_numpy(np.stack([sample.labels for sample in samples])).long()
-    for setting, value in zip(settings, sweep.over_images(), strict=True):
+    ablation = Ablation(found, term, settings, published_objective(term), {})
+    for setting, value in zip(settings, ablation.over_images, strict=True):
         assert value == pytest.approx(float(term(logits, labels, **setting.values)), rel=1e-5)
-    ablation = Ablation(found, term, settings, published_objective(term), {}, sweep.over_images())
     rows = {table.name: table.rows for table in ablation_report(ablation, Tolerance(3)).tables}["values"]
-    assert [row["over_images"] for row in rows] == list(sweep.over_images())
+    assert [row["over_images"] for row in rows] == list(ablation.over_images)
     assert rows[0]["over_images"] != pytest.approx(rows[0]["term"], rel=1e-3)

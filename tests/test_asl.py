@@ -65,7 +65,7 @@ def test_refuses_thetas_that_make_no_curves():
         KnobError, match=r"theta has 8 numbers, but one curve has 2, 6, 10, \.\.\., and 2 curves have 4"
     ):
         asl(logits, labels, theta=(0.1,) * 8)
-    with pytest.raises(KnobError, match=r"theta goes from x = 0\.5 to 0\.4, but a curve never turns back"):
+    with pytest.raises(KnobError, match=r"theta goes from x = 0\.5 to 0\.4, but curves must be monotone"):
         asl(logits, labels, metric="macc", theta=(0.5, 0.1, 0.4, 0.2, 0.6, 0.3))
 
 

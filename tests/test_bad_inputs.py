@@ -145,14 +145,14 @@ def missing_key(place: Place) -> list[str]:
     return place.evaluate()
 
 
-@bad(r"gives 3 classes but 'toy' has 4; choose the dataset it was trained on, or pass --class-map")
+@bad(r"has 3 outputs but 'toy' has 4 classes; choose the dataset it was trained on, or pass --class-map")
 def wrong_class_count(place: Place) -> list[str]:
     exec(NETWORK, code := {})
     torch.save(code["small"](3).state_dict(), place.weights)
     return place.evaluate(checkpoint=place.spec("small(3)"))
 
 
-@bad(r"the network gives NaN on s0; its weights or its preprocessing are broken")
+@bad(r"the output of the network is NaN for s0; check its weights and preprocessing")
 def nan_logits(place: Place) -> list[str]:
     place.save(**{"norm.running_var": torch.full((8,), -1.0)})
     return place.evaluate()
@@ -188,7 +188,7 @@ def module_that_is_not_there(place: Place) -> list[str]:
     return place.evaluate(checkpoint=f"python:no_such_package.nets:make()@{place.weights}")
 
 
-@bad(r"net\.pth holds weights, but not the network; name it, as in python:package\.module:factory")
+@bad(r"net\.pth holds weights, but no network; name the network, as in python:package\.module:factory")
 def weights_without_network(place: Place) -> list[str]:
     return place.evaluate(checkpoint=str(place.weights))
 
@@ -204,7 +204,7 @@ def misspelt_card(place: Place) -> list[str]:
     return place.evaluate(checkpoint=str(place.root / "card.yaml"))
 
 
-@bad(r"card\.yaml: preprocessing has no 'meen'; did you mean 'mean'\?")
+@bad(r"card\.yaml: preprocessing has no entry 'meen'; did you mean 'mean'\?")
 def misspelt_preprocessing(place: Place) -> list[str]:
     (place.root / "card.yaml").write_text(
         "source: python:net.py:small(4)\nweights: net.pth\npreprocessing: {meen: 1}\n"
@@ -324,7 +324,7 @@ def missing_predictions(place: Place) -> list[str]:
     return place.evaluate("--save", str(place.root / "run"), checkpoint=f"predictions:{place.predicted}")
 
 
-@bad(r"predicted: 6 of 6 images have no prediction .*; if they are named otherwise, say so, as in .*\{stem\}_pred\.png")
+@bad(r"predicted: 6 of 6 images have no prediction .*; if .* otherwise, give the pattern, as in .*\{stem\}_pred\.png")
 def predictions_of_other_names(place: Place) -> list[str]:
     for path in sorted(place.predicted.iterdir()):
         path.rename(path.with_name(f"{path.stem}_pred.png"))
@@ -337,7 +337,7 @@ def prediction_of_another_size(place: Place) -> list[str]:
     return place.evaluate(checkpoint=f"predictions:{place.predicted}")
 
 
-@bad(r"s2\.png: has 3 channels, but one of class values is expected; .* or state encoding=colours")
+@bad(r"s2\.png: has 3 channels; expected one channel of class values: .* or add encoding=colours")
 def prediction_in_colours(place: Place) -> list[str]:
     cv2.imwrite(str(place.predicted / "s2.png"), np.zeros((24, 32, 3), np.uint8))
     return place.evaluate(checkpoint=f"predictions:{place.predicted}")
@@ -360,7 +360,7 @@ def folder_as_checkpoint(place: Place) -> list[str]:
     return place.evaluate(checkpoint=str(place.root / "toy"))
 
 
-@bad(r"net\.pth: loading a whole pickled module runs whatever code the file holds; pass --trust-pickle")
+@bad(r"net\.pth: loading a whole pickled module runs any code in the file; pass --trust-pickle")
 def whole_module_without_trust(place: Place) -> list[str]:
     torch.save(Command(place.root / "marker"), place.weights)
     return place.evaluate(checkpoint=f"module:{place.weights}")
@@ -384,14 +384,14 @@ def window_in_words(place: Place) -> list[str]:
     return place.evaluate("--window", "wide")
 
 
-@bad(r"device 'cuda' was asked for, but .*; use --device cpu, or install a CUDA build")
+@bad(r"device 'cuda' is not available: .*; use --device cpu, or install a CUDA build")
 def cuda_asked_for_and_absent(place: Place) -> list[str]:
     if torch.cuda.is_available():
         pytest.skip("there is CUDA here")
     return place.evaluate("--device", "cuda")
 
 
-@bad(r"there is no device 'gpu'; choose auto, cpu, cuda or cuda:0")
+@bad(r"device 'gpu' does not exist; choose auto, cpu, cuda or cuda:0")
 def unknown_device(place: Place) -> list[str]:
     return place.evaluate("--device", "gpu")
 
@@ -401,7 +401,7 @@ def half_precision_on_the_cpu(place: Place) -> list[str]:
     return place.evaluate("--precision", "fp16")
 
 
-@bad(r"--mean is '1,2', but must be 3 numbers with commas")
+@bad(r"--mean is '1,2', but must be 3 comma-separated numbers")
 def two_means(place: Place) -> list[str]:
     return place.evaluate("--mean", "1,2")
 
@@ -426,7 +426,7 @@ def misspelt_option(place: Place) -> list[str]:
     return place.evaluate("--limt", "3")
 
 
-@bad(r"taken is there already; choose another name, or remove it")
+@bad(r"taken exists; choose another name, or remove it")
 def save_over_something(place: Place) -> list[str]:
     (place.root / "taken").mkdir()
     return place.evaluate("--save", str(place.root / "taken"))
@@ -448,7 +448,7 @@ def test_bad_input_is_one_clear_line(name: str, place: Place, capsys: pytest.Cap
     assert printed.out == ""
     after = sorted(path for path in place.root.rglob("*") if "__pycache__" not in path.parts)
     assert [path for path in after if "run.partial" not in path.parts] == before
-    assert ("then go on with --resume" in lines[0]) == (place.root / "run.partial").exists()
+    assert ("then continue with --resume" in lines[0]) == (place.root / "run.partial").exists()
     assert not (place.root / "marker").exists()
 
 
@@ -468,8 +468,8 @@ def test_predictions_outside_and_left_over_are_noted(place: Place, capsys: pytes
     cv2.imwrite(str(place.predicted / "s7.png"), np.zeros((24, 32), np.uint8))
     assert run(place.evaluate("--format", "json", checkpoint=f"predictions:{place.predicted}")) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
-    assert any("labelled pixels" in note and "are predicted outside the label set: misses" in note for note in notes)
-    assert "1 predictions belong to no image evaluated (s7.png)" in notes
+    assert any("labelled pixels" in note and "predicted outside the label set: misses" in note for note in notes)
+    assert "unused predictions, of images not evaluated: 1 (s7.png)" in notes
 
 
 def test_stray_files_do_no_harm(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,7 +120,7 @@ def test_damaged_arrays_are_refused():
 
 def test_a_tolerance_that_was_not_counted_is_refused():
     counts = merge(parts())
-    with pytest.raises(KnobError, match=r"tolerance 3 \(3 px at 8x9\) lies beyond the 2 px .* with --tolerance 3$"):
+    with pytest.raises(KnobError, match=r"tolerance 3 \(3 px at 8x9\) is beyond the 2 px .* with --tolerance 3$"):
         boundary_sums(counts, Tolerance(3))
-    with pytest.raises(KnobError, match=r"tolerance 0.11d \(5.5 px at 30x40\) lies beyond the 5 px"):
+    with pytest.raises(KnobError, match=r"tolerance 0.11d \(5.5 px at 30x40\) is beyond the 5 px"):
         boundary_sums(counts, Tolerance(0.11, of_diagonal=True))

@@ -90,7 +90,7 @@ def test_what_belongs_to_the_loss_is_left_out_and_said(tmp_path: Path) -> None:
     torch.save(published.saved(case, published.state(case)), tmp_path / "w.pth")
     source = open_checkpoint(f"builtin:hrnet@{tmp_path / 'w.pth'}", CPU).source
     (note,) = source.notes
-    assert note.endswith("w.pth: loss.criterion.weight is of the loss in training, and was left out")
+    assert note.endswith("w.pth: loss.criterion.weight belongs to the training loss and was not loaded")
     assert source.facts["network"] == "hrnet(num_classes=3, width=18, depth='small_v2', align_corners=False)"
 
 
@@ -114,15 +114,15 @@ def test_pixels_are_preprocessed_as_the_authors_do(smallest: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("deeplabv3", "builtin:deeplabv3 names no weights; add @FILE, as in builtin:deeplabv3@weights.pth"),
+        ("deeplabv3", "builtin:deeplabv3 has no weights; add @FILE, as in builtin:deeplabv3@weights.pth"),
         ("3(", "'builtin:3(' is malformed; write builtin:pspnet(layers=101)@FILE"),
         ("deeplab_v3@FILE", "no network is called 'deeplab_v3'; did you mean 'deeplabv3'?"),
         (
             "deeplabv3(layers=50)@FILE",
             "got an unexpected keyword argument 'layers'; deeplabv3 takes num_classes, backbone",
         ),
-        ("deeplabv3(num_classes=x)@FILE", "arguments must be plain values, as in deeplabv3(num_classes=11"),
-        ("deeplabv3(num_classes=21)@FILE", "the file gives 3 classes and the network 21: build it for 3"),
+        ("deeplabv3(num_classes=x)@FILE", "arguments must be literals, as in deeplabv3(num_classes=11"),
+        ("deeplabv3(num_classes=21)@FILE", "the file has 3 classes and the network 21: build it for 3"),
         (
             "deeplabv3plus_rmi(layers=18)@FILE",
             "there is no 'decoder.last_conv.7.weight' in it, which every deeplabv3plus_rmi",

@@ -143,14 +143,14 @@ def test_an_error_of_the_network_names_it_and_the_size(network_file: Path, netwo
     ("spec", "message"),
     [
         ("python:net", r"'python:net' is malformed; write python:package\.module:factory"),
-        ("python:net.py:small(4)", r"names no weights; add @FILE, as in python:net\.py:small\(4\)@weights\.pth"),
-        ("python:NET:small(open('x'))@W", "arguments must be plain values"),
-        ("python:NET:small(**{})@W", "arguments must be plain values"),
-        ("python:nowhere.py:small()@W", r"nowhere\.py: there is no such Python file"),
+        ("python:net.py:small(4)", r"has no weights; add @FILE, as in python:net\.py:small\(4\)@weights\.pth"),
+        ("python:NET:small(open('x'))@W", "arguments must be literals"),
+        ("python:NET:small(**{})@W", "arguments must be literals"),
+        ("python:nowhere.py:small()@W", r"nowhere\.py: no such Python file"),
         ("python:json:Small@W", "python:json has no function 'Small'"),
         ("pyton:net.py:small(4)@W", "no checkpoint source is called 'pyton'; did you mean 'python'"),
-        ("torchscript:", r"'torchscript:' names nothing; write torchscript:FILE"),
-        ("nothing.pth", r"nothing\.pth: there is no such file"),
+        ("torchscript:", r"'torchscript:' is incomplete; write torchscript:FILE"),
+        ("nothing.pth", r"nothing\.pth: no such file"),
     ],
 )
 def test_malformed_specifications(spec: str, message: str, network_file: Path) -> None:
@@ -200,14 +200,14 @@ def test_a_card_of_every_source(network: nn.Module, network_file: Path, monkeypa
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ({"source": 3}, "is not a checkpoint card: it must name its source"),
-        ({"source": "card.yaml", "weights": None}, "source is 'card.yaml', another card; name the checkpoint itself"),
+        ({"source": 3}, "is not a checkpoint card; it must have an entry source"),
+        ({"source": "card.yaml", "weights": None}, "source is 'card.yaml', another card; give the checkpoint itself"),
         ({"source": "card:a.yaml", "weights": None}, "another card"),
-        ({"source": "torchscript:net.ts"}, "weights is 'net.pth', but source 'torchscript:net.ts' says already where"),
-        ({"source": "python:net.py:small(4)@net.pth"}, "says already where they are; drop one"),
+        ({"source": "torchscript:net.ts"}, "weights is 'net.pth', but source 'torchscript:net.ts' already names"),
+        ({"source": "python:net.py:small(4)@net.pth"}, "already names its file; remove one of them"),
         ({"preprocessing": [1]}, "preprocessing must be a mapping"),
         ({"inference": 512}, r"inference must be a mapping, as in \{window: 512, flip: true\}"),
-        ({"inference": {"windw": 4}}, "inference has no 'windw'; did you mean 'window'"),
+        ({"inference": {"windw": 4}}, "inference has no entry 'windw'; did you mean 'window'"),
         ({"inference": {"window": 4, "stride": 9}}, "stride is 9x9, larger than the window 4x4"),
         ({"classes": "a"}, "classes must be a list of names"),
         ({"class_map": ["a"]}, "class_map must map checkpoint classes to dataset classes"),
@@ -220,7 +220,7 @@ def test_malformed_cards(entries: dict[str, Any], message: str, network_file: Pa
 
 
 def test_a_missing_card() -> None:
-    with pytest.raises(CheckpointError, match=r"nowhere\.yaml: there is no such card; .*checkpoints init"):
+    with pytest.raises(CheckpointError, match=r"nowhere\.yaml: no such card; .*checkpoints init"):
         open_checkpoint("nowhere.yaml", CPU)
 
 
@@ -232,12 +232,12 @@ def test_a_first_card_runs_and_its_paths_are_its_own(
     assert "wrote cards/first.yaml" in capsys.readouterr().out
     written = Path("cards/first.yaml")
     assert read_card(written)["source"] == "python:../net.py:small(4)"
-    assert "(there are 4)" in written.read_text()
+    assert "outputs (4), in order" in written.read_text()
     assert scores(str(written)).shape[1] == 4
-    with pytest.raises(CheckpointError, match=r"cards/first\.yaml is there already; choose another --out"):
+    with pytest.raises(CheckpointError, match=r"cards/first\.yaml exists already; choose another --out"):
         write_card(written, "python:net.py:small(4)@net.pth")
     assert run(["checkpoints", "init", "torchscript:nets/later.ts", "--out", "cards/second.yaml"]) == 0
-    assert "it does not load yet: nets/later.ts: there is no such file" in capsys.readouterr().err
+    assert "the checkpoint does not load yet: nets/later.ts: no such file" in capsys.readouterr().err
     assert read_card(Path("cards/second.yaml"))["source"] == "torchscript:../nets/later.ts"
 
 
@@ -278,7 +278,7 @@ def test_own_files_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "is of format 2, newer than this program's 1; upgrade"),
+        ({"format": 2}, "has format 2, newer than this program's 1; upgrade"),
         ({"architecture": "smal"}, "no network is called 'smal'; did you mean 'small'"),
         ({"arguments": {"classes": 3}}, "its arguments do not fit architecture 'small'"),
         ({"arguments": {"num_classes": 4, "width": 4}}, "classifier"),
@@ -295,7 +295,7 @@ def test_foreign_safetensors_and_damage(tmp_path: Path) -> None:
 
     path = tmp_path / "a.safetensors"
     save_file({"w": torch.zeros(3)}, path)
-    with pytest.raises(CheckpointError, match=r"does not say what network it is for; name it, as in python:package"):
+    with pytest.raises(CheckpointError, match=r"holds weights, but no network; name the network, as in python:package"):
         open_checkpoint(str(path), CPU)
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):
@@ -352,7 +352,7 @@ def test_what_is_no_torchscript(content: str, network: nn.Module, tmp_path: Path
         torch.save(network.state_dict(), path)
     elif content == "text":
         path.write_text("hello " * 100)
-    message = "there is no such file" if content == "nothing" else r"not a whole TorchScript archive .*python:package"
+    message = "no such file" if content == "nothing" else r"not a whole TorchScript archive .*python:package"
     with pytest.raises(CheckpointError, match=rf"net\.ts: {message}"):
         open_checkpoint(f"torchscript:{path}", CPU)
 
@@ -375,7 +375,7 @@ def test_a_whole_module_needs_trust(tmp_path: Path) -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU())
     torch.save(module, tmp_path / "whole.pth")
     spec = f"module:{tmp_path / 'whole.pth'}"
-    with pytest.raises(CheckpointError, match=r"whole\.pth: .*runs whatever code the file holds; pass --trust-pickle"):
+    with pytest.raises(CheckpointError, match=r"whole\.pth: .*runs any code in the file; pass --trust-pickle"):
         open_checkpoint(spec, CPU)
     opened = open_checkpoint(spec, TRUST)
     assert near(scores(opened), plain_forward(module))  # type: ignore[arg-type]
@@ -390,7 +390,7 @@ def test_a_first_card_of_a_whole_module_needs_trust_too(tmp_path: Path, capsys: 
     assert "pass --trust-pickle" in capsys.readouterr().err
     assert run([*command, str(tmp_path / "b.yaml"), "--trust-pickle"]) == 0
     assert "does not load" not in capsys.readouterr().err
-    assert "(there are 4)" in (tmp_path / "b.yaml").read_text()
+    assert "outputs (4), in order" in (tmp_path / "b.yaml").read_text()
 
 
 def test_without_trust_nothing_runs(tmp_path: Path) -> None:
@@ -411,7 +411,9 @@ def test_modules_that_cannot_be_had(network_file: Path, tmp_path: Path, monkeypa
     torch.save(nets_gone.small(4), tmp_path / "whole.pth")
     monkeypatch.undo()
     monkeypatch.delitem(sys.modules, "nets_gone")
-    with pytest.raises(CheckpointError, match=r"its classes are not here \(No module named 'nets_gone'\); run where"):
+    with pytest.raises(
+        CheckpointError, match=r"its classes cannot be imported \(No module named 'nets_gone'\); run it where"
+    ):
         open_checkpoint(f"module:{tmp_path / 'whole.pth'}", TRUST)
     torch.save({"a": torch.zeros(1)}, tmp_path / "state.pth")
     with pytest.raises(CheckpointError, match=r"holds dict, not a whole module; for a state dict, name the network"):
@@ -419,7 +421,7 @@ def test_modules_that_cannot_be_had(network_file: Path, tmp_path: Path, monkeypa
     (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:600])
     with pytest.raises(CheckpointError, match=r"cut\.pth: this is damaged or cut short"):
         open_checkpoint(f"module:{tmp_path / 'cut.pth'}", TRUST)
-    with pytest.raises(CheckpointError, match=r"none\.pth: there is no such file"):
+    with pytest.raises(CheckpointError, match=r"none\.pth: no such file"):
         open_checkpoint(f"module:{tmp_path / 'none.pth'}", TRUST)
 
 
@@ -454,7 +456,7 @@ def test_list_and_show(network_file: Path, capsys: pytest.CaptureFixture[str]) -
     [
         (["--window", "0"], "--window is '0', but must be a side in pixels"),
         (["--window", "4x5x6"], "--window is '4x5x6', but must be"),
-        (["--stride", "8"], "stride is 8x8, but there is no window; state the window too"),
+        (["--stride", "8"], "stride is 8x8, but no window is set; set the window too"),
         (["--window", "8", "--stride", "9x8"], "stride is 9x8, larger than the window 8x8"),
     ],
 )

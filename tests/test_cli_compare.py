@@ -65,7 +65,7 @@ def test_predictions_are_compared(command: Command) -> None:
     found = compared(command, *ON)
     tables = found["tables"]
     assert found["title"] == "predictions:fair against predictions:good"
-    assert found["facts"]["verdict"].startswith("A is better than B by ")
+    assert found["facts"]["verdict"].startswith("A is better than B in mIoU: B − A = −")
     assert list(tables) == ["scores", "classes", "confusions", "bands", "images", "choices", "facts"]
     table = sum(count_confusion(scene(i)[1], cv2.imread(f"fair/s{i}.png", cv2.IMREAD_GRAYSCALE), 4) for i in range(8))
     hits, union = np.diag(table)[:4], table[:4].sum(1) + table[:4].sum(0)[:4]
@@ -100,15 +100,13 @@ def test_the_runs_of_a_saved_comparison_can_be_used_again(command: Command) -> N
     assert read_description(Path("cmp"))["kind"] == "comparison"
     counts = Path("cmp/b/counts.npz")
     counts.write_bytes(counts.read_bytes()[:-1])
-    assert "cmp is damaged: b/counts.npz has been changed" in command("show", "cmp", code=1)
+    assert "cmp is damaged: b/counts.npz was changed" in command("show", "cmp", code=1)
 
 
 def test_three_are_ranked(command: Command) -> None:
     found = compared(command, *ON[:2], "predictions:poor", *ON[2:])
     assert found["title"] == "3 runs compared"
-    assert found["facts"]["verdict"].endswith(
-        "it is shown to be better than B and C at p < 0.05 after Holm's correction over all pairs"
-    )
+    assert found["facts"]["verdict"].endswith("it is significantly better than B and C (p < 0.05, Holm over all pairs)")
     assert list(found["tables"]) == ["runs", "pairs", "trade_offs", "choices", "classes", "facts"]
     assert [row["dominated_by"] for row in found["tables"]["trade_offs"]] == ["", "A", "A, B"]
     assert [row["shown"] for row in found["tables"]["pairs"]] == ["A better", "A better", "B better"]
@@ -122,12 +120,12 @@ def test_equal_predictions_are_called_equal(command: Command) -> None:
 
 def test_few_images_are_called_few(command: Command) -> None:
     verdict = compared(command, *ON, "--limit", "4")["facts"]["verdict"]
-    assert "but 4 images are too few to say how sure that is (at least 5)" in verdict
+    assert "4 images are too few for a confidence interval (at least 5)" in verdict
 
 
 def test_groups_are_named(command: Command) -> None:
     notes = compared(command, *ON, "--group-by", "[0-9]")["notes"]
-    assert any("by 8 groups that --group-by [0-9] finds" in note for note in notes)
+    assert any("images in 8 groups (--group-by [0-9])" in note for note in notes)
 
 
 def test_intersect_is_the_way_out_for_different_images(command: Command) -> None:
@@ -164,28 +162,31 @@ def test_the_forest_plot_is_drawn(command: Command) -> None:
 
 
 REFUSED = {
-    "one": (2, ("predictions:good",), "compare takes 2 to 26 runs or checkpoints, but got 1"),
+    "one": (
+        2,
+        ("predictions:good",),
+        "compare takes 2 to 26 runs or checkpoints, but 1 given. Usage: segablate compare",
+    ),
     "twice": (2, ("predictions:good", "predictions:good"), "predictions:good is given twice"),
     "no dataset": (
         2,
         ("predictions:good", "predictions:fair"),
-        "which dataset is predictions:good to be evaluated on? as in: segablate compare predictions:good "
-        "predictions:fair --on folder:DIR",
+        "No dataset given for predictions:good. Usage: segablate compare A B --on DATASET",
     ),
     "losses of label maps": (
         2,
         (*ON, "--losses", "ce"),
-        "--losses ce needs logits, but predictions:good gives label maps",
+        "--losses ce needs logits, but predictions:good has label maps only",
     ),
     "nothing there": (
         1,
         ("nowhere", "predictions:fair"),
-        "nowhere: there is no such run, checkpoint or card; check the path",
+        "nowhere: no such run, checkpoint or card; check the path",
     ),
     "another kind of plot": (2, (*ON, "--plot", "plot.gif"), "--plot plot.gif must end in .png, .svg, .pdf"),
     "plot into a file": (2, (*ON, "--plot", "toy/dataset.yaml/plot.png"), "plot.png cannot be written"),
     "expression": (2, (*ON, "--group-by", "("), "--group-by '(' is not a regular expression"),
-    "taken": (1, (*ON, "--save", "toy"), "toy is there already; choose another name, or remove it"),
+    "taken": (1, (*ON, "--save", "toy"), "toy exists; choose another name, or remove it"),
     "replicates": (2, (*ON, "--replicates", "10"), "'--replicates': Input should be greater than or equal to 100"),
 }
 
@@ -198,7 +199,7 @@ def test_what_cannot_be_compared_is_one_line(command: Command, case: str) -> Non
 
 def test_a_dataset_that_nothing_needs_is_refused(command: Command) -> None:
     message = command("compare", *saved(command, "good", "fair"), "--on", "folder:toy", code=2)
-    assert "--on folder:toy has no use: all of runs/good, runs/fair are saved runs" in message
+    assert "--on folder:toy has no effect: runs/good, runs/fair are saved runs" in message
 
 
 def test_without_matplotlib_the_extra_is_named(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +284,7 @@ def test_a_run_without_the_tallies_is_compared_without_them(command: Command) ->
     save_run(replace(kept, statistics={}), Path("runs/old"), "{}")
     found = compared(command, "runs/old", fair)
     assert "bands" not in found["tables"]
-    assert "left out, as not every run has it: accuracy by distance from the label boundary" in found["notes"]
+    assert "left out, not in every run: accuracy by distance from the label boundary" in found["notes"]
 
 
 def test_calibration_and_cost_of_sample_checkpoints(command: Command) -> None:
@@ -325,7 +326,7 @@ def test_what_a_run_cannot_show_is_said(command: Command) -> None:
     assert message in command("show", "runs/good", "--tolerance", "2", code=1)
     command("show", "runs/good")
     command("compare", *ON, "--save", "cmp", "--replicates", "300")
-    assert "cmp is a saved comparison, which is shown as it was written" in command(
+    assert "cmp is a saved comparison, which is printed as it was saved" in command(
         "show", "cmp", "--void-as-error", code=2
     )
     assert "toy is not a saved run: it has no run.json" in command("show", "toy", code=1)
@@ -340,7 +341,7 @@ def test_runs_are_listed_and_damaged_ones_named(command: Command) -> None:
     rows = {row["run"]: row for row in listed["tables"]["runs"]}
     assert list(rows) == ["cmp", "fair", "good", "poor"]
     assert rows["poor"]["kind"] == "damaged"
-    assert listed["notes"] == ["runs/poor is damaged: counts.npz is missing; make it again"]
+    assert listed["notes"] == ["runs/poor is damaged: counts.npz is missing; create the run again"]
     assert rows["good"]["miou"] > rows["fair"]["miou"]
     assert (rows["good"]["images"], rows["good"]["checkpoint"]) == (8, "predictions:good")
     assert rows["cmp"]["kind"] == "comparison"

@@ -13,7 +13,7 @@ from segablate.errors import KnobError, RunError, UsageError
 from segablate.evaluation.results import Evaluation, select
 from segablate.labels import IGNORE, LabelSet
 from segablate.metrics.tolerance import Tolerance
-from segablate.statistics.bootstrap import by_image, drawn
+from segablate.statistics.bootstrap import by_image, replicate_weights
 
 IMAGES = 12
 MAPS = truth(IMAGES)
@@ -50,7 +50,7 @@ def test_scores_are_those_of_plain_counting() -> None:
 
 def test_every_resample_is_the_score_of_the_images_drawn() -> None:
     found = compare(pair(), replace(METHOD, replicates=50, seed=3))
-    weights = np.concatenate(list(drawn(by_image(IMAGES, 50, 3)))).astype(int)
+    weights = np.concatenate(list(replicate_weights(by_image(IMAGES, 50, 3)))).astype(int)
     first = np.zeros(2)
     for row in weights:
         images = np.repeat(np.arange(IMAGES), row)
@@ -72,7 +72,7 @@ def test_a_clear_difference_is_shown_and_none_is_seen_between_equals() -> None:
     same = compare({"a": evaluation(MAPS, GOOD), "b": evaluation(MAPS, GOOD)}, METHOD)
     assert same.identical
     assert float(same.pairs[0].measures["miou"].p) > 0.9
-    assert not np.isfinite(same.pairs[0].images_to_settle["miou"])
+    assert not np.isfinite(same.pairs[0].images_needed["miou"])
     assert same.rankings[0].first.tolist() == [0.5, 0.5]
     assert same.changes is not None
     assert (same.changes.confusions, same.changes.risen, same.changes.fallen) == ((), (), ())
@@ -100,7 +100,7 @@ def test_detectable_and_images_to_settle_go_by_the_root_of_the_number() -> None:
     change = found.measures["miou"].change
     assert found.detectable["miou"] > 2.8 * float(change.standard_error)
     ratio = found.detectable["miou"] / abs(float(change.value))
-    assert found.images_to_settle["miou"] == np.ceil(IMAGES * ratio**2)
+    assert found.images_needed["miou"] == np.ceil(IMAGES * ratio**2)
 
 
 def test_losses_are_means_over_the_images_where_both_are_defined() -> None:
@@ -241,10 +241,10 @@ def test_the_first_group_of_the_expression_names_the_cluster() -> None:
     ("pattern", "message"),
     [
         ("(", r"--group-by '\(' is not a regular expression: missing \)"),
-        ("^a", r"--group-by '\^a' finds nothing in 1 of 3 image names \(first: b2\)"),
+        ("^a", r"--group-by '\^a' matches nothing in 1 of 3 image names \(first: b2\)"),
         (r"\d?$", ""),
         ("a?b?", ""),
-        ("[0-9]?c?", "finds '' in every image name; there must be several groups"),
+        ("[0-9]?c?", "matches '' in every image name; at least two groups are needed"),
     ],
 )
 def test_groups_that_do_not_divide_are_refused(pattern: str, message: str) -> None:
@@ -275,7 +275,7 @@ REFUSED = {
     ),
     "order of classes": (
         lambda run: relabelled(run, names=("car", "road", "tree")),
-        r"different classes \(in another order; class 0 is road and car\)",
+        r"different classes \(in another order: class 0 is road and car\)",
     ),
     "codes": (
         lambda run: relabelled(run, codes=((0,), (1, 7), (2,))),

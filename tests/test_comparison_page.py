@@ -41,7 +41,7 @@ def with_miou(found: Comparison, p: float, value: float, settle: float = 500.0) 
         pair,
         measures={**pair.measures, "miou": miou},
         detectable={"miou": 0.0123},
-        images_to_settle={"miou": settle},
+        images_needed={"miou": settle},
     )
     return replace(found, pairs=(changed,))
 
@@ -49,23 +49,23 @@ def with_miou(found: Comparison, p: float, value: float, settle: float = 500.0) 
 def test_a_difference_is_claimed_only_below_five_percent() -> None:
     found = compare(runs(0.2, 0.4), METHOD)
     low, high = (100 * float(end) for end in vars(found.pairs[0].measures["miou"].change.percentile).values())
-    interval = f"95 % interval {low:+.2f} to {high:+.2f}"
+    interval = f"95 % CI {low:+.2f} to {high:+.2f}".replace("-", "−")
     assert verdict(with_miou(found, 0.049, 0.012)) == (
-        f"B is better than A by 1.20 points of mIoU (B − A: {interval}, p = 0.049)"
+        f"B is better than A in mIoU: B − A = +1.20 points ({interval}, p = 0.049)"
     )
     assert verdict(with_miou(found, 0.0001, -0.012)) == (
-        f"A is better than B by 1.20 points of mIoU (B − A: {interval}, p < 0.001)"
+        f"A is better than B in mIoU: B − A = −1.20 points ({interval}, p < 0.001)"
     )
     assert verdict(with_miou(found, 0.05, -0.012)) == (
-        f"no difference in mIoU is shown: B − A is -1.20 points ({interval}, p = 0.050); a true difference of 1.23 "
-        f"points would be found on four of five such sets; one as small as that seen, with about 500 images"
+        f"No significant difference in mIoU: B − A = −1.20 points ({interval}, p = 0.050). 12 images can detect 1.2 "
+        f"points (80 % power); 1.2 would need about 500."
     )
 
 
 @pytest.mark.parametrize("settle", [np.inf, np.nan, 1e7])
 def test_a_number_of_images_that_says_nothing_is_left_out(settle: float) -> None:
     found = compare(runs(0.2, 0.4), METHOD)
-    assert verdict(with_miou(found, 0.9, 0.0001, settle)).endswith("would be found on four of five such sets")
+    assert verdict(with_miou(found, 0.9, 0.0001, settle)).endswith("12 images can detect 1.2 points (80 % power).")
 
 
 def test_the_verdict_on_equals_and_on_few_images() -> None:
@@ -74,9 +74,10 @@ def test_the_verdict_on_equals_and_on_few_images() -> None:
         "A, B and C have the same confusion counts on every image"
     )
     few = {name: evaluation(MAPS[:4], noisy(MAPS[:4], share, 1)) for name, share in (("a", 0.2), ("b", 0.4))}
-    assert "but 4 images are too few to say how sure that is (at least 5)" in verdict(compare(few, METHOD))
+    too_few = "points; 4 images are too few for a confidence interval (at least 5)"
+    assert verdict(compare(few, METHOD)).endswith(too_few)
     few["c"] = few["b"]
-    assert verdict(compare(few, METHOD)).endswith("but 4 images are too few to say how sure that is (at least 5)")
+    assert verdict(compare(few, METHOD)).endswith(too_few.replace("points", "%"))
 
 
 def test_the_verdict_on_three_names_those_it_cannot_tell_apart() -> None:
@@ -86,12 +87,12 @@ def test_the_verdict_on_three_names_those_it_cannot_tell_apart() -> None:
     other = {0: "B", 1: "A"}[best]
     assert float(found.pairs[0].measures["miou"].p) > 0.05
     assert verdict(found) == (
-        f"{'AB'[best]} has the highest mIoU, {100 * found.values['miou'][best]:.2f} %; it is shown to be better than C "
-        f"but not shown to be better than {other} at p < 0.05 after Holm's correction over all pairs"
+        f"{'AB'[best]} has the highest mIoU, {100 * found.values['miou'][best]:.2f} %; it is significantly better "
+        f"than C but not significantly better than {other} (p < 0.05, Holm over all pairs)"
     )
 
 
-def test_shown_classes_stand_above_the_rule_by_their_gain() -> None:
+def test_significant_classes_come_above_the_rule_by_their_gain() -> None:
     given = runs(0.3, 0.3)
     better = [np.where(m == 1, 1, p).astype(np.uint8) for m, p in zip(MAPS, noisy(MAPS, 0.3, 0), strict=True)]
     found = table(page({"r0": given["r0"], "r1": evaluation(MAPS, better)}), "classes")
@@ -123,7 +124,7 @@ def test_notes_say_what_was_left_out_and_whose_a_note_is() -> None:
     given = runs(0.2, 0.4)
     given["r1"] = replace(given["r1"], values={"rmi": given["r1"].values["ce"]}, boundary=None, notes=("own", "a note"))
     notes = page(given).notes
-    assert "left out, as not every run has it: ce, rmi, boundary F" in notes
+    assert "left out, not in every run: ce, rmi, boundary F" in notes
     assert "B: own" in notes
     assert notes.count("a note") == 1
     assert "A: 1 image skipped (i99)" in notes
@@ -132,7 +133,7 @@ def test_notes_say_what_was_left_out_and_whose_a_note_is() -> None:
 def test_classes_in_few_images_are_named() -> None:
     maps = [np.where(m == 2, 0, m).astype(np.uint8) if i > 3 else m for i, m in enumerate(MAPS)]
     given = {name: evaluation(maps, [np.where(m == 255, 0, m) for m in maps]) for name in "ab"}
-    assert "in fewer than 5 images, so without interval and p: tree" in page(given).notes
+    assert "no 95 % CI and p for classes in fewer than 5 images: tree" in page(given).notes
 
 
 @pytest.mark.parametrize("format", FORMATS)

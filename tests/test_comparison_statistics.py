@@ -80,7 +80,7 @@ def test_the_difference_of_ece_is_paired_and_less_is_better() -> None:
     same = compare({"a": RUNS["a"], "again": RUNS["a"]}, METHOD)
     assert float(same.pairs[0].measures["ece"].change.standard_error) == 0
     scores = next(table for table in comparison_report(found, RUNS).tables if table.name == "scores")
-    assert scores.rows[-1]["measure"] == "ECE (less is better)"
+    assert scores.rows[-1]["measure"] == "ECE (lower is better)"
     assert scores.rows[-1]["shown"] == "A better"
 
 

@@ -126,7 +126,7 @@ def test_every_convention_for_counts_but_one_was_measured() -> None:
 @pytest.mark.parametrize(
     ("name", "case", "match"),
     [
-        ("torchmetrics-mean-iou", "S4", "knows no label to ignore, and 4 pixels are void"),
+        ("torchmetrics-mean-iou", "S4", "has no label to ignore, and 4 pixels are void"),
         ("kornia", "S5", "4 pixels are predicted outside the classes"),
         ("torchmetrics", "S5", "4 pixels are predicted outside the classes"),
         ("voc", "outside in void alone", "pixels are predicted outside the classes"),

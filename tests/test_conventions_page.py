@@ -78,7 +78,9 @@ def test_boundary_conventions_without_counts_say_how_to_get_them() -> None:
     for row in boundaries.rows:
         assert "mean" not in row
         assert f"evaluate again with --boundary-as {row['convention']}" in str(row["differs"])
-    with pytest.raises(RunError, match=r"davis draws boundaries of its own .* --boundary-as davis"):
+    with pytest.raises(
+        RunError, match=r"davis has boundaries of its own, which were not counted; .* --boundary-as davis"
+    ):
         convention_report(FOUND, convention_named("davis"))
 
 
@@ -100,7 +102,7 @@ def test_what_is_to_be_said_of_the_run_stands_on_every_page() -> None:
 def test_a_convention_that_refuses_shows_dashes_and_why() -> None:
     report = convention_report(FOUND, convention_named("kornia"))
     assert all(np.isnan(row["value"]) for table in report.tables for row in table.rows)
-    assert "kornia gives no number here: it knows no label to ignore" in report.notes[0]
+    assert "kornia has no number here: it knows no label to ignore" in report.notes[0]
 
 
 def test_a_saved_run_is_shown_under_conventions(saved: Path, shown) -> None:
@@ -111,7 +113,7 @@ def test_a_saved_run_is_shown_under_conventions(saved: Path, shown) -> None:
     assert all(0 < row["mean"] < 1 for row in tables["boundary_conventions"])
     one, notes = shown("show", str(saved), "--as", "gscnn")
     assert one["overall"][0]["at_0"] == pytest.approx(tables["boundary_conventions"][1]["mean"])
-    assert "What makes gscnn differ" in notes
+    assert "Difference of gscnn from this program's definition" in notes
     mmseg, _ = shown("show", str(saved), "--as", "mmseg")
     assert [row["difference"] for row in mmseg["overall"]] == [0, 0, 0]
 
@@ -177,12 +179,12 @@ def test_image_level_scores_follow_the_void_convention() -> None:
     ("words", "message"),
     [
         (["--as", "smpp"], "no convention is called 'smpp'; did you mean 'smp'?"),
-        (["--as", "smp", "--conventions"], "give one of the two"),
-        (["--as", "smp", "--curve"], "--curve belongs to this program's own page, not to that of --as smp"),
-        (["--conventions", "--void-as-error"], "--void-as-error belongs to this program's own page"),
+        (["--as", "smp", "--conventions"], "--as and --conventions exclude each other; leave out one"),
+        (["--as", "smp", "--curve"], "--curve applies to the default report, not to that of --as smp"),
+        (["--conventions", "--void-as-error"], "--void-as-error applies to the default report"),
         (["--boundary-as", "davs"], "no boundary convention is called 'davs'; did you mean 'davis'?"),
         (["--boundary-as", "monai-nsd", "--tolerance", "none"], "give one, as in --tolerance 3"),
-        (["--trimap", "0,2"], "--trimap is '0,2', but must be whole pixels from 1 to 1000"),
+        (["--trimap", "0,2"], "--trimap is '0,2', but must be comma-separated whole pixels from 1 to 1000"),
     ],
 )
 def test_bad_options_are_refused_before_the_work(words: list[str], message: str, capsys) -> None:
@@ -196,7 +198,7 @@ def test_a_comparison_is_shown_as_it_was_written(saved: Path, tmp_path: Path, ca
     assert run(["compare", str(saved), str(other), "--save", str(folder)]) == 0
     capsys.readouterr()
     assert run(["show", str(folder), "--conventions"]) == 2
-    assert "is shown as it was written" in capsys.readouterr().err
+    assert "is printed as it was saved" in capsys.readouterr().err
 
 
 def test_a_run_without_boundaries_has_no_curve(tmp_path: Path, capsys) -> None:
@@ -204,4 +206,4 @@ def test_a_run_without_boundaries_has_no_curve(tmp_path: Path, capsys) -> None:
     assert run(["evaluate", "--save", str(folder), "--tolerance", "none", *FIXED]) == 0
     capsys.readouterr()
     assert run(["show", str(folder), "--plot", str(tmp_path / "curve.png")]) == 1
-    assert "the run has no boundary counts" in capsys.readouterr().err
+    assert "--plot needs boundary counts, but the run has none" in capsys.readouterr().err

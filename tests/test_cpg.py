@@ -7,6 +7,7 @@ import torch
 from references.cpg import mask, slopes
 from scenes import VOID, one_hot_logits, scene
 
+from segablate.datasets import open_dataset
 from segablate.losses.cpg import cpg
 from segablate.losses.parts.sobel import derivatives, integer_kernel, kernel, pad, pulled_back, step_gain
 
@@ -35,6 +36,22 @@ def test_flat_regions_never_enter_the_mask(ksize):
     labels[:, :, 20:] = 1  # one straight edge: r columns either side, in x alone, for both classes
     parts = cpg.parts(torch.randn(1, 2, 40, 40, generator=torch.Generator().manual_seed(0)), labels, ksize=ksize)
     assert parts.sums["elements"].tolist() == [40 * 2 * (ksize // 2)] * 2
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("ksize", "times"), [(3, 1), (5, 6), (7, 4)])
+def test_rounding_adds_as_many_elements_as_the_docstring_says(real_data, ksize, times):
+    """The authors compare sums of products in float32 with 0."""
+    data = open_dataset(f"camvid:{real_data / 'camvid'}", "val")
+    elements = {"rounded": 0, "exact": 0}
+    for index in range(0, len(data), 20):
+        labels = torch.from_numpy(data.read(index, image=False).labels).long().unsqueeze(0)
+        logits = torch.zeros(1, len(data.labels), *labels.shape[1:])
+        _, slope = slopes(logits, labels, ksize)
+        elements["rounded"] += int(((slope != 0) & (labels != VOID)[:, None, None]).sum())
+        elements["exact"] += int(cpg.parts(logits, labels, ksize=ksize).sums["elements"].sum())
+    assert round(elements["rounded"] / elements["exact"]) == times
+    assert "6 and 4 times as many elements" in " ".join(cpg.docstring.split())
 
 
 def test_pulling_back_is_the_adjoint():

@@ -61,16 +61,16 @@ MALFORMED = {
     "cut zip": (saved(WEIGHTS)[:-200], "damaged or cut short"),
     "cut legacy": (
         saved(WEIGHTS, legacy=True)[:-200],
-        "this (ends early|states more values than it has bytes); download",
+        "this (ends early|declares more values than it has bytes); download",
     ),
     "cut in the pickle": (saved({**WEIGHTS, "n": [0] * 9000}, legacy=True)[:9000], "damaged or cut short"),
-    "foreign zip": (zip_of({"a.txt": b"a"}), "a zip archive, but not one of torch.save"),
+    "foreign zip": (zip_of({"a.txt": b"a"}), "a zip archive, but not of torch.save"),
     "torchscript": (torchscript(), "this is a TorchScript archive; give it as torchscript:.*w.pth"),
     "cut safetensors": ((64).to_bytes(8, "little") + b'{"w":', "damaged or cut short"),
-    "no tensors": (saved({"epoch": 3}), "no named tensors in it"),
-    "one tensor": (saved(torch.zeros(2)), "no named tensors in it"),
-    "a list": (saved([torch.zeros(2)]), "no named tensors in it"),
-    "sparse": (saved(SPARSE), "a sparse tensor is in it, which is not read; save it again as a dense"),
+    "no tensors": (saved({"epoch": 3}), "it holds no named tensors"),
+    "one tensor": (saved(torch.zeros(2)), "it holds no named tensors"),
+    "a list": (saved([torch.zeros(2)]), "it holds no named tensors"),
+    "sparse": (saved(SPARSE), "it holds a sparse tensor, which is not read; save it again as a dense"),
     "module": (saved(nn.Conv2d(1, 1, 1)), "a whole pickled torch.nn.modules.conv.Conv2d.*runs code.*--trust-pickle"),
     "old module": (
         saved(nn.Conv2d(1, 1, 1), legacy=True),
@@ -93,7 +93,7 @@ def test_files_without_weights_are_one_clear_line(tmp_path, name):
 
 
 def test_directories_and_files_that_are_not_there(tmp_path):
-    with pytest.raises(CheckpointError, match="this is a directory; give the file"):
+    with pytest.raises(CheckpointError, match="this is a folder; give the file"):
         read_weights(tmp_path)
     with pytest.raises(CheckpointError, match="no such file; check the path"):
         read_weights(tmp_path / "w.pth")

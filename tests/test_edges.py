@@ -116,7 +116,7 @@ def test_files_that_are_no_edge_network_are_refused(toy, tmp_path):
     tensors = load_file(path)
     described = json.dumps({"format": 1, "hash": network.hash, "facts": dict(network.facts)})
     save_file({**tensors, "bias_1": tensors["bias_1"] + 1}, path, {"segablate_edges": described})
-    with pytest.raises(CheckpointError, match="the weights are not those that were saved"):
+    with pytest.raises(CheckpointError, match="the weights do not match their hash"):
         load_edge_network(path)
     save_file(tensors, path, {"segablate_edges": described.replace('"format": 1', '"format": 2')})
     with pytest.raises(CheckpointError, match="of format 2, newer than this program's 1"):

@@ -74,3 +74,15 @@ def test_with_the_iou_the_shares_sum_to_one():
     counts = class_counts(Confusion.from_dense([count_confusion(labels, predicted, 3)], 3)).total()
     shares = error_shares(count_errors(labels, predicted, 3, Tolerance(0.01, True)), counts.hits)
     np.testing.assert_allclose(shares.sum(axis=(0, 1)) + iou(counts), 1)
+
+
+def test_the_least_width_is_one_pixel_and_is_named() -> None:
+    labels, predicted = np.zeros((2, 12, 14), np.uint8)
+    labels[2:8, 2:8], predicted[2:8, 2:13] = 1, 1
+    one = count_errors(labels, predicted, 2, Tolerance(1))
+    for width in (Tolerance(0), Tolerance(0.4), Tolerance(0.01, of_diagonal=True)):
+        np.testing.assert_array_equal(count_errors(labels, predicted, 2, width), one)
+    assert (count_errors(labels, predicted, 2, Tolerance(2)) != one).any()
+    reference = (Path(__file__).parents[1] / "docs/reference/cli.md").read_text("utf-8")  # generated from the help
+    (line,) = {line for line in reference.splitlines() if line.startswith("| `--error-kinds`")}
+    assert "pixels (at least 1)" in line

@@ -115,7 +115,9 @@ def test_nan_logits_name_the_image(toy: Path, network_file: Path) -> None:
     state = torch.load(weights)
     state["norm.running_var"][0] = -1  # the square root of a negative variance
     torch.save(state, weights)
-    with pytest.raises(CheckpointError, match="the network gives NaN on s0; its weights or its preprocessing"):
+    with pytest.raises(
+        CheckpointError, match="the output of the network is NaN for s0; check its weights and preprocessing"
+    ):
         run(f"python:{network_file}:small(4)@{weights}", open_dataset(f"folder:{toy}"))
 
 
@@ -140,7 +142,7 @@ def test_a_failing_image_does_not_take_its_batch_along(toy: Path, network_file: 
 def test_fewer_outputs_than_classes(toy: Path, network_file: Path) -> None:
     exec(network_file.read_text(), code := {})
     torch.save(code["small"](3).state_dict(), network_file.with_suffix(".pth"))
-    with pytest.raises(CheckpointError, match="gives 3 classes but 'toy' has 4; choose the dataset"):
+    with pytest.raises(CheckpointError, match="has 3 outputs but 'toy' has 4 classes; choose the dataset"):
         run(f"python:{network_file}:small(3)@{network_file.with_suffix('.pth')}", open_dataset(f"folder:{toy}"))
 
 
@@ -154,7 +156,9 @@ def test_more_outputs_than_classes_are_misses(toy: Path, network_file: Path) -> 
     total = found.confusion.total()
     assert total[:, :4].sum() == 0
     assert total[:, 4].sum() == 6 * 24 * 32
-    assert any("the last 3 lie outside" in note for note in found.notes)
+    assert any(
+        "7 outputs for 4 classes: the last 3 outputs have no class in the label set" in note for note in found.notes
+    )
 
 
 def test_semeda_sees_nothing_of_outputs_outside_the_label_set(toy: Path, network_file: Path) -> None:

@@ -1,6 +1,7 @@
 """The page of ``segablate evaluate``: scores are those of the counts, and what must be known stands under them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from evaluations import LABELS, evaluation, noisy, truth
 
 from segablate.cli import run
 from segablate.evaluation.results import Evaluation, Skipped
+from segablate.labels import LabelSet
 from segablate.metrics.confusion import class_counts, iou, mean_iou, mean_recall, pixel_accuracy
 from segablate.metrics.tolerance import Tolerance
 from segablate.tables.evaluation import View, evaluation_report
@@ -37,7 +39,7 @@ def test_scores_are_those_of_the_counts() -> None:
     assert [row["images"] for row in tables["classes"]] == (class_counts(found.confusion).labelled > 0).sum(0).tolist()
     assert tables["losses"] == [{"loss": "ce", "mean": 5.0, "interval": tables["losses"][0]["interval"], "images": 11}]
     assert "predicted outside the label set: misses" in notes
-    assert "void: they take no part" in notes
+    assert "of all pixels are void: ignored" in notes
     assert "near chance" not in notes
 
 
@@ -47,7 +49,7 @@ def test_the_other_void_convention_is_read_off_the_same_counts() -> None:
     strict, notes = page(found, replace(VIEW, void_as_error=True))
     assert strict["overall"][0]["value"] < plain["overall"][0]["value"]
     assert [row["recall"] for row in strict["classes"]] == [row["recall"] for row in plain["classes"]]
-    assert "predictions on them count as false positives" in notes
+    assert "predictions there count as false positives" in notes
 
 
 def test_an_absent_class_is_undefined_and_named() -> None:
@@ -56,17 +58,69 @@ def test_an_absent_class_is_undefined_and_named() -> None:
     tables, notes = page(found)
     tree = tables["classes"][2]
     assert np.isnan(tree["recall"])
-    assert "1 of 3 classes are never labelled here (tree): recall is undefined for them" in notes
+    assert "1 of 3 classes is never labelled here (tree): recall is undefined for it" in notes
     assert tables["overall"][1]["over"] == "2 classes labelled"
 
 
-@pytest.mark.parametrize("predicted", ["constant", "shuffled"])
-def test_a_score_near_chance_says_what_is_usually_wrong(predicted: str) -> None:
-    rng = np.random.default_rng(0)
-    blind = [np.zeros_like(m) if predicted == "constant" else rng.integers(0, 3, m.shape, np.uint8) for m in MAPS]
-    _, notes = page(evaluation(MAPS, blind))
-    assert "mIoU is near chance for 3 classes" in notes
-    assert "channel order, scale, mean and std" in notes
+ELEVEN = LabelSet("eleven", tuple("abcdefghijk"), tuple((code,) for code in range(11)))
+SIX = LabelSet("six", tuple("abcdef"), tuple((code,) for code in range(6)))
+ONE = LabelSet("one", ("a",), ((0,),))
+
+
+def drawn(shares: Sequence[float], seed: int) -> list[np.ndarray]:
+    """Label maps of independent pixels with these shares of the classes."""
+    rng = np.random.default_rng(seed)
+    return [rng.choice(len(shares), (20, 30), p=shares).astype(np.uint8) for _ in range(12)]
+
+
+def partly_right(maps: Sequence[np.ndarray], share: float, classes: int) -> list[np.ndarray]:
+    """The labels on this share of the pixels, any class on the others."""
+    rng = np.random.default_rng(9)
+    return [np.where(rng.random(m.shape) < share, m, rng.integers(0, classes, m.shape)).astype(np.uint8) for m in maps]
+
+
+SKEWED = (0.35, 0.25, 0.2, *(0.025,) * 8)
+
+
+def near_chance(maps: Sequence[np.ndarray], predicted: Sequence[np.ndarray], labels: LabelSet = LABELS) -> list[str]:
+    report = evaluation_report(evaluation(maps, predicted, labels=labels), VIEW)
+    return [note for note in report.notes if "near chance" in note]
+
+
+@pytest.mark.parametrize(
+    ("maps", "predicted", "labels", "reason"),
+    [
+        (MAPS, [np.zeros_like(m) for m in MAPS], LABELS, "always predicting the most frequent of 3 classes"),
+        (MAPS, partly_right(MAPS, 0, 3), LABELS, "(Cohen's kappa"),
+        (drawn((1 / 6,) * 6, 0), drawn((1 / 6,) * 6, 1), SIX, "(Cohen's kappa"),
+        (drawn(SKEWED, 0), drawn(SKEWED, 1), ELEVEN, "(Cohen's kappa"),
+        (drawn((0.98, 0.01, 0.01), 0), [m * 0 + 1 for m in drawn((1, 0, 0), 0)], LABELS, "always predicting"),
+    ],
+    ids=["constant", "random", "random of six", "independent of eleven", "another constant"],
+)
+def test_a_prediction_no_better_than_a_constant_map_or_chance_says_what_is_usually_wrong(
+    maps: list[np.ndarray], predicted: list[np.ndarray], labels: LabelSet, reason: str
+) -> None:
+    (note,) = near_chance(maps, predicted, labels)
+    assert reason in note
+    assert "check channel order, scale, mean and std" in note
+
+
+@pytest.mark.parametrize(
+    ("maps", "predicted", "labels"),
+    [
+        (drawn(SKEWED, 0), [np.where(m < 3, m, 0) for m in partly_right(drawn(SKEWED, 0), 0.5, 3)], ELEVEN),
+        (drawn((1 / 6,) * 6, 0), partly_right(drawn((1 / 6,) * 6, 0), 0.2, 6), SIX),
+        (drawn((0.9, 0.05, 0.05), 0), partly_right(drawn((0.9, 0.05, 0.05), 0), 0.7, 3), LABELS),
+        (drawn((1,), 0), drawn((1,), 0), ONE),
+        (drawn((1, 0, 0), 0), drawn((1, 0, 0), 0), LABELS),
+    ],
+    ids=["half right of eleven", "a third right of six", "better than constant", "one class", "one class labelled"],
+)
+def test_a_prediction_better_than_both_is_not_near_chance(
+    maps: list[np.ndarray], predicted: list[np.ndarray], labels: LabelSet
+) -> None:
+    assert near_chance(maps, predicted, labels) == []
 
 
 def test_skipped_images_are_counted_and_named() -> None:
@@ -97,7 +151,7 @@ def test_written_predictions_evaluate_to_the_same_counts(
     assert run(["evaluate", "predictions:out", "sample", *fixed]) == 0
     assert json.loads(capsys.readouterr().out)["tables"] == checkpoint
     assert run(["evaluate", *fixed, "--write-predictions", "out"]) == 1
-    assert "out is there already" in capsys.readouterr().err
+    assert "out exists; choose another name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown", "csv", "json", "latex"])

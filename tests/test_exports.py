@@ -110,11 +110,13 @@ def test_a_window_of_the_fixed_size_slides_over_the_image(tmp_path: Path) -> Non
     found = scores(opened(path, window=(24, 32), stride=(24, 32)), pixels)
     halves = [by_onnxruntime(path, np.ascontiguousarray(part)) for part in np.split(shares(pixels), 2, axis=3)]
     assert near(found, torch.cat(halves, 3))
-    with pytest.raises(CheckpointError, match=r"takes images of 32x24 alone; pass --window 24x32, or none"):
+    with pytest.raises(CheckpointError, match=r"takes only 32x24; pass --window 24x32, or leave it out"):
         opened(path, window=(16, 16))
-    with pytest.raises(CheckpointError, match=r"takes images of 32x24 alone; leave out --resize"):
+    with pytest.raises(CheckpointError, match=r"takes only 32x24; leave out --resize"):
         opened(path, preprocessing={"resize": [48, 64]})
-    with pytest.raises(CheckpointError, match=r"fails on images of 20x20: takes 32x24 alone; pass --resize 24x32"):
+    with pytest.raises(
+        CheckpointError, match=r"fails on images of 20x20: the network takes only 32x24; pass --resize 24x32$"
+    ):
         output(opened(path, window=(24, 32)), images(1, (20, 20)))
 
 
@@ -152,7 +154,7 @@ def test_onnx_that_takes_pixels_as_they_are(tmp_path: Path) -> None:
     mirrored = opened(path, preprocessing={"channels": "bgr"})
     assert near(scores(mirrored, images()[..., ::-1].copy()), scores(found, images()))
     with pytest.raises(
-        CheckpointError, match=r"net\.onnx: takes pixels of 0\.\.255 as they are; leave out scale, mean"
+        CheckpointError, match=r"net\.onnx: the network takes unscaled pixels of 0\.\.255; leave out scale, mean"
     ):
         opened(path, preprocessing={"mean": 0.5})
 
@@ -160,14 +162,14 @@ def test_onnx_that_takes_pixels_as_they_are(tmp_path: Path) -> None:
 def test_one_of_several_onnx_outputs(tmp_path: Path) -> None:
     path = write_onnx(tmp_path / "net.onnx", form="two")
     first = opened(path)
-    assert first.source.notes == ("the first of 2 outputs is taken (first, twice); --head takes another",)
+    assert first.source.notes == ("the first of 2 outputs is used (first, twice); choose another with --head",)
     assert near(scores(first, images()), by_onnxruntime(path, shares(images()), "first"))
     for head in ("twice", "1", "-1"):
         found = opened(path, head=head)
         assert near(scores(found, images()), by_onnxruntime(path, shares(images()), "twice"))
         assert found.source.notes == ()
         assert found.source.facts["head"] == "twice, ?x4x?x? tensor(float)"
-    with pytest.raises(CheckpointError, match=r"net\.onnx: the network has no head 'third'; there is first, twice"):
+    with pytest.raises(CheckpointError, match=r"net\.onnx: the network has no head 'third'; available: first, twice"):
         opened(path, head="third")
 
 
@@ -208,7 +210,7 @@ def test_onnx_weights_in_a_file_of_their_own_are_hashed_too(tmp_path: Path) -> N
     assert near(scores(found, images()), convolved(images()))
     (tmp_path / "net.onnx.data").unlink()
     with pytest.raises(
-        CheckpointError, match=r"net\.onnx: its weights lie in a file of their own, which is not here; copy"
+        CheckpointError, match=r"net\.onnx: its file of external data, with the weights, is missing; copy"
     ):
         opened(path)
 
@@ -228,9 +230,9 @@ def test_an_onnx_card(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "more", "message"),
     [
-        ((1, 1, 24, 32), {}, r"its input is 1x1x24x32, of which no axis is that of three colours"),
+        ((1, 1, 24, 32), {}, r"its input is 1x1x24x32; expected three channels"),
         ((3, 24, 32), {}, r"its input is 3x24x32; expected colour images, N x 3 x H x W or N x H x W x 3"),
-        (("n", 3, "h", "w"), {"inputs": 2}, r"takes 2 inputs \(image, spare0\), but an image alone is given"),
+        (("n", 3, "h", "w"), {"inputs": 2}, r"takes 2 inputs \(image, spare0\); export it with one, the image"),
         (("n", 3, "h", "w"), {"dtype": "INT32"}, r"its input is tensor\(int32\); expected float"),
     ],
 )
@@ -316,9 +318,7 @@ def test_an_argmax_inside_a_program(tmp_path: Path) -> None:
 def test_a_program_is_not_loaded_without_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_pt2(tmp_path / "net.pt2")
     monkeypatch.setattr(torch.export, "load", lambda *_: pytest.fail("was loaded"))
-    with pytest.raises(
-        CheckpointError, match=r"net\.pt2: loading a \.pt2 file can run whatever code it holds; pass --tr"
-    ):
+    with pytest.raises(CheckpointError, match=r"net\.pt2: loading a \.pt2 file can run any code in it; pass --tr"):
         open_checkpoint(str(path), Loading(device="cpu"))
 
 
@@ -414,7 +414,7 @@ def test_damaged_files_are_one_line(
     assert run(["checkpoints", "show", f"{ending}:{path}", "--device", "cpu", "--trust-pickle"]) == 1
     said = capfd.readouterr().err
     assert f"net.{ending}: " in said
-    assert "there is no such file" in said if damage == "missing" else "again" in said
+    assert "no such file" in said if damage == "missing" else "again" in said
     assert "Traceback" not in said
 
 
@@ -424,7 +424,7 @@ WRITERS = {"onnx": write_onnx, "pt2": write_pt2, "tflite": write_tflite}
 @pytest.mark.parametrize("ending", WRITERS)
 def test_the_precision_is_that_of_the_export(ending: str, tmp_path: Path) -> None:
     path = WRITERS[ending](tmp_path / f"net.{ending}")
-    with pytest.raises(DeviceError, match=rf"net\.{ending}: runs in the precision that it was exported with"):
+    with pytest.raises(DeviceError, match=rf"net\.{ending}: the network runs in the precision it was exported with"):
         opened(path, precision="bf16")
 
 

@@ -78,7 +78,7 @@ def test_loading_fills_every_place():
 def test_batch_norm_counters_may_be_missing_and_that_is_noted():
     tensors = {key: value for key, value in network().state_dict().items() if "num_batches" not in key}
     assert load_strictly(network(), tensors, "w.pth") == (
-        "w.pth has no batch-norm counters (num_batches_tracked), which play no part here",
+        "w.pth has no batch-norm counters (num_batches_tracked), which evaluation does not use",
     )
 
 
@@ -88,7 +88,7 @@ def test_another_number_of_classes_is_said():
     assert str(raised.value) == (
         "w.pth: 2 keys of another shape (decoder.weight is 21x8x1x1 in the file and 11x8x1x1 in the network, "
         "decoder.bias is 21 in the file and 11 in the network); "
-        "the file gives 21 classes and the network 11: build it for 21"
+        "the file has 21 classes and the network 11: build it for 21"
     )
 
 
@@ -117,7 +117,7 @@ def test_missing_unexpected_and_misshaped_keys_are_listed_together():
 
 
 def test_a_prefix_that_would_fit_is_offered():
-    with pytest.raises(CheckpointError, match=r"with --strip-prefix student\.backbone\. they fit"):
+    with pytest.raises(CheckpointError, match=r"pass --strip-prefix student\.backbone\., with which all keys fit"):
         load_strictly(network(), renamed("student.backbone."), "w.pth")
 
 

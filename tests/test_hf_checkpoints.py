@@ -204,8 +204,8 @@ def test_a_folder_without_weights_is_refused(small_folder: Path) -> None:
 
 def test_other_folders_are_refused(tmp_path: Path, small_folder: Path) -> None:
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", r"config\.json: there is no such file; give a folder that save_pretrained")
-    refused(tmp_path / "absent", "absent: there is no such folder")
+    refused(tmp_path / "empty", r"config\.json: no such file; give a folder written by save_pretrained")
+    refused(tmp_path / "absent", "absent: no such folder")
     refused(small_folder / "config.json", "is a file; give the folder")
     (tmp_path / "empty" / "config.json").write_text('{"_model_class": "Unet"}')
     refused(tmp_path / "empty", r"names no model_type.*write smp:.*empty")
@@ -215,13 +215,13 @@ def test_other_folders_are_refused(tmp_path: Path, small_folder: Path) -> None:
 
 def test_networks_for_other_tasks_are_refused(small_folder: Path) -> None:
     change_json(small_folder / "config.json", architectures=["SegformerForImageClassification"])
-    refused(small_folder, "is of SegformerForImageClassification, not of a network for semantic segmentation")
+    refused(small_folder, "is of SegformerForImageClassification, which is no network for semantic segmentation")
     change_json(small_folder / "config.json", model_type="bert", architectures=["BertForMaskedLM"])
-    refused(small_folder, "is of BertForMaskedLM, not .* there is beit, ")
+    refused(small_folder, "is of BertForMaskedLM, which is no .* available: beit, ")
     code = {"auto_map": {"AutoModel": "code.Net"}, "model_type": "mine", "architectures": ["NetForSegmentation"]}
     (small_folder / "code.py").write_text("raise SystemExit('was run')")
     change_json(small_folder / "config.json", **code)
-    refused(small_folder, "is of NetForSegmentation, not of a network")
+    refused(small_folder, "is of NetForSegmentation, which is no network")
 
 
 def test_a_pickle_and_its_parts_are_read(small_folder: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_pickle_and_its_parts_are_read(small_folder: Path) -> None:
     assert torch.equal(segmenter(Batch((sample((32, 48)),))).scores, expected)
     assert [path.name for path in segmenter.source.files[-2:]] == ["a.bin", "b.bin"]
     (small_folder / "b.bin").unlink()
-    refused(small_folder, r"index\.json: names 2 parts, but b\.bin is not there")
+    refused(small_folder, r"index\.json: names 2 files of weights, of which b\.bin is missing")
 
 
 def test_half_precision_is_run_in_full(small_folder: Path) -> None:
@@ -274,14 +274,14 @@ def test_the_hub_is_not_asked_without_leave(monkeypatch: pytest.MonkeyPatch, sma
         return str(small_folder)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
-    with pytest.raises(SegablateError, match=r"hf:someone/net: there is no such folder.* pass --allow-download"):
+    with pytest.raises(SegablateError, match=r"hf:someone/net: no such folder.* pass --allow-download"):
         open_checkpoint("hf:someone/net")
     assert open_checkpoint("hf:someone/net", Loading(allow_download=True)).source.spec == "hf:someone/net"
     assert asked == [("someone/net", True), ("someone/net", False)]
 
 
 def test_the_hub_is_not_asked_for_what_is_not_in_the_cache() -> None:
-    with pytest.raises(SegablateError, match=r"hf:someone/net-that-is-not-here: there is no such folder, nor a copy"):
+    with pytest.raises(SegablateError, match=r"hf:someone/net-that-is-not-here: no such folder, and no such model"):
         open_checkpoint("hf:someone/net-that-is-not-here")
 
 
@@ -292,7 +292,7 @@ def test_what_cannot_be_fetched_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         raise ConnectionError("no way\nto the hub")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
-    with pytest.raises(SegablateError, match="hf:someone/net cannot be fetched: no way to the hub"):
+    with pytest.raises(SegablateError, match="hf:someone/net cannot be downloaded: no way to the hub"):
         open_checkpoint("hf:someone/net", Loading(allow_download=True))
 
 
@@ -316,4 +316,4 @@ def test_what_is_not_installed_is_named(small_folder: Path, monkeypatch: pytest.
         return found(name)
 
     monkeypatch.setattr(importlib, "import_module", broken)
-    refused(small_folder, "net needs torchvision, which is installed but does not load .*nms does not exist")
+    refused(small_folder, "net needs torchvision, which is installed but cannot be imported .*nms does not exist")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluations import evaluation
 from peer_cases import region_cases
 
+from segablate.metrics.boundary import boundary_f, boundary_sums
 from segablate.metrics.confusion import Confusion, class_counts, count_confusion
 from segablate.metrics.image_level import (
     labelled_iou,
@@ -18,8 +20,10 @@ from segablate.metrics.image_level import (
     worst_cells,
     worst_images,
 )
+from segablate.metrics.tolerance import Tolerance
 from segablate.statistics.bootstrap import by_image, resample
 from segablate.statistics.scores import class_means
+from segablate.tables.image_level import image_level_table
 
 JDT = json.loads((Path(__file__).parent / "golden" / "peers" / "jdt.json").read_text(encoding="utf-8"))["cases"]
 CASES = {case.name: case for case in region_cases()}
@@ -74,6 +78,22 @@ def test_an_invented_class_costs_the_image_nothing_but_its_pixels() -> None:
     predicted[0, 0] = 2
     counts = class_counts(Confusion.from_dense([count_confusion(labels, predicted, 3)], 3))
     np.testing.assert_array_equal(labelled_iou(counts), [[15 / 16, nan, nan]])
+
+
+def test_boundary_f_over_images_counts_a_class_in_the_images_that_label_it() -> None:
+    """A class that is predicted in an image without it has F 0 there, which the row leaves out."""
+    rng = np.random.default_rng(0)
+    maps = [rng.integers(0, 2, (3, 4), np.uint8).repeat(5, 0).repeat(6, 1) for _ in range(5)]
+    maps[0][:8, :8] = 2
+    predicted = [np.where(rng.random(m.shape) < 0.2, rng.integers(0, 3, m.shape), m).astype(np.uint8) for m in maps]
+    run = evaluation(maps, predicted)
+    row = image_level_table(run, (Tolerance(1),), 50, void_as_error=False).rows[-1]
+    assert run.boundary is not None
+    scores = boundary_f(boundary_sums(run.boundary, Tolerance(1)))
+    of_each_class = [np.mean([scores[i, c] for i, m in enumerate(maps) if (m == c).any()]) for c in range(3)]
+    assert row["value"] == pytest.approx(np.mean(of_each_class))
+    assert scores[1:, 2].tolist() == [0, 0, 0, 0]
+    assert row["value"] > np.mean(np.nanmean(scores, axis=0)) + 0.01
 
 
 def test_nothing_labelled_is_nan() -> None:

@@ -117,4 +117,4 @@ def test_bad_processors_are_refused(tmp_path: Path) -> None:
     path.unlink()
     found = read_image_processor(tmp_path, "beit", (64, 64))
     assert found.preprocessing.resize == (64, 64)
-    assert "there is no preprocessor_config.json" in found.notes[0]
+    assert "no preprocessor_config.json" in found.notes[0]

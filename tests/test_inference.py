@@ -185,14 +185,14 @@ def test_probabilities_are_said_to_be_averaged_as_such() -> None:
 
 
 def test_features_are_refused_in_windows() -> None:
-    with pytest.raises(CheckpointError, match=r"features are those of one pass .*; leave out --window and --flip"):
+    with pytest.raises(CheckpointError, match=r"features need one pass .*; leave out --window and --flip"):
         Network(Positional(), Preprocessing(), Source("n"), inference=Inference(flip=True), keep_features=True)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"stride": 4}, "stride is 4x4, but there is no window"),
+        ({"stride": 4}, "stride is 4x4, but no window is set"),
         ({"window": 4, "stride": 5}, "stride is 5x5, larger than the window 4x4, which leaves pixels out"),
         ({"window": [4, 9], "stride": [4, 10]}, "stride is 4x10, larger than the window 4x9"),
         ({"window": "big"}, "window is 'big', but must be a side in pixels, or height and width"),
@@ -200,7 +200,7 @@ def test_features_are_refused_in_windows() -> None:
         ({"window": True}, "window is True, but"),
         ({"window": [1, 2, 3]}, r"window is \[1, 2, 3\], but"),
         ({"flip": "yes"}, "flip is 'yes', but must be true or false"),
-        ({"windows": 3}, "inference has no 'windows'; did you mean 'window'"),
+        ({"windows": 3}, "inference has no entry 'windows'; did you mean 'window'"),
     ],
 )
 def test_malformed_inference(values: dict[str, Any], message: str) -> None:

@@ -91,7 +91,7 @@ def test_text_is_parsed_and_written_back(name, text, value):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("radius", "30", "--radius is 30, but must lie between 1 and 10 (side of the square window, in pixels)"),
+        ("radius", "30", "--radius is 30, but must be between 1 and 10 (side of the square window, in pixels)"),
         (
             "radius",
             "three",
@@ -114,7 +114,7 @@ def test_text_is_parsed_and_written_back(name, text, value):
         ("ridge", "nan", "--ridge is nan, but must be a number greater than 0 and at most 1 (ridge)"),
         ("budget", "1", "--budget is 1, but must be a number of at least 0 and less than 1"),
         ("free", "inf", "--free is inf, but must be a number of at least 0"),
-        ("scales", "4:65", "--scales is 4:65, but each must lie between 1 and 64"),
+        ("scales", "4:65", "--scales is 4:65, but each must be between 1 and 64"),
         (
             "layer_weights",
             "1:2",
@@ -150,9 +150,9 @@ def test_a_list_is_separated_by_commas():
 
 
 def test_unknown_names_give_the_nearest():
-    with pytest.raises(KnobError, match=r"^rmi has no knob 'radus'; did you mean 'radius'\?$"):
+    with pytest.raises(KnobError, match=r"^rmi has no hyperparameter 'radus'; did you mean 'radius'\?$"):
         find_knob(KNOBS, "radus", "rmi")
-    with pytest.raises(KnobError, match=r"^ce has no knob 'gamma'; it has none$"):
+    with pytest.raises(KnobError, match=r"^ce has no hyperparameter 'gamma'; it has none$"):
         find_knob({}, "gamma", "ce")
 
 
@@ -183,11 +183,11 @@ def test_what_is_no_knob():
 
     def outside(logits, labels, *, radius: Annotated[int, Range(1, 10)] = 11): ...
 
-    with pytest.raises(KnobError, match="the knob 'gamma' of without_default has no default"):
+    with pytest.raises(KnobError, match="hyperparameter 'gamma' of without_default has no default"):
         knobs_of(without_default)
-    with pytest.raises(KnobError, match="the knob 'options' of odd_default is no knob"):
+    with pytest.raises(KnobError, match="hyperparameter 'options' of odd_default has a default that is not a number"):
         knobs_of(odd_default)
-    with pytest.raises(KnobError, match="radius is 11, but must lie between 1 and 10"):
+    with pytest.raises(KnobError, match="radius is 11, but must be between 1 and 10"):
         knobs_of(outside)
 
 

@@ -107,7 +107,7 @@ def test_outputs_match_by_place_and_the_surplus_lies_outside() -> None:
     assert more.outputs == (0, 1, 2, None, None)
     assert more.leading
     assert not more.plain
-    assert "the last 2 lie outside" in more.note
+    assert "the last 2 outputs have no class in the label set" in more.note
     assert more.table.tolist() == [0, 1, 2, IGNORE, IGNORE]
 
 
@@ -116,7 +116,7 @@ def test_outputs_match_by_name_in_any_order() -> None:
     assert found.outputs == (2, None, 0, 1)
     assert not found.leading
     assert "by name" in found.note
-    assert "void lies outside" in found.note
+    assert "output void has no class in the label set" in found.note
 
 
 def test_outputs_match_by_name_up_to_capitals_and_synonyms() -> None:
@@ -133,7 +133,7 @@ SCENE = LabelSet("scene", ("wall", "sky", "windowpane", "screen", "door", *MORE)
 def test_outputs_match_by_place_where_nearly_all_names_agree() -> None:
     found = align(10, ("wall", "sky", "window ", "screen", "door", *MORE), SCENE)
     assert found.plain
-    assert "by place, as 9 of 10 names agree; taken so: 'window ' as 'windowpane'" in found.note
+    assert "by position, as 9 of 10 names agree; read as: 'window ' as 'windowpane'" in found.note
 
 
 @pytest.mark.parametrize(
@@ -161,13 +161,13 @@ def test_outputs_match_by_map() -> None:
 @pytest.mark.parametrize(
     ("outputs", "names", "class_map", "message"),
     [
-        (2, None, None, "gives 2 classes but 'street' has 3"),
-        (2, ("a", "b", "c"), None, "gives 2 classes but 3 class names are stated"),
+        (2, None, None, "has 2 outputs but 'street' has 3 classes"),
+        (2, ("a", "b", "c"), None, "has 2 outputs but 3 class names are stated"),
         (3, ("a", "b", "c"), None, "none of which is in 'street'"),
         (3, ("road", "car", "bike"), None, "has no class named person"),
-        (3, None, {"7": "road"}, "the class map names '7'"),
+        (3, None, {"7": "road"}, "has no class '7', which the class map names"),
         (3, None, {"0": "raod", "1": "car", "2": "person"}, "has no class 'raod'; did you mean 'road'"),
-        (3, None, {"0": "road", "1": "car"}, "gives no output for person"),
+        (3, None, {"0": "road", "1": "car"}, "has no output for person of 'street' in the class map"),
     ],
 )
 def test_outputs_that_do_not_fit_are_refused(

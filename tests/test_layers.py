@@ -25,8 +25,10 @@ FLOORS = (
     ("evaluation",),
     ("statistics",),
     ("ablation", "comparison"),
+    ("training",),
     ("tables",),
-    ("render", "plots"),
+    ("render",),
+    ("plots",),
     ("cli",),
 )
 """From the ground up: a package imports from floors below its own."""

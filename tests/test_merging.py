@@ -69,7 +69,7 @@ def test_a_checkpoint_for_the_old_classes_is_merged_likewise() -> None:
     assert by_name.outputs == (0, 1, 1, None)
     surplus = align(5, None, few)
     assert surplus.outputs == (None, 1, 1, 0, None)
-    assert "the last 1 lie outside the label set" in surplus.note
+    assert "the last output has no class in the label set" in surplus.note
 
 
 def test_a_checkpoint_for_the_new_classes_is_taken_as_it_is() -> None:

@@ -75,13 +75,13 @@ def test_reads_and_prints(text, printed):
         ("ce + 0.5rmi", ObjectiveError, "column 9: expected '*' between the weight 0.5 and its term, found 'r'"),
         ("2*(ce + rmi)", ObjectiveError, "column 3: expected a loss, as in ce + 0.5*rmi(radius=3), found '('"),
         ("ce + rim", ObjectiveError, "column 6: no loss is called 'rim'; did you mean 'rmi'?"),
-        ("rmi(radus=3)", KnobError, "column 5: rmi has no knob 'radus'; did you mean 'radius'?"),
-        ("rmi(3)", ObjectiveError, "column 5: expected a knob of rmi, as in radius=3, or ')', found '3'"),
+        ("rmi(radus=3)", KnobError, "column 5: rmi has no hyperparameter 'radus'; did you mean 'radius'?"),
+        ("rmi(3)", ObjectiveError, "column 5: expected a hyperparameter of rmi, as in radius=3, or ')', found '3'"),
         ("rmi(radius)", ObjectiveError, "column 11: expected '=' and a value after radius, found ')'"),
         ("rmi(radius=)", ObjectiveError, "column 12: expected a value of radius, a whole number between 1 and 10"),
         ("rmi(radius=3", ObjectiveError, "column 13: expected ',' or ')', found the end"),
         ("rmi(radius=3, radius=4)", ObjectiveError, "radius is set twice"),
-        ("ce + rmi(radius=30)", KnobError, "column 17: radius is 30, but must lie between 1 and 10"),
+        ("ce + rmi(radius=30)", KnobError, "column 17: radius is 30, but must be between 1 and 10"),
         ("rmi(pool=mux)", KnobError, "column 10: pool is 'mux', but must be 'avg' or 'max'"),
         ("python:nowhere.f", UserCodeError, "column 1: python:nowhere cannot be imported: it is not installed"),
         ("python:nowhere", UserCodeError, "'python:nowhere' names no function; write python:package.module:name"),
@@ -112,8 +112,22 @@ def test_gradient_flows():
 def test_inputs_go_to_the_terms_that_take_them():
     logits, labels = scene()
     weights = torch.rand(5, generator=torch.Generator().manual_seed(0))
-    expected = ce(logits, labels) + get_loss("recall")(logits, labels, weights=weights)
-    torch.testing.assert_close(parse_objective("ce + recall")(logits, labels, weights=weights), expected)
+    expected = get_loss("bce")(logits, labels) + get_loss("recall")(logits, labels, weights=weights)
+    torch.testing.assert_close(parse_objective("bce + recall")(logits, labels, weights=weights), expected)
+
+
+def test_class_weights_are_written_like_a_hyperparameter():
+    logits, labels = scene()
+    weights = (1.0, 0.5, 2.0, 1.0, 3.0)
+    objective = parse_objective("ce(weights=1:0.5:2:1:3) + recall")
+    assert str(objective) == "ce(weights=1:0.5:2:1:3) + recall"
+    plain = torch.nn.functional.cross_entropy(logits, labels, torch.tensor(weights).to(logits), ignore_index=255)
+    torch.testing.assert_close(objective(logits, labels), plain + get_loss("recall")(logits, labels))
+    assert str(parse_objective("ce").with_settings("ce", {"weights": weights})) == "ce(weights=1:0.5:2:1:3)"
+    with pytest.raises(KnobError, match="weights of ce has 6 values for 5 outputs"):
+        parse_objective("ce(weights=1:1:1:1:1:1)")(logits, labels)
+    with pytest.raises(KnobError, match="has no knob 'weights'"):
+        parse_objective("focal(weights=1:2)")
 
 
 def test_settings_can_be_exchanged():
@@ -122,7 +136,7 @@ def test_settings_can_be_exchanged():
     assert str(objective.with_settings("rmi", {"radius": 2, "pool": "max"}).terms[1]) == "0.5*rmi(radius=2, pool=max)"
     with pytest.raises(KnobError, match="radius is 11"):
         objective.with_settings("rmi", {"radius": 11})
-    with pytest.raises(KnobError, match="rmi has no knob 'radus'"):
+    with pytest.raises(KnobError, match="rmi has no hyperparameter 'radus'"):
         objective.with_settings("rmi", {"radus": 1})
 
 
@@ -148,13 +162,13 @@ def test_a_users_function_is_a_term(user_file):
 
 def test_a_users_mistakes_are_named(user_file):
     logits, labels = scene()
-    with pytest.raises(KnobError, match="power is 9, but must lie between 1 and 4"):
+    with pytest.raises(KnobError, match="power is 9, but must be between 1 and 4"):
         parse_objective("python:my_losses.brier(power=9)")
     with pytest.raises(UserCodeError, match="my_losses has no function 'bryer'; did you mean 'brier'"):
         get_loss("python:my_losses.bryer")
     with pytest.raises(UserCodeError, match="my_losses has no function 'number'"):
         get_loss("python:my_losses.number")
-    with pytest.raises(KnobError, match=r"per_pixel gives a tensor of shape \(2, 40, 48\); a loss gives one"):
+    with pytest.raises(KnobError, match=r"per_pixel returns a tensor of shape \(2, 40, 48\); a loss must return one"):
         get_loss("python:my_losses.per_pixel")(logits, labels)
 
 

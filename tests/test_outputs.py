@@ -71,8 +71,8 @@ def test_the_first_of_a_list_is_taken_and_that_is_said() -> None:
     chosen, note = choose_scores(tuple(pyramid))
     assert chosen is pyramid[0]
     assert note == (
-        "the network returns 3 outputs (0: 2x4x24x32, 1: 2x4x12x16, 2: 2x4x6x8); the first is taken, --head takes "
-        "another"
+        "the network returns 3 outputs (0: 2x4x24x32, 1: 2x4x12x16, 2: 2x4x6x8); the first is used; choose "
+        "another with --head"
     )
     assert choose_scores(pyramid, "2")[0] is pyramid[2]
     assert choose_scores(pyramid[:1])[1] == ""
@@ -88,9 +88,9 @@ def test_the_one_map_of_a_dictionary_is_meant() -> None:
 @pytest.mark.parametrize(
     ("output", "head", "message"),
     [
-        (torch.zeros(1, 4, 8, 8), "aux", "has one output, and no head 'aux'; leave out --head"),
-        ({"out": 0, "aux": 0}, "auxx", "has no head 'auxx'; there is out, aux"),
-        ([torch.zeros(1, 4, 8, 8)] * 2, "2", "has no head '2'; there is 0, 1"),
+        (torch.zeros(1, 4, 8, 8), "aux", "has a single output, not a head 'aux'; leave out --head"),
+        ({"out": 0, "aux": 0}, "auxx", "has no head 'auxx'; available: out, aux"),
+        ([torch.zeros(1, 4, 8, 8)] * 2, "2", "has no head '2'; available: 0, 1"),
         ([torch.zeros(1, 4, 8, 8)] * 2, "-3", "has no head '-3'"),
         ({"out": torch.zeros(1, 4, 8, 8), "names": ["a"]}, "names", "returns list; expected a tensor"),
     ],
@@ -105,13 +105,13 @@ def test_the_head_of_a_network(toy: Path, network_file: Path, capsys: pytest.Cap
     command = ["evaluate", spec, f"folder:{toy}", "--device", "cpu", "--workers", "0", "--losses", "ce"]
     assert run(command) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "the network returns 2 outputs (0: 1x4x24x32, 1: 1x4x24x32); the first is taken" in printed
+    assert "the network returns 2 outputs (0: 1x4x24x32, 1: 1x4x24x32); the first is used" in printed
     assert run([*command, "--head=1", "--format", "json"]) == 0  # the second output is all 0
     printed = capsys.readouterr().out
     assert "1.3862" in printed
     assert "softmax of head 1" in printed
     assert run([*command, "--head", "aux"]) == 1
-    assert "has no head 'aux'; there is 0, 1" in capsys.readouterr().err
+    assert "has no head 'aux'; available: 0, 1" in capsys.readouterr().err
 
 
 # layout
@@ -148,8 +148,8 @@ def test_where_both_orders_fit_the_classes_tell_and_else_it_is_said() -> None:
     found, note = channels_first(output, (16, 16))
     assert found is output
     assert note == (
-        "the network's output 2x8x8x8 could have its channels first or last, and was read as channels first; a card "
-        "that states the classes settles it"
+        "the network's output 2x8x8x8 could have its channels first or last, and was read as channels first; state "
+        "the classes in a card to decide"
     )
     found, note = channels_first(output, (16, 16), usually_last=True)
     assert torch.equal(found, output.permute(0, 3, 1, 2))
@@ -205,7 +205,7 @@ def test_logits_that_look_like_probabilities_are_remarked_on(kind: str) -> None:
     shares = scores(2, 1, 24, 32).sigmoid()
     (note,) = read_output(shares, IMAGES, kind)[1]
     assert note == (
-        f"all values of the network lie in 0..1, but were read as {kind} logits; if they are probabilities, pass "
+        f"all values of the network are in 0..1, but were read as {kind} logits; if they are probabilities, pass "
         f"--output probabilities"
     )
     assert read_output(shares, IMAGES, "probabilities")[1] == ()
@@ -215,7 +215,7 @@ def test_logits_that_look_like_probabilities_are_remarked_on(kind: str) -> None:
 
 def test_probabilities_that_are_none() -> None:
     with pytest.raises(
-        CheckpointError, match=r"said to give probabilities, but its values are -4\.09 to 4\.1; pass --output s"
+        CheckpointError, match=r"stated to be probabilities, but its values are -4\.09 to 4\.1; pass --output s"
     ):
         read_output(scores(2, 4, 24, 32), IMAGES, "probabilities")
     barely = torch.full((2, 1, 24, 32), 1.0005)
@@ -224,7 +224,7 @@ def test_probabilities_that_are_none() -> None:
 
 def test_nan_is_still_reported_as_such(toy: Path) -> None:
     segmenter = network(lambda x: torch.full((1, 4, 24, 32), float("nan")), kind="probabilities")
-    with pytest.raises(CheckpointError, match="gives NaN on s0"):
+    with pytest.raises(CheckpointError, match="the output of the network is NaN for s0"):
         evaluate(segmenter, open_dataset(f"folder:{toy}"), Measures())
 
 
@@ -258,7 +258,7 @@ def test_label_maps_give_the_counts_that_scores_give(form: str, stated: bool, to
     assert of_scores.boundary is not None
     arrays = of_scores.boundary.to_arrays()
     assert all(np.array_equal(array, arrays[name]) for name, array in of_maps.boundary.to_arrays().items())
-    said = "the network gives label maps, not scores: its argmax is inside"
+    said = "the network returns label maps, not scores: its argmax is inside"
     assert (said in of_maps.notes) == (not stated)
 
 
@@ -293,9 +293,9 @@ def test_floats_that_are_said_to_be_labels() -> None:
     assert found.dtype == torch.uint8
     assert found.flatten().tolist() == [0, 2, 1, 3]
     assert notes == ()
-    with pytest.raises(CheckpointError, match="numbers that are not whole, which are no label maps"):
+    with pytest.raises(CheckpointError, match="numbers that are not whole; a label map has class indices"):
         read_output(whole + 0.5, torch.Size((1, 3, 2, 2)), "labels")
-    with pytest.raises(CheckpointError, match="returns scores of 4 channels, which are no label maps"):
+    with pytest.raises(CheckpointError, match="returns scores of 4 channels, which is not a label map"):
         read_output(scores(2, 4, 24, 32), IMAGES, "labels")
     with pytest.raises(CheckpointError, match=r"returns integers \(int32\) of 4 channels"):
         read_output(scores(2, 4, 24, 32).int(), IMAGES, "softmax")
@@ -304,9 +304,9 @@ def test_floats_that_are_said_to_be_labels() -> None:
 def test_label_maps_have_no_average_and_no_losses(toy: Path) -> None:
     dataset = open_dataset(f"folder:{toy}")
     mirrored = network(FORMS["int64"], inference=Inference(flip=True))
-    with pytest.raises(CheckpointError, match="label maps, which have no average; leave out --window and --flip"):
+    with pytest.raises(CheckpointError, match="label maps, which cannot be averaged; leave out --window and --flip"):
         evaluate(mirrored, dataset, Measures())
-    with pytest.raises(CheckpointError, match="gives label maps, and losses need scores; pass --output labels"):
+    with pytest.raises(CheckpointError, match="returns label maps, but losses need scores; pass --output labels"):
         evaluate(network(FORMS["int64"]), dataset, Measures({"ce": get_loss("ce")}))
 
 

@@ -160,9 +160,11 @@ def test_index_codes_and_colours(tmp_path: Path) -> None:
         run = measured(f"predictions:{tmp_path / encoding}?encoding={encoding}", data)
         assert all(np.array_equal(run.confusion.dense(index), expected_table(index)) for index in range(6)), encoding
         assert run.notes == (), "99, 7 and 10 are no values of the other encoding"
-    with pytest.raises(SegablateError, match=r"s0\.png: has 3 channels, but one .*; save a grey or palette .*colours"):
+    with pytest.raises(
+        SegablateError, match=r"s0\.png: has 3 channels; expected one channel .*: save a grey or palette .*colours"
+    ):
         measured(f"predictions:{tmp_path / 'colours'}", data)
-    with pytest.raises(SegablateError, match=r"s0\.png: has one channel, but RGB colours are expected"):
+    with pytest.raises(SegablateError, match=r"s0\.png: has one channel; expected RGB colours"):
         measured(f"predictions:{tmp_path / 'index'}?encoding=colours", data)
 
 
@@ -177,7 +179,7 @@ def test_where_both_encodings_fit_the_note_gives_the_score_of_the_other(tmp_path
     right = measured(f"predictions:{folder}?encoding=index", data)
     low, high = (mean_iou(class_counts(run.confusion).total()) for run in (taken, right))
     assert low < 0.3 < 0.6 < high
-    expected = f"encoding=codes (mIoU {low:.2%}); encoding=index fits all their values and gives mIoU {high:.2%}"
+    expected = f"encoding=codes (mIoU {low:.2%}); encoding=index fits all their values too, with mIoU {high:.2%}"
     assert taken.notes == (f"the predictions were read with {expected}",)
     assert right.notes[0].startswith(f"the predictions were read with encoding=index (mIoU {high:.2%}); encoding=codes")
     only_codes = np.full((24, 32), 4, np.uint8)
@@ -218,7 +220,9 @@ def test_names_that_fit_nowhere_bring_a_hint(pattern: str, hint: str, data: Data
     folder = write(tmp_path / "p", pattern)
     with pytest.raises(CheckpointError) as caught:
         measured(f"predictions:{folder}", data, on_error="skip")
-    assert f"if they are named otherwise, say so, as in 'predictions:{folder}?name={hint}'" in str(caught.value)
+    assert f"if they are named otherwise, give the pattern, as in 'predictions:{folder}?name={hint}'" in str(
+        caught.value
+    )
     assert measured(f"predictions:{folder}?name={hint}", data).images == 6
 
 
@@ -227,7 +231,7 @@ def test_files_left_over_are_counted_and_named(data: Dataset, tmp_path: Path) ->
     (folder / ".DS_Store").write_bytes(b"\0")
     (folder / "readme.txt").write_text("mine")
     run = measured(f"predictions:{folder}", data)
-    assert run.notes == ("2 predictions belong to no image evaluated (s6.png, s7.png)",)
+    assert run.notes == ("unused predictions, of images not evaluated: 2 (s6.png, s7.png)",)
     write(folder, "s{}_pred.png")
     assert measured(f"predictions:{folder}?name={{stem}}_pred.png", data).notes == ()
 
@@ -290,15 +294,15 @@ def test_options_of_networks_are_said_to_be_idle(data: Dataset, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("rest", "message"),
     [
-        ("", r"'predictions:' names nothing; write predictions:DIR"),
-        ("?name={stem}.png", "names no folder; write predictions:DIR"),
+        ("", r"'predictions:' is incomplete; write predictions:DIR"),
+        ("?name={stem}.png", "has no folder; write predictions:DIR"),
         ("P/nowhere", "nowhere is not a folder; give the one that holds the predictions"),
         ("P/empty", r"empty holds no predictions; expected label maps \(.png, .npy\) or scores"),
         ("P/p?encoding=ids", "encoding is 'ids', but must be codes, index or colours"),
-        ("P/p?encodin=index", "'encodin=index' is no option of predictions; did you mean 'encoding'"),
-        ("P/p?name", "'name' is no option of predictions; write name=VALUE"),
-        ("P/p?name={base}.png", r"name=\{base\}\.png: there is no \{base\}"),
-        ("P/p?name=a.png", "is one file for all images"),
+        ("P/p?encodin=index", "'encodin=index' is not an option; did you mean 'encoding'"),
+        ("P/p?name", "'name' is not an option; write name=VALUE"),
+        ("P/p?name={base}.png", r"name=\{base\}\.png: no field is called \{base\}"),
+        ("P/p?name=a.png", "names one file for all images"),
         ("P/p?name={stem}_pred", r"must end in \.png, "),
         ("P/p?name={stem}.npz&encoding=index", "scores have no encoding; leave it out"),
         ("P/p?name={stem}.npz", r"holds no file named \{stem\}\.npz; correct name="),
@@ -376,7 +380,7 @@ def test_one_channel_of_scores_means_two_classes(data: Dataset, tmp_path: Path) 
         ({"logits": np.zeros((5, 24, 32), np.float32)}, "the scores are 5x24x32, but other files have 4 outputs"),
         (
             {"logits": np.zeros((4, 24, 24), np.float32)},
-            "the scores are 24x24, of another shape than the label map, 32x24",
+            "the scores are 24x24, of another aspect ratio than the label map, 32x24",
         ),
         ({"logits": np.zeros((24, 32), np.float32)}, "logits are float32 of shape 24x32; expected floats, K x H x W"),
         ({"logits": np.zeros((4, 24, 32), np.uint8)}, "logits are uint8 of shape 4x24x32; expected floats"),

@@ -121,7 +121,7 @@ def test_a_missing_file_is_named(saved: Path, file: str) -> None:
 @pytest.mark.parametrize("text", ["[1, 2]", "null", '"run"', "{"])
 def test_a_description_of_another_form_is_damaged(saved: Path, text: str) -> None:
     (saved / "run.json").write_text(text)
-    with pytest.raises(RunError, match=r"damaged: run\.json is not a description"):
+    with pytest.raises(RunError, match=r"damaged: run\.json is not a JSON object"):
         load_run(saved)
 
 
@@ -129,7 +129,7 @@ def test_an_edited_description_is_noticed(saved: Path) -> None:
     described = json.loads((saved / "run.json").read_text())
     described["facts"]["checkpoint"]["name"] = "another"
     (saved / "run.json").write_text(json.dumps(described))
-    with pytest.raises(RunError, match=r"damaged: run\.json has been changed"):
+    with pytest.raises(RunError, match=r"damaged: run\.json was changed"):
         load_run(saved)
 
 
@@ -155,7 +155,7 @@ def test_a_report_comes_back_and_is_no_evaluation(saved: Path, tmp_path: Path) -
     with pytest.raises(RunError, match="run is a saved evaluation; expected a saved comparison"):
         load_report(saved, "comparison")
     (tmp_path / "cmp" / "a" / "b").write_bytes(b"d")
-    with pytest.raises(RunError, match="damaged: a/b has been changed"):
+    with pytest.raises(RunError, match="damaged: a/b was changed"):
         load_report(tmp_path / "cmp", "comparison")
 
 
@@ -190,11 +190,11 @@ def test_an_interrupted_save_leaves_nothing(run: Evaluation, tmp_path: Path, mon
 
 def test_nothing_is_written_over(run: Evaluation, saved: Path, tmp_path: Path) -> None:
     before = (saved / "run.json").read_bytes()
-    with pytest.raises(RunError, match="run is there already; choose another name, or remove it"):
+    with pytest.raises(RunError, match="run exists; choose another name, or remove it"):
         save_run(run, saved, "{}")
     assert (saved / "run.json").read_bytes() == before
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="is there already"):
+    with pytest.raises(RunError, match="exists; choose another name"):
         refuse_existing(tmp_path / "file")
     with pytest.raises(RunError, match="cannot be written"):
         save_run(run, tmp_path / "file" / "run", "{}")

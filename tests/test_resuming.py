@@ -139,7 +139,7 @@ def test_a_damaged_piece_is_named_and_measured_again(
     piece = broken_off(work, tmp_path / "run", 3).found()[place]
     piece.write_bytes(DAMAGE[damage](piece.read_bytes()))
     pieces = opened(work, tmp_path / "run")
-    assert pieces.notes == (f"{piece.name} in run.partial is damaged: the images in it were measured again",)
+    assert pieces.notes == (f"{piece.name} in run.partial is damaged; its images were measured again",)
     assert len(pieces.kept) == 2
     assert counts(carried_out(work, pieces), tmp_path / "a") == counts(carried_out(work, None), tmp_path / "b")
 
@@ -156,7 +156,9 @@ def test_a_damaged_description_is_named(damage: str, toy: Path, predicted: str, 
         begun.write_text(json.dumps({**json.loads(begun.read_text()), "format": 0}))
     else:
         begun.write_bytes(DAMAGE[damage](begun.read_bytes()))
-    with pytest.raises(RunError, match=r"run\.partial is damaged: begun\.json is not as it was written; remove"):
+    with pytest.raises(
+        RunError, match=r"run\.partial is damaged: begun\.json was changed since it was written; remove"
+    ):
         opened(work, tmp_path / "run")
 
 

@@ -59,12 +59,14 @@ def test_what_differs_is_said(
 ) -> None:
     command = options(toy, tmp_path, network_spec)
     said = broken_by_command(command, monkeypatch, capsys)
-    assert said.endswith("run.partial holds what was measured: go on with --resume")
+    assert said.endswith("run.partial holds what was measured; continue with --resume")
     assert run(command) == 1
-    assert "run.partial holds what a broken run had measured; go on with --resume, or remove it" in one_line(capsys)
+    assert "run.partial holds an interrupted run; continue it with --resume, or remove the folder" in one_line(capsys)
     for what, changed in CHANGES.items():
         assert run([*command, "--resume", *changed]) == 1
-        assert re.search(rf"was begun with another {what}.* \(.+, now .+\); --resume with what", one_line(capsys)), what
+        assert re.search(
+            rf"was started with another {what}.* \(.+, now .+\); resume with the former", one_line(capsys)
+        ), what
     weights = Path(network_spec.partition("@")[2])
     before = weights.read_bytes()
     weights.write_bytes(before + b"\0")
@@ -107,7 +109,7 @@ def test_a_full_disk_leaves_what_there_was(
     with monkeypatch.context() as patch:
         patch.setattr("segablate.evaluation.pieces.write_atomically", full_disk)
         assert run(command) == 1
-    assert "No space left on device; make room; then go on with --resume" in one_line(capsys)
+    assert "No space left on device; free some space; then continue with --resume" in one_line(capsys)
     assert len(list((tmp_path / "run.partial").glob("piece-*"))) == 3
     assert run([*command, "--resume"]) == 0
 

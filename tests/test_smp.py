@@ -266,9 +266,9 @@ def test_a_saved_folder_says_by_which_weights_pixels_are_normalised(tmp_path: Pa
     ("entries", "message"),
     [
         ({"_model_class": "FPM"}, r"has no architecture 'FPM'; did you mean 'FPN'"),
-        ({"_model_class": "gone"}, r"config\.json does not name a network of segmentation_models_pytorch"),
+        ({"_model_class": "gone"}, r"config\.json has no _model_class, a network of segmentation_models_pytorch"),
         ({"clases": 3}, "FPN has no argument 'clases'; did you mean 'classes'"),
-        ({"classes": 4}, "the file gives 3 classes and the network 4: build it for 3"),
+        ({"classes": 4}, "the file has 3 classes and the network 4: build it for 3"),
     ],
 )
 def test_configurations_that_do_not_fit(entries: dict[str, Any], message: str, folder: Path) -> None:
@@ -278,15 +278,13 @@ def test_configurations_that_do_not_fit(entries: dict[str, Any], message: str, f
 
 
 def test_folders_that_are_none(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        CheckpointError, match=r"nowhere: there is no such folder; .* \(--allow-download looks on the hub"
-    ):
+    with pytest.raises(CheckpointError, match=r"nowhere: no such folder; .* \(--allow-download looks on the hub"):
         open_checkpoint("smp:nowhere", CPU)
     (folder / "config.json").write_text("{")
-    with pytest.raises(CheckpointError, match=r"fpn: config\.json does not name a network"):
+    with pytest.raises(CheckpointError, match=r"fpn: config\.json has no _model_class"):
         open_checkpoint(f"smp:{folder}", CPU)
     (folder / "config.json").unlink()
-    with pytest.raises(CheckpointError, match=r"fpn: save_pretrained writes config\.json and model\.safetensors"):
+    with pytest.raises(CheckpointError, match=r"fpn: config\.json or model\.safetensors is missing"):
         open_checkpoint(f"smp:{folder}", CPU)
 
 
@@ -300,13 +298,13 @@ def test_the_hub_is_asked_only_where_that_is_allowed(folder: Path, monkeypatch: 
         return str(folder)
 
     monkeypatch.setattr(optional("huggingface_hub"), "snapshot_download", fetch)
-    with pytest.raises(CheckpointError, match="there is no such folder"):
+    with pytest.raises(CheckpointError, match="no such folder"):
         open_checkpoint("smp:someone/fpn", CPU)
     assert asked == []
     allowed = Loading(device="cpu", allow_download=True)
     assert scores(open_checkpoint("smp:someone/fpn", allowed), image()).shape[1] == 3
     assert asked == [("someone/fpn", ["config.json", "model.safetensors", "pytorch_model.bin"])]
-    with pytest.raises(CheckpointError, match="smp:someone/else cannot be fetched: no such repository"):
+    with pytest.raises(CheckpointError, match="smp:someone/else cannot be downloaded: no such repository"):
         open_checkpoint("smp:someone/else", allowed)
 
 
@@ -316,8 +314,8 @@ def test_the_hub_is_asked_only_where_that_is_allowed(folder: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("smp:", r"'smp:' names nothing; write smp:Unet\(\.\.\.\)@FILE, smp:DIR"),
-        ("smp:Unet", r"smp:Unet names no weights; add @FILE, as in smp:Unet@weights\.pth"),
+        ("smp:", r"'smp:' is incomplete; write smp:Unet\(\.\.\.\)@FILE, smp:DIR"),
+        ("smp:Unet", r"smp:Unet has no weights; add @FILE, as in smp:Unet@weights\.pth"),
         ("smp:U-net()@W", r"is malformed; write smp:Unet\(encoder_name=\"resnet34\", classes=11\)@FILE"),
         ("smp:Unett('resnet18')@W", "has no architecture 'Unett'; did you mean 'Unet'"),
         ("smp:Unet(encoder_nam='resnet18')@W", "Unet has no argument 'encoder_nam'; did you mean 'encoder_name'"),
@@ -334,16 +332,19 @@ def test_the_hub_is_asked_only_where_that_is_allowed(folder: Path, monkeypatch: 
             "smp:Unet('resnet18', encoder_name='resnet34')@W",
             "cannot be built: multiple values for argument 'encoder_name'",
         ),
-        ("smp:Unet('resnet18', *(1,))@W", "must be plain values"),
+        ("smp:Unet('resnet18', *(1,))@W", "must be literals"),
         ("smp:Unet(1,2,3,4,5,6,7,8,9,10,11,12,13)@W", "cannot be built: too many positional arguments"),
         ("smp:Unet('resnet18', in_channels=4)@W", "in_channels is 4, but images have 3 channels"),
-        ("smp:Unet('resnet18', activation='tanh')@W", "activation is 'tanh', which gives neither logits nor probabil"),
+        (
+            "smp:Unet('resnet18', activation='tanh')@W",
+            "activation is 'tanh', which returns neither logits nor probabil",
+        ),
         ("smp:Unet('resnet18', encoder_depth=9)@W", r"cannot be built: .*depth should be in range"),
         (
             "smp:Unet('resnet18', classes=len('ab'))@W",
-            r"arguments must be plain values, as in Unet\(\"resnet34\", classes=11\)",
+            r"arguments must be literals, as in Unet\(\"resnet34\", classes=11\)",
         ),
-        ("smp:Unet('resnet18', classes=4)@W", "the file gives 5 classes and the network 4: build it for 5"),
+        ("smp:Unet('resnet18', classes=4)@W", "the file has 5 classes and the network 4: build it for 5"),
         ("smp:Unet('resnet34')@W", "build the network as it was when the file was saved"),
         ("smp:Unet('resnet18')@nowhere.pth", r"nowhere\.pth: no such file; check the path"),
     ],
@@ -372,7 +373,7 @@ def test_one_wrong_key_and_one_wrong_shape(unet: str, tmp_path: Path) -> None:
 def test_a_head_for_other_classes_than_the_datasets(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     three = saved(build("FPN", "mobilenet_v2", classes=3), toy / "w.pth")
     assert run(["evaluate", f'smp:FPN("mobilenet_v2")@{three}', f"folder:{toy}", "--device", "cpu"]) == 1
-    assert "gives 3 classes but 'toy' has 4; choose the dataset it was trained on" in capsys.readouterr().err
+    assert "has 3 outputs but 'toy' has 4 classes; choose the dataset it was trained on" in capsys.readouterr().err
 
 
 def test_the_library_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 from segablate.metrics.boundary import BoundarySums
 from segablate.metrics.confusion import ClassCounts
 from segablate.statistics import bootstrap
-from segablate.statistics.bootstrap import by_cluster, by_image, drawn, resample
+from segablate.statistics.bootstrap import by_cluster, by_image, replicate_weights, resample
 from segablate.statistics.scores import boundary_scores, means, region_scores
 
 
@@ -41,7 +41,7 @@ def picks(weights: np.ndarray) -> np.ndarray:
 def test_replicates_are_the_scores_of_the_images_drawn():
     counts = regions(7, 4, 0)
     result = resample([region_scores(counts)], by_image(7, 25, 3))[0]
-    for b, weights in enumerate(np.concatenate(list(drawn(by_image(7, 25, 3))))):
+    for b, weights in enumerate(np.concatenate(list(replicate_weights(by_image(7, 25, 3))))):
         for name, score in slow_region_scores(counts, picks(weights)).items():
             np.testing.assert_allclose(result[name].replicates[b], score, rtol=1e-14)
 
@@ -57,7 +57,7 @@ def test_value_and_jackknife_are_the_scores_with_all_images_and_without_one():
 
 
 def test_draws_are_whole_and_multinomial():
-    weights = np.concatenate(list(drawn(by_image(40, 5000, 0))))
+    weights = np.concatenate(list(replicate_weights(by_image(40, 5000, 0))))
     assert weights.shape == (5000, 40)
     assert np.all(weights.sum(axis=1) == 40)
     np.testing.assert_allclose(weights.mean(), 1.0)
@@ -65,7 +65,7 @@ def test_draws_are_whole_and_multinomial():
 
 
 def test_same_seed_same_draws_and_another_seed_others():
-    one, again, other = (np.concatenate(list(drawn(by_image(9, 50, s)))) for s in (4, 4, 5))
+    one, again, other = (np.concatenate(list(replicate_weights(by_image(9, 50, s)))) for s in (4, 4, 5))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
 
@@ -132,7 +132,7 @@ def test_a_class_in_one_image_is_undefined_where_that_is_not_drawn():
     for x in (counts.hits, counts.labelled, counts.predicted):
         x[:, 1] = [0, 0, 5, 0, 0, 0, 0, 0]
     result = resample([region_scores(counts)], by_image(8, 400))[0]["iou"]
-    weights = np.concatenate(list(drawn(by_image(8, 400))))
+    weights = np.concatenate(list(replicate_weights(by_image(8, 400))))
     assert np.array_equal(np.isnan(result.replicates[:, 1]), weights[:, 2] == 0)
     assert np.isnan(result.jackknife[2, 1])
     assert result.support[1] == 1

@@ -33,4 +33,4 @@ def test_false_alarms_are_rare(calibration):
     shares = calibration.false_alarms(results(calibration, 0.0))
     assert 0.02 < shares["p < 0.05: miou"] < 0.08
     assert 0.03 < shares["p < 0.05: IoU of a class"] < 0.065
-    assert shares["any false alarm, holm all"] < 0.07
+    assert shares["any false positive, holm all"] < 0.07

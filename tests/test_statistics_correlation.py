@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from segablate.statistics.bootstrap import by_cluster, by_image, drawn
+from segablate.statistics.bootstrap import by_cluster, by_image, replicate_weights
 from segablate.statistics.correlation import rank_correlation, spearman
 from segablate.statistics.intervals import estimate
 
@@ -22,7 +22,7 @@ def test_replicates_are_scipys_rho_of_the_images_drawn():
     settings, target = sample()
     plan = by_image(12, 40, 1)
     found = rank_correlation(settings, target, plan)
-    for b, weights in enumerate(np.concatenate(list(drawn(plan)))):
+    for b, weights in enumerate(np.concatenate(list(replicate_weights(plan)))):
         images = np.repeat(np.arange(12), weights.astype(int))
         for q in range(3):
             kept = images[~np.isnan(settings[images, q])]

@@ -17,7 +17,7 @@ from segablate.statistics.intervals import (
     p_value,
     percentile_interval,
 )
-from segablate.statistics.paired import compare, detectable, images_to_settle, signed_rank, subtract
+from segablate.statistics.paired import compare, detectable, images_needed, signed_rank, subtract
 from segablate.statistics.scores import means, region_scores
 
 
@@ -201,13 +201,13 @@ def test_four_times_the_images_settle_half_the_difference():
     values += 0.2 - values.mean()
     found = estimate(mean_of(values, 100))
     half = estimate(mean_of(values - 0.1, 100))
-    np.testing.assert_allclose(images_to_settle(half, 100) / images_to_settle(found, 100), 4, rtol=0.01)
-    np.testing.assert_allclose(images_to_settle(found, 100), 100 * (detectable(found) / 0.2) ** 2, rtol=0.01)
+    np.testing.assert_allclose(images_needed(half, 100) / images_needed(found, 100), 4, rtol=0.01)
+    np.testing.assert_allclose(images_needed(found, 100), 100 * (detectable(found) / 0.2) ** 2, rtol=0.01)
 
 
 def test_no_number_of_images_settles_a_difference_of_0():
     found = estimate(mean_of(np.array([-1.0, 1.0] * 10), 100))
-    assert np.isinf(images_to_settle(found, 20))
+    assert np.isinf(images_needed(found, 20))
 
 
 def test_subtract_counts_images_where_both_are_defined():

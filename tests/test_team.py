@@ -14,6 +14,7 @@ from segablate import runtime
 from segablate.cli import run
 from segablate.datasets.reading import default_workers
 from segablate.errors import DeviceError
+from segablate.losses import get_loss, loss_names
 from segablate.runtime import Team, _own_gpu, team
 
 ROOT = Path(__file__).parents[1]
@@ -95,6 +96,23 @@ def test_two_processes_equal_one(tmp_path: Path, network_spec: str, capsys: pyte
     assert left == {"maps", "mixed", "net.pth", "net.py", "one", "two"}
 
 
+OVER_IMAGES = [name for name in loss_names() if get_loss(name).over_images is not None]
+
+
+@pytest.mark.parametrize("name", OVER_IMAGES)
+def test_two_processes_ablate_as_one_does(
+    name: str, toy: Path, tmp_path: Path, network_spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The value over the set is of all images too, under every setting."""
+    command = ["ablate", name, network_spec, f"folder:{toy}", "--device", "cpu", "--workers", "0", "--no-cost", "--all"]
+    done = together(tmp_path, *command, "--format", "csv", "--save", "two")
+    assert done.returncode == 0, done.stderr
+    assert run([*command, "--format", "csv", "--save", str(tmp_path / "one")]) == 0
+    assert done.stdout == capsys.readouterr().out
+    assert "over_images" in done.stdout
+    assert (tmp_path / "one/values.npz").read_bytes() == (tmp_path / "two/values.npz").read_bytes()
+
+
 @pytest.mark.gpu
 def test_two_processes_on_gpus_equal_one(toy: Path, tmp_path: Path, network_spec: str) -> None:
     command = ["evaluate", network_spec, f"folder:{toy}", "--device", "cuda", "--batch-size", "1", "--no-cache"]
@@ -143,7 +161,7 @@ def test_what_fails_in_all_is_said_by_the_first(monkeypatch: pytest.MonkeyPatch)
     store = torch.distributed.HashStore()
     module = sys.modules["torch.distributed.rendezvous"]
     monkeypatch.setattr(module, "rendezvous", lambda place: iter([(store, 0, 2)]))
-    meetings = [runtime._Meeting(), runtime._Meeting()]
+    meetings = [runtime._Rendezvous(), runtime._Rendezvous()]
     assert [meeting.first("failed") for meeting in meetings] == [True, False]
 
 
@@ -152,7 +170,7 @@ def test_processes_that_do_not_find_each_other(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    runtime._meeting.cache_clear()
-    with pytest.raises(DeviceError, match=r"do not find each other \(.*MASTER_ADDR.*\); start them with torchrun"):
+    runtime._rendezvous.cache_clear()
+    with pytest.raises(DeviceError, match=r"cannot connect \(.*MASTER_ADDR.*\); start them with torchrun"):
         team().gather(1)
     assert team().first_to_fail()

@@ -43,14 +43,14 @@ def test_other_text_is_refused(text):
     ],
 )
 def test_tolerances_out_of_range_are_refused(text, limits):
-    with pytest.raises(KnobError, match=f"^tolerance is .*, but must lie between {limits}"):
+    with pytest.raises(KnobError, match=f"^tolerance is .*, but must be between {limits}"):
         Tolerance.parse(text)
 
 
 @pytest.mark.parametrize("amount", [-1, -1e-9, nan, inf])
 def test_amounts_out_of_range_are_refused(amount):
     for of_diagonal in (False, True):
-        with pytest.raises(KnobError, match="must lie between 0 and"):
+        with pytest.raises(KnobError, match="must be between 0 and"):
             Tolerance(amount, of_diagonal)
 
 

@@ -140,7 +140,7 @@ def test_nothing_is_fetched_unless_allowed(tmp_path: Path, monkeypatch: pytest.M
         return OrderedDict()
 
     monkeypatch.setattr(type(published), "get_state_dict", fetch)
-    with pytest.raises(CheckpointError, match=rf"{LRASPP} names no weights; add @FILE, .* or pass --allow-download"):
+    with pytest.raises(CheckpointError, match=rf"{LRASPP} has no weights; add @FILE, .* or pass --allow-download"):
         open_checkpoint(f"torchvision:{LRASPP}", CPU)
     assert not list(tmp_path.iterdir())
     opened = open_checkpoint(f"torchvision:{LRASPP}", Loading(device="cpu", allow_download=True))
@@ -153,14 +153,16 @@ def test_a_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
         raise URLError("no route")
 
     monkeypatch.setattr(type(torchvision.models.get_model_weights(LRASPP).DEFAULT), "get_state_dict", fail)
-    with pytest.raises(CheckpointError, match=r"https://.*d234d4ea\.pth cannot be fetched: <urlopen error no route>"):
+    with pytest.raises(
+        CheckpointError, match=r"https://.*d234d4ea\.pth cannot be downloaded: <urlopen error no route>"
+    ):
         open_checkpoint(f"torchvision:{LRASPP}", Loading(device="cpu", allow_download=True))
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("torchvision:", r"'torchvision:' names nothing; write torchvision:MODEL\(\.\.\.\)@FILE"),
+        ("torchvision:", r"'torchvision:' is incomplete; write torchvision:MODEL\(\.\.\.\)@FILE"),
         (
             "torchvision:deeplabv3-resnet50@W",
             r"is malformed; write torchvision:deeplabv3_resnet50\(num_classes=11\)@FILE",
@@ -173,11 +175,11 @@ def test_a_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
         (f"torchvision:{LRASPP}(num_clases=5)@W", "has no argument 'num_clases'; did you mean 'num_classes'"),
         (f"torchvision:{LRASPP}(aux_loss=True)@W", "has no argument 'aux_loss'; did you mean 'num_classes'"),
         (f"torchvision:{LRASPP}(5)@W", r"arguments must be named, as in lraspp_mobilenet_v3_large\(num_classes=5\)"),
-        (f"torchvision:{LRASPP}(weights='DEFAULT')@W", "the weights come from the file; leave weights='DEFAULT' out"),
+        (f"torchvision:{LRASPP}(weights='DEFAULT')@W", "the weights come from the file; leave out weights='DEFAULT'"),
         (f"torchvision:{LRASPP}(num_classes='5')@W", r"num_classes='5'\) cannot be built: "),
-        (f"torchvision:{LRASPP}(num_classes=f())@W", "arguments must be plain values"),
+        (f"torchvision:{LRASPP}(num_classes=f())@W", "arguments must be literals"),
         (f"torchvision:{LRASPP}@nowhere.pth", r"nowhere\.pth: no such file; check the path"),
-        (f"torchvision:{LRASPP}(num_classes=7)@W", "the file gives 5 classes and the network 7: build it for 5"),
+        (f"torchvision:{LRASPP}(num_classes=7)@W", "the file has 5 classes and the network 7: build it for 5"),
         ("torchvision:fcn_resnet50@W", "build the network as it was when the file was saved"),
     ],
 )
@@ -207,7 +209,7 @@ def test_a_head_for_other_classes_than_the_datasets(
 ) -> None:
     spec = f"torchvision:{LRASPP}@{save(build(LRASPP, num_classes=2), tmp_path / 'w.pth')}"
     assert run(["evaluate", spec, f"folder:{toy}", "--device", "cpu"]) == 1
-    assert "gives 2 classes but 'toy' has 4; choose the dataset it was trained on" in capsys.readouterr().err
+    assert "has 2 outputs but 'toy' has 4 classes; choose the dataset it was trained on" in capsys.readouterr().err
 
 
 def test_a_missing_torchvision_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,14 +229,19 @@ def test_a_torchvision_for_another_torch_is_named(source: str, tmp_path: Path, m
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("torchvision", "torchvision.models"):
         monkeypatch.delitem(sys.modules, name)
-    message = r"needs torchvision, which is installed but does not load \(operator torchvision::nms does not exist\); "
+    message = (
+        r"needs torchvision, which is installed but cannot be imported \(operator torchvision::nms does not exist\); "
+    )
     with pytest.raises(MissingExtra, match=message + "install a build of it for your torch"):
         open_checkpoint(source, CPU)
 
 
 def test_it_is_listed_and_has_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(build(LRASPP, num_classes=5), tmp_path / "w.pth")
-    assert described_sources()["torchvision"] == ("torchvision:MODEL(...)@FILE", "torchvision's segmentation networks")
+    assert described_sources()["torchvision"] == (
+        "torchvision:MODEL(...)@FILE",
+        "A segmentation network of torchvision",
+    )
     monkeypatch.chdir(tmp_path)
     assert run(["checkpoints", "init", f"torchvision:{LRASPP}@w.pth", "--out", "cards/a.yaml"]) == 0
     card = read_card(Path("cards/a.yaml"))

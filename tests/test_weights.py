@@ -138,7 +138,7 @@ def test_several_sets_of_weights_ask_for_a_key(tmp_path):
     assert equal(read_weights(path, key="ema").tensors, b)
     assert equal(read_weights(path, key="model").tensors, a)
     assert equal(read_weights(path, key="model.state_dict").tensors, a)
-    with pytest.raises(CheckpointError, match=r"there is no 'emma' in it .*did you mean 'ema'"):
+    with pytest.raises(CheckpointError, match=r"it has no key 'emma' .*did you mean 'ema'"):
         read_weights(path, key="emma")
 
 
@@ -152,7 +152,7 @@ def test_unusual_keys_are_named(tmp_path):
     path = save(
         {"gan": {"a.b": {"w": torch.zeros(2)}}, "other": {"v": torch.ones(1)}}, tmp_path / "w.pth", legacy=False
     )
-    with pytest.raises(CheckpointError, match=r"'other' of 1, 'gan\.a\.b' of 1; choose with --key"):
+    with pytest.raises(CheckpointError, match=r"'other' of 1, 'gan\.a\.b' of 1; choose one with --key"):
         read_weights(path)
     assert list(read_weights(path, key="gan.a.b").tensors) == ["w"]
 
@@ -161,7 +161,7 @@ def test_entries_that_are_no_tensors_are_noted(tmp_path):
     path = save({"state_dict": {"w": torch.zeros(1), "head._extra_state": None}}, tmp_path / "w.pth", legacy=False)
     weights = read_weights(path)
     assert list(weights.tensors) == ["w"]
-    assert weights.notes == (f"{path}: 1 of the entries are no tensors and were not loaded (head._extra_state)",)
+    assert weights.notes == (f"{path}: entries that are no tensors were not loaded: 1 (head._extra_state)",)
 
 
 def test_prefixes_are_those_of_the_file_until_state_dict(tmp_path):

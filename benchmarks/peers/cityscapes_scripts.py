@@ -1,7 +1,7 @@
 """cityscapesScripts: ``python benchmarks/peers/cityscapes_scripts.py``, with cityscapesscripts==2.3.0 and numpy<2.4.
 
 Class k of a case becomes the k-th evaluated label of Cityscapes, void its "out of roi", and a prediction outside the
-classes a label that is not evaluated. Cases of more than 19 classes cannot be put to it.
+classes a label that is not evaluated. Cases with more than 19 classes are left out.
 """
 
 import tempfile
@@ -20,14 +20,14 @@ OUT_OF_ROI, NOT_EVALUATED = 3, 5
 
 
 def raw(values: np.ndarray, classes: int, otherwise: int) -> np.ndarray:
-    """Class indices as raw label ids."""
+    """Return class indices as raw label ids."""
     table = np.full(256, otherwise, np.uint8)
     table[:classes] = [label.id for label in EVALUATED[:classes]]
     return table[values]
 
 
 def cityscapes(case: Case) -> dict[str, Any]:
-    """The whole evaluation, through image files."""
+    """Run the whole evaluation, through image files."""
     peer.args.quiet, peer.args.JSONOutput = True, False
     peer.args.evalInstLevelScore = peer.args.evalPixelAccuracy = False
     names: tuple[list[str], list[str]] = [], []

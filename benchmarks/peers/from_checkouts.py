@@ -1,10 +1,10 @@
-"""Tools that are no package: ``python benchmarks/peers/from_checkouts.py CHECKOUTS``.
+"""Tools that are not packages: ``python benchmarks/peers/from_checkouts.py CHECKOUTS``.
 
 CHECKOUTS holds clones of huggingface/evaluate, facebookresearch/detectron2, PaddlePaddle/PaddleSeg,
 MIC-DKFZ/nnUNet, JdeRobot/PerceptionMetrics, zifuwanggg/JDTLosses, nv-tlabs/GSCNN,
 CSAILVision/semantic-segmentation-pytorch, davisvideochallenge/davis2017-evaluation and bowenc0221/boundary-iou-api.
-Single functions of theirs run unchanged; what they call in frameworks that are not installed, or in NumPy before its
-types lost their old names, is handed to them. Needs torch, opencv-python-headless and scikit-image.
+Single functions of theirs run unchanged; what they call in frameworks that are not installed, or by old names of NumPy
+types, is passed to them. Needs torch, opencv-python-headless and scikit-image.
 """
 
 import math
@@ -24,13 +24,13 @@ OLD_NUMPY = SimpleNamespace(**{**vars(np), "float": float, "bool": bool})
 
 
 def source(path: str, *names: str, **given: Any) -> SimpleNamespace:
-    """Functions of a file under CHECKOUTS."""
+    """Return functions of a file under CHECKOUTS."""
     found = functions_of(CHECKOUTS / path, names, {"np": np, "torch": torch, "cv2": cv2, **TYPES, **given})
     return SimpleNamespace(**found)
 
 
 def hf_evaluate(case: Case) -> dict[str, Any]:
-    """The kernel of the metric on the whole set; ``compute()`` only hands maps on."""
+    """Run the kernel of the metric on the whole set; ``compute()`` only passes maps on."""
     names = "intersect_and_union", "total_intersect_and_union", "mean_iou"
     peer = source("evaluate/metrics/mean_iou/mean_iou.py", *names)
     labels, predicted = zip(*case.pairs, strict=True)
@@ -40,7 +40,7 @@ def hf_evaluate(case: Case) -> dict[str, Any]:
 
 
 def detectron2(case: Case) -> dict[str, Any]:
-    """SemSegEvaluator's ``process`` and ``evaluate``, without its catalogue and its boundary matrix."""
+    """Run ``process`` and ``evaluate`` of SemSegEvaluator, without its catalogue and its boundary matrix."""
     peer = source(
         "detectron2/detectron2/evaluation/sem_seg_evaluation.py",
         "SemSegEvaluator",
@@ -65,7 +65,7 @@ def detectron2(case: Case) -> dict[str, Any]:
 
 
 def paddleseg(case: Case) -> dict[str, Any]:
-    """``calculate_area`` of each image and ``mean_iou`` of the sums, with torch in the place of paddle."""
+    """Run ``calculate_area`` on each image and ``mean_iou`` on the sums, with torch in place of paddle."""
     types = {"int32": torch.int32, "int64": torch.int64}
     paddle = SimpleNamespace(
         logical_and=torch.logical_and,
@@ -84,7 +84,7 @@ def paddleseg(case: Case) -> dict[str, Any]:
 
 
 def nnunet(case: Case) -> dict[str, Any]:
-    """The evaluation of a folder, reading the case instead of files."""
+    """Run the evaluation of a folder, reading the case instead of files."""
 
     class Pool:
         def __init__(self, _: int) -> None: ...
@@ -115,7 +115,7 @@ def nnunet(case: Case) -> dict[str, Any]:
 
 
 def perception_metrics(case: Case) -> dict[str, Any]:
-    """The factory of metrics, with valid pixels named."""
+    """Run the factory of metrics, with valid pixels passed."""
     peer = source(
         "PerceptionMetrics/perceptionmetrics/utils/segmentation_metrics.py", "SegmentationMetricsFactory", math=math
     )
@@ -126,7 +126,7 @@ def perception_metrics(case: Case) -> dict[str, Any]:
 
 
 def csail(case: Case) -> dict[str, Any]:
-    """The functions of its evaluation and the three lines of the script that sum them up."""
+    """Run the functions of its evaluation and the three lines of the script that sum them up."""
     names = "AverageMeter", "accuracy", "intersectionAndUnion"
     peer = source("semantic-segmentation-pytorch/mit_semseg/utils.py", *names)
     meters = [peer.AverageMeter() for _ in range(3)]
@@ -142,7 +142,7 @@ def csail(case: Case) -> dict[str, Any]:
 
 
 def jdt(case: Case) -> dict[str, Any]:
-    """Scores of the set, image-level and class-level scores and their worst tenths, in shares."""
+    """Return scores of the set, image-level and class-level scores and their worst tenths, as shares."""
     peer = source("JDTLosses/metrics/accuracy_metric.py", "AccuracyMetric", Metric=object, F=torch.nn.functional)
     metric = peer.AccuracyMetric(q=10, num_classes=case.classes, ignore_index=VOID)
     for labels, predicted in case.pairs:
@@ -156,7 +156,7 @@ def jdt(case: Case) -> dict[str, Any]:
 
 
 def davis(case: Case) -> dict[str, Any]:
-    """F of each class, averaged over images."""
+    """Return F of each class, averaged over images."""
     peer = source("davis2017-evaluation/davis2017/metrics.py", "f_measure", "_seg2bmap", math=math)
     cells = [
         [peer.f_measure((predicted == c) * 1, (labels == c) * 1, labels == VOID) for c in range(case.classes)]
@@ -166,7 +166,7 @@ def davis(case: Case) -> dict[str, Any]:
 
 
 def gscnn(case: Case) -> dict[str, Any]:
-    """The boundary F of each class, averaged over images, at its four shares of the diagonal."""
+    """Return the boundary F of each class, averaged over images, at its four shares of the diagonal."""
     names = "db_eval_boundary", "seg2bmap"
     peer = source("GSCNN/utils/f_boundary.py", *names, np=OLD_NUMPY)
     found = {}
@@ -185,7 +185,7 @@ def gscnn(case: Case) -> dict[str, Any]:
 
 
 def boundary_iou_api(case: Case) -> dict[str, Any]:
-    """Pooled IoU of the boundary masks of each class, in pixels that are not void."""
+    """Return the pooled IoU of the boundary masks of each class, in pixels that are not void."""
     peer = source("boundary-iou-api/boundary_iou/utils/boundary_utils.py", "mask_to_boundary")
     areas = np.zeros((2, case.classes))
     for labels, predicted in case.pairs:

@@ -1,8 +1,8 @@
-"""Run one tool on the cases of ``tests/peer_cases.py`` and write what it said into ``tests/golden/peers``.
+"""Run one tool on the cases of ``tests/peer_cases.py`` and write its results to ``tests/golden/peers``.
 
-The scripts beside this file run in environments of their own, since the tools need versions that conflict; each says
-in its docstring what to install. None of them needs segablate. Where a tool is no package, a script takes single
-functions from a checkout, whose path it is given: :func:`functions_of`.
+The scripts beside this file run in environments of their own, since the tools need conflicting versions; the docstring
+of each names what to install. None of them needs segablate. Where a tool is not a package, a script takes single
+functions from a checkout by its path: :func:`functions_of`.
 """
 
 import ast
@@ -27,7 +27,7 @@ Values = Mapping[str, Any]
 
 
 def record(peer: str, version: str, cases: Iterable[Case], run: Callable[[Case], Values]) -> None:
-    """Write what ``run`` gives for each case: numbers and lists of numbers by name; an exception by its first line."""
+    """Write what ``run`` returns for each case, numbers and lists by name, or the first line of its exception."""
     found = {case.name: {"maps": case.fingerprint, **_outcome(run, case)} for case in cases}
     path = ROOT / "tests" / "golden" / "peers" / f"{peer}.json"
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(values)}" for name, values in found.items())
@@ -37,7 +37,7 @@ def record(peer: str, version: str, cases: Iterable[Case], run: Callable[[Case],
 
 
 def functions_of(file: Path, names: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Functions and classes of a source file, by name, run with the globals ``given``; decorators are dropped."""
+    """Return functions and classes of a source file, by name, with the globals ``given`` and without decorators."""
     nodes = [
         node
         for node in ast.parse(file.read_text(encoding="utf-8")).body
@@ -55,12 +55,12 @@ def _outcome(run: Callable[[Case], Values], case: Case) -> Values:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return {name: _plain(value) for name, value in run(case).items()}
-    except Exception as error:  # what a tool raises is part of what it says
+    except Exception as error:  # what a tool raises is part of its result
         return {"raises": f"{type(error).__name__}: {error}".splitlines()[0][:120]}
 
 
 def _plain(value: Any) -> Any:
-    """Plain numbers, to 11 decimals, two more than are compared; nan becomes null, for strict JSON."""
+    """Return plain numbers to 11 decimals, two more than are compared; nan becomes null, for strict JSON."""
     values = np.asarray(value, np.float64)
     if values.ndim:
         return [_plain(entry) for entry in values]

@@ -10,7 +10,7 @@ from recording import VOID, Case, record, region_cases
 
 
 def metrics() -> Any:
-    """The file of its metrics alone: the package itself needs a torchvision that loads."""
+    """Import only the file of its metrics: the package itself needs a working torchvision."""
     package = find_spec("segmentation_models_pytorch")
     assert package is not None
     assert package.origin is not None
@@ -23,7 +23,7 @@ def metrics() -> Any:
 
 
 def smp(case: Case) -> dict[str, Any]:
-    """Macro IoU and recall, micro accuracy, under its default for absent classes."""
+    """Return macro IoU and recall and micro accuracy, with its default for absent classes."""
     peer = metrics()
     pairs = [[torch.from_numpy(values)[None].long() for values in pair] for pair in case.pairs]
     stats = [

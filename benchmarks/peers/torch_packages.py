@@ -23,7 +23,7 @@ TOLERANCES = (1.0, 2.0, 3.5)
 
 
 def tensors(case: Case) -> list[tuple[Tensor, Tensor]]:
-    """Labels and predictions of each image, 1 H W int64."""
+    """Return labels and predictions of each image, 1 H W int64."""
     return [
         (torch.from_numpy(labels)[None].long(), torch.from_numpy(predicted)[None].long())
         for labels, predicted in case.pairs
@@ -31,13 +31,13 @@ def tensors(case: Case) -> list[tuple[Tensor, Tensor]]:
 
 
 def one_hot(values: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """1 C H W: 0 on void and where a value is no class."""
+    """Return one-hot maps, 1 C H W; 0 on void and where a value is not a class."""
     planes = values[:, None] == torch.arange(classes).view(1, -1, 1, 1)
     return planes & (labels != VOID)[:, None]
 
 
 def jaccard(case: Case) -> dict[str, Any]:
-    """Macro average over the set, and what it shows for the classes."""
+    """Return the macro average over the set, and the values of the classes."""
     found = {}
     for name, average in (("miou", "macro"), ("iou", "none")):
         metric = MulticlassJaccardIndex(case.classes, average=average, ignore_index=VOID)
@@ -48,7 +48,7 @@ def jaccard(case: Case) -> dict[str, Any]:
 
 
 def mean_iou_of_indices(case: Case) -> dict[str, Any]:
-    """The metric on label maps: it has no label to ignore."""
+    """Return the metric on label maps, which has no ignored label."""
     found = {}
     for name, per_class in (("miou", False), ("iou", True)):
         metric = MeanIoU(case.classes, per_class=per_class, input_format="index")
@@ -59,7 +59,7 @@ def mean_iou_of_indices(case: Case) -> dict[str, Any]:
 
 
 def mean_iou_of_planes(case: Case) -> dict[str, Any]:
-    """The metric on one-hot maps that are 0 on void."""
+    """Return the metric on one-hot maps that are 0 on void."""
     found = {}
     for name, per_class in (("miou", False), ("iou", True)):
         metric = MeanIoU(case.classes, per_class=per_class, input_format="one-hot")
@@ -70,7 +70,7 @@ def mean_iou_of_planes(case: Case) -> dict[str, Any]:
 
 
 def monai_iou(case: Case, ignore_empty: bool) -> dict[str, Any]:
-    """MeanIoU on one-hot maps that are 0 on void; where it counts nothing it gives 0, recorded as undefined."""
+    """Return MeanIoU on one-hot maps that are 0 on void; its 0 for no counts is recorded as undefined."""
     metric = MonaiMeanIoU(ignore_empty=ignore_empty, get_not_nans=True)
     for labels, predicted in tensors(case):
         planes = (one_hot(values, labels, case.classes).float() for values in (predicted, labels))
@@ -79,7 +79,7 @@ def monai_iou(case: Case, ignore_empty: bool) -> dict[str, Any]:
 
 
 def monai_nsd(case: Case) -> dict[str, Any]:
-    """Surface dice of all classes at each tolerance, per class and averaged."""
+    """Return the surface Dice of all classes at each tolerance."""
     found = {}
     for tolerance in TOLERANCES:
         metric = SurfaceDiceMetric([tolerance] * case.classes, include_background=True, get_not_nans=True)
@@ -91,18 +91,18 @@ def monai_nsd(case: Case) -> dict[str, Any]:
 
 
 def defined(values: Tensor, counted: Tensor) -> np.ndarray:
-    """MONAI's values, nan where it counted nothing."""
+    """Return MONAI's values, nan where it counted nothing."""
     return torch.where(counted > 0, values, torch.nan).squeeze().numpy()
 
 
 def kornia(case: Case) -> dict[str, Any]:
-    """IoU of each class in each image, averaged."""
+    """Return the IoU of each class in each image, averaged."""
     cells = torch.cat([kornia_mean_iou(predicted, labels, case.classes) for labels, predicted in tensors(case)])
     return {"miou": cells.mean(), "iou": cells.mean(dim=0)}
 
 
 def mmseg(case: Case) -> dict[str, Any]:
-    """IoUMetric's areas and scores before it rounds them."""
+    """Return the scores of IoUMetric before rounding."""
     metric = IoUMetric(ignore_index=VOID, iou_metrics=["mIoU"])
     metric.dataset_meta = {"classes": range(case.classes)}
     for labels, predicted in tensors(case):

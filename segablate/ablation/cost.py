@@ -1,4 +1,4 @@
-"""What a call costs: its time, and the most memory it held at once beyond what was there before."""
+"""The cost of a call: its time, and its peak memory above what was allocated before."""
 
 import os
 import time
@@ -14,25 +14,25 @@ from torch.autograd.profiler import profile
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one call (median), and bytes of tensors at its peak above what was held when it began."""
+    """Median seconds of one call, and bytes of tensors at its peak above those allocated when it began."""
 
     seconds: float
     peak_bytes: int
 
 
 def measure_cost(function: Callable[[], object], repeats: int = 5, device: str | torch.device = "cpu") -> Cost:
-    """The cost of one call; see :func:`measure_costs`."""
+    """Measure the cost of one call; see :func:`measure_costs`."""
     return measure_costs([function], repeats, device)[0]
 
 
 def measure_costs(
     functions: Sequence[Callable[[], object]], repeats: int = 5, device: str | torch.device = "cpu"
 ) -> list[Cost]:
-    """The cost of a call of each, called in turns, so that what else the machine does falls on all alike.
+    """Measure the cost of a call of each function, in turns, so that other load on the machine affects all equally.
 
-    Time is the median over the repeats, after one call that is not counted and gives the memory: that of tensors, on
-    the CPU from the profiler's record of the allocator, on CUDA the allocator's own peak. What a function returns is
-    freed each time.
+    Time is the median over the repeats, after one call that is not timed and measures the memory of tensors: on the CPU
+    from the profiler's record of the allocator, on CUDA from the allocator's own peak. Results are freed after each
+    call.
     """
     device = torch.device(device)
     peaks = [_cuda_peak(function, device) if device.type == "cuda" else _cpu_peak(function) for function in functions]
@@ -54,7 +54,7 @@ def _wait(device: torch.device) -> None:
 
 
 def _cpu_peak(function: Callable[[], object]) -> int:
-    """The highest sum of the allocator's events: what is freed in the end has a negative size."""
+    """Return the highest sum of the allocator's events; freeing has a negative size."""
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler would announce itself on stderr
     recorded = profile(use_kineto=True, profile_memory=True)
     with recorded:

@@ -1,4 +1,4 @@
-"""Where a loss pulls: its gradient at the logits, against that of cross entropy, and over the image."""
+"""The gradient of a loss at the logits: compared with that of cross entropy, and by place in the image."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -7,6 +7,7 @@ import numpy as np
 
 from segablate.kernels.boundary_reference import boundary
 from segablate.labels import IGNORE
+from segablate.samples import LossInputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +18,7 @@ WITHIN = (1, 3, 5)
 
 @dataclass(frozen=True)
 class PixelRegions:
-    """What is known of one label map: which pixels lie near a boundary, and which belong to each class.
+    """The pixels of one label map that are near a boundary, and those of each class.
 
     - `near`: (3, H·W) bool, within :data:`WITHIN` pixels of a boundary pixel; `labels`: (H·W,) int64.
     """
@@ -28,27 +29,27 @@ class PixelRegions:
 
 
 def pixel_regions(label_map: np.ndarray, classes: int, like: "Tensor") -> PixelRegions:
-    """Of a label map, H, W uint8 with 255 void, on the device of `like`."""
+    """Find the regions of a label map, H, W uint8 with 255 void, on the device of `like`."""
     import cv2
     import torch
 
-    edge = boundary(label_map, label_map != IGNORE)
-    distance = cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    near = np.stack([(distance <= limit + 1e-3) & edge.any() for limit in WITHIN]).reshape(len(WITHIN), -1)
+    edge = boundary(label_map, label_map != IGNORE)  # H W bool
+    distance = cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # H W
+    near = np.stack([(distance <= limit + 1e-3) & edge.any() for limit in WITHIN]).reshape(len(WITHIN), -1)  # 3 H·W
     labels = torch.from_numpy(label_map.reshape(-1)).long()
     return PixelRegions(torch.from_numpy(near).to(like.device), labels.to(like.device), classes)
 
 
 def gradient_statistics(gradient: "Tensor", reference: "Tensor", on: PixelRegions) -> dict[str, np.ndarray]:
-    """One gradient at the logits, 1, K, H, W; sums over pixels in float64.
+    """Measure one gradient at the logits, 1, K, H, W; sums over pixels in float64.
 
     `norm`: its Euclidean norm; `cosine`: with `reference`, nan where either is 0; `within`: (3,) share of its absolute
     mass within :data:`WITHIN` pixels of a label boundary, nan where the labels have none; `on_class`: (C+1,) share on
     pixels of each class, the last for void. Shares are nan for a gradient of 0.
     """
     norm, size = _norm(gradient), _norm(reference)
-    product = (gradient * reference).sum(dim=1).double().sum()
-    mass = gradient.abs().sum(dim=1).double().reshape(-1)
+    product = (gradient * reference).sum(dim=1).double().sum()  # 0-dim
+    mass = gradient.abs().sum(dim=1).double().reshape(-1)  # H·W
     return {
         "norm": _host(norm),
         "cosine": _host(product / (norm * size)),
@@ -58,7 +59,7 @@ def gradient_statistics(gradient: "Tensor", reference: "Tensor", on: PixelRegion
 
 
 def pixel_shares(on: PixelRegions) -> dict[str, np.ndarray]:
-    """The shares `within` and `on_class` that a gradient of one size on all pixels would have."""
+    """Return the shares `within` and `on_class` of a gradient of equal size on all pixels."""
     everywhere = on.near.new_ones(on.labels.shape).double()
     return {
         "within": _host(_over(everywhere, on)),
@@ -66,13 +67,53 @@ def pixel_shares(on: PixelRegions) -> dict[str, np.ndarray]:
     }
 
 
+@dataclass(frozen=True)
+class Reference:
+    """The references for the gradients of one image: the gradient of cross entropy, and the regions of its pixels."""
+
+    gradient: "Tensor"
+    regions: PixelRegions
+
+    @classmethod
+    def of(cls, sample: LossInputs) -> "Reference":
+        """Compute the references of one image, whose logits require a gradient."""
+        logits = sample.logits
+        return cls(
+            gradient_at(logits, cross_entropy(logits, sample.labels)),
+            pixel_regions(sample.label_map, sample.classes, logits),
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return `ce_norm`, `ce_within`, `ce_on_class`, `pixels_within`, `pixels_on_class`."""
+        entropy = gradient_statistics(self.gradient, self.gradient, self.regions)
+        shares = pixel_shares(self.regions)
+        return {f"ce_{name}": value for name, value in entropy.items()} | {
+            f"pixels_{name}": value for name, value in shares.items()
+        }
+
+
+def cross_entropy(logits: "Tensor", labels: "Tensor") -> "Tensor":
+    """Return the cross entropy of logits N, K, H, W, 0-dim."""
+    from segablate.losses import get_loss
+
+    return get_loss("ce")(logits, labels)
+
+
+def gradient_at(logits: "Tensor", value: "Tensor") -> "Tensor":
+    """Return the gradient of a value at the logits; 0 where it does not depend on them."""
+    import torch
+
+    (gradient,) = torch.autograd.grad(value, logits, allow_unused=True) if value.requires_grad else (None,)
+    return torch.zeros_like(logits) if gradient is None else gradient
+
+
 def _over(mass: "Tensor", on: PixelRegions) -> "Tensor":
-    shares = (on.near * mass).sum(dim=1) / mass.sum()
+    shares = (on.near * mass).sum(dim=1) / mass.sum()  # 3
     return shares.where(on.near.any(), float("nan"))
 
 
 def _by_class(mass: "Tensor", on: PixelRegions) -> "Tensor":
-    """Sums (C+1,) by class, the last of void; a sum for each class, as atomic additions have no fixed order on CUDA."""
+    """Sum by class, (C+1,), the last void; one sum for each class, as atomic additions have no fixed order on CUDA."""
     label = [*range(on.classes), IGNORE]
     return mass.new_tensor([float(mass[on.labels == index].sum()) for index in label])
 

@@ -1,9 +1,11 @@
-"""From the name of a checkpoint to an ablation on a dataset."""
+"""An ablation of a checkpoint on a dataset, from their names."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from segablate.ablation.sweep import Ablation, Setting, Sweep, costs
+from segablate.ablation.gradients import cross_entropy, gradient_at
+from segablate.ablation.sweep import Ablation, Setting, Sweep
 from segablate.evaluation.inputs import with_inputs
 from segablate.evaluation.session import Execution, run
 from segablate.losses import Loss
@@ -11,17 +13,20 @@ from segablate.metrics.tolerance import Tolerance
 from segablate.objective.weighted_sum import parse_objective
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from segablate.ablation.cost import Cost
     from segablate.checkpoints import Loading
     from segablate.datasets import Dataset
 
 
 @dataclass(frozen=True)
 class AblationRequest:
-    """What is tried, and what is measured of it.
+    """A loss with its settings, and what to measure under each of them.
 
     - `objective`: a weighted sum in place of the published one.
-    - `tolerance`: at which boundary F ranks the images.
-    - `gradients`, `cost`: whether to measure these too.
+    - `tolerance`: that of the boundary F-score with which values are correlated.
+    - `gradients`, `cost`: whether to measure gradients, and time and memory.
     """
 
     loss: Loss
@@ -35,7 +40,7 @@ class AblationRequest:
 def ablate_checkpoint(
     checkpoint: str, dataset: "Dataset", asked: AblationRequest, loading: "Loading", execution: Execution
 ) -> Ablation:
-    """Try every setting of a loss on one forward pass of a checkpoint over a dataset.
+    """Compute a loss under every setting on one forward pass of a checkpoint over a dataset.
 
     Raises a SegablateError where the checkpoint lacks what the loss needs.
     """
@@ -54,5 +59,40 @@ def ablate_checkpoint(
     reads = {loss.name: loss.reads({})}
     measures = Measures(tolerances=(asked.tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
     work = prepare(segmenter, dataset, measures, execution.on_error)
-    found = run(work, execution, f"{loss.name}, {len(settings)} settings")
-    return Ablation(found, loss, settings, objective, costs(probe) if asked.cost else {}, probe.over_images())
+    evaluation = run(work, execution, f"{loss.name}, {len(settings)} settings")
+    return Ablation(evaluation, loss, settings, objective, costs(probe) if asked.cost and probe.first else {})
+
+
+def costs(sweep: Sweep, repeats: int = 5) -> "dict[str, list[Cost]]":
+    """Measure time and memory on the first image: `forward` and `both`, cross entropy first, then every setting."""
+    from segablate.ablation.cost import measure_costs
+
+    sample = sweep.first
+    assert sample is not None
+    taken = {name: value for name, value in sample.inputs.items() if name in sweep.loss.inputs}
+    plain = sample.logits.detach()
+
+    def calls(backward: bool) -> list[Any]:
+        def entropy() -> "Tensor":
+            return _run(lambda logits: cross_entropy(logits, sample.labels), plain, backward)
+
+        def setting(values: Mapping[str, Any]) -> Any:
+            seen = sample.read_by(sweep.loss.reads(values), plain)
+            return lambda: _run(lambda logits: sweep.loss(logits, sample.labels, **taken, **values), seen, backward)
+
+        return [entropy, *(setting(s.values) for s in sweep.settings)]
+
+    return {
+        "forward": measure_costs(calls(False), repeats, plain.device),
+        "both": measure_costs(calls(True), repeats, plain.device),
+    }
+
+
+def _run(function: Any, logits: "Tensor", backward: bool) -> "Tensor":
+    import torch
+
+    if not backward:
+        with torch.no_grad():
+            return function(logits)
+    leaf = logits.clone().requires_grad_()
+    return gradient_at(leaf, function(leaf))

@@ -1,6 +1,6 @@
-"""Checkpoints, by where they come from: ``open_checkpoint("card.yaml")``.
+"""Open checkpoints of every source: ``open_checkpoint("card.yaml")``.
 
-Each source is one file in ``sources/``; ``segablate checkpoints list`` shows them.
+Each source is one file in ``sources/``; ``segablate checkpoints list`` lists them.
 """
 
 import ast
@@ -16,6 +16,7 @@ import numpy as np
 
 from segablate.checkpoints import sources
 from segablate.checkpoints.segmenter import Capabilities, Loading, Segmenter, Source
+from segablate.checkpoints.specification import split_weights
 from segablate.errors import CheckpointError, SegablateError, did_you_mean
 from segablate.samples import Batch, Sample
 
@@ -28,24 +29,27 @@ __all__ = [
     "checkpoint_sources",
     "count_outputs",
     "described_sources",
+    "is_new_network",
+    "new_network_sources",
     "open_checkpoint",
+    "open_new_network",
 ]
 
 
 def checkpoint_sources() -> list[str]:
-    """Names of the sources that can be opened, sorted."""
+    """Return the names of all sources, sorted."""
     return sorted(module.name for module in iter_modules(sources.__path__))
 
 
 class SourceDescription(NamedTuple):
-    """A source in words: how a specification is written, and what it is."""
+    """The form of a source's specification, and what the source is."""
 
     form: str
     what: str
 
 
 def described_sources() -> dict[str, SourceDescription]:
-    """Every source by name, read off the first line of its docstring without importing it."""
+    """Return the description of every source by name, read from its docstring without importing it."""
     found = {}
     for name, tree in _texts().items():
         line = (ast.get_docstring(tree) or "").partition("\n")[0]
@@ -56,7 +60,7 @@ def described_sources() -> dict[str, SourceDescription]:
 
 @cache
 def by_suffix() -> dict[str, str]:
-    """The sources by the suffixes of the files that they open without being named; none is imported."""
+    """Map file suffixes to the sources that open such files without being named; no source is imported."""
     stated = {name: _stated(tree, "SUFFIXES") for name, tree in _texts().items()}
     return {suffix: name for name, suffixes in stated.items() for suffix in suffixes}
 
@@ -68,7 +72,7 @@ def _texts() -> dict[str, ast.Module]:
 
 
 def _stated(tree: ast.Module, name: str) -> tuple[str, ...]:
-    """The literal that a module assigns to a name, or nothing."""
+    """Return the literal that a module assigns to a name, or an empty tuple."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
             return ast.literal_eval(node.value)
@@ -76,12 +80,15 @@ def _stated(tree: ast.Module, name: str) -> tuple[str, ...]:
 
 
 def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
-    """Load a checkpoint onto its device. Raises CheckpointError or DeviceError in one line that says what to do."""
+    """Load a checkpoint onto its device.
+
+    Raises CheckpointError for a checkpoint that cannot be opened, and DeviceError for a device that is not available.
+    """
     source, _, rest = spec.partition(":")
     loading = loading or Loading()
     if source in checkpoint_sources():
         if not rest:
-            raise CheckpointError(f"{spec!r} names nothing; write {described_sources()[source].form}")
+            raise CheckpointError(f"{spec!r} is incomplete; write {described_sources()[source].form}")
         return import_module(f"segablate.checkpoints.sources.{source}").open_source(rest, loading)
     path = loading.located(spec)
     if path.suffix in by_suffix():
@@ -98,21 +105,59 @@ def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
     if ":" in spec:
         near = did_you_mean(source, checkpoint_sources())
         raise CheckpointError(f"no checkpoint source is called {source!r}{near}")
-    raise CheckpointError(f"{spec}: there is no such file; give a checkpoint file, a card or SOURCE:...")
+    raise CheckpointError(f"{spec}: no such file; give a checkpoint file, a card or SOURCE:...")
+
+
+def open_new_network(spec: str, classes: int, loading: Loading | None = None) -> Segmenter:
+    """Build a network with random weights: ``small``, or a specification without the weights, as in ``smp:Unet()``.
+
+    `classes`: the number of outputs, unless the specification states it. The weights come from torch's generator.
+    Raises CheckpointError for a source that cannot do without a file.
+    """
+    from segablate.networks import network_names
+
+    spec = f"builtin:{spec}" if spec.partition("(")[0] in network_names() else spec
+    source, _, rest = spec.partition(":")
+    if source not in new_network_sources():
+        named = ", ".join(f"{name}:" for name in new_network_sources())
+        raise CheckpointError(f"{spec!r} names no network; write {', '.join(network_names())}, or {named}NETWORK(...)")
+    return import_module(f"segablate.checkpoints.sources.{source}").open_new(rest, loading or Loading(), classes)
+
+
+def is_new_network(spec: str) -> bool:
+    """Return whether a specification names a network without weights."""
+    from segablate.networks import network_names
+
+    if spec.partition("(")[0] in network_names():
+        return True
+    source, _, rest = spec.partition(":")
+    if source not in new_network_sources() or split_weights(rest)[1] is not None:
+        return False
+    return source != "hf" and not Path(rest).expanduser().is_dir()
+
+
+@cache
+def new_network_sources() -> tuple[str, ...]:
+    """Return the sources that can build a network without weights; none is imported."""
+    return tuple(
+        name
+        for name, tree in _texts().items()
+        if any(isinstance(node, ast.FunctionDef) and node.name == "open_new" for node in tree.body)
+    )
 
 
 def _without_network(spec: str, path: Path) -> str:
-    """What to write for a file whose name does not say what it is."""
+    """Return the message for a file that needs a source in front of it."""
     if zipfile.is_zipfile(path) and any(name.endswith("/constants.pkl") for name in zipfile.ZipFile(path).namelist()):
         return f"{spec} is a TorchScript archive; write torchscript:{spec}"
     return (
-        f"{spec} holds weights, but not the network; name it, as in "
+        f"{spec} holds weights, but no network; name the network, as in "
         f"python:package.module:factory(num_classes=11)@{spec}, or write module:{spec} for a whole module"
     )
 
 
 def count_outputs(segmenter: Segmenter) -> int | None:
-    """How many outputs a network has, by a run on a grey image of 256x256; None where that does not tell."""
+    """Count the outputs of a network by running it on a grey image of 256x256; None where that fails."""
     if segmenter.capabilities.on_host:
         return None
     grey = np.full((256, 256, 3), 128, np.uint8)

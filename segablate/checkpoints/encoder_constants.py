@@ -1,4 +1,4 @@
-"""What the encoders of segmentation_models_pytorch expect of pixels, known without asking a hub.
+"""The preprocessing constants of the encoders of segmentation_models_pytorch, known without a download.
 
 The library keeps the constants of its own encoders beside their ImageNet weights on a hub; those of timm's encoders
 come with timm. All take RGB in 0..1.
@@ -25,7 +25,7 @@ _BY_NAME = {
 
 
 def encoder_constants(smp: ModuleType, name: str, pretrained: object) -> tuple[Preprocessing, str]:
-    """How an encoder's pretrained weights take pixels, and a word on where that is from.
+    """Return the preprocessing of an encoder's pretrained weights, and where it comes from.
 
     `pretrained` is the library's name for those weights (``encoder_weights``); None is taken as "imagenet".
     """

@@ -1,4 +1,4 @@
-"""Networks exported with their graph, which another runtime runs: one image input of a stated layout, size and type."""
+"""Networks exported with their graph and run by another runtime, with one image input of known layout and size."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from segablate.checkpoints.segmenter import Loading, Source
 from segablate.errors import CheckpointError, DeviceError
 
 Run = Callable[[Tensor], Any]
-"""What a runtime makes of a batch in the layout, size and type of its input."""
+"""Runs a batch that has the layout, size and dtype of the network's input, and returns the output."""
 
 
 _PIXELS = Preprocessing(scale="1")
@@ -25,7 +25,7 @@ _PIXELS = Preprocessing(scale="1")
 class ImageInput:
     """The input of an exported network: N, 3, H, W, or N, H, W, 3; None for a side or a batch that may vary.
 
-    Of an integer `dtype` are pixels of 0..255, without scaling.
+    With an integer `dtype` the input is pixels of 0..255, without scaling.
     """
 
     channels_last: bool
@@ -35,43 +35,44 @@ class ImageInput:
 
     @classmethod
     def of(cls, shape: Sequence[Any], dtype: torch.dtype) -> "ImageInput":
-        """From a shape in which whatever is no positive integer may vary. CheckpointError where it is no colour image.
+        """Read the input off a shape, in which every entry that is no positive integer may vary.
 
-        Channels that may vary too are taken to come first.
+        Where the channels may vary too, they are assumed to come first. Raises CheckpointError where the shape is not
+        that of colour images.
         """
         sides = [side if isinstance(side, int) and side > 0 else None for side in shape]
-        shown = "x".join("?" if side is None else str(side) for side in sides)
+        shape_text = "x".join("?" if side is None else str(side) for side in sides)
         if len(sides) != 4:
-            raise CheckpointError(f"its input is {shown}; expected colour images, N x 3 x H x W or N x H x W x 3")
+            raise CheckpointError(f"its input is {shape_text}; expected colour images, N x 3 x H x W or N x H x W x 3")
         batch, one, two, three = sides
         if one == 3 or (one is None and three != 3):
             return cls(False, batch, (two, three), dtype)
         if three == 3:
             return cls(True, batch, (one, two), dtype)
-        raise CheckpointError(f"its input is {shown}, of which no axis is that of three colours")
+        raise CheckpointError(f"its input is {shape_text}; expected three channels, N x 3 x H x W or N x H x W x 3")
 
     @property
     def fixed(self) -> tuple[int, int] | None:
-        """Height and width where both are fixed."""
+        """The height and width where both are fixed, else None."""
         height, width = self.size
         return None if height is None or width is None else (height, width)
 
     def describe(self) -> str:
-        """In words, for the head of a table."""
+        """Describe the input for the head of a table."""
         batch, height, width = ("?" if side is None else str(side) for side in (self.batch, *self.size))
         sides = f"{batch}x{height}x{width}x3" if self.channels_last else f"{batch}x3x{height}x{width}"
         return f"{sides} {str(self.dtype).removeprefix('torch.')}"
 
     def fed(self, pixels: Tensor) -> Tensor:
-        """N, 3, H, W float32 in layout and type of the input; integers are rounded."""
+        """Convert N, 3, H, W float32 to the layout and dtype of the input; integers are rounded."""
         images = pixels.permute(0, 2, 3, 1).contiguous() if self.channels_last else pixels
         return images.to(self.dtype) if self.dtype.is_floating_point else images.round().clamp(0, 255).to(self.dtype)
 
 
 class ExportedNetwork(nn.Module):
-    """A runtime as a module: N, 3, H, W float32 in, what it returns out, with the channels first.
+    """A runtime as a module: takes N, 3, H, W float32 and returns the runtime's output, channels first.
 
-    A fixed batch is filled up with empty images, whose output is cut off.
+    A batch of fixed size is filled up with empty images, whose output is cut off.
     """
 
     def __init__(self, image: ImageInput, run: Run, classes: int | None = None) -> None:
@@ -81,18 +82,18 @@ class ExportedNetwork(nn.Module):
         self.classes = classes
 
     def train(self, mode: bool = True) -> "ExportedNetwork":
-        """A graph was exported for training or for evaluation, and stays so."""
+        """Do nothing: a graph is exported for training or for evaluation, and stays so."""
         return self
 
     def forward(self, pixels: Tensor) -> Any:
-        """Raises ValueError for images of another size than the network takes."""
+        """Run the network in batches of the size it takes. Raises ValueError for images of another size."""
         self._check(pixels)
         length = self.image.batch or len(pixels)
         parts = [self._part(part, length) for part in pixels.split(length)]
         return parts[0] if len(parts) == 1 else _joined(parts)
 
     def _part(self, pixels: Tensor, length: int) -> Any:
-        """The output for at most as many images as a batch has."""
+        """Return the output for at most one batch of images."""
         count, size = len(pixels), (pixels.shape[2], pixels.shape[3])
         filled = functional.pad(pixels, (0, 0, 0, 0, 0, 0, 0, length - count)) if count < length else pixels
 
@@ -105,49 +106,53 @@ class ExportedNetwork(nn.Module):
         return _mapped(arranged, self.run(self.image.fed(filled)))
 
     def _check(self, pixels: Tensor) -> None:
-        for side, wanted in zip(pixels.shape[2:], self.image.size, strict=True):
-            if wanted not in (None, side):
+        for side, expected in zip(pixels.shape[2:], self.image.size, strict=True):
+            if expected not in (None, side):
                 height, width = ("any" if side is None else side for side in self.image.size)
-                raise ValueError(f"takes {width}x{height} alone; pass --resize {height}x{width}")
+                raise ValueError(f"the network takes only {width}x{height}; pass --resize {height}x{width}")
 
 
 def open_exported(
     run: Run, image: ImageInput, source: Source, loading: Loading, *, kind: str, start: Preprocessing | None = None
 ) -> Network:
-    """A runtime as a segmenter, with images resized to the size that it takes, where that is fixed.
+    """Make a segmenter of a runtime; images are resized to the network's size where that is fixed.
 
-    `start`: the preprocessing where nothing else is stated. Raises CheckpointError for options that go against the
-    input, and DeviceError for a precision: that is the one it was exported with.
+    `start`: the default preprocessing. Raises CheckpointError for options that contradict the input, and DeviceError
+    for a precision, which is fixed at export.
     """
     if loading.precision != "fp32":
-        raise DeviceError("runs in the precision that it was exported with; leave out --precision")
+        raise DeviceError("the network runs in the precision it was exported with; leave out --precision")
     whole = not image.dtype.is_floating_point
     loading, preprocessing = _fitted(loading, image, start or (_PIXELS if whole else Preprocessing()))
     if whole and replace(preprocessing, channels="rgb", resize=None, pad_to_multiple=None) != _PIXELS:
-        raise CheckpointError(f"takes pixels of 0..255 as they are; leave out scale, mean and std ({preprocessing})")
+        raise CheckpointError(
+            f"the network takes unscaled pixels of 0..255; leave out scale, mean and std ({preprocessing})"
+        )
     source = replace(source, facts={"input": image.describe(), **source.facts})
     classes = None if loading.classes is None else len(loading.classes)
     return prepared(ExportedNetwork(image, run, classes), source, loading, preprocessing, kind)
 
 
 def _fitted(loading: Loading, image: ImageInput, start: Preprocessing) -> tuple[Loading, Preprocessing]:
-    """The options and the preprocessing such that the network gets the size that it takes."""
+    """Return the options and the preprocessing that bring images to the size of the input."""
     stated = {name: value for name, value in loading.preprocessing.items() if (name, value) != ("resize", None)}
     loading, size = replace(loading, preprocessing=stated), image.fixed
     if size is None:
         return loading, Preprocessing.parse(stated, start)
     height, width = size
     if loading.window not in (None, size):
-        raise CheckpointError(f"takes images of {width}x{height} alone; pass --window {height}x{width}, or none")
+        raise CheckpointError(
+            f"the network takes only {width}x{height}; pass --window {height}x{width}, or leave it out"
+        )
     resize = None if loading.window else size
     preprocessing = Preprocessing.parse(stated, replace(start, resize=resize))
     if loading.window is None and preprocessing.resize != size:
-        raise CheckpointError(f"takes images of {width}x{height} alone; leave out --resize")
+        raise CheckpointError(f"the network takes only {width}x{height}; leave out --resize")
     return loading, preprocessing
 
 
 def _mapped(function: Callable[[Tensor], Tensor], output: Any) -> Any:
-    """A function applied to each tensor of what a network returned."""
+    """Apply a function to each tensor of a network's output."""
     if isinstance(output, Tensor):
         return function(output)
     if isinstance(output, Mapping):
@@ -156,7 +161,7 @@ def _mapped(function: Callable[[Tensor], Tensor], output: Any) -> Any:
 
 
 def _joined(parts: list[Any]) -> Any:
-    """What a network returned for parts of a batch, as for the whole."""
+    """Join the outputs for parts of a batch."""
     if isinstance(parts[0], Tensor):
         return torch.cat(parts)
     if isinstance(parts[0], dict):

@@ -1,4 +1,4 @@
-"""The files of a Hugging Face checkpoint: found, read without running anything, or fetched from the hub."""
+"""Finding, reading and downloading the files of a Hugging Face checkpoint; nothing in them is run."""
 
 import json
 from pathlib import Path
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-"""Names of the weights, or of the list of their parts, in the order in which they are looked for."""
+"""Names of the weights, or of the index of their parts, in the order of preference."""
 
 _FETCHED = (
     ("config.json", "*processor_config.json", "model*.safetensors*", "tokenizer*", "vocab.json", "merges.txt"),
     ("pytorch_model*.bin*",),
 )
-"""What is fetched from the hub: pickles only where there is nothing else."""
+"""Patterns of the files that are downloaded: pickles only where there is nothing else."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; CheckpointError, without the path, when it is missing or malformed."""
+    """Read the object in a JSON file. Raises CheckpointError, without the path, when it is missing or malformed."""
     if not path.is_file():
-        raise CheckpointError("there is no such file; give a folder that save_pretrained of transformers wrote")
+        raise CheckpointError("no such file; give a folder written by save_pretrained of transformers")
     try:
         described = json.loads(path.read_bytes())
     except ValueError as error:
@@ -35,7 +35,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_tensors(folder: Path, loading: Loading) -> tuple[dict[str, "Tensor"], tuple[Path, ...], tuple[str, ...]]:
-    """The weights in a folder by their names, the files they are in, and notes.
+    """Read the weights in a folder: tensors by key, their files, and notes.
 
     Raises CheckpointError when there are none, when a part is missing, or when a file is damaged.
     """
@@ -61,11 +61,13 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
     with at(path):
         named = read_json(path).get("weight_map")
         if not isinstance(named, dict) or not named:
-            raise CheckpointError("has no weight_map, which says in which part each weight is; copy it again")
+            raise CheckpointError("has no weight_map, the file of each weight; copy it again")
         parts = tuple(folder / Path(str(name)).name for name in sorted(set(named.values())))
         missing = [part.name for part in parts if not part.is_file()]
         if missing:
-            raise CheckpointError(f"names {len(parts)} parts, but {shorten(missing)} is not there; copy all of them")
+            raise CheckpointError(
+                f"names {len(parts)} files of weights, of which {shorten(missing)} is missing; copy all of them"
+            )
     return parts
 
 
@@ -74,9 +76,9 @@ def _first_weights(folder: Path) -> Path | None:
 
 
 def hub_folder(name: str, download: bool) -> Path:
-    """The folder of a model of the hub in the library's cache, fetched there with `download`.
+    """Return the folder of a hub model in the library's cache; with `download`, download it first.
 
-    Raises CheckpointError when it is not there, or cannot be fetched.
+    Raises CheckpointError when it is not there, or cannot be downloaded.
     """
     hub = require("huggingface_hub", "hf", f"hf:{name}")
     folder = Path()
@@ -87,9 +89,9 @@ def hub_folder(name: str, download: bool) -> Path:
                 break
     except Exception as error:  # of the network, of the hub, of the disk
         if download:
-            raise CheckpointError(f"hf:{name} cannot be fetched: {' '.join(str(error).split())[:200]}") from None
+            raise CheckpointError(f"hf:{name} cannot be downloaded: {' '.join(str(error).split())[:200]}") from None
         raise CheckpointError(
-            f"hf:{name}: there is no such folder, nor a copy of such a model of the hub; correct the path, or pass "
-            f"--allow-download to fetch it"
+            f"hf:{name}: no such folder, and no such model in the library's cache; correct the path, or pass "
+            f"--allow-download to download it"
         ) from None
     return folder

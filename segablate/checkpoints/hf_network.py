@@ -1,4 +1,4 @@
-"""Building a network of transformers from its configuration, and loading its weights with nothing left over."""
+"""Building a network of transformers from its configuration, and loading its weights strictly."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,23 +17,23 @@ from segablate.errors import CheckpointError, at, shorten
 from segablate.weights.fitting import misfits
 
 ONE_SIZE = ("beit", "data2vec-vision", "dpt", "eomt", "eomt_dinov3")
-"""Types of networks that take squares only, most of them only of their ``image_size``."""
+"""Model types that take only squares, most of them only of their ``image_size``."""
 
 MASK_QUERIES = ("maskformer", "mask2former", "oneformer", "eomt", "eomt_dinov3")
-"""Types of networks that give masks and a class for each."""
+"""Model types that predict a set of masks and a class for each."""
 
 MASKS_OF_MASK2FORMER = (384, 384)
 """The size at which the library joins the masks of Mask2Former, whatever the image."""
 
 COMPUTED = ("num_batches_tracked", "relative_position_index", "position_ids", "criterion.empty_weight")
-"""Counters, indices and weights of the loss that some versions of the library save, and others compute or leave out."""
+"""Counters, indices and weights of the loss, which some versions of the library save and others do not."""
 
 TOKENIZERS = ("tokenizer.json", "vocab.json")
-"""Files of which one is there where a tokenizer was saved."""
+"""Files of a tokenizer, of which a folder holds at least one."""
 
 
 def read_config(folder: Path) -> Any:
-    """The configuration in a folder. CheckpointError where it is missing, or of no network for segmentation."""
+    """Read the configuration in a folder. Raises CheckpointError unless it is of a network for segmentation."""
     path = folder / "config.json"
     with at(path):
         described = read_json(path)
@@ -44,8 +44,8 @@ def read_config(folder: Path) -> Any:
         saved = described.get("architectures") or [kind]
         if kind not in known_networks() or not ("Segmentation" in saved[0] or saved == [kind]):
             raise CheckpointError(
-                f"is of {saved[0]}, not of a network for semantic segmentation in transformers "
-                f"{transformers.__version__}; there is {shorten(sorted(known_networks()), 20)}"
+                f"is of {saved[0]}, which is no network for semantic segmentation in transformers "
+                f"{transformers.__version__}; available: {shorten(sorted(known_networks()), 20)}"
             )
         try:
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -53,22 +53,22 @@ def read_config(folder: Path) -> Any:
             raise CheckpointError(f"does not fit transformers {transformers.__version__}: {_line(error)}") from None
     for part in (config, getattr(config, "backbone_config", None)):
         if part is not None and getattr(part, "use_pretrained_backbone", False):
-            part.use_pretrained_backbone = False  # or building the network would fetch weights
+            part.use_pretrained_backbone = False  # or building the network would download weights
     return config
 
 
 def known_networks() -> dict[str, str]:
-    """Names of the classes of the installed transformers, by type of network."""
+    """Map model types to the names of their classes in the installed transformers."""
     universal = modeling_auto.MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING_NAMES
     queries = {kind: universal[kind] for kind in MASK_QUERIES if kind in universal}
     return {**modeling_auto.MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES, **queries}
 
 
 def build(config: Any, tensors: Mapping[str, Tensor], folder: Path) -> nn.Module:
-    """The network with these weights, in float32.
+    """Build the network with these weights, in float32.
 
-    Raises CheckpointError that lists the missing, unexpected and mis-shaped keys; the library would draw at random
-    what is missing. Keys that its classes declare to be of no consequence, and those it computes, may differ.
+    Raises CheckpointError that lists the missing, unexpected and mis-shaped keys: the library would initialise missing
+    weights at random. Keys that its classes declare optional, and those it computes, may differ.
     """
     network = getattr(transformers, known_networks()[config.model_type])
     with _quiet():
@@ -91,13 +91,21 @@ def build(config: Any, tensors: Mapping[str, Tensor], folder: Path) -> nn.Module
     return module.float()
 
 
+def build_new(config: Any, classes: int) -> nn.Module:
+    """Return the network of a configuration with random weights, in float32, for this many classes."""
+    if config.num_labels != classes:
+        config.num_labels = classes
+    with _quiet():
+        return getattr(transformers, known_networks()[config.model_type])(config).float()
+
+
 def gives_queries(config: Any) -> bool:
-    """Whether the network gives masks and a class for each."""
+    """Return whether the network predicts masks and a class for each."""
     return config.model_type in MASK_QUERIES
 
 
 def input_size(config: Any) -> tuple[int, int] | None:
-    """Height and width of the only images that the network takes; None where it takes all."""
+    """Return the only height and width that the network takes, or None where it takes any."""
     if config.model_type not in ONE_SIZE:
         return None
     side = config.image_size
@@ -105,15 +113,17 @@ def input_size(config: Any) -> tuple[int, int] | None:
 
 
 def joined(module: nn.Module, config: Any, folder: Path) -> MaskQueries:
-    """A network of mask queries as one that gives scores, joined as the library does for semantic segmentation."""
+    """Wrap a network of mask queries so that it returns scores, as the library computes them."""
     size = MASKS_OF_MASK2FORMER if config.model_type == "mask2former" else input_size(config)
     return MaskQueries(module, size, _task(config, folder) if config.model_type == "oneformer" else {})
 
 
 def _task(config: Any, folder: Path) -> dict[str, Tensor]:
-    """What tells OneFormer its task: the tokens of a sentence."""
+    """Return the input that names OneFormer's task: the tokens of a sentence."""
     if not any((folder / name).is_file() for name in TOKENIZERS):
-        raise CheckpointError(f"{folder} holds no {' or '.join(TOKENIZERS)}, which OneFormer needs; save its processor")
+        raise CheckpointError(
+            f"{folder} holds no {' or '.join(TOKENIZERS)}, which OneFormer needs; save its processor there too"
+        )
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     length = config.task_seq_len
     row = tokenizer(["the task is semantic"], padding="max_length", max_length=length, truncation=True)
@@ -122,7 +132,7 @@ def _task(config: Any, folder: Path) -> dict[str, Tensor]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's bars and reports: what they say is raised."""
+    """Silence the library's progress bars and load reports, which this module raises as errors."""
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""The image processor of a Hugging Face checkpoint, ``preprocessor_config.json``, in the terms of this program."""
+"""Translation of a Hugging Face image processor, ``preprocessor_config.json``, to :class:`Preprocessing`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +15,18 @@ Size = tuple[int, int]
 """Height and width."""
 
 _RESAMPLING = {2: "pillow-bilinear", 3: "pillow-bicubic"}
-"""By Pillow's numbers."""
+"""Resampling by Pillow's constants."""
 
 _SHORTER_SIDE = ("mobilevit", "mobilenet_v2", "maskformer", "mask2former", "oneformer", "eomt")
-"""Types of networks whose processors mean the shorter side by one number; others mean a square."""
+"""Model types whose processors mean the shorter side by one number; the others mean a square."""
 
 
 @dataclass(frozen=True)
 class ImageProcessor:
-    """What it does to an image.
+    """The preprocessing of an image processor.
 
-    - `window`: the side of the squares into which it cuts an image along its longer side, if it does.
-    - `notes`: where this program does otherwise.
+    - `window`: side of the squares into which it cuts an image along its longer side, or None.
+    - `notes`: differences between this program and the processor.
     """
 
     preprocessing: Preprocessing
@@ -35,36 +35,38 @@ class ImageProcessor:
 
 
 def read_image_processor(folder: Path, model_type: str, input_size: Size | None) -> ImageProcessor:
-    """The image processor saved in a folder, of a network of this type.
+    """Read the image processor saved in a folder.
 
-    `input_size`: height and width for which a network of one size was built. Without the file, the pixels are scaled to
-    0..1 and resized to that, and a note says so. Raises CheckpointError when the file cannot be read.
+    `input_size`: the only height and width that the network takes, or None. Without a file, pixels are scaled to 0..1
+    and resized to that, and a note says so. Raises CheckpointError when the file cannot be read.
     """
     path = processor_file(folder)
     if path is None:
-        note = f"there is no {FILES[0]}: pixels are scaled to 0..1 and not normalised; see --mean and --std"
+        note = f"no {FILES[0]}: pixels are scaled to 0..1 and not normalised; see --mean and --std"
         return ImageProcessor(Preprocessing(resize=input_size), notes=(note,))
     with at(path):
-        said = read_json(path)
-        return _understood(said.get("image_processor", said), model_type, input_size)
+        described = read_json(path)
+        return _translate(described.get("image_processor", described), model_type, input_size)
 
 
 def processor_file(folder: Path) -> Path | None:
-    """The file that describes the image processor, if there is one."""
+    """Return the file that describes the image processor, or None."""
     return next((folder / name for name in FILES if (folder / name).is_file()), None)
 
 
-def _understood(said: dict[str, Any], model_type: str, input_size: Size | None) -> ImageProcessor:
-    values = {**_colours(said), **_resizing(said, model_type)}
+def _translate(described: dict[str, Any], model_type: str, input_size: Size | None) -> ImageProcessor:
+    values = {**_colours(described), **_resizing(described, model_type)}
     notes = []
-    if said.get("do_center_crop"):
-        notes.append("the image processor's centre crop is left out: the whole image is run and measured")
-    if said.get("do_split_image") and isinstance(values.get("resize"), int):
-        notes.append("images wider or higher than 2:1 are cut into squares at other places than by the image processor")
+    if described.get("do_center_crop"):
+        notes.append("the image processor's centre crop is left out: the whole image is evaluated")
+    if described.get("do_split_image") and isinstance(values.get("resize"), int):
+        notes.append("images longer than 2:1 are cut into squares at other places than by the image processor")
         return ImageProcessor(Preprocessing.parse(values), values["resize"], tuple(notes))
-    if said.get("keep_aspect_ratio"):
-        notes.append("images are resized to a square, which the network needs; the image processor keeps proportions")
-    multiple = said.get("size_divisor") or 1
+    if described.get("keep_aspect_ratio"):
+        notes.append(
+            "images are resized to a square, which the network needs; the image processor keeps the aspect ratio"
+        )
+    multiple = described.get("size_divisor") or 1
     match values.get("resize"):
         case None:
             values["resize"] = input_size
@@ -79,40 +81,40 @@ def _understood(said: dict[str, Any], model_type: str, input_size: Size | None) 
     return ImageProcessor(Preprocessing.parse(values), None, tuple(notes))
 
 
-def _colours(said: dict[str, Any]) -> dict[str, Any]:
-    """`scale`, and `mean`, `std` and `channels` where the processor has such a step."""
-    values: dict[str, Any] = {"scale": _scale(said)}
-    if said.get("do_normalize"):
-        values |= {"mean": said.get("image_mean", 0.0), "std": said.get("image_std", 1.0)}
-    if said.get("do_flip_channel_order"):  # the last step: the constants are in the order before it
+def _colours(described: dict[str, Any]) -> dict[str, Any]:
+    """Return `scale`, and `mean`, `std` and `channels` where the processor sets them."""
+    values: dict[str, Any] = {"scale": _scale(described)}
+    if described.get("do_normalize"):
+        values |= {"mean": described.get("image_mean", 0.0), "std": described.get("image_std", 1.0)}
+    if described.get("do_flip_channel_order"):  # the last step: the constants are in the order before it
         values |= {key: row[::-1] for key, row in values.items() if isinstance(row, list)} | {"channels": "bgr"}
     return values
 
 
-def _scale(said: dict[str, Any]) -> str:
-    if said.get("do_rescale") is False:
+def _scale(described: dict[str, Any]) -> str:
+    if described.get("do_rescale") is False:
         return "1"
-    factor = said.get("rescale_factor") or 1 / 255
+    factor = described.get("rescale_factor") or 1 / 255
     return "1/255" if abs(factor * 255 - 1) < 1e-6 else str(factor)
 
 
-def _resizing(said: dict[str, Any], model_type: str) -> dict[str, Any]:
-    """`resize`, `longest` and `resample`; nothing where the processor does not resize."""
-    size = said.get("size")
-    if not said.get("do_resize") or size is None:
+def _resizing(described: dict[str, Any], model_type: str) -> dict[str, Any]:
+    """Return `resize`, `longest` and `resample`; nothing where the processor does not resize."""
+    size = described.get("size")
+    if not described.get("do_resize") or size is None:
         return {}
     if isinstance(size, int):
         shorter = model_type.startswith(_SHORTER_SIDE)
-        size = {"shortest_edge": size, "longest_edge": said.get("max_size")} if shorter else [size, size]
-    values: dict[str, Any] = {"resample": _RESAMPLING.get(said.get("resample", 2), "pillow-bicubic")}
+        size = {"shortest_edge": size, "longest_edge": described.get("max_size")} if shorter else [size, size]
+    values: dict[str, Any] = {"resample": _RESAMPLING.get(described.get("resample", 2), "pillow-bicubic")}
     match size:
         case [int(), int()]:
             return {**values, "resize": size}
         case {"shortest_edge": int(side)}:
             return {**values, "resize": side, "longest": size.get("longest_edge")}
         case {"height": int(height), "width": int(width)}:
-            step = said.get("ensure_multiple_of") or 1
+            step = described.get("ensure_multiple_of") or 1
             return {**values, "resize": [round(height / step) * step, round(width / step) * step]}
     raise CheckpointError(
-        f"size is {size}; expected height and width, or shortest_edge; write it so, with the size that was trained with"
+        f"size is {size!r}; expected height and width, or shortest_edge; correct it to the size used in training"
     )

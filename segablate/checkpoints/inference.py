@@ -1,7 +1,7 @@
-"""How a network is run over an image: whole or in windows, and with flips also over its mirror image.
+"""Running a network over an image: whole or in sliding windows, and with flips also over the mirrored image.
 
 A pixel's score is the mean over the windows that cover it, and over both images: of logits, before any softmax, or of
-probabilities where the network gives these. Windows are laid a stride apart from the upper left; the last of a row or
+probabilities where the network returns these. Windows start a stride apart at the upper left; the last of a row or
 column is moved back to the border, so that every pixel is covered.
 """
 
@@ -17,7 +17,7 @@ from torch.nn import functional
 from segablate.errors import CheckpointError, did_you_mean
 
 Forward = Callable[[Tensor], Tensor]
-"""N, 3, H, W to scores N, K, h, w at any resolution."""
+"""Maps N, 3, H, W to scores N, K, h, w at any resolution."""
 
 Size = tuple[int, int]
 
@@ -37,14 +37,14 @@ class Inference:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> "Inference":
-        """From plain values; sizes may be one number for both sides. CheckpointError when one is malformed."""
+        """Read plain values; sizes may be one number for both sides. Raises CheckpointError for a malformed value."""
         known = tuple(cls.__dataclass_fields__)
         for name in values:
             if name not in known:
-                raise CheckpointError(f"inference has no {name!r}{did_you_mean(str(name), known)}")
+                raise CheckpointError(f"inference has no entry {name!r}{did_you_mean(str(name), known)}")
         window, stride = (_sides(name, values.get(name)) for name in ("window", "stride"))
         if stride and not window:
-            raise CheckpointError(f"stride is {_by(stride)}, but there is no window; state the window too")
+            raise CheckpointError(f"stride is {_by(stride)}, but no window is set; set the window too")
         if window and stride and (stride[0] > window[0] or stride[1] > window[1]):
             raise CheckpointError(
                 f"stride is {_by(stride)}, larger than the window {_by(window)}, which leaves pixels out; "
@@ -57,18 +57,18 @@ class Inference:
 
     @property
     def plain(self) -> bool:
-        """One pass over the whole image."""
+        """Whether an image takes one pass, whole and not mirrored."""
         return self.window is None and not self.flip
 
     @property
     def step(self) -> Size | None:
-        """The stride, or the default for the window."""
+        """The stride, by default two thirds of the window."""
         if self.stride or not self.window:
             return self.stride
         return max(1, self.window[0] * 2 // 3), max(1, self.window[1] * 2 // 3)
 
     def describe(self, kind: str) -> str:
-        """In words, for the head of a table; `kind` is that of the network's output."""
+        """Describe the passes for the head of a table; `kind` is that of the network's output."""
         if self.plain:
             return "whole images"
         what = "probabilities" if kind == "probabilities" else "logits"
@@ -78,10 +78,10 @@ class Inference:
         return f"{passes}{', each image also mirrored' if self.flip else ''}; averaged as {what}"
 
     def __call__(self, forward: Forward, pixels: Tensor, inner: Size) -> Tensor:
-        """Mean scores of `pixels` N, 3, H, W, of which all beyond the first `inner` rows and columns is padding.
+        """Average the scores of `pixels` N, 3, H, W, in which all beyond the first `inner` rows and columns is padding.
 
-        The result is N, K and `inner`; only a single pass over an unpadded image stays at the network's resolution.
-        What is held at a time is the result and the scores of one window.
+        Returns N, K and `inner`; a single pass over an unpadded image stays at the network's resolution. Memory holds
+        the result and the scores of one window.
         """
         padded = (pixels.shape[-2], pixels.shape[-1])
         if self.plain:
@@ -111,7 +111,7 @@ class Inference:
 
 
 def _add(total: Tensor, scores: Tensor, share: Tensor, top: int, left: int, mirrored: bool) -> None:
-    """Add the scores of one window, weighted, where the image itself lies."""
+    """Add the weighted scores of one window, without those of padding."""
     height = max(min(scores.shape[-2], total.shape[-2] - top), 0)
     width = max(min(scores.shape[-1], total.shape[-1] - left), 0)
     scores, share = scores[..., :height, :width], share[:height, :width]
@@ -122,23 +122,23 @@ def _add(total: Tensor, scores: Tensor, share: Tensor, top: int, left: int, mirr
 
 def _averageable(scores: Tensor) -> Tensor:
     if not scores.is_floating_point():
-        raise CheckpointError("the network gives label maps, which have no average; leave out --window and --flip")
+        raise CheckpointError("the network returns label maps, which cannot be averaged; leave out --window and --flip")
     return scores
 
 
 def _mirrored(pixels: Tensor, width: int) -> Tensor:
-    """The image mirrored from left to right, its padding on the right left in place."""
+    """Mirror the image from left to right; padding stays on the right."""
     return torch.cat([pixels[..., :width].flip(-1), pixels[..., width:]], dim=-1)
 
 
 def _spans(length: int, window: int, stride: int) -> list[slice]:
-    """Windows along one side, the last moved back to its end."""
+    """Return the windows along one side, the last moved back to its end."""
     starts = (min(start, length - window) for start in range(0, length - window + stride, stride))
     return [slice(start, start + window) for start in starts]
 
 
 def _share(spans: list[slice], length: int, like: Tensor) -> Tensor:
-    """One over the number of windows that cover each place: the windows form a grid, so rows and columns multiply."""
+    """Return 1 over the number of windows that cover each row (or column); both multiply, as windows form a grid."""
     covered = torch.zeros(length, device=like.device)
     for span in spans:
         covered[span] += 1
@@ -146,7 +146,7 @@ def _share(spans: list[slice], length: int, like: Tensor) -> Tensor:
 
 
 def at_size(scores: Tensor, size: Size) -> Tensor:
-    """Scores N, K, h, w bilinearly at another size; label maps, which are integers, by the nearest pixel."""
+    """Resize scores N, K, h, w bilinearly; label maps, which are integers, by the nearest pixel."""
     if (scores.shape[-2], scores.shape[-1]) == size:
         return scores
     if not scores.is_floating_point():

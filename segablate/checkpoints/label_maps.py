@@ -24,9 +24,9 @@ _OTHER: dict[PredictionEncoding, PredictionEncoding] = {"codes": "index", "index
 
 @dataclass(frozen=True)
 class LabelMaps:
-    """Label maps as a segmenter, without torch.
+    """A segmenter that reads label maps, without torch.
 
-    - `encoding`: what the values in the files mean.
+    - `encoding`: the meaning of the values in the files.
     - `labels`: the label set that decodes them; None until :meth:`for_dataset`.
     """
 
@@ -39,23 +39,26 @@ class LabelMaps:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Label maps from files: no image, no scores."""
+        """Needs no images and returns no scores."""
         return Capabilities(images=False, scores=False, on_host=True)
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "LabelMaps":
-        """With the dataset's label set. CheckpointError for missing files, and for colours that it does not have."""
+        """Return a copy with the dataset's label set.
+
+        Raises CheckpointError for missing files, and for colours that the label set does not have.
+        """
         _values_of(dataset.labels, self.encoding)
         return replace(self, labels=dataset.labels, source=self.files.described(self.source, dataset, on_error))
 
     def __call__(self, batch: Batch) -> Output:
-        """Class indices of the dataset. Raises a SegablateError that names the file."""
+        """Return class indices of the dataset. Raises a SegablateError that names the file."""
         assert self.labels is not None, "for_dataset comes first"
         maps = [self._read(sample, self.labels) for sample in batch.samples]
         predicted = np.stack([decode(values, _values_of(self.labels, self.encoding)) for values in maps])
         return Output("labels", predicted=predicted, alternative=self._alternative(maps, self.labels))
 
     def _read(self, sample: Sample, labels: LabelSet) -> np.ndarray:
-        """The values of one file, H, W, colours packed."""
+        """Read the values of one file, H, W, with colours packed into integers."""
         path = self.files.path(sample.name)
         raw = read_label_map(path)
         with at(path):
@@ -68,7 +71,7 @@ class LabelMaps:
         return values
 
     def _alternative(self, maps: Sequence[np.ndarray], labels: LabelSet) -> np.ndarray | None:
-        """What the files say in the other encoding of single values, where that means something else and fits."""
+        """Decode the files with the other encoding of single values; None where it is equivalent or does not fit."""
         other = _OTHER.get(self.encoding)
         if other is None or labels.encoding == "colours":
             return None
@@ -79,18 +82,18 @@ class LabelMaps:
 
 
 def encoding_notes(source: Source, read: Confusion, other: Confusion | None) -> tuple[str, ...]:
-    """A note on the mIoU in the `other` encoding, where that fits all images and counts differ from those `read`."""
+    """Return a note on the mIoU in the `other` encoding, where that fits all images and changes the counts `read`."""
     if other is None or np.array_equal(read.total(), other.total()):
         return ()
     taken = ENCODINGS[source.facts["encoding"]]
     return (
         f"the predictions were read with encoding={taken} (mIoU {_miou(read):.2%}); encoding={_OTHER[taken]} fits all "
-        f"their values and gives mIoU {_miou(other):.2%}",
+        f"their values too, with mIoU {_miou(other):.2%}",
     )
 
 
 def decode(values: np.ndarray, meanings: tuple[tuple[int, ...], ...]) -> np.ndarray:
-    """Class indices (uint8) of integer values; `meanings` lists the values of each class, 255 is none of them."""
+    """Convert integer values to class indices (uint8), 255 for no class; `meanings` lists the values of each class."""
     table = _table(meanings)
     if values.dtype == np.uint8:
         return look_up(table[:256], values)
@@ -99,7 +102,7 @@ def decode(values: np.ndarray, meanings: tuple[tuple[int, ...], ...]) -> np.ndar
 
 @lru_cache(maxsize=8)
 def _table(meanings: tuple[tuple[int, ...], ...]) -> np.ndarray:
-    """Class index by value. The last entry, which -1 points at too, is for every value beyond."""
+    """Return the table of class indices by value. The last entry, also that of -1, is for every value beyond."""
     highest = max((value for values in meanings for value in values), default=0)
     table = np.full(max(highest + 1, 256) + 1, IGNORE, np.uint8)
     for index, values in enumerate(meanings):
@@ -108,7 +111,7 @@ def _table(meanings: tuple[tuple[int, ...], ...]) -> np.ndarray:
 
 
 def _values_of(labels: LabelSet, encoding: PredictionEncoding) -> tuple[tuple[int, ...], ...]:
-    """The values of each class in an encoding; packed where they are colours."""
+    """Return the values of each class in an encoding; colours are packed into integers."""
     if encoding == "codes":
         return labels.codes
     if encoding == "index":
@@ -119,7 +122,7 @@ def _values_of(labels: LabelSet, encoding: PredictionEncoding) -> tuple[tuple[in
 
 
 def _fits(values: np.ndarray, labels: LabelSet, encoding: PredictionEncoding) -> bool:
-    """Whether every value is a class or void."""
+    """Return whether every value is a class or void."""
     void = labels.void if encoding == "codes" else (IGNORE,)
     return void is None or bool((decode(values, (*_values_of(labels, encoding), void)) != IGNORE).all())
 
@@ -131,15 +134,15 @@ def _in_colours(labels: LabelSet, encoding: PredictionEncoding) -> bool:
 def _single(raw: np.ndarray) -> np.ndarray:
     if raw.ndim != 2:
         raise CheckpointError(
-            f"has {raw.shape[-1]} channels, but one of class values is expected; save a grey or palette image, or "
-            f"state encoding=colours"
+            f"has {raw.shape[-1]} channels; expected one channel of class values: save a grey or palette image, or add "
+            f"encoding=colours"
         )
     return raw.astype(np.uint8) if raw.dtype == bool else raw
 
 
 def _packed(raw: np.ndarray) -> np.ndarray:
     if raw.ndim != 3:
-        raise CheckpointError("has one channel, but RGB colours are expected; state encoding=index for class indices")
+        raise CheckpointError("has one channel; expected RGB colours: for class indices, add encoding=index")
     red, green, blue = (raw[..., channel].astype(np.int32) for channel in range(3))
     return red << 16 | green << 8 | blue
 

@@ -1,4 +1,4 @@
-"""Networks that give masks and a class for each, as one score per class and pixel."""
+"""Networks that predict masks and a class for each, converted to one score per class and pixel."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +12,8 @@ def class_scores(classes: Tensor, masks: Tensor, size: tuple[int, int] | None = 
     """``s_c(x) = 1/Q Σ_q softmax(class logits of q)_c · σ(mask logit of q at x)``, without the class "no object".
 
     `classes`: N, Q, C + 1 logits, the last of "no object"; `masks`: N, Q, h, w logits, resized to `size` before the
-    sigmoid where it is given. The result is N, C, h, w. Its sum over the classes is at most 1; its logarithm, read by
-    a softmax, is divided by that sum. Libraries leave out the 1/Q, which changes no ranking. Cheng et al., Per-Pixel
+    sigmoid where it is given. Returns N, C, h, w. The sum over the classes is at most 1; a softmax of its logarithm
+    divides by that sum. Libraries leave out the 1/Q, which changes no ranking. Cheng et al., Per-Pixel
     Classification is Not All You Need for Semantic Segmentation, NeurIPS 2021, section 3.4.
     """
     if size is not None:
@@ -22,10 +22,10 @@ def class_scores(classes: Tensor, masks: Tensor, size: tuple[int, int] | None = 
 
 
 class MaskQueries(nn.Module):
-    """A network with ``class_queries_logits`` and ``masks_queries_logits`` as one that gives N, C, h, w scores.
+    """A network with ``class_queries_logits`` and ``masks_queries_logits``, wrapped to return N, C, h, w scores.
 
-    - `size`: to which the masks are resized before they are joined, as the network's library does; None for not.
-    - `inputs`: what it takes beside the images, of one row each, such as the tokens of a task.
+    - `size`: height and width to which masks are resized before they are joined, or None.
+    - `inputs`: further inputs of one row each, such as the tokens of a task.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class MaskQueries(nn.Module):
             self.register_buffer(f"input_{name}", rows)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """N, 3, H, W to N, C, h, w."""
+        """Map N, 3, H, W to N, C, h, w."""
         inputs: dict[str, Any] = {name: getattr(self, f"input_{name}").expand(len(pixels), -1) for name in self.names}
         output = self.network(pixels, **inputs)
         return class_scores(output.class_queries_logits.float(), output.masks_queries_logits.float(), self.size)

@@ -1,4 +1,4 @@
-"""A torch network as a segmenter: preprocessing, forward pass, and logits at the size of the labels."""
+"""The segmenter of a torch network: preprocessing, forward pass, and logits at the size of the labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,11 +24,11 @@ from segablate.weights.classes import Colour, class_colours, class_names
 class Network:
     """A network with all that is needed to run it on images.
 
-    - `module`: gives N, K, h, w for N, 3, H, W, in one of the forms of :mod:`segablate.checkpoints.outputs`.
-    - `kind`: what it gives; one output channel is read as the score of the second of two classes.
-    - `head`: which output of several.
+    - `module`: maps N, 3, H, W to N, K, h, w, in one of the forms of :mod:`segablate.checkpoints.outputs`.
+    - `kind`: the kind of its output; one output channel is read as the score of the second of two classes.
+    - `head`: the name or place of one of several outputs.
     - `inference`: windows and flips.
-    - `colours`: one for each of `classes`, where the file of the weights gives them.
+    - `colours`: one for each of `classes`, where the weights file has them.
     """
 
     module: nn.Module
@@ -45,25 +45,25 @@ class Network:
     colours: tuple[Colour, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Raises CheckpointError where features are asked for that would be those of one window."""
+        """Raise CheckpointError for features together with windows or flips."""
         if self.keep_features and not self.inference.plain:
-            raise CheckpointError("features are those of one pass over the whole image; leave out --window and --flip")
+            raise CheckpointError("features need one pass over the whole image; leave out --window and --flip")
 
     @property
     def capabilities(self) -> Capabilities:
-        """Features can be kept in one pass over the whole image, through convolutions that are seen here."""
+        """Features are available in one pass over the whole image of a network with torch convolutions."""
         features = self.inference.plain and any(isinstance(part, _CONVOLUTIONS) for part in self.module.modules())
         return Capabilities(scores=self.kind != "labels", features=features, device=str(self.device))
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "Network":
-        """A network runs on any images."""
+        """Return the network itself: it runs on any images."""
         return self
 
     @torch.inference_mode()
     def __call__(self, batch: Batch) -> Output:
-        """Scores N, K, H, W float32 on the device, or label maps of its outputs where its argmax is inside.
+        """Return scores N, K, H, W float32 on the device, or label maps where the argmax is inside the network.
 
-        Raises CheckpointError when the network fails on the images.
+        Raises CheckpointError when the network fails on the images, and DeviceError when memory runs out.
         """
         images = torch.from_numpy(batch.images).to(self.device)
         # On the CPU one image at a time: a batch saves nothing there, and may round differently.
@@ -72,12 +72,20 @@ class Network:
             return self._output(parts)
         except torch.OutOfMemoryError:
             raise DeviceError(
-                f"{self.device} has not enough memory for {len(images)} images of "
+                f"{self.device} has too little memory for {len(images)} images of "
                 f"{images.shape[2]}x{images.shape[1]}; use a smaller --batch-size, or --window"
             ) from None
 
+    def scores(self, images: Tensor) -> Tensor:
+        """Return N K H W scores, one channel as two, at the size of N H W 3 uint8 images; gradients are kept.
+
+        Raises CheckpointError when the network fails on the images.
+        """
+        scores, _ = self._forward(images, {})
+        return two_channels(scores, self.kind)[0] if scores.is_floating_point() and self.kind != "labels" else scores
+
     def _output(self, parts: tuple[Tensor, ...]) -> Output:
-        """The output for images that are run in parts."""
+        """Run the images in parts and join the outputs."""
         notes: dict[str, None] = {}
         outputs = [self._forward(part, notes) for part in parts]
         scores = _joined([scores for scores, _ in outputs])
@@ -86,21 +94,22 @@ class Network:
         features = [features for _, features in outputs if features is not None]
         kept = _joined(features) if features else None
         assert self.kind != "labels"  # or they would be integers
+        one_channel = scores.shape[1] == 1
         scores, kind = two_channels(scores, self.kind)
-        return Output(kind, scores, features=kept, notes=tuple(notes))
+        return Output(kind, scores, features=kept, one_channel=one_channel, notes=tuple(notes))
 
     def _forward(self, images: Tensor, notes: dict[str, None]) -> tuple[Tensor, Tensor | None]:
-        """What the network gives at the size of N, H, W, 3 uint8 images, and the features where they are kept."""
+        """Return the output at the size of N, H, W, 3 uint8 images, and the features where they are kept."""
         size = (images.shape[1], images.shape[2])
         pixels = self.preprocessing(images)
         unpadded = self.preprocessing.unpadded(size)
-        with autocast(self.device, self.precision), _LastConvolution(self.module, self.keep_features) as features:
+        with autocast(self.device, self.precision), LastConvolution(self.module, self.keep_features) as features:
             scores = self.inference(partial(self._run, notes), pixels, unpadded)
         kept = features.inputs
         return at_size(scores, size), None if kept is None else _cut(kept.float(), pixels.shape[-2:], unpadded)
 
     def _run(self, notes: dict[str, None], pixels: Tensor) -> Tensor:
-        """The module's output, at its resolution. The module is not ours: whatever it raises is the user's to see."""
+        """Return the module's output at its resolution. The module is user code: its errors become CheckpointErrors."""
         try:
             output = self.module(pixels)
         except torch.OutOfMemoryError:
@@ -110,9 +119,9 @@ class Network:
                 _failure(self.source.spec, pixels, error, self.preprocessing.pad_to_multiple)
             ) from error
         classes = None if self.classes is None else len(self.classes)
-        found, said = read_output(output, pixels.shape, self.kind, self.head, classes)
-        notes.update(dict.fromkeys(said))
-        return found
+        scores, remarks = read_output(output, pixels.shape, self.kind, self.head, classes)
+        notes.update(dict.fromkeys(remarks))
+        return scores
 
 
 def prepared(
@@ -123,7 +132,7 @@ def prepared(
     kind: str = "softmax",
     classes: tuple[str, ...] | None = None,
 ) -> Network:
-    """The module on its device, in evaluation mode: what the checkpoint says of itself, overridden by `loading`."""
+    """Return the module on its device, in evaluation mode, with the checkpoint's settings overridden by `loading`."""
     device = resolve_device(loading.device)
     exact_arithmetic(device)
     autocast(device, loading.precision)  # an impossible precision is refused before anything runs
@@ -135,7 +144,7 @@ def prepared(
     parameters = sum(parameter.numel() for parameter in module.parameters())
     facts = {
         **source.facts,
-        **({"parameters": thousands(parameters)} if parameters else {}),  # those of other runtimes are not seen here
+        **({"parameters": thousands(parameters)} if parameters else {}),  # other runtimes expose none
         "preprocessing": str(preprocessing),
         "output": f"{kind} of head {loading.head}" if loading.head is not None else kind,
         "inference": inference.describe(kind),
@@ -158,7 +167,7 @@ def prepared(
 
 
 def with_classes_of(weights: Weights, network: Network) -> Network:
-    """The network with the names and colours of its outputs that the file of its weights gives, unless it has names."""
+    """Return the network with the class names and colours of the weights file, unless it has names already."""
     names = class_names(weights.extras)
     if network.classes is not None or names is None:
         return network
@@ -168,7 +177,7 @@ def with_classes_of(weights: Weights, network: Network) -> Network:
 
 
 def _cut(scores: Tensor, padded: tuple[int, ...], unpadded: tuple[int, int]) -> Tensor:
-    """Cut what belongs to padding off scores at any resolution."""
+    """Cut padding off scores at any resolution."""
     if tuple(padded) == unpadded:
         return scores
     height, width = (
@@ -180,15 +189,16 @@ def _cut(scores: Tensor, padded: tuple[int, ...], unpadded: tuple[int, int]) -> 
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
-class _LastConvolution:
-    """While active, remembers the input of the convolution that ran last: the features before the classifier."""
+class LastConvolution:
+    """Context that keeps the convolution that ran last, the classifier, and its input: the features."""
 
     def __init__(self, module: nn.Module, active: bool) -> None:
         self.inputs: Tensor | None = None
+        self.classifier: nn.Module | None = None
         self._convolutions = [part for part in module.modules() if isinstance(part, _CONVOLUTIONS)] if active else []
         self._hooks: list[Any] = []
 
-    def __enter__(self) -> "_LastConvolution":
+    def __enter__(self) -> "LastConvolution":
         self._hooks = [part.register_forward_pre_hook(self._remember) for part in self._convolutions]
         return self
 
@@ -197,11 +207,11 @@ class _LastConvolution:
             hook.remove()
 
     def _remember(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.inputs = inputs[0]
+        self.inputs, self.classifier = inputs[0], module
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    """Along the batch; a single part is not copied."""
+    """Join along the batch; a single part is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -210,6 +220,6 @@ def _failure(spec: str, pixels: Tensor, error: Exception, multiple: int | None) 
     remedy = ""
     if multiple and any(side % multiple for side in pixels.shape[-2:]):
         remedy = f"; the sides of a --window must divide by {multiple} too"
-    elif not multiple and ("size" in reason.lower() or "shape" in reason.lower()):
+    elif not multiple and "--" not in reason and ("size" in reason.lower() or "shape" in reason.lower()):
         remedy = "; if its sides must divide by 32, pass --pad-to-multiple 32"
     return f"{spec} fails on images of {pixels.shape[3]}x{pixels.shape[2]}: {reason}{remedy}"

@@ -1,7 +1,7 @@
-"""What networks return, in the forms that are out there, brought into two: scores N, K, h, w and label maps N, 1, h, w.
+"""Conversion of what networks return to scores N, K, h, w or label maps N, 1, h, w.
 
-Several heads, lists of scales, channels last, one channel without its axis, an argmax inside the network. What was read
-into an output, where it could have been meant otherwise, is said in a note.
+Handles several heads, lists of scales, channels last, one channel without its axis, and an argmax inside the network.
+Where an output is ambiguous, a note says how it was read.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from segablate.labels import IGNORE
 from segablate.samples import ScoreKind
 
 KINDS: tuple[ScoreKind, ...] = ("softmax", "sigmoid", "probabilities")
-"""What scores can be."""
+"""The kinds of scores."""
 
 _STRIDES = (2, 4, 8, 16, 32)
 
@@ -26,29 +26,30 @@ EXPECTED = "expected a tensor N x classes x height x width"
 def read_output(
     output: Any, images: torch.Size, kind: str, head: str | None = None, classes: int | None = None
 ) -> tuple[Tensor, tuple[str, ...]]:
-    """What a network returned for images of shape N, 3, H, W: scores float32, or label maps uint8, and notes on it.
+    """Convert the output for images of shape N, 3, H, W to float32 scores or uint8 label maps, with notes.
 
-    `kind`: what it is said to give; `head`: which of several outputs; `classes`: how many there are, where known.
-    Raises CheckpointError where there is no such output, and where it is not what it is said to be.
+    `kind`: the kind of output stated; `head`: the name or place of one of several outputs; `classes`: their number, or
+    None. Raises CheckpointError where there is no such output, and where it is not of the kind stated.
     """
     chosen, of_many = choose_scores(output, head)
     arranged, of_layout = channels_first(_four_axes(chosen, images[0]), (images[2], images[3]), classes)
     if kind == "labels" or not arranged.is_floating_point():
-        inside = "" if kind == "labels" else "the network gives label maps, not scores: its argmax is inside"
+        inside = "" if kind == "labels" else "the network returns label maps, not scores: its argmax is inside"
         return _label_maps(arranged), tuple(filter(None, (of_many, of_layout, inside)))
     scores = arranged.float()
     return scores, tuple(filter(None, (of_many, of_layout, _note_on_range(scores, kind))))
 
 
 def choose_scores(output: Any, head: str | None = None) -> tuple[Tensor, str]:
-    """The tensor in what a network returned, and a note where others lie beside it; CheckpointError when there is none.
+    """Choose one tensor of an output, and return it with a note on the others.
 
-    Of a dictionary "out" or "logits", or its one map; of a list the first. `head` is a name, or a place from 0.
+    Of a dictionary: "out", "logits", or its only map; of a list: the first. `head` is a name, or a place from 0. Raises
+    CheckpointError when there is no such tensor.
     """
     heads = _heads(output)
     if heads is None:
         if head is not None:
-            raise CheckpointError(f"the network has one output, and no head {head!r}; leave out --head")
+            raise CheckpointError(f"the network has a single output, not a head {head!r}; leave out --head")
         return _tensor(output), ""
     if head is not None:
         return _tensor(heads[chosen_head(list(heads), head)]), ""
@@ -64,21 +65,21 @@ def choose_scores(output: Any, head: str | None = None) -> tuple[Tensor, str]:
 
 
 def chosen_head(heads: list[str], head: str) -> str:
-    """The name of a head that is given by name, or by place from 0; CheckpointError when there is no such head."""
+    """Return the name of the head given by name, or by place from 0. Raises CheckpointError when there is none."""
     if head in heads:
         return head
     if head.removeprefix("-").isdigit() and -len(heads) <= int(head) < len(heads):
         return heads[int(head)]
-    raise CheckpointError(f"the network has no head {head!r}; there is {shorten(heads, 12)}")
+    raise CheckpointError(f"the network has no head {head!r}; available: {shorten(heads, 12)}")
 
 
 def channels_first(
     output: Tensor, size: tuple[int, int], classes: int | None = None, usually_last: bool = False
 ) -> tuple[Tensor, str]:
-    """N, K, h, w of an output in this order or N, h, w, K, and a note where both are possible.
+    """Return an output N, K, h, w or N, h, w, K as N, K, h, w, with a note where both orders are possible.
 
-    Height and width are the axes that go best with those of the images, `size`; where both orders could be, the number
-    of classes tells, where it is known, and where both go equally well, `usually_last`.
+    Height and width are the axes that match those of the images, `size`, best. Where both orders match, the number of
+    classes decides if it is known, and then `usually_last`.
     """
     n, one, two, three = output.shape
     first, last = _fit((two, three), size), _fit((one, two), size)
@@ -88,7 +89,7 @@ def channels_first(
     order = "last" if turned else "first"
     note = (
         f"the network's output {n}x{one}x{two}x{three} could have its channels first or last, and was read as channels "
-        f"{order}; a card that states the classes settles it"
+        f"{order}; state the classes in a card to decide"
         if first == last > 0
         else ""
     )
@@ -96,9 +97,9 @@ def channels_first(
 
 
 def two_channels(scores: Tensor, kind: ScoreKind) -> tuple[Tensor, ScoreKind]:
-    """One channel for two classes becomes both: log σ(−z), log σ(z), or 1 − p, p; and what the scores are then.
+    """Expand one channel to two classes, log σ(−z), log σ(z) or 1 − p, p, and return the kind of these scores.
 
-    Of these two logits the softmax is σ(−z), σ(z), whatever the one was meant for.
+    The softmax of the two logits is σ(−z), σ(z).
     """
     if scores.shape[1] != 1:
         return scores, kind
@@ -108,7 +109,7 @@ def two_channels(scores: Tensor, kind: ScoreKind) -> tuple[Tensor, ScoreKind]:
 
 
 def _heads(output: Any) -> dict[str, Any] | None:
-    """What a network returned by name, or by place; None for what is not several."""
+    """Return the outputs by name or by place, or None for a single output."""
     if isinstance(output, Mapping):
         return {str(name): value for name, value in output.items()}
     if isinstance(output, list | tuple):
@@ -130,11 +131,13 @@ def _note_on_heads(heads: Mapping[str, Any]) -> str:
         f"{name}: {'x'.join(map(str, value.shape)) if isinstance(value, Tensor) else type(value).__name__}"
         for name, value in heads.items()
     ]
-    return f"the network returns {len(heads)} outputs ({shorten(forms, 4)}); the first is taken, --head takes another"
+    return (
+        f"the network returns {len(heads)} outputs ({shorten(forms, 4)}); the first is used; choose another with --head"
+    )
 
 
 def _four_axes(output: Tensor, images: int) -> Tensor:
-    """N, H, W, of one channel, with an axis for it."""
+    """Return an output N, H, W with an axis for its one channel."""
     if output.ndim == 4:
         return output
     if len(output) != images:
@@ -143,9 +146,9 @@ def _four_axes(output: Tensor, images: int) -> Tensor:
 
 
 def _fit(sides: tuple[int, int], size: tuple[int, int]) -> int:
-    """How well sides go with those of the images.
+    """Rate how well an output's sides match those of the images.
 
-    3 where they are the same, 2 at the strides that networks have, 1 in proportion but for a pixel, else 0.
+    Returns 3 for the same sides, 2 at a stride that networks have, 1 for the same proportions within a pixel, else 0.
     """
     (high, wide), (height, width) = sides, size
     if sides == size:
@@ -158,27 +161,27 @@ def _fit(sides: tuple[int, int], size: tuple[int, int]) -> int:
 
 
 def _label_maps(output: Tensor) -> Tensor:
-    """N, 1, h, w uint8 of class indices; what is none is 255."""
+    """Return class indices N, 1, h, w uint8, with 255 for values that are none."""
     if output.shape[1] != 1:
         what = "scores" if output.is_floating_point() else f"integers ({str(output.dtype).removeprefix('torch.')})"
-        raise CheckpointError(f"the network returns {what} of {output.shape[1]} channels, which are no label maps")
+        raise CheckpointError(f"the network returns {what} of {output.shape[1]} channels, which is not a label map")
     if output.is_floating_point() and not bool((output == output.round()).all()):
-        raise CheckpointError("the network returns numbers that are not whole, which are no label maps")
+        raise CheckpointError("the network returns numbers that are not whole; a label map has class indices")
     indices = output.long()
     return torch.where((indices >= 0) & (indices < IGNORE), indices, IGNORE).to(torch.uint8)
 
 
 def _note_on_range(scores: Tensor, kind: str) -> str:
-    """A note on scores that look like probabilities; CheckpointError for probabilities that are none."""
+    """Return a note on logits that look like probabilities. Raises CheckpointError for probabilities outside 0..1."""
     low, high = (float(value) for value in scores.aminmax())
     if kind == "probabilities" and (low < -1e-3 or high > 1 + 1e-3):
         raise CheckpointError(
-            f"the network is said to give probabilities, but its values are {low:.3g} to {high:.3g}; "
+            f"the output is stated to be probabilities, but its values are {low:.3g} to {high:.3g}; "
             f"pass --output softmax or --output sigmoid"
         )
     if kind == "probabilities" or not 0 <= low < high <= 1:
         return ""
     return (
-        f"all values of the network lie in 0..1, but were read as {kind} logits; if they are probabilities, pass "
+        f"all values of the network are in 0..1, but were read as {kind} logits; if they are probabilities, pass "
         f"--output probabilities"
     )

@@ -1,4 +1,4 @@
-"""Which file of a folder is the prediction for which image, by a stated pattern; what is missing, what is left over."""
+"""Finding the prediction of each image in a folder by a pattern, and reporting missing and unused files."""
 
 import hashlib
 import re
@@ -38,20 +38,20 @@ class PredictionFiles:
 
     @cached_property
     def present(self) -> tuple[Path, ...]:
-        """The files that could be predictions by this pattern: those that end as it does."""
+        """The files that could be predictions: those that end as the pattern does."""
         ending = self.pattern[max(match.end() for match in _FIELD.finditer(self.pattern)) :]
         return tuple(path for path in visible_files(self.folder, SUFFIXES) if path.name.endswith(ending.split("/")[-1]))
 
     def path(self, name: str) -> Path:
-        """Where the prediction for the image `name` lies."""
+        """Return the path of the prediction for the image `name`."""
         whole = PurePosixPath(name)
         parts = {"name": name, "stem": whole.name, "parent": whole.parent.as_posix()}
         return self.folder / _FIELD.sub(lambda match: parts[match[1]], self.pattern)
 
     def described(self, source: Source, dataset: Dataset, on_error: OnError) -> Source:
-        """`source` with what is to be said of these files for a dataset.
+        """Return `source` with facts and notes on these files for a dataset.
 
-        Raises CheckpointError when predictions are missing, unless such images are to be skipped and some are there.
+        Raises CheckpointError when predictions are missing, unless such images are to be skipped and some exist.
         """
         paths = {name: self.path(name) for name in dataset.names}
         there = [path for path in paths.values() if path.is_file()]
@@ -60,15 +60,15 @@ class PredictionFiles:
         if missing and (on_error == "stop" or len(missing) == len(paths)):
             self._refuse(missing, len(paths))
         spare = [path.relative_to(self.folder).as_posix() for path in self.present if path not in known]
-        notes = (f"{len(spare)} predictions belong to no image evaluated ({shorten(spare)})",) if spare else ()
+        notes = (f"unused predictions, of images not evaluated: {len(spare)} ({shorten(spare)})",) if spare else ()
         facts = {**source.facts, "predictions": f"{len(there)} files {self.pattern}, SHA-256 {self.identity(there)}"}
         return replace(source, facts=facts, notes=(*source.notes, *notes))
 
     def identity(self, paths: Sequence[Path]) -> str:
-        """16 hexadecimal digits that stand for names and contents, in whatever order.
+        """Return 16 hexadecimal digits that identify names and contents, independent of their order.
 
         Label maps are read for it, which is cheap beside decoding them. Score files are not: their archives list
-        the sizes and checksums of what they hold.
+        the sizes and checksums of their arrays.
         """
         entries = sorted(f"{path.relative_to(self.folder).as_posix()} {_content(path)}" for path in paths)
         return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:16]
@@ -77,14 +77,14 @@ class PredictionFiles:
         first = self.path(missing[0])
         remedy = "add them, or pass --on-error skip"
         if len(missing) == images and (pattern := self._guessed(missing[0])):
-            remedy = f"if they are named otherwise, say so, as in 'predictions:{self.folder}?name={pattern}'"
+            remedy = f"if they are named otherwise, give the pattern, as in 'predictions:{self.folder}?name={pattern}'"
         raise CheckpointError(
             f"{self.folder}: {len(missing)} of {images} images have no prediction ({shorten(missing)}; "
             f"first expected: {first}); {remedy}"
         )
 
     def _guessed(self, name: str) -> str | None:
-        """A pattern by which some file would be the prediction for the image `name`."""
+        """Guess a pattern by which some file would be the prediction for the image `name`, or return None."""
         whole = PurePosixPath(name)
         near = [path for path in visible_files(self.folder, SUFFIXES) if whole.name in path.name]
         if not near:
@@ -96,9 +96,9 @@ class PredictionFiles:
 
 
 def find_files(folder: Path, pattern: str | None) -> PredictionFiles:
-    """The folder with its pattern; by default, the image's name with the first suffix of SUFFIXES that is there.
+    """Return the folder with its pattern, by default the image's name with the first suffix of SUFFIXES that occurs.
 
-    Raises CheckpointError when there is no such folder, it holds no predictions, or the pattern cannot name files.
+    Raises CheckpointError when there is no such folder, when it holds no predictions, and for an invalid pattern.
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is not a folder; give the one that holds the predictions")
@@ -115,9 +115,9 @@ def _check(pattern: str) -> None:
     used = _FIELD.findall(pattern)
     for name in used:
         if name not in _FIELDS:
-            raise CheckpointError(f"name={pattern}: there is no {{{name}}}{did_you_mean(name, _FIELDS)}")
+            raise CheckpointError(f"name={pattern}: no field is called {{{name}}}{did_you_mean(name, _FIELDS)}")
     if not {"name", "stem"} & set(used):
-        raise CheckpointError(f"name={pattern} is one file for all images; write {{stem}} or {{name}} in it")
+        raise CheckpointError(f"name={pattern} names one file for all images; it must contain {{stem}} or {{name}}")
     if PurePosixPath(pattern).suffix.lower() not in SUFFIXES:
         raise CheckpointError(f"name={pattern} must end in {shorten(SUFFIXES, 20)}, as in {{stem}}_pred.png")
 
@@ -128,5 +128,5 @@ def _content(path: Path) -> str:
             with zipfile.ZipFile(path) as archive:
                 return " ".join(f"{entry.filename}:{entry.file_size}:{entry.CRC:08x}" for entry in archive.infolist())
         except zipfile.BadZipFile:
-            pass  # found out, and named, when it is read
+            pass  # reported when it is read
     return fingerprint(path)

@@ -1,4 +1,4 @@
-"""What happens to pixels before the network sees them, stated in full."""
+"""Preprocessing of pixels for a network: channel order, scale, normalisation, resizing, padding."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -19,12 +19,12 @@ class Preprocessing:
 
     - `channels`: order in which the network expects the colours; `mean` and `std` are in this order.
     - `scale`: factor for pixels of 0..255, a number or a fraction such as "1/255".
-    - `divisor`: a last division, for networks trained so.
+    - `divisor`: divisor applied after mean and std.
     - `resize`: height and width to which the image is resized before the network, or one number for its shorter side,
       the longer in proportion; logits are resized back to the label map, never labels to the logits.
     - `longest`: where `resize` is one number, the longer side becomes no longer than this.
     - `resample`: "bilinear" (torch's and OpenCV's, without antialiasing); or "pillow-bilinear" or "pillow-bicubic",
-      which average over all that a coarser pixel covers, and round to whole numbers.
+      which antialias when shrinking, and round to whole numbers.
     - `pad_to_multiple`: both sides are padded on the right and below, with the mean colour, to a multiple of this; the
       padding is cut off the logits.
     """
@@ -41,24 +41,24 @@ class Preprocessing:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], start: "Preprocessing | None" = None) -> "Preprocessing":
-        """From plain values, as in a card or on the command line; what is not named keeps the value of `start`.
+        """Read plain values, as in a card or on the command line; missing ones keep the value of `start`.
 
         Raises CheckpointError for an unknown name or a value of the wrong form.
         """
         known = [field.name for field in fields(cls)]
         for name in values:
             if name not in known:
-                raise CheckpointError(f"preprocessing has no {name!r}{did_you_mean(str(name), known)}")
+                raise CheckpointError(f"preprocessing has no entry {name!r}{did_you_mean(str(name), known)}")
         checked = {name: _CHECKS[name](name, value) for name, value in values.items()}
         return replace(start or cls(), **checked)
 
     @property
     def factor(self) -> float:
-        """`scale` as a number."""
+        """The scale as a number."""
         return float(Fraction(self.scale))
 
     def plain(self) -> dict[str, Any]:
-        """For YAML and JSON."""
+        """Return plain values for YAML and JSON."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ class Preprocessing:
         return " · ".join(parts)
 
     def __call__(self, images: "Tensor") -> "Tensor":
-        """N, H, W, 3 uint8 RGB to the network's N, 3, h, w float32 on the same device."""
+        """Convert N, H, W, 3 uint8 RGB to the network's N, 3, h, w float32 on the same device."""
         import torch
         from torch.nn import functional
 
@@ -84,13 +84,13 @@ class Preprocessing:
         return pixels
 
     def unpadded(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of the network's input without padding, for an image of `size`."""
+        """Return height and width of the network's input without padding, for an image of `size`."""
         if isinstance(self.resize, int):
             return _in_proportion(size, self.resize, self.longest)
         return self.resize or size
 
     def _resized(self, pixels: "Tensor") -> "Tensor":
-        """Pixels of 0..255, N, 3, H, W, at the size for the network."""
+        """Resize pixels of 0..255, N, 3, H, W, to the network's size."""
         from torch.nn import functional
 
         size = self.unpadded((pixels.shape[-2], pixels.shape[-1]))
@@ -114,7 +114,7 @@ class Preprocessing:
 
 
 def _in_proportion(size: tuple[int, int], shorter: int, longest: int | None) -> tuple[int, int]:
-    """`size` with its shorter side as wanted, and less where the longer would exceed `longest`.
+    """Scale `size` to a shorter side of `shorter`, or less where the longer side would exceed `longest`.
 
     The rounding is that of transformers and torchvision: the shorter side to the nearest, the longer one down.
     """

@@ -1,4 +1,4 @@
-"""Logits or probabilities that lie on the disk, one ``.npz`` for each image, as a segmenter."""
+"""The segmenter of logits or probabilities stored in files, one ``.npz`` for each image."""
 
 import zipfile
 import zlib
@@ -25,7 +25,7 @@ ARRAYS = ("logits", "probabilities")
 
 @dataclass(frozen=True)
 class ScoreMaps:
-    """Files of scores; `outputs` is the K that all of them have."""
+    """A segmenter that reads files of scores; all of them have `outputs` channels."""
 
     files: PredictionFiles
     source: Source
@@ -37,20 +37,20 @@ class ScoreMaps:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Scores from files: no image is looked at."""
+        """Needs no images."""
         return Capabilities(images=False, device=str(self.device))
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "ScoreMaps":
-        """With what is to be said of the files of this dataset. CheckpointError for missing files."""
+        """Return a copy with facts on the files of this dataset. Raises CheckpointError for missing files."""
         return replace(self, source=self.files.described(self.source, dataset, on_error))
 
     def __call__(self, batch: Batch) -> Output:
-        """Scores N, K, H, W float32 on the device. Raises a SegablateError that names the file."""
+        """Return scores N, K, H, W float32 on the device. Raises a SegablateError that names the file."""
         kinds, scores = zip(*(self._scores(sample) for sample in batch.samples), strict=True)
-        return Output(kinds[0], torch.cat(scores))
+        return Output(kinds[0], torch.cat(scores), one_channel=self.outputs == 1)
 
     def _scores(self, sample: Sample) -> tuple[ScoreKind, Tensor]:
-        """What the scores are, and 1, K, H, W at the size of the label map."""
+        """Return the kind of the scores, and the scores 1, K, H, W at the size of the label map."""
         path = self.files.path(sample.name)
         _, array = read_scores(path)
         with at(path):
@@ -62,7 +62,10 @@ class ScoreMaps:
 
 
 def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> ScoreMaps:
-    """The files as a segmenter. What they hold, and how many outputs, is read off the first of them."""
+    """Make a segmenter of the files. The kind of scores and their number are read off the first file.
+
+    Raises CheckpointError where no file fits the pattern, and Unreadable for a damaged one.
+    """
     if not files.present:
         raise CheckpointError(f"{files.folder} holds no file named {files.pattern}; correct name=")
     name, array = read_scores(files.present[0])
@@ -76,7 +79,7 @@ def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> Sco
 
 
 def read_scores(path: Path) -> tuple[str, np.ndarray]:
-    """The name and the K, h, w array of the scores in a file. Raises Unreadable when there is no such array."""
+    """Read the name and the K, h, w array of the scores in a file. Raises Unreadable when there is no such array."""
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = [name for name in ARRAYS if name in arrays]
@@ -85,7 +88,7 @@ def read_scores(path: Path) -> tuple[str, np.ndarray]:
                 raise Unreadable(f"{path}: holds {names}; expected either logits or probabilities, K x H x W")
             array = arrays[found[0]]
     except FileNotFoundError:
-        raise Unreadable(f"{path}: no such file; is the path right?") from None
+        raise Unreadable(f"{path}: no such file; check the path") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
         reason = " ".join(str(error).split())[:100]
         raise Unreadable(f"{path}: not a whole .npz file ({reason}); write it again with numpy.savez") from None
@@ -96,7 +99,7 @@ def read_scores(path: Path) -> tuple[str, np.ndarray]:
 
 
 def _check(array: np.ndarray, outputs: int, size: tuple[int, int]) -> None:
-    """Scores of another number of outputs, laid out otherwise, or of another shape of image, would be nonsense."""
+    """Raise CheckpointError for scores of another layout, number of outputs or aspect ratio than the label map."""
     shape = "x".join(map(str, array.shape))
     if array.shape[:2] == size and array.shape[1:] != size:
         raise CheckpointError(f"the scores are {shape}, H x W x K; save them as K x H x W, by transpose(2, 0, 1)")
@@ -105,5 +108,6 @@ def _check(array: np.ndarray, outputs: int, size: tuple[int, int]) -> None:
     (height, width), (high, wide) = size, array.shape[1:]
     if abs(high * width - wide * height) > max(height, width):  # more than a cell off
         raise CheckpointError(
-            f"the scores are {wide}x{high}, of another shape than the label map, {width}x{height}; cut padding off"
+            f"the scores are {wide}x{high}, of another aspect ratio than the label map, {width}x{height}; "
+            f"cut padding off"
         )

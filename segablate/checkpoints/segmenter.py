@@ -1,4 +1,4 @@
-"""What an evaluation asks of a checkpoint, and the options that a user may override for one run."""
+"""The interface of a loaded checkpoint, and the options for loading it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,22 +10,23 @@ from segablate.runtime import Precision
 from segablate.samples import Batch, Output
 
 OnError = Literal["stop", "skip"]
-"""What an image that cannot be read or measured does: end the run, or be left out and named."""
+"""Whether an image that cannot be read or measured stops the run, or is skipped and named in a note."""
 
 
 @dataclass(frozen=True)
 class Loading:
-    """How to load a checkpoint: what is added to, or overridden in, what the checkpoint says of itself.
+    """The options for loading a checkpoint, which override the checkpoint's own settings.
 
-    The command line states one, a card another; :meth:`over` puts the first above the second.
+    The command line states some, a card others; :meth:`over` joins them.
 
     - `preprocessing`: the values to override, by their names in :class:`Preprocessing`.
-    - `key`, `strip_prefix`: where the weights are in the file, and what to cut off their names.
-    - `output`: softmax, sigmoid, probabilities, or labels where the argmax is inside; `head`: which of several outputs.
-    - `classes`, `class_map`: names of the outputs; which class of the dataset each means.
+    - `key`: key path to the weights in the file, e.g. model.state_dict; `strip_prefix`: prefix to cut off the keys.
+    - `output`: softmax, sigmoid, probabilities, or labels where the argmax is inside the network.
+    - `head`: name or place of one of several outputs.
+    - `classes`: names of the outputs; `class_map`: the class of the dataset for each of these names, or None.
     - `window`, `stride` (height and width), `flip`: see :class:`segablate.checkpoints.inference.Inference`.
-    - `trust_pickle`: run the code of a pickled module; `allow_download`: let a library fetch weights from its hub.
-    - `folder`: what relative paths in the specification start from.
+    - `trust_pickle`: run the code of a pickled module; `allow_download`: let a library download weights from its hub.
+    - `folder`: the folder that relative paths in the specification start from.
     """
 
     device: str = "auto"
@@ -45,7 +46,7 @@ class Loading:
     folder: Path = field(default_factory=Path)
 
     def over(self, card: "Loading") -> "Loading":
-        """These values, and those of a card where these are silent; paths are the card's."""
+        """Return these values, filled up with those of a card; relative paths start from the card's folder."""
         return replace(
             self,
             preprocessing={**card.preprocessing, **self.preprocessing},
@@ -62,33 +63,35 @@ class Loading:
         )
 
     def located(self, path: str) -> Path:
-        """The place of a path in the specification."""
+        """Resolve a path of the specification."""
         return self.folder / Path(path).expanduser()
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a checkpoint came from, for the head of a table and for the run.
+    """The origin of a checkpoint, for the head of a table and for the saved run.
 
-    - `spec`: what the user wrote; `files`: every file it was read from, whose hashes a run keeps.
-    - `facts`: further lines for the head of a table, in order; `notes`: what a reader of the numbers should know.
+    - `spec`: the specification as written; `files`: the files it was read from, whose hashes a run keeps.
+    - `facts`: further lines for the head of a table, in order; `notes`: remarks below the table.
+    - `network`: the network alone, as a specification that weights can be added to; empty where a file holds both.
     """
 
     spec: str
     files: tuple[Path, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    network: str = ""
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a segmenter does, and can do.
+    """The capabilities of a segmenter.
 
-    - `images`: it looks at the images; otherwise samples come without them.
-    - `scores`: it may give scores; otherwise it is known to give label maps alone.
-    - `on_host`: it gives label maps without a network: it is picklable and runs in the processes that read.
-    - `features`: it can keep what the network's classifier sees.
-    - `device`: where its scores are.
+    - `images`: it needs the images; otherwise samples come without them.
+    - `scores`: it may return scores; otherwise it returns only label maps.
+    - `on_host`: it returns label maps without a network, is picklable and runs in the reading processes.
+    - `features`: it can keep the features before the network's classifier.
+    - `device`: the device of its scores.
     """
 
     images: bool = True
@@ -101,7 +104,7 @@ class Capabilities:
 class Segmenter(Protocol):
     """A loaded checkpoint.
 
-    - `classes`: names of its outputs, where it knows them; `class_map`: which class of the dataset each means.
+    - `classes`: names of its outputs, or None; `class_map`: the class of the dataset for each name.
     """
 
     @property
@@ -117,9 +120,12 @@ class Segmenter(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "Segmenter":
-        """It, ready for this dataset. Raises CheckpointError where it lacks something for it; called once a run."""
+        """Return a segmenter prepared for this dataset; called once a run.
+
+        Raises CheckpointError where something for this dataset is missing.
+        """
         ...
 
     def __call__(self, batch: Batch) -> Output:
-        """The output for a batch, at the size of its label maps."""
+        """Return the output for a batch, at the size of its label maps."""
         ...

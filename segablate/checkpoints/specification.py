@@ -1,4 +1,4 @@
-"""Networks as they are written: ``unet(num_classes=11)@weights.pth``, taken apart into a name, arguments and a file."""
+"""Parsing of network specifications such as ``unet(num_classes=11)@weights.pth``."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ _WEIGHTS = re.compile(r"(?P<network>.+?(\(.*\))?)(@(?P<weights>.+))?", re.DOTALL
 
 @dataclass(frozen=True)
 class LibraryNetwork:
-    """A network that a library builds: its name there, its arguments as they are written, and the file of weights."""
+    """A network of a library: its name there, its arguments as text, and the file of weights."""
 
     source: str
     name: str
@@ -26,7 +26,7 @@ class LibraryNetwork:
 
 
 def parse_network(source: str, text: str, example: str) -> LibraryNetwork:
-    """Take ``name(arguments)@weights`` apart; CheckpointError, with the `example`, when it has another form."""
+    """Parse ``name(arguments)@weights``. Raises CheckpointError, with the `example`, for another form."""
     found = _NETWORK.fullmatch(text.strip())
     if not found:
         raise CheckpointError(f"'{source}:{text}' is malformed; write {source}:{example}@FILE")
@@ -34,15 +34,15 @@ def parse_network(source: str, text: str, example: str) -> LibraryNetwork:
 
 
 def split_weights(text: str) -> tuple[str, str | None]:
-    """``network(arguments)`` and the file behind its ``@``, if any."""
+    """Split a specification into ``network(arguments)`` and the file behind its ``@``, or None."""
     found = _WEIGHTS.fullmatch(text)
     return (found["network"], found["weights"]) if found else (text, None)
 
 
 def literal_arguments(arguments: str, spec: object, example: str) -> tuple[list[Any], dict[str, Any]]:
-    """The values in ``(1, b=2)``, by place and by name; nothing in it is run.
+    """Evaluate the literals in ``(1, b=2)`` and return them by place and by name; no code is run.
 
-    Raises CheckpointError, with the `example`, where one is no literal.
+    Raises CheckpointError, with the `example`, for arguments that are no literals.
     """
     try:
         call = ast.parse(f"f{arguments or '()'}", mode="eval").body
@@ -51,11 +51,11 @@ def literal_arguments(arguments: str, spec: object, example: str) -> tuple[list[
             return positional, {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError):
         pass
-    raise CheckpointError(f"{spec}: arguments must be plain values, as in {example}, between ' for the shell")
+    raise CheckpointError(f"{spec}: arguments must be literals, as in {example}; quote the whole for the shell")
 
 
 def check_names(named: Collection[str], known: Collection[str], spec: object) -> None:
-    """CheckpointError for an argument of an unknown name: the libraries themselves ignore many of those."""
+    """Raise CheckpointError for unknown argument names, many of which the libraries would ignore."""
     for name in named:
         if name not in known:
             raise CheckpointError(f"{spec} has no argument {name!r}{did_you_mean(name, known)}")

@@ -1,7 +1,7 @@
 """The command line. One file per command; nothing heavy is imported before a command runs.
 
 A :class:`SegablateError` is one red line on standard error and exit code 1 (2 for usage); everything else is a bug and
-shows its traceback.
+ends in its traceback.
 """
 
 import signal
@@ -11,20 +11,29 @@ from collections.abc import Sequence
 import typer
 
 from segablate.cli import application
+from segablate.cli.output import ClosedOutput, guarded_output
 from segablate.errors import SegablateError
 from segablate.runtime import team
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 1 (an error), 2 (usage) or 130 (interrupted)."""
+    """Run the command line and return its exit code.
+
+    0, 1 (an error), 2 (usage), 130 (interrupted), or 141 (whatever reads standard output has closed it).
+    """
     try:
-        code = application.app(arguments, prog_name="segablate", standalone_mode=False)
+        with guarded_output():
+            code = application.app(arguments, prog_name="segablate", standalone_mode=False)
         team().leave()
+    except ClosedOutput as error:
+        return error.exit_code
     except typer.TyperException as error:
         return _fail(error.format_message(), error.exit_code)
     except SegablateError as error:
         return _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
+    except typer.Abort as error:  # what typer makes of an EOFError, which is a bug wherever it is raised
+        raise (error.__cause__ or error) from None
+    except KeyboardInterrupt:
         code = 130
     if code == 130:
         _say("interrupted; nothing was written")
@@ -32,18 +41,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def main() -> None:
-    """The console script. Being asked to end is no reason to leave processes or half-written folders behind."""
+    """Run the console script; on SIGTERM, end without leaving processes or half-written folders behind."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(run())
 
 
 def _fail(message: str, code: int) -> int:
-    _say("error: " + " ".join(message.split()))
+    from segablate.render.cells import one_line
+
+    _say(f"error: {one_line(message)}")
     return code
 
 
 def _say(line: str) -> None:
-    """What went wrong, unless another process of the team has said so already."""
+    """Print an error, unless another process of the team has printed one already."""
     if not team().first_to_fail():
         return
     from rich.console import Console

@@ -1,11 +1,23 @@
-"""The commands, put together."""
+"""The application: all commands of the command line."""
 
 from typing import Annotated
 
 import typer
 
 from segablate import __version__
-from segablate.cli.commands import ablate, checkpoints, compare, datasets, evaluate, losses, runs, show, train_edges
+from segablate.cli.commands import (
+    ablate,
+    checkpoints,
+    compare,
+    datasets,
+    evaluate,
+    losses,
+    recipes,
+    runs,
+    show,
+    train,
+    train_edges,
+)
 from segablate.cli.options import expanded
 
 app = typer.Typer(
@@ -36,10 +48,12 @@ def options(
 
 app.command("evaluate")(expanded(evaluate.evaluate))
 app.add_typer(ablate.app, name="ablate")
+app.command("train", help=train.HELP)(train.command())
 app.command("compare")(expanded(compare.compare, without=("boundary_iou", "error_kinds")))
 app.command("show")(expanded(show.show))
 app.command("runs")(expanded(runs.runs))
 app.command("train-edges")(expanded(train_edges.train_edges))
+app.add_typer(recipes.app, name="recipes")
 app.add_typer(losses.app, name="losses")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(checkpoints.app, name="checkpoints")

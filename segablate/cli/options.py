@@ -1,4 +1,4 @@
-"""Options that several commands share: a command asks for a group, the command line shows the fields of the group."""
+"""Options that several commands share, as groups: a command takes a group, the command line has its fields."""
 
 import functools
 import inspect
@@ -52,23 +52,23 @@ class DatasetOptions:
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """How counts are read."""
+    """Options of how counts are read."""
 
     tolerance: Annotated[
         str | None,
         _option(
-            "Boundary tolerances, with commas: pixels (3), shares of the diagonal (0.0075d), or none; by default 3, "
-            "for saved runs what they were made with.",
+            "Comma-separated boundary tolerances: pixels (3), shares of the diagonal (0.0075d), or none; by default 3, "
+            "for saved runs their own.",
             _MEASURES,
         ),
     ] = None
     void_as_error: Annotated[
-        bool, _option("Predictions on void pixels count as false positives.", _MEASURES, "--void-as-error")
+        bool, _option("Count predictions on void pixels as false positives.", _MEASURES, "--void-as-error")
     ] = False
 
     @property
     def tolerances(self) -> "tuple[Tolerance, ...]":
-        """The boundary tolerances. Raises KnobError for what is none."""
+        """The boundary tolerances. Raises KnobError for a malformed one."""
         from segablate.metrics.tolerance import Tolerance
 
         text = self.tolerance or "3"
@@ -77,11 +77,11 @@ class ReadingOptions:
 
 @dataclass(frozen=True)
 class MeasureOptions(ReadingOptions):
-    """What is measured, and how counts are read."""
+    """Options of what is measured, and how counts are read."""
 
     losses: Annotated[
         str | None,
-        _option("Losses with commas, all, or none; by default ce where there are logits.", _MEASURES),
+        _option('Comma-separated losses, "all" or "none"; by default ce where there are logits.', _MEASURES),
     ] = None
     calibration: Annotated[
         bool | None,
@@ -94,18 +94,19 @@ class MeasureOptions(ReadingOptions):
     ] = None
     boundary_iou: Annotated[
         str | None,
-        _option("Boundary IoU too, in a band of this width: pixels, or 0.02d, the authors' choice.", _MEASURES),
+        _option("Add boundary IoU in a band of this width: pixels, or 0.02d, the authors' choice.", _MEASURES),
     ] = None
     error_kinds: Annotated[
         str | None,
         _option(
-            "Wrong pixels by kind too; boundaries of this width: pixels, or 0.01d, the authors' choice.", _MEASURES
+            "Add wrong pixels by kind, for boundaries of this width: pixels (at least 1), or 0.01d as the authors.",
+            _MEASURES,
         ),
     ] = None
 
     @property
     def request(self) -> "Request":
-        """What the evaluation is asked for. Raises KnobError for a width that is none."""
+        """The measures to take. Raises KnobError for a malformed width."""
         from segablate.evaluation.session import Request
         from segablate.metrics.tolerance import Tolerance
 
@@ -117,23 +118,25 @@ class MeasureOptions(ReadingOptions):
 
 @dataclass(frozen=True)
 class RunningOptions:
-    """How the work is done; none of these changes a number."""
+    """Options of the execution."""
 
-    device: Annotated[str, _option("auto, cpu, cuda or cuda:N.", _RUNNING)] = "auto"
+    device: Annotated[str, _option("Device: auto, cpu, cuda or cuda:N.", _RUNNING)] = "auto"
     precision: Annotated[
         Literal["fp32", "bf16", "fp16"], _option("Precision of the network; losses and counts stay exact.", _RUNNING)
     ] = "fp32"
-    batch_size: Annotated[int, _option("Images of one size in a batch.", _RUNNING, min=1)] = 4
+    batch_size: Annotated[int, _option("Number of images of one size in a batch.", _RUNNING, min=1)] = 4
     workers: Annotated[
-        int | None, _option("Threads or processes that read images; by default one per core.", _RUNNING, min=0)
+        int | None,
+        _option("Number of threads or processes that read images; by default one per core.", _RUNNING, min=0),
     ] = None
     on_error: Annotated[
-        Literal["stop", "skip"], _option("What a broken image does: stop the run, or be skipped and named.", _RUNNING)
+        Literal["stop", "skip"],
+        _option("At an unreadable image, stop the run, or skip the image and name it.", _RUNNING),
     ] = "stop"
 
     @property
     def execution(self) -> "Execution":
-        """How the evaluation is carried out, with a progress bar."""
+        """The execution of the evaluation, with a progress bar."""
         from segablate.datasets.reading import default_workers
         from segablate.evaluation.session import Execution
         from segablate.render import progress
@@ -144,52 +147,53 @@ class RunningOptions:
 
 @dataclass(frozen=True)
 class CacheOptions:
-    """Whether an evaluation of which nothing has changed is taken from an earlier one."""
+    """Options of the cache of evaluations."""
 
     no_cache: Annotated[
-        bool, _option("Measure again, even if nothing has changed since the last time.", _RUNNING, "--no-cache")
+        bool, _option("Measure again, even if nothing has changed since the last evaluation.", _RUNNING, "--no-cache")
     ] = False
 
 
 @dataclass(frozen=True)
 class CheckpointOptions:
-    """How a checkpoint is loaded; overrides what a card or the checkpoint says."""
+    """Options for loading a checkpoint, which override its card."""
 
     channels: Annotated[str | None, _option("Channel order: rgb or bgr.", _CHECKPOINT)] = None
-    scale: Annotated[str | None, _option("Factor for pixels of 0..255, such as 1/255.", _CHECKPOINT)] = None
-    mean: Annotated[str | None, _option("Three numbers to subtract, with commas.", _CHECKPOINT)] = None
-    std: Annotated[str | None, _option("Three numbers to divide by, with commas.", _CHECKPOINT)] = None
-    divisor: Annotated[float | None, _option("A last division.", _CHECKPOINT)] = None
+    scale: Annotated[str | None, _option("Factor for pixels of 0..255, e.g. 1/255.", _CHECKPOINT)] = None
+    mean: Annotated[str | None, _option("Comma-separated mean of the three channels.", _CHECKPOINT)] = None
+    std: Annotated[str | None, _option("Comma-separated standard deviation of the three channels.", _CHECKPOINT)] = None
+    divisor: Annotated[float | None, _option("Divisor applied after mean and std.", _CHECKPOINT)] = None
     resize: Annotated[str | None, _option("Size of the network's input, as HEIGHTxWIDTH.", _CHECKPOINT)] = None
     pad_to_multiple: Annotated[int | None, _option("Pad both sides to a multiple of this.", _CHECKPOINT)] = None
-    window: Annotated[
-        str | None, _option("Slide a window of this side over the image, or HEIGHTxWIDTH.", _CHECKPOINT)
-    ] = None
+    window: Annotated[str | None, _option("Sliding window, as SIDE or HEIGHTxWIDTH.", _CHECKPOINT)] = None
     stride: Annotated[
-        str | None, _option("From window to window; two thirds of the window by default.", _CHECKPOINT)
+        str | None, _option("Stride of the window; by default two thirds of the window.", _CHECKPOINT)
     ] = None
     flip: Annotated[
-        bool | None, _option("Average with the mirrored image.", _CHECKPOINT, "--flip/--no-flip", show_default=False)
+        bool | None,
+        _option(
+            "Average logits with those of the mirrored image.", _CHECKPOINT, "--flip/--no-flip", show_default=False
+        ),
     ] = None
     output: Annotated[
         Literal["softmax", "sigmoid", "probabilities", "labels"] | None,
-        _option("What the network gives.", _CHECKPOINT),
+        _option("Kind of the network's output.", _CHECKPOINT),
     ] = None
-    head: Annotated[str | None, _option("Which of several outputs, by name or by place from 0.", _CHECKPOINT)] = None
+    head: Annotated[str | None, _option("One of several outputs, by name or by place from 0.", _CHECKPOINT)] = None
     class_map: Annotated[
         Path | None, _option("YAML file that maps checkpoint classes to dataset classes.", _CHECKPOINT)
     ] = None
-    key: Annotated[str | None, _option("Where the weights are in the file, as a.b.", _CHECKPOINT)] = None
-    strip_prefix: Annotated[str | None, _option("What to cut off the names of the weights.", _CHECKPOINT)] = None
+    key: Annotated[str | None, _option("Key path to the weights, e.g. model.state_dict.", _CHECKPOINT)] = None
+    strip_prefix: Annotated[str | None, _option("Prefix to remove from the keys of the weights.", _CHECKPOINT)] = None
     trust_pickle: Annotated[
-        bool, _option("Run the code that a file may hold (module:FILE and pt2:FILE).", _CHECKPOINT, "--trust-pickle")
+        bool, _option("Run code in the file (module:FILE, pt2:FILE).", _CHECKPOINT, "--trust-pickle")
     ] = False
     allow_download: Annotated[
-        bool, _option("Let a library fetch what is not on the disk from its hub.", _CHECKPOINT, "--allow-download")
+        bool, _option("Let a library download missing files from its hub.", _CHECKPOINT, "--allow-download")
     ] = False
 
     def loading(self, running: RunningOptions) -> "Loading":
-        """What the checkpoint layer asks for."""
+        """Convert the options for the checkpoint layer. Raises UsageError for malformed values."""
         from segablate.checkpoints import Loading
 
         given = {
@@ -220,18 +224,18 @@ class CheckpointOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """How results are shown."""
+    """Options of the output."""
 
     format: Annotated[
-        Literal["rich", "markdown", "csv", "json", "latex"], _option("How the tables are written.", _OUTPUT)
+        Literal["rich", "markdown", "csv", "json", "latex"], _option("Format of the output.", _OUTPUT)
     ] = "rich"
-    wide: Annotated[bool, _option("All columns, however wide.", _OUTPUT, "--wide")] = False
+    wide: Annotated[bool, _option("Print all columns, however wide.", _OUTPUT, "--wide")] = False
 
 
 def expanded(command: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:
-    """A command whose parameters that are groups of options are replaced by the fields of the groups.
+    """Return a command with the fields of option groups as parameters in place of the groups.
 
-    Fields named in `without` are no options of this command and keep their defaults.
+    Fields named in `without` are not options of this command and keep their defaults.
     """
     signature = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
@@ -264,11 +268,11 @@ def _parameter(group: type, field: Field) -> inspect.Parameter:
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
-def default_dataset(checkpoint: str, command: str) -> str:
-    """The sample data for the sample's checkpoints; UsageError for any other, whose dataset must be named."""
+def default_dataset(checkpoint: str, usage: str) -> str:
+    """Return the sample data for the sample checkpoints; UsageError for any other, whose dataset must be given."""
     if checkpoint.startswith("sample:"):
         return "sample"
-    raise UsageError(f"which dataset is {checkpoint} to be evaluated on? as in: segablate {command} folder:DIR")
+    raise UsageError(f"No dataset given for {checkpoint}. Usage: segablate {usage}")
 
 
 def _numbers(option: str, text: str | None, count: int) -> list[float] | None:
@@ -279,7 +283,7 @@ def _numbers(option: str, text: str | None, count: int) -> list[float] | None:
     except ValueError:
         values = []
     if len(values) != count:
-        raise UsageError(f"{option} is {text!r}, but must be {count} numbers with commas, as in 0.485,0.456,0.406")
+        raise UsageError(f"{option} is {text!r}, but must be {count} comma-separated numbers, as in 0.485,0.456,0.406")
     return values
 
 
@@ -293,7 +297,7 @@ def _size(option: str, text: str | None) -> list[int] | None:
 
 
 def _side_or_size(option: str, text: str | None) -> tuple[int, int] | None:
-    """``512`` for a square, or ``512x1024``."""
+    """Parse ``512``, a square, or ``512x1024``."""
     if text is None:
         return None
     sides = text.lower().split("x")

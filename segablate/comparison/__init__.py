@@ -1,4 +1,4 @@
-"""Two or more evaluations of the same images: what differs, how surely, and where.
+"""Comparison of two or more evaluations of the same images, paired by image.
 
 ::
 
@@ -7,11 +7,13 @@
     comparison = compare(runs, Method(tolerances=shared_tolerances(runs)))
 
 pairing      which runs can be compared, and the images they share
-measures     the scores that are compared, as functions of image weights
-trade_offs   what each run costs and gives, and which is beaten in everything
+scores       the scores that are compared, as functions of image weights
+trade_offs   quality and cost of each run, and the Pareto set
 differences  the comparison itself
 changes      the confusions and the images that changed most
-ranking      which checkpoint each measure would choose, and how stable that is
+ranking      the run that each measure would choose, and how stable that choice is
+trainings    settings trained several times, over trainings and images
+seeds        saved runs as a grid of trainings
 """
 
 from segablate.comparison.differences import Comparison, PairedDifferences, compare

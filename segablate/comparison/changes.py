@@ -1,4 +1,4 @@
-"""Where two runs differ: the confusions and the images that changed most, and how far from the boundary."""
+"""Changes between two runs: by confusion, by image, and by distance from the label boundary."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ from segablate.statistics.paired import Difference
 class ConfusionChange:
     """Pixels of one label that are predicted as another, in both runs.
 
-    - `label`, `predicted`: class indices; C is void as a label, outside the label set as a prediction.
-    - `pixels`: in the first and in the second run; `labelled`: pixels of the label in all.
+    - `label`, `predicted`: class indices; C is void as a label, "no class" as a prediction.
+    - `pixels`: in the first and in the second run; `labelled`: all pixels of the label.
     """
 
     label: int
@@ -27,7 +27,7 @@ class ConfusionChange:
 
     @property
     def change(self) -> int:
-        """Pixels more in the second run."""
+        """Pixels in the second run − pixels in the first."""
         return self.pixels[1] - self.pixels[0]
 
     @property
@@ -38,10 +38,10 @@ class ConfusionChange:
 
 @dataclass(frozen=True)
 class BandChanges:
-    """How two runs differ by distance from the label boundary, see :mod:`segablate.metrics.bands`.
+    """The difference of two runs by distance from the label boundary, see :mod:`segablate.metrics.bands`.
 
-    - `pixels` (bands,): labelled; `right` (2, bands): of these, predicted right in the first and in the second run.
-    - `accuracy`: the difference of the shares that are right, fields (bands,).
+    - `pixels` (bands,): labelled pixels; `right` (2, bands): those predicted right in the first and second run.
+    - `accuracy`: the paired difference of pixel accuracy, fields (bands,).
     """
 
     pixels: NDArray[np.int64]
@@ -61,13 +61,13 @@ class ImageChange:
 def changed_confusions(
     a: Evaluation, b: Evaluation, *, void_as_error: bool, limit: int = 10
 ) -> tuple[ConfusionChange, ...]:
-    """The confusions whose pixels changed most, the largest change first; unchanged ones and hits are left out."""
+    """Return the confusions whose pixels changed most, the largest change first, without unchanged ones and hits."""
     tables = np.stack([a.confusion.total(), b.confusion.total()])
     labelled = tables[0].sum(axis=1)
     change = np.abs(tables[1] - tables[0])
     np.fill_diagonal(change[:-1], 0)
     if void_as_error:
-        change[-1, -1] = 0  # void predicted outside the label set is nobody's false positive
+        change[-1, -1] = 0  # void predicted as no class is a false positive of no class
     else:
         change[-1] = 0
     order = np.argsort(-change, axis=None, kind="stable")[:limit]
@@ -80,13 +80,13 @@ def changed_confusions(
 
 
 def changed_bands(a: Evaluation, b: Evaluation, accuracy: Difference) -> BandChanges:
-    """Of two runs that keep the statistic; `accuracy`: the paired difference by band, (bands,)."""
+    """Return the changes by band of two runs with that statistic; `accuracy`: the paired difference, (bands,)."""
     counts = np.stack([run.statistics[STATISTIC].sum(axis=0) for run in (a, b)])
     return BandChanges(counts[0, :, 0], counts[..., 1], accuracy)
 
 
 def image_scores(run: Evaluation, *, void_as_error: bool) -> tuple[Floats, Floats]:
-    """Image-level mIoU and pixel accuracy, (N,) each."""
+    """Return image-level mIoU and pixel accuracy, (N,) each."""
     counts = class_counts(run.confusion, void_as_error=void_as_error)
     return mean_iou(counts), pixel_accuracy(counts)
 
@@ -94,7 +94,7 @@ def image_scores(run: Evaluation, *, void_as_error: bool) -> tuple[Floats, Float
 def changed_images(
     a: Evaluation, b: Evaluation, *, void_as_error: bool, limit: int = 5
 ) -> tuple[tuple[ImageChange, ...], tuple[ImageChange, ...]]:
-    """The images whose mIoU rose most and those whose fell most, each the largest change first."""
+    """Return the images whose mIoU rose most and those whose mIoU fell most, each the largest change first."""
     miou, accuracy = (
         np.stack(scores)
         for scores in zip(*(image_scores(run, void_as_error=void_as_error) for run in (a, b)), strict=True)

@@ -1,4 +1,4 @@
-"""The comparison: paired differences of exact dataset scores, per measure and per class."""
+"""Paired differences of exact dataset scores, per measure and per class."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from segablate.statistics.paired import (
     Difference,
     SignedRank,
     detectable,
-    images_to_settle,
+    images_needed,
     signed_rank,
 )
 from segablate.statistics.paired import compare as paired_difference
@@ -33,13 +33,13 @@ from segablate.statistics.paired import compare as paired_difference
 
 @dataclass(frozen=True)
 class PairedDifferences:
-    """Two of the compared runs, by their places among them, and how the second differs from the first.
+    """The differences b − a of two of the compared runs, which `a` and `b` index.
 
-    - `measures`: the difference in each measure, by key; `iou`: in the IoU of each class, (C,).
+    - `measures`: the difference of each measure, by key; `iou`: of the IoU of each class, (C,).
     - `iou_holm`, `iou_bh` (C,): p of `iou` corrected over the classes, by Holm and by Benjamini and Hochberg.
-    - `image_miou` (N,): differences of image-level mIoU; `signed_rank`: Wilcoxon's test on them.
-    - `detectable`: for each measure the smallest true difference that a set like this one shows with 80 % power;
-      `images_to_settle`: how many images would show a difference as large as the one seen with that power.
+    - `image_miou` (N,): differences of image-level mIoU; `signed_rank`: Wilcoxon's test of them.
+    - `detectable`: for each measure the smallest true difference that such a set detects with 80 % power;
+      `images_needed`: the number of images that detect a true difference of the observed size with that power.
     """
 
     a: int
@@ -51,12 +51,12 @@ class PairedDifferences:
     image_miou: Floats
     signed_rank: SignedRank
     detectable: Mapping[str, float]
-    images_to_settle: Mapping[str, float]
+    images_needed: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Changes:
-    """Where the second of two runs differs from the first; `bands` is None where not both keep that statistic."""
+    """The changes from the first of two runs to the second; `bands` is None where a run lacks that statistic."""
 
     confusions: tuple[ConfusionChange, ...]
     bands: BandChanges | None
@@ -68,13 +68,12 @@ class Changes:
 class Comparison:
     """R runs on the same N images, C classes.
 
-    - `names`: of the runs; `classes`: of the label set; `images`, `clusters`: how many there are (equal without
-      clusters); `void_pixels`: whether there are any.
-    - `measures`, each with `values` (R,) by key and, where it is a loss, the images `defined` in all runs.
+    - `names` of the runs; `classes` of the label set; number of `images` and `clusters` (equal without clusters).
+    - `measures`, each with `values` (R,) by key and, for a loss, the number of images where it is `defined` in all.
     - `iou` (R, C).
     - `pairs`: every pair of runs in order, (0, 1) first; `miou_holm` (pairs,): p of mIoU corrected over the pairs.
-    - `rankings`: one for each measure; `changes`: of exactly two runs; `trade_offs`: of each run.
-    - `identical`: all runs have the same confusion counts on every image.
+    - `rankings`: one for each measure; `changes`: for exactly two runs; `trade_offs`: one for each run.
+    - `identical`: whether all runs have the same confusion counts on every image.
     """
 
     names: tuple[str, ...]
@@ -97,8 +96,8 @@ class Comparison:
 def compare(runs: Runs, method: Method | None = None) -> Comparison:
     """Compare two or more runs, paired by image.
 
-    Raises RunError when they are not comparable and for a `group_by` that does not divide the images, KnobError for a
-    tolerance beyond what was counted.
+    Raises RunError when they are not comparable, UsageError for a `group_by` that does not divide the images, and
+    KnobError for a tolerance beyond what was counted.
     """
     method = method or Method()
     require_comparable(runs)
@@ -157,7 +156,7 @@ def _pair(
         image_miou=per_image[1] - per_image[0],
         signed_rank=signed_rank(*per_image),
         detectable={key: float(detectable(found.change)) for key, found in differences.items()},
-        images_to_settle={key: float(images_to_settle(found.change, images)) for key, found in differences.items()},
+        images_needed={key: float(images_needed(found.change, images)) for key, found in differences.items()},
     )
 
 

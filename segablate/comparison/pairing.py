@@ -1,4 +1,4 @@
-"""Which runs can be compared: the same classes, the same images, the same label files. Runs come by their names."""
+"""Pairing of runs: whether they have the same classes, images and label files, and the images they share."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,9 @@ RunPair = tuple[str, str]
 
 
 def require_comparable(runs: Runs) -> None:
-    """Refuse runs that do not measure the same thing: RunError says what differs between the first and another one.
+    """Raise RunError for runs that do not measure the same thing, naming what differs from the first one.
 
-    Images may come in another order.
+    The order of the images may differ.
     """
     (first, a), *others = runs.items()
     for other, b in others:
@@ -27,9 +27,9 @@ def require_comparable(runs: Runs) -> None:
 
 
 def intersect(runs: Runs) -> dict[str, Evaluation]:
-    """The runs on the images that all of them have, in the order of the first; a note says how many that are.
+    """Return the runs on the images that all of them have, in the order of the first; a note counts them.
 
-    RunError when there is no such image.
+    Raises RunError when there is no such image.
     """
     shared = set.intersection(*(set(run.names) for run in runs.values()))
     if not shared:
@@ -39,10 +39,10 @@ def intersect(runs: Runs) -> dict[str, Evaluation]:
 
 
 def clusters(names: Sequence[str], pattern: str) -> NDArray[np.int64]:
-    """The number of each image's cluster, (N,): images are together where the regular expression finds the same text.
+    """Return the cluster index of each image, (N,): images are in one cluster where the pattern matches the same text.
 
-    Its first group is that text where it has one, else the whole match. UsageError for a malformed expression, an image
-    in which nothing is found, and when all images fall together.
+    That text is the first group of the regular expression where it has one, else the whole match. Raises UsageError for
+    a malformed expression, an image name without a match, and when all images are in one cluster.
     """
     try:
         expression = re.compile(pattern)
@@ -52,14 +52,14 @@ def clusters(names: Sequence[str], pattern: str) -> NDArray[np.int64]:
     lost = [name for name, match in zip(names, matches, strict=True) if match is None]
     if lost:
         raise UsageError(
-            f"--group-by {pattern!r} finds nothing in {thousands(len(lost))} of {thousands(len(names))} image names "
-            f"(first: {lost[0]}); give a regular expression that finds something in each"
+            f"--group-by {pattern!r} matches nothing in {thousands(len(lost))} of {thousands(len(names))} image names "
+            f"(first: {lost[0]}); give a regular expression that matches each of them"
         )
     found = [match[1 if expression.groups else 0] or "" for match in matches if match]
     together, numbers = np.unique(found, return_inverse=True)
     if len(together) < 2:
         raise UsageError(
-            f"--group-by {pattern!r} finds {str(together[0])!r} in every image name; there must be several groups"
+            f"--group-by {pattern!r} matches {str(together[0])!r} in every image name; at least two groups are needed"
         )
     return numbers.reshape(-1)
 
@@ -81,7 +81,7 @@ def _require_same_classes(names: RunPair, a: Evaluation, b: Evaluation) -> None:
 def _class_difference(names: RunPair, a: tuple[str, ...], b: tuple[str, ...]) -> str:
     if set(a) == set(b):
         moved = next(index for index, pair in enumerate(zip(a, b, strict=True)) if pair[0] != pair[1])
-        return f"in another order; class {moved} is {a[moved]} and {b[moved]}"
+        return f"in another order: class {moved} is {a[moved]} and {b[moved]}"
     parts = [f"{len(a)} and {len(b)}"]
     for name, mine, theirs in ((names[0], a, b), (names[1], b, a)):
         own = [known for known in mine if known not in theirs]

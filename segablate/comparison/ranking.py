@@ -1,4 +1,4 @@
-"""Which run each measure would choose, and how stable that choice is when the images are drawn anew."""
+"""Ranking of the runs by each measure, and its stability over bootstrap replicates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from segablate.statistics.bootstrap import Distribution, Floats
 
 @dataclass(frozen=True)
 class Ranking:
-    """R runs under one measure; rank 1 is the best, and equal values share their mean rank.
+    """The ranks of R runs under one measure; rank 1 is the best, and equal values share their mean rank.
 
-    - `rank` (R,): on the images as they are; `first` (R,): the share of replicates in which a run is best, a tie for
-      the first place divided among those who tie; `mean_rank` (R,): over replicates. nan where undefined.
+    - `rank` (R,): on the set itself; `first` (R,): the share of replicates in which a run is best, a tie for the first
+      place divided among the tied; `mean_rank` (R,): over replicates. nan where undefined.
     """
 
     measure: Measure
@@ -25,12 +25,12 @@ class Ranking:
 
     @property
     def chosen(self) -> int | None:
-        """The run that the measure chooses, the earliest of equals; None where it is undefined."""
+        """The index of the best run, the first of equals; None where the measure is undefined."""
         return None if np.isnan(self.rank).any() else int(np.argmin(self.rank))
 
 
 def ranking(measure: Measure, distributions: Sequence[Distribution]) -> Ranking:
-    """Rank the runs, (R) distributions of one score. Replicates in which a run's score is undefined take no part."""
+    """Rank R runs by the distributions of one score, without replicates in which the score of a run is undefined."""
     sign = 1.0 if measure.less_is_better else -1.0
     values = sign * np.array([distribution.value for distribution in distributions])
     replicates = sign * np.stack([distribution.replicates for distribution in distributions], axis=1)

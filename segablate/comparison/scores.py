@@ -1,6 +1,6 @@
-"""The scores that are compared, each a function of image weights, so that all of them see the same resamples."""
+"""The scores that are compared, as functions of image weights, so that all of them see the same replicates."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,12 +28,12 @@ REGIONS = {
 
 @dataclass(frozen=True)
 class Method:
-    """How runs are compared.
+    """Options of a comparison.
 
     - `void_as_error`: predictions on void pixels count as false positives.
-    - `tolerances`: of the boundary F-scores.
-    - `replicates`, `seed`: of the bootstrap.
-    - `group_by`: a regular expression on image names; images in which it finds the same are drawn together.
+    - `tolerances`: tolerances of the boundary F-scores.
+    - `replicates`, `seed`: number and seed of the bootstrap replicates.
+    - `group_by`: a regular expression on image names; images with the same match are resampled together.
     """
 
     void_as_error: bool = False
@@ -45,7 +45,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Measure:
-    """A score of a whole set: of a region or boundary, in 0..1, more is better; of calibration or a loss, less is."""
+    """A score of a whole set: of regions or boundaries, in 0..1, higher is better; of calibration or a loss, lower."""
 
     key: str
     title: str
@@ -59,7 +59,7 @@ class Measure:
 
 
 def measures_of(runs: Runs, tolerances: Sequence[Tolerance]) -> tuple[Measure, ...]:
-    """The measures that every run has: region scores, boundary F at each tolerance, ECE, losses."""
+    """Return the measures that every run has: region scores, boundary F at each tolerance, ECE, losses."""
     regions = [Measure(key, title, "region") for key, title in REGIONS.items()]
     bounded = all(run.boundary is not None for run in runs.values())
     boundaries = [_boundary_measure(tolerance) for tolerance in tolerances if bounded]
@@ -74,13 +74,13 @@ def all_have(runs: Runs, statistic: str) -> bool:
 
 
 def shared_losses(runs: Runs) -> list[str]:
-    """Names of the losses that every run has, in the order of the first."""
+    """Return the names of the losses that every run has, in the order of the first."""
     first, *others = runs.values()
     return [name for name in first.values if all(name in other.values for other in others)]
 
 
 def shared_tolerances(runs: Runs) -> tuple[Tolerance, ...]:
-    """The tolerances that some run was made for and all can answer."""
+    """Return the tolerances that were asked for in some run and were counted in all."""
     stated = [text for run in runs.values() for text in run.facts["measures"]["tolerances"]]
     counts = [run.boundary for run in runs.values()]
     tolerances = [Tolerance.parse(text) for text in dict.fromkeys(stated)]
@@ -88,25 +88,27 @@ def shared_tolerances(runs: Runs) -> tuple[Tolerance, ...]:
 
 
 def statistics_of(runs: Runs, measures: Sequence[Measure], *, void_as_error: bool) -> list[Statistic]:
-    """For each run the function that gives every measure (B,) and "iou" (B, C) under weights of images.
+    """Return for each run the statistic of every measure (B,) and of "iou" (B, C).
 
-    Where all runs have the statistic, also "band_accuracy" (B, bands).
-
-    A loss is the mean over the images where all runs have it. Raises KnobError, naming the run, for a tolerance beyond
-    what was counted.
+    Where all runs counted by distance from the boundary, "band_accuracy" (B, bands) is included. A loss is the mean
+    over the images where all runs have a finite value. Raises KnobError, naming the run, for a tolerance beyond what
+    was counted.
     """
+    return list(each_statistic(runs, measures, void_as_error=void_as_error))
+
+
+def each_statistic(runs: Runs, measures: Sequence[Measure], *, void_as_error: bool) -> Iterator[Statistic]:
+    """Those of :func:`statistics_of`, one after the other."""
     defined = {name: images_with(runs, name) for name in shared_losses(runs)}
     banded = all_have(runs, BAND_COUNTS)
-    statistics = []
     for name, run in runs.items():
         with at(name):
             of_measures = _statistic(run, measures, defined, void_as_error)
-        statistics.append(_both(of_measures, band_scores(run.statistics[BAND_COUNTS])) if banded else of_measures)
-    return statistics
+        yield _both(of_measures, band_scores(run.statistics[BAND_COUNTS])) if banded else of_measures
 
 
 def images_with(runs: Runs, loss: str) -> NDArray[np.bool_]:
-    """Where all runs have a value of a loss that is finite, (N,)."""
+    """Return the images where all runs have a finite value of a loss, (N,)."""
     return np.all([np.isfinite(run.values[loss]) for run in runs.values()], axis=0)
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint costs and what it gives: the runs that no other run beats in everything (the Pareto set)."""
+"""Quality and cost of each run, and the runs that no other run dominates (the Pareto set)."""
 
 import re
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from segablate.evaluation.results import Evaluation
 from segablate.statistics.bootstrap import Floats
 
 SAME_TIME = 1.1
-"""Times up to this ratio count as equal: a clock does not tell them apart."""
+"""Times up to this ratio count as equal, being within the noise of the clock."""
 
 _CRITERIA = (("miou", 1, 1.0), ("boundary_f", 1, 1.0), ("milliseconds", -1, SAME_TIME), ("parameters", -1, 1.0))
-"""Name; 1 where more is better; ratio up to which two values are equal."""
+"""Name; 1 where higher is better, else -1; ratio up to which two values are equal."""
 
 
 @dataclass(frozen=True)
 class TradeOff:
-    """One run: shares in 0..1, milliseconds of the network for an image, number of parameters; None where unknown.
+    """Quality and cost of one run: shares in 0..1, milliseconds per image, number of parameters; None where unknown.
 
-    `dominated_by`: places of the runs that are at least as good in all of these and better in one.
+    `dominated_by`: indices of the runs that are at least as good in all criteria and better in one.
     """
 
     miou: float
@@ -31,9 +31,10 @@ class TradeOff:
 
 
 def trade_offs(runs: Runs, measures: Sequence[Measure], values: dict[str, Floats]) -> tuple[TradeOff, ...]:
-    """Every run by mIoU, the first boundary F, time and parameters.
+    """Return mIoU, the first boundary F, time and parameters of every run, and which runs dominate it.
 
-    What is not known of every run has no say; nor have times on other devices or with other batch sizes.
+    A criterion that is not known for every run is left out, as are times on different devices or at different batch
+    sizes.
     """
     boundary = next((values[m.key].tolist() for m in measures if m.kind == "boundary"), [None] * len(runs))
     one_clock = len({_clock(run) for run in runs.values()}) == 1
@@ -51,7 +52,7 @@ def trade_offs(runs: Runs, measures: Sequence[Measure], values: dict[str, Floats
 
 
 def dominates(a: TradeOff, b: TradeOff, among: Sequence[TradeOff]) -> bool:
-    """Whether `a` is as good as `b` in all that is known of everyone, and better in something."""
+    """Whether `a` is as good as `b` in every criterion known for all of `among`, and better in one."""
     gains = []
     for name, sign, margin in _CRITERIA:
         mine, other = getattr(a, name), getattr(b, name)
@@ -62,12 +63,12 @@ def dominates(a: TradeOff, b: TradeOff, among: Sequence[TradeOff]) -> bool:
 
 
 def milliseconds(run: Evaluation) -> float | None:
-    """Time of the network for an image, where the run measured it."""
+    """Return the milliseconds of the network per image, where the run measured them."""
     return run.facts.get("timing", {}).get("milliseconds per image")
 
 
 def parameters(run: Evaluation) -> int | None:
-    """Number of values that training set, where the checkpoint tells."""
+    """Return the number of trainable parameters, where the checkpoint states it."""
     stated = run.facts["checkpoint"].get("parameters")
     return None if stated is None else int(re.sub(r"\D", "", str(stated)))
 

@@ -1,7 +1,7 @@
-"""Edge networks: what SEMEDA compares probabilities and labels with, trained on the masks of a dataset in seconds.
+"""Edge networks of SEMEDA, trained on the masks of a dataset in seconds.
 
-A value of SEMEDA means something only beside the network that it was measured with; so each carries a hash, which is
-printed with the value, and is kept by what it was trained on.
+Values of SEMEDA can be compared only under the same edge network; so each has a hash, which is printed with the value,
+and is cached by the data and settings of its training.
 """
 
 from segablate.edges.network import EdgeNetwork, Training

@@ -1,4 +1,4 @@
-"""An edge network as data, and how one is trained."""
+"""Edge networks as data, and the settings of their training."""
 
 import hashlib
 import math
@@ -10,20 +10,20 @@ from typing import Any
 from torch import Tensor
 
 CHANNELS = (16, 32, 2)
-"""Outputs of the three 3×3 convolutions; the last are the logits of no edge and edge."""
+"""Output channels of the three 3×3 convolutions; the last are the logits of no edge and edge."""
 
 SURE = 19
-"""How many times as likely as all others together the labelled class is in the maps that are trained on."""
+"""Odds of the labelled class against all others in the maps that are trained on."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How an edge network is trained.
+    """Settings of the training of an edge network.
 
     - `steps`: Adam steps on `batch` crops of `side` pixels; `rate` falls to 0 along a half cosine.
     - `noise`: standard deviation of the Gaussian noise on the scaled one-hot labels, before the softmax.
-    - `onehot_scale`: the scale; None: that which makes the labelled class 19 times as likely as all others together.
-    - `masks`: most masks that are read, evenly spaced over the split; from each of them some crops.
+    - `onehot_scale`: the scale; None: odds of 19 for the labelled class against all others.
+    - `masks`: largest number of masks that are read, evenly spaced over the split; several crops are cut from each.
     """
 
     seed: int = 0
@@ -36,16 +36,16 @@ class Training:
     rate: float = 0.01
 
     def scale(self, classes: int) -> float:
-        """The scale of one-hot labels for so many classes."""
+        """Return the scale of one-hot labels for this number of classes."""
         return math.log(max(classes - 1, 1) * SURE) if self.onehot_scale is None else self.onehot_scale
 
 
 @dataclass(frozen=True, eq=False)
 class EdgeNetwork:
-    """The layers, for ``semeda(..., edge_net=network.layers)``, and where they come from.
+    """The layers, for ``semeda(..., edge_net=network.layers)``, and their origin.
 
     - `layers`: three pairs of weight and bias, float32 on the CPU.
-    - `facts`: classes, label set, split, masks, the training, and what came of it (``edge_f1``, ``cross_entropy``).
+    - `facts`: classes, label set, split, masks, the training, and its results (``edge_f1``, ``cross_entropy``).
     """
 
     layers: tuple[tuple[Tensor, Tensor], ...]
@@ -53,7 +53,7 @@ class EdgeNetwork:
 
     @cached_property
     def hash(self) -> str:
-        """16 hexadecimal digits of the SHA-256 of the weights."""
+        """Return 16 hexadecimal digits of the SHA-256 of the weights."""
         digest = hashlib.sha256()
         for tensor in (tensor for pair in self.layers for tensor in pair):
             digest.update(tensor.contiguous().numpy().tobytes())

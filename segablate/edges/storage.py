@@ -1,6 +1,6 @@
-"""Persistence edge networks: in a file that says what it is, and in a cache by what they were trained on.
+"""Files of edge networks, and a cache of them by the data and settings of their training.
 
-The file is safetensors; its metadata key ``segablate_edges`` holds the facts as JSON.
+A file is safetensors; its metadata key ``segablate_edges`` holds the facts as JSON.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ _NAMES = tuple((f"weight_{layer}", f"bias_{layer}") for layer in (1, 2, 3))
 def edge_network_for(
     dataset: Dataset, training: Training | None = None, *, progress: Callable[[int], None] = lambda steps: None
 ) -> EdgeNetwork:
-    """The network for a dataset, trained on its train split unless one is kept from earlier.
+    """Return the network for a dataset, trained on its train split unless it is in the cache.
 
-    The cache is by content: the masks it is trained on, the label set and the training. Where there is no train split
-    the dataset's own is taken; the facts say which, and ``kept`` where the network lies (None: the folder cannot be
-    written, and it will be trained again next time).
+    The cache is by content: the masks it is trained on, the label set and the training. Without a train split the
+    dataset's own split is used; the facts name the split, and as ``kept`` the file of the network (None: the folder is
+    not writable, and the network will be trained again next time).
     """
     training = training or Training()
     source = _train_split(dataset)
@@ -37,7 +37,7 @@ def edge_network_for(
     try:
         network = load_edge_network(path, source.labels)
         return replace(network, facts={**network.facts, "kept": str(path)})
-    except CheckpointError:  # none is kept, or a damaged one
+    except CheckpointError:  # none is in the cache, or a damaged one
         network = train_edge_network(source, training, progress=progress)
     try:
         save_edge_network(path, network)
@@ -47,7 +47,7 @@ def edge_network_for(
 
 
 def save_edge_network(path: Path, network: EdgeNetwork) -> None:
-    """Write the network and its facts, whole or not at all."""
+    """Write the network and its facts, atomically."""
     from safetensors.torch import save
 
     pairs = zip(_NAMES, network.layers, strict=True)
@@ -57,7 +57,7 @@ def save_edge_network(path: Path, network: EdgeNetwork) -> None:
 
 
 def load_edge_network(path: Path, labels: LabelSet | None = None) -> EdgeNetwork:
-    """Read a network; with `labels`, one that must be for these classes in this order.
+    """Read a network; with `labels`, it must be for these classes in this order.
 
     Raises CheckpointError, beginning with the path, for another kind of file, damage, a newer format, other classes.
     """
@@ -65,7 +65,7 @@ def load_edge_network(path: Path, labels: LabelSet | None = None) -> EdgeNetwork
         described, tensors = _read(path)
         network = EdgeNetwork(tuple((tensors[weight], tensors[bias]) for weight, bias in _NAMES), described["facts"])
         if network.hash != described["hash"]:
-            raise CheckpointError("the weights are not those that were saved; train it again (segablate train-edges)")
+            raise CheckpointError("the weights do not match their hash; train it again (segablate train-edges)")
         classes = tuple(described["facts"]["classes"])
         if labels is not None and classes != labels.names:
             raise CheckpointError(
@@ -76,7 +76,7 @@ def load_edge_network(path: Path, labels: LabelSet | None = None) -> EdgeNetwork
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The description and the tensors in a file."""
+    """Return the description and the tensors in a file."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -96,7 +96,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _train_split(dataset: Dataset) -> Dataset:
-    """The whole train split of the same dataset, or the split at hand where there is none."""
+    """Return the whole train split of the same dataset, or the dataset itself where there is none."""
     try:
         source = open_dataset(dataset.spec, "train")
     except DatasetError:
@@ -105,7 +105,7 @@ def _train_split(dataset: Dataset) -> Dataset:
 
 
 def _content(source: Dataset, training: Training) -> str:
-    """32 hexadecimal digits of what decides the network: masks, label set, training."""
+    """Return 32 hexadecimal digits of the masks, label set and training, which determine the network."""
     digest = hashlib.sha256(json.dumps([FORMAT, asdict(training), repr(source.labels)]).encode())
     for item in source.evenly(training.masks).items:
         digest.update(fingerprint(item.labels).encode())

@@ -1,4 +1,4 @@
-"""Training a small network to see the edges in label maps.
+"""Training of a small network that detects the edges in label maps.
 
 Chen, Dapogny and Cord, arXiv:1905.01892, describe the idea; the sizes and the rule for edges are those of a public
 re-implementation.
@@ -21,19 +21,19 @@ from segablate.losses.parts.edge_features import SIDE, features
 Layers = list[tuple[Tensor, Tensor]]
 
 _CROPS = 1600
-"""Crops that are cut out in all."""
+"""Number of crops in all."""
 
 _JUDGED = 64
-"""Crops that the trained network is judged on."""
+"""Number of crops on which the trained network is evaluated."""
 
 _STRONGEST = 1.0
-"""Norm that gradients are clipped to."""
+"""Norm to which gradients are clipped."""
 
 
 def edge_labels(labels: Tensor) -> Tensor:
-    """1 where one of the 8 neighbours has another class, else 0; 255 at void; N H W int64.
+    """Return 1 where one of the 8 neighbours has another class, else 0; 255 at void; N H W int64.
 
-    Neither void nor what lies outside the image makes an edge.
+    Neither void nor the outside of the image makes an edge.
     """
     edges = torch.zeros(labels.shape, dtype=torch.int64, device=labels.device)
     height, width = labels.shape[1:]
@@ -50,7 +50,7 @@ def edge_labels(labels: Tensor) -> Tensor:
 def train_edge_network(
     dataset: Dataset, training: Training | None = None, *, progress: Callable[[int], None] = lambda steps: None
 ) -> EdgeNetwork:
-    """Train on the masks of this split, on the CPU; the same masks, training and machine give the same network.
+    """Train on the masks of this split, on the CPU; repeatable for the same masks, training and machine.
 
     Raises :class:`DatasetError` where no mask holds a label, and as reading masks does.
     """
@@ -81,7 +81,7 @@ def train_edge_network(
 
 
 def _crops(source: Dataset, index: int, training: Training, rng: np.random.Generator) -> Tensor:
-    """Some crops of one mask, n side side uint8; void where the mask is smaller."""
+    """Cut crops from one mask, n side side uint8; void where the mask is smaller."""
     labels = source.read(index, image=False).labels
     side = training.side
     room = [(0, max(side - length, 0)) for length in labels.shape]
@@ -93,7 +93,7 @@ def _crops(source: Dataset, index: int, training: Training, rng: np.random.Gener
 
 
 def _new_layers(classes: int, generator: torch.Generator) -> Layers:
-    """Three convolutions, uniform within 1/√fan-in."""
+    """Initialise three convolutions, uniform within 1/√fan-in."""
     layers = []
     for inputs, outputs in zip((classes, *CHANNELS), CHANNELS, strict=False):
         bound = (inputs * SIDE**2) ** -0.5
@@ -106,7 +106,7 @@ def _new_layers(classes: int, generator: torch.Generator) -> Layers:
 def _fit(
     layers: Layers, crops: Tensor, training: Training, generator: torch.Generator, progress: Callable[[int], None]
 ) -> None:
-    """Change the layers in place."""
+    """Train the layers in place."""
     classes = layers[0][0].shape[1]
     scale = training.scale(classes)
     parameters = [tensor for pair in layers for tensor in pair]
@@ -114,7 +114,7 @@ def _fit(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training.steps)
     for _ in range(training.steps):
         batch = crops[torch.randint(len(crops), (training.batch,), generator=generator)]
-        maps = scale * _one_hot(batch, classes)
+        maps = scale * _one_hot(batch, classes)  # N C H W
         maps += training.noise * torch.randn(maps.shape, generator=generator)
         scores = features(maps.softmax(1) * (batch != IGNORE).unsqueeze(1), layers)[-1]
         optimiser.zero_grad()
@@ -127,20 +127,20 @@ def _fit(
 
 @torch.no_grad()
 def _scores(layers: Sequence[tuple[Tensor, Tensor]], crops: Tensor) -> dict[str, float]:
-    """How well edges are seen in the exact one-hot labels that SEMEDA passes in."""
+    """Return F1 and cross entropy of edges on exact one-hot labels, as SEMEDA passes them."""
     scores, edges = features(_one_hot(crops, layers[0][0].shape[1]), layers)[-1], edge_labels(crops)
-    found = scores.argmax(1).bool() & (edges != IGNORE)
-    hits, marked, labelled = ((found & (edges == 1)).sum(), found.sum(), (edges == 1).sum())
-    f1 = 2 * hits / (marked + labelled).clamp(min=1)
+    predicted = scores.argmax(1).bool() & (edges != IGNORE)  # n side side
+    labelled = edges == 1  # n side side
+    f1 = 2 * (predicted & labelled).sum() / (predicted.sum() + labelled.sum()).clamp(min=1)
     return {"edge_f1": round(float(f1), 6), "cross_entropy": round(float(_cross_entropy(scores, edges)), 6)}
 
 
 def _cross_entropy(scores: Tensor, edges: Tensor) -> Tensor:
-    """Mean over the pixels that are not void; 0 without one."""
+    """Average over the pixels that are not void; 0 without one."""
     total = F.cross_entropy(scores, edges, ignore_index=IGNORE, reduction="sum")
     return total / (edges != IGNORE).sum().clamp(min=1)
 
 
 def _one_hot(labels: Tensor, classes: int) -> Tensor:
-    """N C H W float, 0 at void pixels."""
+    """Return one-hot labels, N C H W float, 0 at void pixels."""
     return (labels.unsqueeze(1) == torch.arange(classes).view(1, -1, 1, 1)).float()

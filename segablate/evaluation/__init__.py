@@ -1,1 +1,1 @@
-"""An evaluation: a checkpoint, a dataset and what to measure in; counts and values per image out, kept as a run."""
+"""Evaluations: measure a checkpoint on a dataset, image by image, and keep the counts and values as a run."""

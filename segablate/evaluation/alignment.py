@@ -1,4 +1,4 @@
-"""Which output of a checkpoint means which class of a dataset."""
+"""Match the outputs of a checkpoint with the classes of a dataset."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from functools import cached_property
 
 import numpy as np
 
-from segablate.errors import LabelError, did_you_mean, shorten
+from segablate.errors import LabelError, counted, did_you_mean, shorten
 from segablate.labels import IGNORE, LabelSet
 
 MAY_DIFFER = 0.1
-"""The share of the names that may differ where outputs are matched by place."""
+"""The share of the names that may differ where outputs are matched by position."""
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """Which class of a dataset each output of a checkpoint means; None lies outside the label set.
+    """The class of a dataset that each output of a checkpoint stands for.
 
-    - `outputs`: for each of the K outputs a class index, or None.
+    - `outputs`: for each of the K outputs a class index, or None for an output without a class in the label set.
     - `classes`: the number C of classes of the dataset.
-    - `note`: how the alignment was found, when that is not plain.
+    - `note`: how outputs and classes were matched, where that is not plain.
     """
 
     outputs: tuple[int | None, ...]
@@ -28,7 +28,7 @@ class Alignment:
 
     @cached_property
     def table(self) -> np.ndarray:
-        """(K,) uint8: output index to class index; outputs outside the label set become 255."""
+        """Table from output index to class index, (K,) uint8; outputs without a class become 255."""
         table = np.full(len(self.outputs), IGNORE, np.uint8)
         for output, index in enumerate(self.outputs):
             table[output] = IGNORE if index is None else index
@@ -36,12 +36,12 @@ class Alignment:
 
     @property
     def plain(self) -> bool:
-        """Output k is class k, without remainder."""
+        """Whether output k is class k and there are no further outputs."""
         return self.outputs == tuple(range(self.classes))
 
     @property
     def leading(self) -> bool:
-        """Output k is class k for every class; further outputs may follow, outside the label set."""
+        """Whether output k is class k for every class; further outputs without a class may follow."""
         classes = tuple(range(self.classes))
         return self.outputs[: self.classes] == classes and not any(
             index is not None for index in self.outputs[self.classes :]
@@ -51,18 +51,16 @@ class Alignment:
 def align(
     outputs: int, names: Sequence[str] | None, labels: LabelSet, class_map: Mapping[str, str | None] | None = None
 ) -> Alignment:
-    """Match the `outputs` of a checkpoint with the classes of a dataset: by `class_map`, else by name, else by place.
+    """Match the `outputs` of a checkpoint with the classes of a dataset: by `class_map`, else name, else position.
 
-    By name where the checkpoint names its outputs and every class of the dataset is among them, with other capitals or
-    with synonyms behind a comma too. By place where it names none, or where there are as many as classes and nearly all
-    agree; what differs then is in the note. Where classes of the dataset were merged, a checkpoint for the classes
-    before that is matched with those, and its outputs are merged likewise. Raises LabelError when classes of the
-    dataset have no output.
+    By name where the checkpoint names its outputs and every class of the dataset is among them; capitals and synonyms
+    after a comma are ignored. By position where it names none, or where there are as many outputs as classes and nearly
+    all names agree; the note lists those that differ. Where classes of the dataset were merged, a checkpoint for the
+    classes before merging is matched with those, and its outputs are merged likewise. Raises LabelError when a class of
+    the dataset has no output.
     """
     if names is not None and len(names) != outputs:
-        raise LabelError(
-            f"gives {outputs} classes but {len(names)} class names are stated; correct the list of classes"
-        )
+        raise LabelError(f"has {outputs} outputs but {len(names)} class names are stated; correct the list of classes")
     if class_map:
         return _aligned_by_map(outputs, names, labels, class_map)
     known = None if names is None else _as_classes(names, labels)
@@ -78,7 +76,7 @@ def align(
 
 
 def _as_classes(names: Sequence[str], labels: LabelSet) -> list[str]:
-    """Names of outputs with those that only one class, and only they, can mean put as that class is written."""
+    """Return the names of the outputs, spelt as the dataset spells a class where exactly one output can mean it."""
     forms = [_form(name) for name in names]
     meant = {_form(name): name for name in labels.names}
     written = [_form(name) for name in labels.names]
@@ -89,12 +87,12 @@ def _as_classes(names: Sequence[str], labels: LabelSet) -> list[str]:
 
 
 def _form(name: str) -> str:
-    """A name in small letters, up to its first comma; ADE20K's own list gives synonyms behind one."""
+    """Return a name in lower case up to its first comma; ADE20K's own list has synonyms after one."""
     return " ".join(name.partition(",")[0].casefold().replace("_", " ").replace("-", " ").split())
 
 
 def _agree_by_place(known: Sequence[str], labels: LabelSet) -> bool:
-    """As many outputs as classes, nearly all of one name at one place, and none of a class of another place."""
+    """Whether nearly all names agree by position, and no output bears the name of a class at another position."""
     pairs = list(zip(known, labels.names, strict=False))
     differing = [name for name, own in pairs if name != own]
     return (
@@ -116,7 +114,7 @@ def _unmatched(names: Sequence[str], known: Sequence[str], labels: LabelSet) -> 
 
 
 def _is_of(before: LabelSet, outputs: int, names: Sequence[str] | None, labels: LabelSet) -> bool:
-    """Whether a checkpoint is for the classes before merging."""
+    """Whether a checkpoint was trained for the classes before merging."""
     if names is not None:
         return not set(labels.names) <= set(names)
     return outputs >= len(before)
@@ -131,50 +129,53 @@ def _aligned_before_merging(outputs: int, names: Sequence[str] | None, labels: L
 
 
 def _aligned_by_place(outputs: int, labels: LabelSet, names: Sequence[str] | None = None) -> Alignment:
-    """Output k as class k; `names` that differ there are in the note."""
+    """Match output k with class k; the note lists `names` that differ from the class."""
     if outputs < len(labels):
         raise LabelError(
-            f"gives {outputs} classes but {labels.name!r} has {len(labels)}; "
+            f"has {outputs} outputs but {labels.name!r} has {len(labels)} classes; "
             f"choose the dataset it was trained on, or pass --class-map"
         )
     surplus = outputs - len(labels)
-    note = (
-        f"the checkpoint gives {outputs} outputs for {len(labels)} classes: "
-        f"the last {surplus} lie outside the label set, and predicting them is a miss"
-        if surplus
-        else ""
-    )
+    note = f"{outputs} outputs for {len(labels)} classes: {_without_class('the last', surplus)}" if surplus else ""
     if names is not None:
         pairs = [f"{name!r} as {own!r}" for name, own in zip(names, labels.names, strict=True) if name != own]
         note = (
-            f"outputs were matched with the classes of the dataset by place, as {outputs - len(pairs)} of {outputs} "
-            f"names agree; taken so: {shorten(pairs, 8)}; --class-map says otherwise"
+            f"outputs were matched with the classes of the dataset by position, as {outputs - len(pairs)} of {outputs} "
+            f"names agree; read as: {shorten(pairs, 8)}; --class-map overrides this"
         )
     return Alignment((*range(len(labels)), *[None] * surplus), len(labels), note)
 
 
 def _aligned_by_name(names: Sequence[str], known: Sequence[str], labels: LabelSet) -> Alignment:
-    """`known`: the `names` of the outputs as the dataset writes them."""
+    """Match outputs with the classes of their names; `known` are the `names` as the dataset spells them."""
     found = tuple(labels.names.index(name) if name in labels.names else None for name in known)
     surplus = [name for name in known if name not in labels.names]
     written = [f"{name!r} as {own!r}" for name, own in zip(names, known, strict=True) if name != own]
-    notes = [f"names of outputs were taken so: {shorten(written)}"] if written else []
+    notes = [f"names of outputs were read as: {shorten(written)}"] if written else []
     if found[: len(labels)] != tuple(range(len(labels))):
         notes.append("outputs were matched with the classes of the dataset by name (their order differs)")
     if surplus:
-        lie = "lies" if len(surplus) == 1 else "lie"
-        notes.append(f"output {shorten(surplus)} {lie} outside the label set: predicting it is a miss")
+        notes.append(_without_class(shorten(surplus), len(surplus)))
     return Alignment(found, len(labels), "; ".join(notes))
+
+
+def _without_class(which: str, count: int) -> str:
+    """Say which outputs have no class, such as "the last output" or "outputs sky, tree"."""
+    if count == 1:
+        subject = f"{which} output has" if which == "the last" else f"output {which} has"
+        return f"{subject} no class in the label set; predicting it is a miss"
+    subject = f"{which} {count} outputs" if which == "the last" else f"outputs {which}"
+    return f"{subject} have no class in the label set; predicting them is a miss"
 
 
 def _aligned_by_map(
     outputs: int, names: Sequence[str] | None, labels: LabelSet, class_map: Mapping[str, str | None]
 ) -> Alignment:
-    """A class map names checkpoint classes (or output numbers) and the dataset's class for each; null is outside."""
+    """Match outputs by a map from checkpoint classes (or output numbers) to dataset classes; None for no class."""
     known = list(names) if names is not None else [str(output) for output in range(outputs)]
     for name in class_map:
         if str(name) not in known:
-            raise LabelError(f"the class map names {name!r}, not a class of it{did_you_mean(str(name), known)}")
+            raise LabelError(f"has no class {name!r}, which the class map names{did_you_mean(str(name), known)}")
     targets = {str(name): target for name, target in class_map.items()}
     found = []
     for name in known:
@@ -182,7 +183,8 @@ def _aligned_by_map(
         found.append(None if target is None else labels.index(target))
     missing = [name for index, name in enumerate(labels.names) if index not in found]
     if missing:
-        raise LabelError(f"the class map gives no output for {shorten(missing)} of {labels.name!r}; map one to each")
+        raise LabelError(f"has no output for {shorten(missing)} of {labels.name!r} in the class map; map one to each")
     outside = [name for name, index in zip(known, found, strict=True) if index is None]
-    note = f"class map: {len(class_map)} entries" + (f"; outside the label set: {shorten(outside)}" if outside else "")
+    note = f"class map: {counted(len(class_map), 'output')} mapped"
+    note += f"; no class in the label set: {shorten(outside)}" if outside else ""
     return Alignment(tuple(found), len(labels), note)

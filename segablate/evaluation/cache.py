@@ -1,7 +1,7 @@
-"""Evaluations that need not be run again: kept in the user's cache folder as saved runs, found by what decides them.
+"""A cache of evaluations: saved runs in the user's cache folder, under a hash of everything that decides the numbers.
 
-The folder is bounded: what has not been used for longest is removed. A folder that cannot be written, or an entry that
-is damaged, costs no more than measuring again.
+The folder is bounded: the least recently used runs are removed. A folder that cannot be written or a damaged entry only
+costs another evaluation.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ MOST_BYTES = 1 << 30
 
 
 def key_of(identity: Mapping[str, Any], stamps: Mapping[str, str]) -> str | None:
-    """32 digits for everything that decides the numbers; None where an item lies in no file that could be watched."""
+    """Return 32 hexadecimal digits that identify the numbers; None where an image has no file with a stamp."""
     if not all(stamps.values()):
         return None
     text = json.dumps([identity, list(stamps.values()), environment()], sort_keys=True)
@@ -33,7 +33,7 @@ def key_of(identity: Mapping[str, Any], stamps: Mapping[str, str]) -> str | None
 
 
 def kept_evaluation(key: str) -> Evaluation | None:
-    """The evaluation of this key, with a note that says since when it is kept; None where there is none."""
+    """Return the cached evaluation of this key, with a note that states its date; None where there is none."""
     path = _folder() / key
     try:
         run = load_run(path)
@@ -48,15 +48,15 @@ def kept_evaluation(key: str) -> Evaluation | None:
 
 
 def keep_evaluation(key: str, run: Evaluation) -> None:
-    """Keep an evaluation in place of what is kept under its key, if anything, and remove the oldest beyond bounds.
+    """Store an evaluation under its key, replacing an earlier one, and remove the oldest beyond the bounds.
 
-    Does nothing where images were skipped, for they may be there the next time.
+    An evaluation that skipped images is not stored: they may be readable the next time.
     """
     if run.skipped:
         return
     path = _folder() / key
     shutil.rmtree(path, ignore_errors=True)
-    with suppress(RunError):  # it cannot be written, or another process was faster
+    with suppress(RunError):  # the folder cannot be written, or another process was faster
         save_run(run, path, "")
     _shrink(path)
 

@@ -1,4 +1,4 @@
-"""How long a network takes."""
+"""Time per image of a network."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from segablate.samples import Batch, Output
 
 @dataclass(frozen=True)
 class TimedSegmenter:
-    """A segmenter that remembers the seconds of each batch, by image: preprocessing, network, scores at full size."""
+    """A segmenter that records its seconds per image, one value a batch: preprocessing, network, resizing of scores."""
 
     segmenter: Segmenter
     seconds: list[float] = field(default_factory=list)
@@ -35,11 +35,11 @@ class TimedSegmenter:
         return self.segmenter.capabilities
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "TimedSegmenter":
-        """It, ready for this dataset."""
+        """Return the timed segmenter prepared for this dataset."""
         return TimedSegmenter(self.segmenter.for_dataset(dataset, on_error), self.seconds)
 
     def __call__(self, batch: Batch) -> Output:
-        """The segmenter's output; on a GPU when it is there."""
+        """Run the segmenter on a batch and record the time; on a GPU, wait until the output is there."""
         start = time.perf_counter()
         output = self.segmenter(batch)
         if output.scores is not None and output.scores.is_cuda:
@@ -50,7 +50,7 @@ class TimedSegmenter:
         return output
 
     def facts(self, batch_size: int) -> dict[str, Any]:
-        """What is worth keeping: the median over batches, of segmenters that look at the images; else nothing."""
+        """Return the median time over batches, as facts of a run; nothing for a segmenter that reads no images."""
         if not (self.capabilities.images and self.seconds):
             return {}
         return {"timing": {"milliseconds per image": 1000 * median(self.seconds), "batch size": batch_size}}

@@ -1,6 +1,7 @@
-"""What decides the numbers of an evaluation, as plain values: two that agree in it have the same result.
+"""The identity of an evaluation: everything that decides its numbers, as plain values.
 
-Options that change no number, such as workers, batch size and the number of a GPU, are left out.
+Two evaluations of one identity have the same result. Options that change no number, such as workers, batch size and the
+index of a GPU, are left out.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from segablate.evaluation.loop import PreparedEvaluation
 from segablate.files import fingerprint
 
 FORMAT = 1
-"""Raised when counts come to mean something else."""
+"""Increased when counts change their meaning."""
 
 _HARMLESS = ("device", "folder", "trust_pickle", "allow_download")
 _PACKAGE = Path(__file__).parents[1]
@@ -29,9 +30,9 @@ _PYTHON = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib
 
 
 def identity_of(work: PreparedEvaluation, loading: Loading) -> dict[str, Any]:
-    """Plain values, in sections for a person to find what differs.
+    """Return the identity as plain values, in sections, so that a message can name what differs.
 
-    The images' files are not in it: they are known by :meth:`Dataset.stamp`, one by one.
+    Image files are not part of it: they are identified one by one by :meth:`Dataset.stamp`.
     """
     segmenter, dataset, measures, facts = work.segmenter, work.dataset, work.measures, work.facts
     options = {name: value for name, value in _fields(loading).items() if name not in _HARMLESS}
@@ -62,26 +63,26 @@ def identity_of(work: PreparedEvaluation, loading: Loading) -> dict[str, Any]:
 
 
 def stamps_of(work: PreparedEvaluation) -> dict[str, str]:
-    """The stamps of the files that are read, by the names of images."""
+    """Return the stamps of the files that are read, by image name."""
     images = work.segmenter.capabilities.images
     return {name: work.dataset.stamp(index, image=images) for index, name in enumerate(work.dataset.names)}
 
 
 def environment() -> str:
-    """16 digits for this program's own code and every package installed beside it, in their versions."""
+    """Return 16 hexadecimal digits that identify this program's code and the versions of all installed packages."""
     own = sorted(_PACKAGE.rglob("*.py"))
     installed = {path.name for place in sys.path for path in Path(place or ".").glob("*.dist-info")}
     return _digest([*map(fingerprint, own), *sorted(installed)])
 
 
 def _namesakes(files: Collection[Path]) -> dict[str, str]:
-    """SHA-256 of the files that the facts, which go by names, cannot tell apart."""
+    """Return the SHA-256 of files that share a name, which the facts, keyed by name, cannot tell apart."""
     names = Counter(path.name for path in files)
     return {str(path): fingerprint(path) for path in files if names[path.name] > 1}
 
 
 def _own_code(work: PreparedEvaluation) -> dict[str, str]:
-    """SHA-256 of the user's Python files where network or losses are his: all that are loaded, for one uses another."""
+    """Return the SHA-256 of all loaded Python files of the user where the network or a loss comes from one of them."""
     functions = _forwards(work.segmenter) if work.segmenter.capabilities.images else []
     functions += [loss.function for loss in work.measures.losses.values()]
     codes = [getattr(inspect.unwrap(function), "__code__", None) for function in functions]
@@ -91,7 +92,7 @@ def _own_code(work: PreparedEvaluation) -> dict[str, str]:
 
 
 def _forwards(segmenter: Segmenter) -> list[Any]:
-    """What the modules of a network run."""
+    """Return the forward functions of the modules of a network."""
     from segablate.checkpoints.network import Network
 
     modules = segmenter.module.modules() if isinstance(segmenter, Network) else ()
@@ -104,14 +105,14 @@ def _own(files: Iterable[str]) -> set[Path]:
 
 
 def _installed(path: Path) -> bool:
-    """Part of Python, of this program, or of an installed package."""
+    """Whether a file is part of Python, of this program or of an installed package."""
     if {"site-packages", "dist-packages"} & set(path.parts):
         return True
     return any(path.is_relative_to(place) for place in (_PACKAGE.resolve(), *_PYTHON))
 
 
 def _plain(value: Any) -> Any:
-    """As JSON can hold it; functions by their names, arrays by their contents."""
+    """Return a value as JSON can hold it: functions by name, arrays by a hash of their contents."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, Mapping):
@@ -126,7 +127,7 @@ def _plain(value: Any) -> Any:
         return f"{value.dtype} {list(value.shape)} {hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
     if is_dataclass(value) and not isinstance(value, type):
         return {type(value).__qualname__: _plain(_fields(value))}
-    if isinstance(value, partial):  # its text holds an address, another one in every process
+    if isinstance(value, partial):  # its repr holds an address, which differs in every process
         return [_plain(value.func), _plain(value.args), _plain(value.keywords)]
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
@@ -138,4 +139,4 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _digest(lines: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What losses take beyond logits and labels: the image, features before the classifier, an edge network."""
+"""Inputs of losses beyond logits and labels: the image, features before the classifier, an edge network."""
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     from segablate.datasets import Dataset
 
 Display = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
-"""(steps to come, what they are) -> a context that yields ``advance(steps)``, for as long as the work takes."""
+"""(number of steps, what they are) -> a context manager that yields ``advance(steps)``; a progress bar or nothing."""
 
 
 def silent(steps: int, what: str) -> AbstractContextManager[Callable[[int], None]]:
-    """Show nothing of the progress."""
+    """Display no progress."""
     return nullcontext(lambda done: None)
 
 
 def available(segmenter: "Segmenter") -> frozenset[str]:
-    """The inputs that losses can have with this segmenter, by name."""
+    """Return the names of the inputs that this segmenter can provide for losses."""
     can = segmenter.capabilities
     return frozenset({"edge_net"} | ({"features"} if can.features else set()) | ({"image"} if can.images else set()))
 
 
 def require_scores(segmenter: "Segmenter", what: str) -> None:
-    """UsageError where the segmenter is known to give label maps alone."""
+    """Raise UsageError where the segmenter is known to produce label maps only."""
     if not segmenter.capabilities.scores:
         raise UsageError(
-            f"{what} needs logits, but {segmenter.source.spec} gives label maps; give the checkpoint itself, or "
+            f"{what} needs logits, but {segmenter.source.spec} has label maps only; give the checkpoint itself, or "
             f"predictions saved as .npz with logits"
         )
 
@@ -38,16 +38,17 @@ def require_scores(segmenter: "Segmenter", what: str) -> None:
 def with_inputs(
     segmenter: "Segmenter", needs: Collection[str], dataset: "Dataset", what: str, display: Display = silent
 ) -> "tuple[Segmenter, dict[str, Any], tuple[str, ...]]":
-    """The segmenter such that it gives what losses need, what is the same for all images, and notes on it.
+    """Prepare a segmenter for losses with these `needs`.
 
-    `what` names in messages who asks. Raises UsageError where it cannot: label maps have no logits, and not every
-    checkpoint has features.
+    Returns the segmenter, set up to provide them; the inputs that are the same for all images; and notes. `what` names
+    the option in messages. Raises UsageError for label maps, which have no logits, and for a checkpoint without the
+    features asked for.
     """
     require_scores(segmenter, what)
     missing = sorted(set(needs) - available(segmenter))
     if missing:
         raise UsageError(
-            f"{what} needs the {' and '.join(missing)}, which {segmenter.source.spec} does not give; evaluate the "
+            f"{what} needs the {' and '.join(missing)}, which {segmenter.source.spec} does not provide; evaluate the "
             f"network itself, with its code, without windows and flips"
         )
     if "features" in needs:
@@ -66,7 +67,7 @@ def _keeping_features(segmenter: "Segmenter") -> "Segmenter":
 
 
 def _edge_network(segmenter: "Segmenter", dataset: "Dataset", display: Display) -> tuple[dict[str, Any], str]:
-    """SEMEDA's edge network for a dataset, on the segmenter's device, and what it is called."""
+    """Return SEMEDA's edge network for a dataset, on the segmenter's device, and a note that identifies it."""
     from segablate.edges import Training, edge_network_for
 
     with display(Training().steps, "training the edge network of SEMEDA") as advance:

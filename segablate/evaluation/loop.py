@@ -1,10 +1,10 @@
-"""The one evaluation loop: samples in, per-image counts and values out.
+"""The evaluation loop: samples in, per-image counts and values out.
 
-Label maps are measured in the processes that read them. Networks run here, on batches of images of one size; what is
-counted is counted on their device, image by image, so that a result never depends on batch size or workers.
+Label maps are measured in the processes that read them. Networks run here, on batches of images of one size; counting
+takes place on their device, image by image, so that a result never depends on batch size or workers.
 
-What has been measured is put away in parts as the loop goes: they are small, they can be written as pieces from which
-a broken run is taken up again, and those of several processes are joined.
+Results are collected in parts as the loop goes. Parts are small, can be written as pieces from which an interrupted run
+is resumed, and are joined over several processes.
 """
 
 import platform
@@ -45,9 +45,9 @@ def _silent(images: int) -> None:
 
 @dataclass(frozen=True)
 class PreparedEvaluation:
-    """An evaluation that is ready to be run: a segmenter made for the dataset, what to measure, and what will be said.
+    """An evaluation that is ready to be run: a segmenter prepared for the dataset, and what to measure.
 
-    `facts`: what is run, as plain values, for the head of a table and for the run; `notes`: what else is to be said.
+    `facts`: what is run, as plain values, for the head of a page and for the run; `notes`: further notes of the run.
     """
 
     segmenter: Segmenter
@@ -60,12 +60,12 @@ class PreparedEvaluation:
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """How the work is done; none of this changes a number.
+    """Options of the loop that change no number.
 
-    - `workers`: processes that read; `progress`: told how many more images are done.
+    - `workers`: processes that read; `progress`: called with the number of images that were finished.
     - `team`: the processes that share the work, each of which gets the whole result.
-    - `pieces`: what earlier attempts measured, and where to write what this one does.
-    - `stamps`: of the images' files by name, for the pieces; see :meth:`Dataset.stamp`.
+    - `pieces`: what earlier attempts measured, and the folder for what this one measures.
+    - `stamps`: stamps of the image files by image name, for the pieces; see :meth:`Dataset.stamp`.
     """
 
     batch_size: int = 4
@@ -89,7 +89,7 @@ def evaluate(
     """Run a checkpoint over a dataset, in this process.
 
     With `on_error` "skip", images that cannot be read or measured are left out and named in the result; otherwise the
-    first of them ends the run with its error. Raises a SegablateError; also when no image is left.
+    first of them ends the run with its error. Raises a SegablateError, also when no image is left.
     """
     running = LoopOptions(batch_size, workers, progress or _silent)
     return carry_out(prepare(segmenter, dataset, measures, on_error), running)
@@ -98,13 +98,13 @@ def evaluate(
 def prepare(
     segmenter: Segmenter, dataset: Dataset, measures: Measures, on_error: OnError = "stop"
 ) -> PreparedEvaluation:
-    """Make a checkpoint ready for a dataset. Raises CheckpointError where it lacks something for it."""
+    """Prepare a checkpoint for a dataset. Raises CheckpointError where it lacks something for it."""
     segmenter = segmenter.for_dataset(dataset, on_error)
     return PreparedEvaluation(segmenter, dataset, measures, on_error, _facts(segmenter, dataset, measures))
 
 
 def carry_out(work: PreparedEvaluation, running: LoopOptions) -> Evaluation:
-    """Measure what no piece holds yet, each process of the team its share, and join it all; see :func:`evaluate`."""
+    """Measure the images without a piece, each process of the team its share, and join all; see :func:`evaluate`."""
     everything = range(len(work.dataset))
     kept = running.pieces.kept if running.pieces else ()
     done = {name for part in kept for name in part.names}
@@ -127,9 +127,9 @@ def carry_out(work: PreparedEvaluation, running: LoopOptions) -> Evaluation:
 def _parts(
     work: PreparedEvaluation, running: LoopOptions, todo: Sequence[int], skipped: list[Skipped]
 ) -> Iterator[Evaluation]:
-    """Measure these images and give what was found, a part at a time; what could not be measured goes to `skipped`.
+    """Measure these images and yield the results in parts; images that could not be measured go to `skipped`.
 
-    An error that stops the run is raised after the part that was under way.
+    An error that stops the run is raised after the part in progress.
     """
     notes: list[str] = []
     records: list[ImageRecord] = []
@@ -155,9 +155,9 @@ def _parts(
 
 
 def _pace(first: float = 0.25, share: float = 0.01) -> Callable[[], bool]:
-    """Whether a part should end: after `first` seconds and this `share` of the time spent so far.
+    """Return a function that says whether a part should end: after `first` seconds plus `share` of the time so far.
 
-    So a run that is killed loses a hundredth of its time, and the number of parts grows with its logarithm.
+    A run that is killed then loses about 1 % of its time, and the number of parts grows with the logarithm of its time.
     """
     began = last = time.monotonic()
 
@@ -173,7 +173,7 @@ def _pace(first: float = 0.25, share: float = 0.01) -> Callable[[], bool]:
 
 
 def _whole(work: PreparedEvaluation, parts: Sequence[Evaluation], skipped: Sequence[Skipped]) -> Evaluation:
-    """The parts as one evaluation, in the dataset's order, whoever measured them and when."""
+    """Join the parts of all processes and attempts to one evaluation, in the dataset's order."""
     places = {name: place for place, name in enumerate(work.dataset.names)}
     skipped = sorted(skipped, key=lambda each: places[each.name])
     if not parts:
@@ -191,7 +191,7 @@ def _whole(work: PreparedEvaluation, parts: Sequence[Evaluation], skipped: Seque
 def _records(
     work: PreparedEvaluation, running: LoopOptions, todo: Sequence[int], notes: list[str]
 ) -> Iterator[Iterator[ImageRecord | Failure]]:
-    """What was measured on each image: by the processes that read, or here, by the network."""
+    """Measure each image: label maps in the processes that read, networks in this one."""
     segmenter, dataset, measures = work.segmenter, work.dataset, work.measures
     if segmenter.capabilities.on_host:
         with ahead(partial(_measured_sample, dataset, segmenter, measures), todo, running.workers) as records:
@@ -203,7 +203,7 @@ def _records(
 
 
 def _measured_sample(dataset: Dataset, segmenter: Segmenter, measures: Measures, index: int) -> ImageRecord:
-    """Read and measure one image of a segmenter that gives label maps."""
+    """Read and measure one image of a segmenter whose output is label maps."""
     sample = dataset.read(index, image=False)
     output = segmenter(Batch((sample,)))
     assert output.predicted is not None
@@ -230,13 +230,13 @@ def _measured(
                 alignment = _align(segmenter, output, dataset.labels)
                 notes.extend([alignment.note] if alignment.note else [])
                 notes.extend(output.notes)
-                notes.extend(measures.activation_notes(output.kind))
+                notes.extend(measures.activation_notes(output.kind, output.one_channel))
             measured = measure_maps if output.scores is None else measure_scores
             return list(measured(batch, output, alignment, dataset.labels, measures))
         except SegablateError as error:
             if len(batch.samples) == 1:
                 return [Failure(batch.samples[0].index, error)]
-        # One image must not take its batch with it: each alone.
+        # One bad image must not fail its batch: measure each alone.
         return [result for sample in batch.samples for result in measure(Batch((sample,)))]
 
     for group in _batches(samples, batch_size):
@@ -244,7 +244,7 @@ def _measured(
 
 
 def _batches(samples: Iterable[Sample | Failure], batch_size: int) -> Iterator[Batch | Failure]:
-    """Group samples of one size as they come; what does not fill a batch comes last."""
+    """Group samples of one size as they come; incomplete batches come last."""
     waiting: dict[tuple[int, int], list[Sample]] = {}
     for sample in samples:
         if isinstance(sample, Failure):
@@ -258,7 +258,7 @@ def _batches(samples: Iterable[Sample | Failure], batch_size: int) -> Iterator[B
 
 
 def _align(segmenter: Segmenter, output: Output, labels: LabelSet) -> Alignment:
-    """Label maps do not say how many outputs there are: as many as are named, or else as the dataset has classes."""
+    """Match outputs and classes. Label maps do not tell their number of outputs: it is that of the names or classes."""
     outputs = len(segmenter.classes or labels.merged_from or labels)
     try:
         return align(
@@ -272,7 +272,7 @@ def _align(segmenter: Segmenter, output: Output, labels: LabelSet) -> Alignment:
 
 
 def _facts(segmenter: Segmenter, dataset: Dataset, measures: Measures) -> dict[str, Any]:
-    """What was run, as plain values, for the head of a table and for the run."""
+    """Return what is run, as plain values, for the head of a page and for the run."""
     source = segmenter.source
     return {
         "checkpoint": {

@@ -1,7 +1,7 @@
-"""What is measured on one image: confusion counts, boundary distances, calibration, losses, whatever is asked for.
+"""Measures of one image: confusion counts, boundary distances, calibration, losses and what else is asked for.
 
-A network's output is counted on its device; only counts come back to the host, and the label map where boundaries are
-wanted.
+The output of a network is counted on its device; only counts are copied to the host, and the label map where a measure
+needs it there.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from segablate.losses import Loss
 
 Probe = Callable[[LossInputs], Mapping[str, np.ndarray]]
-"""Whatever else is to be measured on the output for one image: arrays by name, of the same shapes for every image."""
+"""A further measurement on the output for one image: arrays by name, of the same shapes for every image."""
 
 LabelCount = Callable[[np.ndarray, np.ndarray, int], Mapping[str, np.ndarray]]
 """(labels H, W uint8, predictions H, W uint8, number of classes) -> statistics that the run keeps; can be pickled."""
@@ -37,17 +37,17 @@ LabelCount = Callable[[np.ndarray, np.ndarray, int], Mapping[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Measures:
-    """What is measured on every image beside confusion counts.
+    """The measures of an evaluation beside confusion counts.
 
-    - `losses`: terms by the name under which their values are kept.
-    - `tolerances`: boundary distances are counted so that these and all smaller ones can be read off, and pixels by
-      their distance from the label boundary; may be empty.
-    - `calibration`: where there are scores, see :func:`segablate.metrics.calibration.count_calibration`.
+    - `losses`: losses by the name under which their values are kept.
+    - `tolerances`: boundary distances are counted up to the largest of these, and pixels by their distance from the
+      label boundary; may be empty.
+    - `calibration`: counted where there are scores, see :func:`segablate.metrics.calibration.count_calibration`.
     - `counts`: further counts of label maps, see :data:`LabelCount`.
     - `boundary_iou`: width of the band; `error_kinds`: width of the boundary; None: not counted.
-    - `predictions`: a folder into which the predicted label maps are written, as PNG of the dataset's codes.
-    - `reads`: by which activation, softmax or sigmoid, each loss reads the logits; `notes`: what to say of the inputs.
-    - `probe`: see :data:`Probe`; `inputs`: what losses may take that is the same for all images, such as `edge_net`.
+    - `predictions`: a folder for the predicted label maps, as PNG of the dataset's codes.
+    - `reads`: the activation, softmax or sigmoid, through which each loss reads the logits; `notes`: on the inputs.
+    - `probe`: see :data:`Probe`; `inputs`: inputs of losses that are the same for all images, such as `edge_net`.
     """
 
     losses: "dict[str, Loss]" = field(default_factory=dict)
@@ -64,16 +64,23 @@ class Measures:
 
     @property
     def on_host(self) -> bool:
-        """Whether anything needs the predicted label map on the host, wherever it was made."""
+        """Whether a measure needs the predicted label map on the host."""
         return bool(self.counts or self.error_kinds or self.predictions is not None)
 
     @property
     def of_scores(self) -> bool:
-        """Whether anything beside the highest score is looked at."""
+        """Whether a measure needs more of the scores than their argmax."""
         return bool(self.losses or self.probe or self.calibration)
 
-    def activation_notes(self, kind: str) -> list[str]:
-        """Which losses read the scores by another activation than that for which the checkpoint was trained."""
+    def activation_notes(self, kind: str, one_channel: bool = False) -> list[str]:
+        """Return a note on losses that use another activation than the one the checkpoint was trained with.
+
+        A checkpoint of one channel was trained with a sigmoid, and suits losses of both activations.
+        """
+        if one_channel:
+            names = ", ".join(loss for loss, activation in self.reads.items() if activation == "sigmoid")
+            note = f"the checkpoint has one channel z, trained for sigmoid; losses by sigmoid ({names}) see (−z, z)"
+            return [note] if names else []
         other = [loss for loss, activation in self.reads.items() if activation != kind and kind != "probabilities"]
         if not other:
             return []
@@ -85,7 +92,7 @@ class Measures:
 def measure_labels(
     sample: Sample, predicted: np.ndarray, alternative: np.ndarray | None, labels: LabelSet, measures: Measures
 ) -> ImageRecord:
-    """A predicted label map, H, W uint8, on the host; `alternative`: see :attr:`Output.alternative`."""
+    """Measure a predicted label map, (H, W) uint8, on the host; `alternative`: see :attr:`Output.alternative`."""
     boundary, statistics = counts_at_boundaries(sample.labels, predicted, len(labels), measures)
     statistics |= further_counts(sample, predicted, labels, measures)
     if measures.tolerances:
@@ -102,10 +109,10 @@ def measure_labels(
 def measure_maps(
     batch: Batch, output: Output, alignment: Alignment, labels: LabelSet, measures: Measures
 ) -> Iterator[ImageRecord]:
-    """Label maps of a network whose argmax is inside, image by image. CheckpointError where scores are wanted."""
+    """Measure the label maps of a network with a built-in argmax. CheckpointError where a measure needs scores."""
     if measures.losses or measures.probe:
         raise CheckpointError(
-            "the network gives label maps, and losses need scores; pass --output labels to do without losses, or "
+            "the network returns label maps, but losses need scores; pass --output labels to leave out losses, or "
             "export it without its argmax"
         )
     assert output.predicted is not None
@@ -119,7 +126,7 @@ def measure_maps(
 def counts_at_boundaries(
     labels: np.ndarray, predicted: np.ndarray, classes: int, measures: Measures
 ) -> tuple[BoundaryCounts | None, dict[str, np.ndarray]]:
-    """Boundary distances and the bands of boundary IoU, as far as asked for, of label maps, H, W uint8."""
+    """Count boundary distances and the bands of boundary IoU, where asked for, on label maps, (H, W) uint8."""
     tolerances, band = measures.tolerances, measures.boundary_iou
     boundary = count_boundaries(labels, predicted, classes, tolerances) if tolerances else None
     bands = boundary_iou.count_boundary_iou(labels, predicted, classes, band) if band else None
@@ -129,7 +136,7 @@ def counts_at_boundaries(
 def further_counts(
     sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures
 ) -> dict[str, np.ndarray]:
-    """What else was asked for of a predicted label map, H, W uint8, and has a form for the host alone."""
+    """Count what exists for the host only on a predicted label map, (H, W) uint8."""
     statistics: dict[str, np.ndarray] = {}
     if measures.error_kinds:
         errors = error_kinds.count_errors(sample.labels, predicted, len(labels), measures.error_kinds)
@@ -140,13 +147,13 @@ def further_counts(
 
 
 def write_predicted(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures) -> None:
-    """Write a predicted label map, H, W uint8, where they are to be written."""
+    """Write a predicted label map, (H, W) uint8, where predictions are written."""
     if measures.predictions:
         write_label_map(measures.predictions / f"{sample.name}.png", labels.encode(predicted))
 
 
 def record_of(sample: Sample, table: np.ndarray, **measured: Any) -> ImageRecord:
-    """The record of an image from its confusion table and what else was measured, by the record's names."""
+    """Return the record of an image; `measured` are the fields beside its confusion table."""
     statistics = {**measured.pop("statistics", {}), **remarks_of(sample)}
     return ImageRecord(
         sample.index, sample.name, sample.size, sample.label_hash, table, statistics=statistics, **measured

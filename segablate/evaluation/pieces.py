@@ -1,9 +1,9 @@
-"""What an evaluation has found so far, in a folder beside the run it is to become, so that it can be taken up again.
+"""Pieces of an unfinished evaluation, in a folder beside the run it is to become, from which it can be resumed.
 
-``RUN.partial`` holds ``begun.json``, which says of what evaluation the pieces are, and ``piece-A-R-N-HASH.npz``:
-written in attempt A by process R, the N-th, with the first 16 digits of the SHA-256 of the file. A piece is an
-:class:`~segablate.evaluation.results.Evaluation` of some images. It is there whole or not at all; one that has been
-damaged since, as a disk may do, is noticed by the hash, named, and its images are measured again.
+``RUN.partial`` holds ``begun.json``, which identifies the evaluation, and ``piece-A-R-N-HASH.npz``: written in attempt
+A by process R, the N-th, with the first 16 digits of the SHA-256 of the file. A piece is an
+:class:`~segablate.evaluation.results.Evaluation` of some images. It is written whole or not at all; one that was
+damaged afterwards is recognised by its hash, named in a note, and its images are measured again.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class Pieces:
     """The folder of one evaluation, for one process of one attempt.
 
     - `kept`: what earlier attempts measured, of images whose files are as they were.
-    - `notes`: what to say of pieces that could not be used.
+    - `notes`: on pieces that could not be used.
     """
 
     folder: Path
@@ -51,35 +51,35 @@ class Pieces:
             write_atomically(self.folder / name, data)
         except OSError as error:
             reason = error.strerror or error
-            raise RunError(f"{self.folder} cannot be written: {reason}; make room") from None
+            raise RunError(f"{self.folder} cannot be written: {reason}; free some space") from None
 
     def found(self) -> list[Path]:
-        """The files that are pieces, in order."""
+        """Return the files that are pieces, in order."""
         return sorted(path for path in self.folder.glob("piece-*") if _NAME.fullmatch(path.name))
 
 
 def partial_folder(run: Path) -> Path:
-    """Where the pieces of a run lie until it is whole."""
+    """Return the folder that holds the pieces of a run until it is complete."""
     return run.with_name(f"{run.name}.partial")
 
 
 def remove_pieces(run: Path) -> None:
-    """Once the run itself is there."""
+    """Remove the pieces of a run; called when the run itself has been written."""
     shutil.rmtree(partial_folder(run), ignore_errors=True)
 
 
 def refuse_partial(run: Path, resume: bool) -> None:
-    """RunError when an unbroken run is asked for but a broken one is there; called before the work."""
+    """Raise RunError for pieces of an interrupted run unless it is to be resumed; called before the work."""
     folder = partial_folder(run)
     if Pieces(folder).found() and not resume:
-        raise RunError(f"{folder} holds what a broken run had measured; go on with --resume, or remove it")
+        raise RunError(f"{folder} holds an interrupted run; continue it with --resume, or remove the folder")
 
 
 def open_pieces(run: Path, identity: Mapping[str, Any], labels: LabelSet, stamps: Mapping[str, str]) -> Pieces:
-    """Begin a folder, or take up the one that is there, for the evaluation that `identity` describes in plain values.
+    """Create the folder of pieces, or open an existing one, for the evaluation that `identity` describes.
 
-    `stamps` are those of the images' files as they are now, by name. RunError for a folder of another evaluation, which
-    says what differs, for a damaged description and for a place that cannot be written.
+    `stamps` are those of the image files as they are now, by image name. Raises RunError for a folder of another
+    evaluation, naming what differs, for a damaged description and for a folder that cannot be written.
     """
     folder = partial_folder(run)
     pieces = Pieces(folder)
@@ -95,7 +95,7 @@ def open_pieces(run: Path, identity: Mapping[str, Any], labels: LabelSet, stamps
 
 
 def _read(pieces: Pieces, labels: LabelSet, stamps: Mapping[str, str]) -> Pieces:
-    """With what the files hold of images whose stamps are as they are now."""
+    """Return the pieces with the contents of their files, of images whose stamps have not changed."""
     kept, damaged, changed, seen = [], [], set[str](), set[str]()
     for path in pieces.found():
         data = _bytes(path)
@@ -111,15 +111,15 @@ def _read(pieces: Pieces, labels: LabelSet, stamps: Mapping[str, str]) -> Pieces
             kept.append(select(part, chosen))
     notes = []
     if damaged:
-        be = "are" if len(damaged) > 1 else "is"
-        notes.append(f"{shorten(damaged)} in {pieces.folder.name} {be} damaged: the images in it were measured again")
+        be, these = ("are", "their images") if len(damaged) > 1 else ("is", "its images")
+        notes.append(f"{shorten(damaged)} in {pieces.folder.name} {be} damaged; {these} were measured again")
     if changed := changed - seen:
         notes.append(f"{shorten(sorted(changed))} had changed before --resume and were measured again")
     return replace(pieces, kept=tuple(kept), notes=tuple(notes))
 
 
 def _bytes(path: Path) -> bytes:
-    """Nothing where a disk cannot read them."""
+    """Return the bytes of a file; none where it cannot be read."""
     try:
         return path.read_bytes()
     except OSError:
@@ -138,9 +138,7 @@ def _require_same(folder: Path, identity: Mapping[str, Any]) -> None:
     begun = _description(folder)
     different = _differences(begun, json.loads(json.dumps(identity)), "")
     if different:
-        raise RunError(
-            f"{folder} was begun with another {different[0]}; --resume with what it was begun with, or remove it"
-        )
+        raise RunError(f"{folder} was started with another {different[0]}; resume with the former, or remove it")
 
 
 def _description(folder: Path) -> dict[str, Any]:
@@ -150,12 +148,14 @@ def _description(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, AttributeError, KeyError, TypeError):
         described, seal = {}, None
     if seal is None or sealed(described)["seal"] != seal:
-        raise RunError(f"{folder} is damaged: {_BEGUN} is not as it was written; remove the folder and begin again")
+        raise RunError(
+            f"{folder} is damaged: {_BEGUN} was changed since it was written; remove the folder, start again"
+        )
     return described
 
 
 def _differences(then: Any, now: Any, where: str) -> list[str]:
-    """Places at which two plain values differ, with both values, such as ``checkpoint preprocessing (a, now b)``."""
+    """Return where two plain values differ, with both values, such as ``checkpoint preprocessing (a, now b)``."""
     if isinstance(then, dict) and isinstance(now, dict):
         names = dict.fromkeys([*then, *now])
         return [line for name in names for line in _differences(then.get(name), now.get(name), f"{where} {name}")]

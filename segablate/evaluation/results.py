@@ -1,12 +1,12 @@
-"""What an evaluation found: counts and values of each image, and the facts of the run.
+"""Results of an evaluation: counts and values of each image, and the facts of the run.
 
 A saved run is a folder (:mod:`segablate.evaluation.runs`), format 1, described in ``docs/reference/run-format.md``::
 
     run.json       what was run, versions, hashes, the label set, notes, skipped images, hashes of the other files
     counts.npz     per image: names, sizes, label hashes, confusion counts, boundary counts, values of losses
-    summary.json   the report as ``--format json`` gives it, for scripts; derived, never read back
+    summary.json   the report as ``--format json`` prints it, for scripts; derived, never read back
 
-The counts are read with numpy in three lines; the last label is void, the last prediction lies outside the label set::
+The counts are read with numpy in three lines; the last label is void, the last prediction is of no class::
 
     run = numpy.load("RUN/counts.npz")
     table = numpy.zeros((len(run["names"]), run["classes"] + 1, run["classes"] + 1), int)
@@ -29,13 +29,13 @@ from segablate.metrics.confusion import Confusion, joined_confusion
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """What was measured on one image.
+    """The measurements of one image.
 
-    - `table`: (C+1, C+1) int64 confusion counts; `boundary`: its boundary distances, where they were asked for.
+    - `table`: confusion counts, (C+1, C+1) int64; `boundary`: boundary distances, where they were asked for.
     - `values`: one float64 for each loss; nan where it is undefined.
     - `statistics`: further counts and sums by name, arrays of the same shapes for every image; a run keeps them.
-    - `probed`: arrays of whatever else was asked for, see :data:`segablate.evaluation.measures.Probe`.
-    - `alternative`: as `table`, of :attr:`Output.alternative`; a run does not keep it.
+    - `probed`: arrays of a further measurement, see :data:`segablate.evaluation.measures.Probe`.
+    - `alternative`: as `table`, for :attr:`Output.alternative`; a run does not keep it.
     """
 
     index: int
@@ -52,7 +52,7 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Skipped:
-    """An image that could not be read or measured, and why."""
+    """An image that could not be read or measured, and the reason."""
 
     name: str
     reason: str
@@ -60,14 +60,14 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A checkpoint on a dataset.
+    """The results of a checkpoint on a dataset of N images and C classes.
 
     - `labels`: the label set; `names`, `sizes` (N, 2) and `label_hashes`: the images, in the dataset's order.
     - `confusion`, `boundary`, `values` (each (N,) float64, nan where undefined): what was measured.
-    - `statistics`: further counts and sums by name, (N, ...) each: what they mean is up to the metric that made them.
+    - `statistics`: further counts and sums by name, (N, ...) each, defined by the metric that counted them.
     - `facts`: what was run, as plain values: checkpoint, dataset, options, versions.
-    - `probed`: what else was asked for, stacked over images, (N, ...); a saved evaluation does not keep it.
-    - `alternative`: as `confusion`, of :attr:`Output.alternative`, where every image has it; nor does it keep that.
+    - `probed`: further measurements, stacked over images, (N, ...); not saved.
+    - `alternative`: as `confusion`, for :attr:`Output.alternative`, where every image has it; not saved.
     """
 
     labels: LabelSet
@@ -91,12 +91,12 @@ class Evaluation:
 
     @property
     def title(self) -> str:
-        """A short name: that of the checkpoint."""
+        """The name of the checkpoint."""
         return str(self.facts["checkpoint"]["name"])
 
 
 def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Evaluation:
-    """Put per-image records, in any order, together in the dataset's order; `rest`: facts, notes, skipped."""
+    """Return the evaluation of per-image records, in the dataset's order; `rest`: facts, notes, skipped."""
     records = sorted(records, key=lambda record: record.index)
     losses = records[0].values if records else {}
     boundaries = [record.boundary for record in records if record.boundary is not None]
@@ -121,7 +121,7 @@ def _stacked(records: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarra
 
 
 def joined(parts: Sequence[Evaluation]) -> Evaluation:
-    """The images of all parts, one or more of the same run, in order; facts are the first part's."""
+    """Join one or more parts of a run, their images in order; facts are those of the first part."""
     first = parts[0]
     boundaries = [part.boundary for part in parts if part.boundary is not None]
     alternatives = [part.alternative for part in parts if part.alternative is not None]
@@ -146,7 +146,7 @@ def joined(parts: Sequence[Evaluation]) -> Evaluation:
 
 
 def select(run: Evaluation, images: Sequence[int]) -> Evaluation:
-    """The images at these places, in this order."""
+    """Return the evaluation of the images at these indices, in this order."""
     places = np.asarray(images, np.int64)
     return replace(
         run,
@@ -163,12 +163,12 @@ def select(run: Evaluation, images: Sequence[int]) -> Evaluation:
 
 
 def save_run(run: Evaluation, path: Path, summary: str) -> None:
-    """Write a run folder, atomically; `summary` is its report as JSON. RunError when `path` is taken."""
+    """Write a run folder, atomically; `summary` is its report as JSON. RunError when `path` exists."""
     write_run(path, evaluation_files(run, summary))
 
 
 def evaluation_files(run: Evaluation, summary: str) -> dict[str, bytes]:
-    """The files of a run folder by name."""
+    """Return the files of a run folder by name."""
     described = {
         "facts": run.facts,
         "labels": asdict(run.labels),
@@ -192,7 +192,7 @@ def load_run(path: Path) -> Evaluation:
 
 
 def to_arrays(run: Evaluation) -> dict[str, np.ndarray]:
-    """What was counted, by the names of ``counts.npz``."""
+    """Return the counts and values by their names in ``counts.npz``."""
     return {
         "classes": np.array(len(run.labels)),
         "names": np.array(run.names, dtype=str),
@@ -215,7 +215,7 @@ def _prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.nda
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any) -> Evaluation:
-    """The other way round; `rest`: facts, notes, skipped."""
+    """Return the evaluation that :func:`to_arrays` wrote; `rest`: facts, notes, skipped."""
     names = tuple(arrays["names"].tolist())
 
     def under(prefix: str) -> dict[str, np.ndarray]:
@@ -241,7 +241,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any)
 
 
 def _label_set(plain: Mapping[str, Any]) -> LabelSet:
-    """From JSON, whose lists were tuples and whose mapping was a label set of its own."""
+    """Return a label set read from JSON, in which tuples are lists and a nested label set is a mapping."""
     return LabelSet(**{key: _frozen(value) for key, value in plain.items()})
 
 

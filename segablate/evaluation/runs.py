@@ -1,7 +1,8 @@
-"""A run: a folder that lasts. ``run.json`` says what it is and holds the hash of every other file in it.
+"""Saved runs: folders whose ``run.json`` describes the run and holds the hash of every other file.
 
-Written whole or not at all; a change in any file shows when it is read. What the other files are is up to the kind:
-"evaluation" (:mod:`segablate.evaluation.results`), or a report that can be shown again: "comparison", "ablation".
+A run is written whole or not at all, and a change to any file is detected on reading. The other files depend on the
+kind: "evaluation" (:mod:`segablate.evaluation.results`), or a report that can be printed again: "comparison",
+"ablation".
 """
 
 import hashlib
@@ -23,7 +24,7 @@ DESCRIPTION = "run.json"
 
 
 def packed(kind: str, described: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of a run and their sealed description, by name; `described` holds plain values."""
+    """Return the files of a run with their sealed description, by name; `described` holds plain values."""
     whole = {
         "format": FORMAT,
         "kind": kind,
@@ -35,7 +36,7 @@ def packed(kind: str, described: Mapping[str, Any], files: Mapping[str, bytes]) 
 
 
 def write_run(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a packed run, atomically. RunError when `path` is taken or cannot be written."""
+    """Write a packed run, atomically. RunError when `path` exists or cannot be written."""
     refuse_existing(path)
     try:
         with atomic_folder(path) as folder:
@@ -46,9 +47,9 @@ def write_run(path: Path, files: Mapping[str, bytes]) -> None:
 
 
 def read_run(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The description of a run and its other files, checked against their hashes.
+    """Return the description of a run and its other files, checked against their hashes.
 
-    RunError when it is no run, damaged, of another kind or of a newer format.
+    RunError for a folder that is not a run, is damaged, of another kind or of a newer format.
     """
     described = read_description(path)
     if described["kind"] != kind:
@@ -59,25 +60,25 @@ def read_run(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, bytes]]:
 def save_report(
     kind: str, report: Mapping[str, Any], facts: Mapping[str, Any], path: Path, files: Mapping[str, bytes]
 ) -> None:
-    """Write a run that is a report: its plain values, from which it is shown again, and the files it rests on."""
+    """Write a report as a run: its plain values, from which it is printed again, and the files it was made from."""
     plain = json.dumps(report, indent=1).encode()
     write_run(path, packed(kind, {"facts": facts}, {"report.json": plain, **files}))
 
 
 def load_report(path: Path, kind: str) -> dict[str, Any]:
-    """The plain values of a run that is a report. RunError as in :func:`read_run`."""
+    """Return the plain values of a saved report. RunError as in :func:`read_run`."""
     return json.loads(read_run(path, kind)[1]["report.json"])
 
 
 def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Arrays as the bytes of a compressed ``.npz``."""
+    """Return arrays as the bytes of a compressed ``.npz``."""
     buffer = BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """The content of ``run.json``, checked. RunError when it is missing, damaged or newer."""
+    """Return the content of ``run.json``, checked. RunError when it is missing, damaged or newer."""
     file = path / DESCRIPTION
     if not file.is_file():
         raise RunError(f"{path} is not a saved run: it has no {DESCRIPTION}; give a folder written with --save")
@@ -86,28 +87,28 @@ def read_description(path: Path) -> dict[str, Any]:
     except ValueError:
         described = None
     if not isinstance(described, dict):
-        raise RunError(f"{path} is damaged: {DESCRIPTION} is not a description; make it again")
+        raise RunError(f"{path} is damaged: {DESCRIPTION} is not a JSON object; create the run again")
     written = described.get("format")
     if isinstance(written, int) and written > FORMAT:
         raise RunError(f"{path} is a run of format {written}, newer than this program's {FORMAT}; upgrade segablate")
     if described != sealed({key: value for key, value in described.items() if key != "seal"}):
-        raise RunError(f"{path} is damaged: {DESCRIPTION} has been changed since it was written; make it again")
+        raise RunError(f"{path} is damaged: {DESCRIPTION} was changed since it was written; create the run again")
     return described
 
 
 def is_run(path: Path) -> bool:
-    """Whether a path looks like a saved run."""
+    """Whether a path is a folder with a ``run.json``."""
     return (path / DESCRIPTION).is_file()
 
 
 def refuse_existing(path: Path) -> None:
-    """RunError when `path` is taken; called before the work as well as after it."""
+    """Raise RunError when `path` exists; called before the work as well as after it."""
     if path.exists():
-        raise RunError(f"{path} is there already; choose another name, or remove it")
+        raise RunError(f"{path} exists; choose another name, or remove it")
 
 
 def sealed(described: Mapping[str, Any]) -> dict[str, Any]:
-    """The description with a hash of itself, so that a change shows."""
+    """Return the description with a hash of itself, by which a change is detected."""
     plain = json.loads(json.dumps(described))
     return {**plain, "seal": _sha256(json.dumps(plain, sort_keys=True).encode())}
 
@@ -116,9 +117,9 @@ def _read_checked(path: Path, name: str, digest: str) -> bytes:
     try:
         data = (path / name).read_bytes()
     except OSError:
-        raise RunError(f"{path} is damaged: {name} is missing; make it again") from None
+        raise RunError(f"{path} is damaged: {name} is missing; create the run again") from None
     if _sha256(data) != digest:
-        raise RunError(f"{path} is damaged: {name} has been changed since it was written; make it again")
+        raise RunError(f"{path} is damaged: {name} was changed since it was written; create the run again")
     return data
 
 

@@ -1,7 +1,7 @@
-"""What is measured on the scores of a network, on their device: only counts come back to the host.
+"""Measures of the scores of a network, counted on their device; only counts are copied to the host.
 
-Beside confusion counts: losses, calibration, the ranking of two classes, what lies at boundaries. The predicted label
-map comes to the host where it is to be written, or counted in a way that has a form for the host alone.
+Beside confusion counts: losses, calibration, the ranking of two classes, boundaries. The predicted label map is copied
+to the host where it is written, or where a measure exists for the host only.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def measure_scores(
     batch: Batch, output: Output, alignment: Alignment, labels: LabelSet, measures: Measures
 ) -> Iterator[ImageRecord]:
-    """The output of a network for a batch, image by image. CheckpointError where it is NaN."""
+    """Measure the output of a network for a batch, image by image. CheckpointError where it is NaN."""
     import torch
 
     scores = output.scores
@@ -37,7 +37,7 @@ def measure_scores(
     predicted, highest = highest_scores(scores, alignment)
     if bool(highest.isnan().any()):
         broken = [s.name for s, score in zip(batch.samples, highest, strict=True) if bool(score.isnan().any())]
-        raise CheckpointError(f"the network gives NaN on {broken[0]}; its weights or its preprocessing are broken")
+        raise CheckpointError(f"the output of the network is NaN for {broken[0]}; check its weights and preprocessing")
     truth = torch.from_numpy(batch.labels).to(scores.device)
     counts = count_confusion_of_batch(truth, predicted, len(labels)).cpu().numpy()
     logits = class_logits(scores, output.kind, alignment) if measures.of_scores or len(labels) == 2 else scores
@@ -57,14 +57,14 @@ def measure_scores(
         if len(labels) == 2:
             statistics |= {RANKING: count_scores(logits[place], truth[place])}
         wanted = measures.losses or measures.probe
-        scene = _loss_inputs(sample, output, logits, place, len(labels), measures) if wanted else None
+        inputs = _loss_inputs(sample, output, logits, place, len(labels), measures) if wanted else None
         yield record_of(
             sample,
             counts[place],
-            values=_loss_values(scene, measures) if scene else {},
+            values=_loss_values(inputs, measures) if inputs else {},
             boundary=boundary,
             statistics=statistics,
-            probed=measures.probe(scene) if measures.probe and scene else {},
+            probed=measures.probe(inputs) if measures.probe and inputs else {},
         )
 
 
@@ -77,7 +77,7 @@ def _at_boundaries_on_host(
 def _at_boundaries_on_device(
     labels: "Tensor", predicted: "Tensor", classes: int, measures: Measures
 ) -> tuple[BoundaryCounts | None, dict[str, Any]]:
-    """As :func:`counts_at_boundaries`, of tensors on a GPU; only counts come to the host."""
+    """Do as :func:`counts_at_boundaries` for tensors on a GPU; only counts are copied to the host."""
     tolerances, band = measures.tolerances, measures.boundary_iou
     boundary = count_boundaries_on_device(labels, predicted, classes, tolerances) if tolerances else None
     bands = boundary_iou.count_boundary_iou_on_device(labels, predicted, classes, band) if band else None
@@ -85,10 +85,10 @@ def _at_boundaries_on_device(
 
 
 def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Tensor]":
-    """The classes of the highest scores of N, K, H, W and these scores, N, H, W each; of equals the first.
+    """Return the classes of the highest of the scores (N, K, H, W), and these scores, (N, H, W) each.
 
-    Classes are uint8, 255 outside the label set; a score is NaN where any of the K is. Plane by plane, many times
-    faster on the CPU than a reduction over a dimension that is not the last.
+    Of equal scores the first counts. Classes are uint8, 255 for outputs without a class; a score is NaN where any of
+    the K is. Plane by plane, which on the CPU is many times faster than a reduction over a dimension that is not last.
     """
     import torch
 
@@ -102,10 +102,9 @@ def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Ten
 
 
 def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":
-    """Logits N, K', H, W whose first C channels are the classes; outputs outside the label set follow.
+    """Return logits (N, K', H, W) whose first C channels are the classes; outputs without a class follow.
 
-    Probabilities become their logarithm. Outputs that mean one class are joined by log-sum-exp, which is exact for a
-    softmax.
+    Probabilities become their logarithm. Outputs of one class are merged by log-sum-exp, which is exact for a softmax.
     """
     import torch
 
@@ -123,7 +122,7 @@ def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":
 def _loss_inputs(
     sample: Sample, output: Output, logits: "Tensor", place: int, classes: int, measures: Measures
 ) -> LossInputs:
-    """One image of a batch as losses see it. Tensors are copies, as those of inference mode take no gradient."""
+    """Return the inputs of losses for one image. Tensors are copies: those of inference mode take no gradient."""
     import torch
 
     inputs = dict(measures.inputs)
@@ -134,24 +133,25 @@ def _loss_inputs(
     if "edge_net" in inputs and logits.shape[1] > classes:
         inputs["edge_net"] = _widened(inputs["edge_net"], logits.shape[1] - classes)
     labels = torch.from_numpy(sample.labels).to(logits.device)[None].long()
-    return LossInputs(logits[place : place + 1].clone(), labels, sample.labels, classes, inputs)
+    one_channel = output.one_channel and logits.shape[1] == 2  # else both outputs are joined in one class
+    return LossInputs(logits[place : place + 1].clone(), labels, sample.labels, classes, inputs, one_channel)
 
 
 def _widened(edge_net: Any, surplus: int) -> Any:
-    """An edge network to whose edges outputs outside the label set add nothing: their weights are 0."""
+    """Return the edge network with zero weights for the `surplus` outputs that have no class."""
     from torch.nn.functional import pad
 
     (weight, bias), *rest = edge_net
     return (pad(weight, (0, 0, 0, 0, 0, surplus)), bias), *rest
 
 
-def _loss_values(scene: LossInputs, measures: Measures) -> dict[str, float]:
+def _loss_values(inputs: LossInputs, measures: Measures) -> dict[str, float]:
     import torch
 
     values = {}
     for name, loss in measures.losses.items():
-        inputs = {key: value for key, value in scene.inputs.items() if key in loss.inputs}
+        further = {key: value for key, value in inputs.inputs.items() if key in loss.inputs}
         with torch.no_grad():
-            parts = loss.parts(scene.logits, scene.labels, **inputs)
+            parts = loss.parts(inputs.read_by(loss.reads({})), inputs.labels, **further)
         values[name] = float(parts.value) if parts.defined else float("nan")
     return values

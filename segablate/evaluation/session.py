@@ -1,6 +1,6 @@
-"""From the name of a checkpoint to its evaluation: opened, given what losses need, taken from the cache or measured.
+"""Evaluate a checkpoint by its name: open it, provide the inputs of losses, measure it or take it from the cache.
 
-The commands, training, reports and the public API evaluate through here.
+The commands, training, reports and the public API evaluate through this module.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What to measure.
+    """The measures to take.
 
-    - `losses`: names with commas, "all" or "none"; None: cross entropy where there are logits.
-    - `tolerances`: of boundary scores; may be empty.
-    - `calibration`: None: where there are logits.
+    - `losses`: comma-separated names, "all" or "none"; None: cross entropy where there are logits.
+    - `tolerances`: tolerances of boundary scores; may be empty.
+    - `calibration`: whether to count calibration; None: where there are logits.
     - `boundary_iou`, `error_kinds`: width of the band and of boundaries; None: not counted.
     - `counts`: further counts of label maps.
     """
@@ -44,11 +44,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Execution:
-    """How the work is done; but for `on_error`, none of this changes a number.
+    """Options of the execution; except `on_error`, none of them changes a number.
 
     - `workers`: threads or processes that read images.
-    - `on_error`: what a broken image does: "stop" the run, or be "skip"ped and named.
-    - `display`: shows the progress.
+    - `on_error`: what to do at an image that cannot be read: "stop" the run, or "skip" the image and name it.
+    - `display`: displays the progress.
     """
 
     batch_size: int = 4
@@ -59,10 +59,10 @@ class Execution:
 
 @dataclass(frozen=True)
 class Persistence:
-    """What is kept of an evaluation.
+    """The files that an evaluation reads and writes beside its inputs.
 
-    - `cache`: take an unchanged one from the cache, and put a new one there.
-    - `save`: the run it is to become, beside which pieces are written as it goes; `resume`: go on from these.
+    - `cache`: take an unchanged evaluation from the cache, and store a new one there.
+    - `save`: the run folder to write; pieces are written beside it meanwhile; `resume`: continue from these.
     - `predictions`: a new folder for the predicted label maps.
     """
 
@@ -72,7 +72,7 @@ class Persistence:
     predictions: Path | None = None
 
     def refuse_early(self) -> None:
-        """Refuse before the work what cannot be done after it."""
+        """Raise before the work what would fail after it."""
         from segablate.evaluation.pieces import refuse_partial
         from segablate.evaluation.runs import refuse_existing
 
@@ -82,9 +82,9 @@ class Persistence:
         if self.save is not None:
             refuse_partial(self.save, self.resume)
         elif self.resume:
-            raise UsageError("--resume goes on with a broken run; name the run, as in: --save RUN --resume")
+            raise UsageError("--resume continues an interrupted run; name the run, as in: --save RUN --resume")
         if self.resume and self.predictions is not None:
-            raise UsageError("--write-predictions needs every image again; leave it out, or leave out --resume")
+            raise UsageError("--write-predictions needs every image again; leave out that option or --resume")
 
 
 def evaluate_checkpoint(
@@ -107,7 +107,7 @@ def evaluate_checkpoint(
     loading = loading or Loading()
     segmenter, measures = prepared(open_checkpoint(checkpoint, loading), dataset, request, execution.display)
     if keeping.predictions is not None and segmenter.capabilities.on_host:
-        raise UsageError(f"--write-predictions: {checkpoint} is a folder of predictions already")
+        raise UsageError(f"--write-predictions: {checkpoint} is already a folder of predictions")
     work = prepare(segmenter, dataset, measures, execution.on_error)
     identity, stamps = identity_of(work, loading), stamps_of(work)
     key = key_of(identity, stamps) if keeping.cache and keeping.predictions is None else None
@@ -127,7 +127,7 @@ def run(
     pieces: "Pieces | None" = None,
     stamps: Mapping[str, str] | None = None,
 ) -> "Evaluation":
-    """Carry prepared work out, each process of the team its share; `what` is said beside the progress."""
+    """Run a prepared evaluation, each process of the team its share; `what` labels the progress bar."""
     from segablate.evaluation.loop import LoopOptions, carry_out
 
     together = team()
@@ -140,7 +140,7 @@ def run(
 def prepared(
     segmenter: Segmenter, dataset: "Dataset", request: Request, display: Display = silent
 ) -> "tuple[Segmenter, Measures]":
-    """The segmenter with what losses need, and what is measured. UsageError for losses where there are no scores."""
+    """Return the segmenter with the inputs of losses, and the measures. UsageError for losses without scores."""
     from segablate.evaluation.measures import Measures
     from segablate.losses import get_loss, loss_names
 
@@ -162,10 +162,10 @@ def prepared(
     needs = frozenset[str]().union(*(loss.needs({}) for loss in losses.values()))
     segmenter, inputs, notes = with_inputs(segmenter, needs, dataset, f"--losses {asked}", display)
     if wanting:
-        notes = (*notes, f"--losses all leaves out {', '.join(wanting)}: they need the image or features of a network")
+        notes = (*notes, f"--losses all leaves out {', '.join(wanting)}, which need the image or features of a network")
     described = [name for name, loss in losses.items() if loss.after_description]
     if described:
-        notes = (*notes, f"formulas by this project, after the papers' description: {', '.join(described)}")
+        notes = (*notes, f"implemented by this project from the description in the paper: {', '.join(described)}")
     reads = {name: loss.reads({}) for name, loss in losses.items()}
     calibration = request.calibration is not False
     return segmenter, replace(measures, losses=losses, calibration=calibration, inputs=inputs, reads=reads, notes=notes)
@@ -178,7 +178,7 @@ def _kept_while_run(
     execution: Execution,
     keeping: Persistence,
 ) -> "Evaluation":
-    """Carry the work out, writing pieces and predictions where these are asked for."""
+    """Run the evaluation, writing pieces and predictions where these are asked for."""
     from segablate.evaluation.pieces import open_pieces
     from segablate.files import atomic_folder
 
@@ -198,7 +198,7 @@ def _kept_while_run(
 
 @contextmanager
 def _to_be_resumed(keeping: Persistence, pieces: "Pieces | None") -> Iterator[None]:
-    """Say of what ends a run that one can go on; where there is nothing to go on from, leave nothing behind."""
+    """Add to the error that ends a run that it can be resumed; without pieces, leave no folder behind."""
     from segablate.evaluation.pieces import remove_pieces
 
     try:
@@ -211,6 +211,6 @@ def _to_be_resumed(keeping: Persistence, pieces: "Pieces | None") -> Iterator[No
                 remove_pieces(keeping.save)
             raise
         if isinstance(error, KeyboardInterrupt):
-            raise Interrupted(f"interrupted; {pieces.folder} holds what was measured: go on with --resume") from None
-        error.args = (f"{error}; then go on with --resume",)
+            raise Interrupted(f"interrupted; {pieces.folder} holds what was measured; continue with --resume") from None
+        error.args = (f"{error}; then continue with --resume",)
         raise

@@ -1,14 +1,16 @@
 """Boundary distances of all classes and all tolerances in one pass over boundary pixels, without distance transforms.
 
-Gives the same integers as :mod:`segablate.kernels.boundary_reference`, which holds the definition. Three searches
-follow one another, each over what the last has left:
+The results equal those of :mod:`segablate.kernels.boundary_reference`, which is the definition. There are three
+searches, each over the pixels that the one before leaves:
 
-- the offsets of the nearest few pixels, nearest first, in a map of the other boundary: most pixels match there;
-- a coarse grid of where the other boundary has the class at all, which drops what is out of reach;
-- rows. Each boundary pixel gets a key, ``(class * row_count + y) * pitch + x``, with classes and rows laid out further
-  apart than the search radius. In the sorted keys of the other map the nearest pixel of the same class and row is then
-  one of two neighbours, and whatever belongs to another row or class is out of reach. The rows at 0, ±1, ±2, ... are
-  visited until no further row can be nearer, so the cost grows with the radius and not with the area of the disk.
+- the nearest few offsets, nearest first, in a map of the other boundary: most pixels match there;
+- a coarse grid of the classes of the other boundary, which drops pixels without a target within reach;
+- rows. Each boundary pixel has a key, ``(class * row_count + y) * pitch + x``, with classes and rows further apart
+  than the search radius. In the sorted keys of the other map the nearest pixel of the same class and row is then one
+  of two neighbours, and pixels of another row or class are out of reach. The rows at 0, ±1, ±2, ... are visited until
+  no further row can be nearer, so the cost grows with the radius and not with the area of the disk.
+
+Shapes: n boundary pixels of one map, m pixels still searching.
 """
 
 from itertools import groupby, product
@@ -29,10 +31,10 @@ _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 class _Edges(NamedTuple):
-    """Boundary pixels of one map, by class and in raster order: all (n,) but the map.
+    """Boundary pixels of one map, by class and in raster order: all (n,) except ``map``.
 
-    ``place`` is the position in ``map``, (H + 2m, W + 2m) uint8 with a margin m of :data:`_NEAR`: the class at
-    boundary pixels, :data:`IGNORE` elsewhere. ``key`` ascends.
+    ``place`` is the flat position in ``map``, (H + 2 margin, W + 2 margin) uint8 with a margin of :data:`_NEAR`: the
+    class at boundary pixels, :data:`IGNORE` elsewhere. ``key`` ascends.
     """
 
     class_index: NDArray[np.int64]
@@ -46,7 +48,7 @@ class _Edges(NamedTuple):
 def boundary_distances(
     labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, reach: int
 ) -> BoundaryDistances:
-    """Histogram of squared distances between the boundaries of two label maps, per class and in both directions.
+    """Count the squared distances between the boundaries of two label maps, per class and in both directions.
 
     ``labels`` and ``predicted`` have shape (H, W); ``classes`` is at most 255. Squared distances above ``reach``
     (squared pixels) become ``BEYOND``.
@@ -55,48 +57,48 @@ def boundary_distances(
     reach = min(reach, height**2 + width**2)
     grid = height + isqrt(reach) + 1, width + isqrt(reach) + 1
     labels, predicted = np.ascontiguousarray(labels), np.ascontiguousarray(predicted)
-    void = np.negative((labels == IGNORE).view(np.uint8))  # 255 or 0
-    found, wanted = _edges(predicted, void, classes, grid), _edges(labels, void, classes, grid)
+    void = np.negative((labels == IGNORE).view(np.uint8))  # H W, 255 or 0
+    of_prediction, of_labels = _edges(predicted, void, classes, grid), _edges(labels, void, classes, grid)
     sides = (
-        _histogram(PREDICTED, found, _squared_to_nearest(found, wanted, grid, reach), reach),
-        _histogram(LABELLED, wanted, _squared_to_nearest(wanted, found, grid, reach), reach),
+        _histogram(PREDICTED, of_prediction, _squared_to_nearest(of_prediction, of_labels, grid, reach), reach),
+        _histogram(LABELLED, of_labels, _squared_to_nearest(of_labels, of_prediction, grid, reach), reach),
     )
     return BoundaryDistances(*(np.concatenate(columns) for columns in zip(*sides, strict=True)))
 
 
 def _edges(values: NDArray[np.uint8], void: NDArray[np.uint8], classes: int, grid: tuple[int, int]) -> _Edges:
-    """Boundary pixels of the classes in ``values``, keyed on a ``grid`` of (rows per class, pitch)."""
+    """Find the boundary pixels of the classes in ``values``, keyed on a ``grid`` of (rows per class, pitch)."""
     rows, pitch = grid
     around = np.full([side + 2 * _NEAR for side in values.shape], IGNORE, np.uint8)
     around[_NEAR:-_NEAR, _NEAR:-_NEAR] = _boundary(values, void)
-    place = np.flatnonzero(around != IGNORE)
-    class_index = around.reshape(-1)[place]
-    order = np.argsort(class_index, kind="stable")  # positions ascend within a class, so the keys ascend throughout
+    place = np.flatnonzero(around != IGNORE)  # n
+    class_index = around.reshape(-1)[place]  # n
+    order = np.argsort(class_index, kind="stable")  # n; positions ascend within a class, so the keys ascend throughout
     order = order[: np.count_nonzero(class_index < classes)]
-    class_index, place = class_index[order].astype(np.int64), place[order]
-    y, x = np.divmod(place, around.shape[1])
+    class_index, place = class_index[order].astype(np.int64), place[order]  # n each
+    y, x = np.divmod(place, around.shape[1])  # n each
     y, x = y - _NEAR, x - _NEAR
     return _Edges(class_index, y, x, (class_index * rows + y) * pitch + x, place, around)
 
 
 def _boundary(values: NDArray[np.uint8], void: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """``values`` where the boundary of a class is, :data:`IGNORE` elsewhere; ``void`` is 255 or 0.
+    """Return ``values`` on the boundary of a class, :data:`IGNORE` elsewhere, (H, W); ``void`` is 255 or 0.
 
-    A pixel lies on the boundary where the least and the greatest value of its cross differ; void is the greatest for
-    the one and the least for the other, and so has no say.
+    A pixel is on the boundary where the smallest and the largest value of its cross differ; void is the largest for
+    the one and the smallest for the other, and so has no effect.
     """
-    filled = cv2.bitwise_or(values, void)
-    least = cv2.erode(filled, _CROSS)
-    greatest = cv2.dilate(cv2.subtract(values, void, dst=filled), _CROSS)
-    elsewhere = cv2.compare(least, greatest, cv2.CMP_EQ, dst=filled)
-    cv2.bitwise_or(elsewhere, void, dst=least)
-    return np.asarray(cv2.bitwise_or(values, least, dst=greatest), np.uint8)
+    filled = cv2.bitwise_or(values, void)  # H W
+    smallest = cv2.erode(filled, _CROSS)  # H W
+    largest = cv2.dilate(cv2.subtract(values, void, dst=filled), _CROSS)  # H W
+    elsewhere = cv2.compare(smallest, largest, cv2.CMP_EQ, dst=filled)  # H W, 255 or 0
+    cv2.bitwise_or(elsewhere, void, dst=smallest)
+    return np.asarray(cv2.bitwise_or(values, smallest, dst=largest), np.uint8)
 
 
 def _squared_to_nearest(edges: _Edges, targets: _Edges, grid: tuple[int, int], reach: int) -> NDArray[np.int64]:
-    """Squared distance from each pixel to the nearest target of its class, ``reach + 1`` for those further away."""
-    best = np.full(edges.key.size, reach + 1)
-    searching = _search_near(edges, targets.map, best, reach)
+    """Return the squared distance to the nearest target of the same class, (n,); ``reach + 1`` beyond reach."""
+    best = np.full(edges.key.size, reach + 1)  # n
+    searching = _search_near(edges, targets.map, best, reach)  # m
     if reach > _NEAR**2 and searching.size:
         searching = searching[_within_reach(edges, targets, searching, isqrt(reach))]
         _search_rows(edges.key, targets.key, best, searching, grid[1], reach)
@@ -104,21 +106,21 @@ def _squared_to_nearest(edges: _Edges, targets: _Edges, grid: tuple[int, int], r
 
 
 def _offsets() -> list[tuple[int, list[tuple[int, int]]]]:
-    """Squared distances up to that of :data:`_NEAR`, ascending, and the (dy, dx) at each."""
+    """Return the squared distances up to that of :data:`_NEAR`, ascending, and the (dy, dx) at each."""
     offsets = sorted((dy**2 + dx**2, dy, dx) for dy, dx in product(range(-_NEAR, _NEAR + 1), repeat=2))
     groups = groupby(offsets, key=lambda offset: offset[0])
     return [(squared, [offset[1:] for offset in group]) for squared, group in groups if squared <= _NEAR**2]
 
 
 def _search_near(edges: _Edges, targets: NDArray[np.uint8], best: NDArray[np.int64], reach: int) -> NDArray[np.int64]:
-    """Sets ``best`` where a target lies within :data:`_NEAR`; the pixels that are left, as places in ``edges``."""
+    """Set ``best`` where a target is within :data:`_NEAR`; return the other pixels, as indices into ``edges``, (m,)."""
     flat, pitch = targets.reshape(-1), targets.shape[1]
     searching, place = np.arange(edges.key.size), edges.place
     kind = edges.class_index.astype(np.uint8)
     for squared, offsets in _offsets():
         if squared > reach:
             break
-        hit = np.zeros(place.size, bool)
+        hit = np.zeros(place.size, bool)  # m
         for dy, dx in offsets:
             hit |= flat.take(place + (dy * pitch + dx)) == kind
         best[searching[hit]] = squared
@@ -128,7 +130,7 @@ def _search_near(edges: _Edges, targets: NDArray[np.uint8], best: NDArray[np.int
 
 
 def _within_reach(edges: _Edges, targets: _Edges, searching: NDArray[np.int64], radius: int) -> NDArray[np.bool_]:
-    """Whether the blocks within ``radius`` hold a target of the class, for each of the pixels ``searching``."""
+    """Return whether a block within ``radius`` holds a target of the class, for each pixel of ``searching``, (m,)."""
     side = max(8, radius // 2 + 1)
     blocks = -(-radius // side)
     shape = (
@@ -136,12 +138,12 @@ def _within_reach(edges: _Edges, targets: _Edges, searching: NDArray[np.int64], 
         (targets.map.shape[0] // side) + 1 + 2 * blocks,
         (targets.map.shape[1] // side) + 1 + 2 * blocks,
     )
-    present = np.zeros(shape, np.uint8)
+    present = np.zeros(shape, np.uint8)  # classes, block rows, block columns
     present[targets.class_index, targets.y // side + blocks, targets.x // side + blocks] = 1
     window = np.ones((2 * blocks + 1, 2 * blocks + 1), np.uint8)
     for c in np.flatnonzero(np.bincount(targets.class_index)):
         cv2.dilate(present[c], window, present[c])
-    c, y, x = (column[searching] for column in (edges.class_index, edges.y, edges.x))
+    c, y, x = (column[searching] for column in (edges.class_index, edges.y, edges.x))  # m each
     known = c < shape[0]
     return known & (present[np.where(known, c, 0), y // side + blocks, x // side + blocks] > 0)
 
@@ -154,15 +156,15 @@ def _search_rows(
     pitch: int,
     reach: int,
 ) -> None:
-    """Lowers ``best`` at ``searching`` to the squared distance from the key to the nearest target within reach."""
+    """Lower ``best`` at ``searching`` to the squared distance from the key to the nearest target within reach."""
     radius = isqrt(reach)
     out_of_reach = 2**62
     targets = np.concatenate(([-out_of_reach], targets, [out_of_reach]))
     for dy in range(radius + 1):
-        dx = _along_row(keys[searching] - dy * pitch, targets)
+        dx = _along_row(keys[searching] - dy * pitch, targets)  # m
         if dy:
             dx = np.minimum(dx, _along_row(keys[searching] + dy * pitch, targets))
-        nearest = np.minimum(best[searching], np.minimum(dx, radius + 1) ** 2 + dy**2)
+        nearest = np.minimum(best[searching], np.minimum(dx, radius + 1) ** 2 + dy**2)  # m
         best[searching] = nearest
         searching = searching[nearest > (dy + 1) ** 2]
         if not searching.size:
@@ -170,13 +172,13 @@ def _search_rows(
 
 
 def _along_row(keys: NDArray[np.int64], targets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Distance from each key to the nearest of the sorted targets."""
+    """Return the distance from each key to the nearest of the sorted targets."""
     after = np.searchsorted(targets, keys)
     return np.minimum(targets[after] - keys, keys - targets[after - 1])
 
 
 def _histogram(side: int, edges: _Edges, squared: NDArray[np.int64], reach: int) -> BoundaryDistances:
-    """The distances that occur on one side, counted; ``squared`` is ``reach + 1`` beyond the reach."""
+    """Count the distances that occur on one side; ``squared`` is ``reach + 1`` beyond the reach."""
     starts = np.flatnonzero(np.diff(edges.class_index, prepend=-1))
     counts = [np.bincount(part) for part in np.split(squared, starts)[1:]]
     kinds = [np.flatnonzero(count) for count in counts]
@@ -191,5 +193,5 @@ def _histogram(side: int, edges: _Edges, squared: NDArray[np.int64], reach: int)
 
 
 def _concatenate(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """The parts in a row; none of them is an empty row."""
+    """Concatenate the parts; without parts, return an empty array."""
     return np.concatenate([np.empty(0, np.int64), *parts])

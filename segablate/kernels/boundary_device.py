@@ -1,9 +1,11 @@
-"""Boundary distances in tensor operations, for label maps that lie on a GPU: only the histogram comes to the host.
+"""Boundary distances in tensor operations, for label maps on a GPU: only the histogram is copied to the host.
 
-Gives the same integers as :mod:`segablate.kernels.boundary_reference`, which holds the definition. Boundary pixels are
-searched for along rows, by sorted keys, as the last of the searches of :mod:`segablate.kernels.boundary` does. Several
-rows are looked at at once, and what needs no further row is dropped after them, so that the host waits for the device
-once in as many rows.
+The results equal those of :mod:`segablate.kernels.boundary_reference`, which is the definition. The nearest target is
+searched for along rows, by sorted keys, as in the last search of :mod:`segablate.kernels.boundary`. :data:`_ROWS` rows
+are searched at once, and pixels that need no further row are dropped after them, so that the host waits for the
+device once in as many rows.
+
+Shapes: n boundary pixels of one map, m pixels still searching.
 """
 
 from math import isqrt
@@ -16,14 +18,14 @@ from segablate.kernels.boundary_reference import BEYOND, LABELLED, PREDICTED, Bo
 from segablate.labels import IGNORE
 
 _ROWS = 6
-"""Distances between rows that are looked at at once, upwards and downwards."""
+"""Number of row offsets that are searched at once, upwards and downwards."""
 
 _NOWHERE = 2**62
 """The key of a pixel that is out of reach of all others."""
 
 
 def boundary_distances_on_device(labels: Tensor, predicted: Tensor, classes: int, reach: int) -> BoundaryDistances:
-    """Histogram of squared distances between the boundaries of two label maps, per class and in both directions.
+    """Count the squared distances between the boundaries of two label maps, per class and in both directions.
 
     ``labels`` and ``predicted`` are (H, W) uint8 on one device; ``classes`` is at most 255. Squared distances above
     ``reach`` (squared pixels) become ``BEYOND``. The histogram is on the host.
@@ -32,8 +34,8 @@ def boundary_distances_on_device(labels: Tensor, predicted: Tensor, classes: int
     reach = min(reach, height**2 + width**2)
     grid = height + isqrt(reach) + 1, width + isqrt(reach) + 1
     labelled = labels != IGNORE
-    found, wanted = (_keys(values, labelled, classes, grid) for values in (predicted, labels))
-    sides = {PREDICTED: (found, wanted), LABELLED: (wanted, found)}
+    of_prediction, of_labels = (_keys(values, labelled, classes, grid) for values in (predicted, labels))  # n each
+    sides = {PREDICTED: (of_prediction, of_labels), LABELLED: (of_labels, of_prediction)}
     codes = [
         ((side * classes + edges // (grid[0] * grid[1])) * (reach + 2)).add_(_squared(edges, targets, grid[1], reach))
         for side, (edges, targets) in sides.items()
@@ -42,21 +44,21 @@ def boundary_distances_on_device(labels: Tensor, predicted: Tensor, classes: int
 
 
 def _keys(values: Tensor, labelled: Tensor, classes: int, grid: tuple[int, int]) -> Tensor:
-    """The boundary pixels of the classes, ascending int64 ``(class * rows + y) * pitch + x`` on a ``grid`` of both.
+    """Return the boundary pixels as ascending keys ``(class * rows + y) * pitch + x``, (n,) int64, on a ``grid``.
 
     Rows and classes are further apart than the search goes, so that keys close to each other are pixels close to each
     other in one row of one class.
     """
     rows, pitch = grid
-    y, x = (_boundary(values, labelled) & (values < classes)).nonzero(as_tuple=True)
+    y, x = (_boundary(values, labelled) & (values < classes)).nonzero(as_tuple=True)  # n each
     return ((values[y, x].long() * rows + y) * pitch + x).sort().values
 
 
 def _boundary(values: Tensor, labelled: Tensor) -> Tensor:
-    """Labelled pixels with a labelled 4-neighbour that holds another value, (H, W) bool."""
-    across = (values[:, 1:] != values[:, :-1]) & labelled[:, 1:] & labelled[:, :-1]
-    down = (values[1:] != values[:-1]) & labelled[1:] & labelled[:-1]
-    edge = torch.zeros_like(labelled)
+    """Return the labelled pixels with a labelled 4-neighbour of another value, (H, W) bool."""
+    across = (values[:, 1:] != values[:, :-1]) & labelled[:, 1:] & labelled[:, :-1]  # H W-1
+    down = (values[1:] != values[:-1]) & labelled[1:] & labelled[:-1]  # H-1 W
+    edge = torch.zeros_like(labelled)  # H W
     edge[:, 1:] |= across
     edge[:, :-1] |= across
     edge[1:] |= down
@@ -65,16 +67,16 @@ def _boundary(values: Tensor, labelled: Tensor) -> Tensor:
 
 
 def _squared(keys: Tensor, targets: Tensor, pitch: int, reach: int) -> Tensor:
-    """Squared distance from each key to the nearest of the sorted targets, ``reach + 1`` for those further away."""
+    """Return the squared distance from each key to the nearest sorted target, (n,); ``reach + 1`` beyond reach."""
     radius = isqrt(reach)
     targets = torch.cat((targets.new_tensor([-_NOWHERE]), targets, targets.new_tensor([_NOWHERE])))
-    best = torch.full_like(keys, reach + 1)
-    searching = torch.arange(len(keys), device=keys.device)
+    best = torch.full_like(keys, reach + 1)  # n
+    searching = torch.arange(len(keys), device=keys.device)  # m
     for first in range(0, radius + 1, _ROWS):
         below = torch.arange(first, min(first + _ROWS, radius + 1), device=keys.device)[:, None]
-        dy = torch.cat((-below, below))
-        dx = _along_row(keys[searching] + dy * pitch, targets).clamp_(max=radius + 1)
-        nearest = torch.minimum(best[searching], (dx.square_() + dy.square()).amin(dim=0))
+        dy = torch.cat((-below, below))  # rows 1
+        dx = _along_row(keys[searching] + dy * pitch, targets).clamp_(max=radius + 1)  # rows m
+        nearest = torch.minimum(best[searching], (dx.square_() + dy.square()).amin(dim=0))  # m
         best[searching] = nearest
         searching = searching[nearest > (first + _ROWS) ** 2]
         if not len(searching):
@@ -83,13 +85,13 @@ def _squared(keys: Tensor, targets: Tensor, pitch: int, reach: int) -> Tensor:
 
 
 def _along_row(keys: Tensor, targets: Tensor) -> Tensor:
-    """Distance from each key to the nearest of the sorted targets."""
+    """Return the distance from each key to the nearest of the sorted targets."""
     after = torch.searchsorted(targets, keys)
     return torch.minimum(targets[after] - keys, keys - targets[after - 1])
 
 
 def _histogram(codes: Tensor, classes: int, reach: int) -> BoundaryDistances:
-    """The codes ``(side * classes + class) * (reach + 2) + squared`` that occur, counted and taken apart."""
+    """Count the codes ``(side * classes + class) * (reach + 2) + squared`` that occur, and decode them."""
     kinds, pixels = torch.stack(codes.unique(return_counts=True)).cpu().numpy()
     side_and_class, squared = np.divmod(kinds, reach + 2)
     columns = *np.divmod(side_and_class, classes), np.where(squared > reach, BEYOND, squared), pixels

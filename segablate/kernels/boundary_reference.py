@@ -2,9 +2,9 @@
 
 The boundary of class ``c`` in a map is the set of its pixels of ``c`` with a 4-neighbour of another class. Neither the
 image frame nor void makes a boundary, in either map: a pair of neighbours counts only where both are labelled, so
-what is predicted under void has no say at all, and a prediction that is right on every labelled pixel has the
-boundaries of the labels. Predictions outside the label set are another class to their neighbours and have no
-boundary of their own.
+that predictions under void have no effect, and a prediction that is right on every labelled pixel has the boundaries
+of the labels. Predictions outside the label set are another class to their neighbours and have no boundary of their
+own.
 
 Distances are Euclidean between pixel centres and are kept squared, as exact integers.
 """
@@ -19,18 +19,18 @@ from scipy.ndimage import distance_transform_edt
 from segablate.labels import IGNORE
 
 BEYOND = 2**31 - 1
-"""Stands for every squared distance above the reach, and for "the other map has no boundary of this class"."""
+"""In place of every squared distance above the reach, and where the other map has no boundary of the class."""
 
 PREDICTED, LABELLED = 0, 1
-"""The two sides: distances from predicted boundary pixels to labelled ones, and the other way round."""
+"""The two sides: distances from predicted boundary pixels to labelled ones, and from labelled to predicted ones."""
 
 
 class BoundaryDistances(NamedTuple):
     """Boundary pixels of one image by side, class and squared distance, sparse, in ascending order of the three.
 
-    All columns are int32 (K,). ``side`` is where the pixels are counted, ``PREDICTED`` or ``LABELLED``; ``squared``
-    is the squared distance in pixels to the nearest boundary pixel of the same class in the other map, or ``BEYOND``;
-    ``pixels`` is how many boundary pixels there are.
+    All columns are int32 (K,). ``side`` is the map whose pixels are counted, ``PREDICTED`` or ``LABELLED``; ``squared``
+    the squared distance in pixels to the nearest boundary pixel of the same class in the other map, or ``BEYOND``;
+    ``pixels`` the number of boundary pixels.
     """
 
     side: NDArray[np.int32]
@@ -42,23 +42,23 @@ class BoundaryDistances(NamedTuple):
 def boundary_distances(
     labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, reach: int
 ) -> BoundaryDistances:
-    """Histogram of squared distances between the boundaries of two label maps, per class and in both directions.
+    """Count the squared distances between the boundaries of two label maps, per class and in both directions.
 
     ``labels`` and ``predicted`` have shape (H, W); ``classes`` is at most 255. Squared distances above ``reach``
     (squared pixels) become ``BEYOND``.
     """
     labelled = labels != IGNORE
-    found, wanted = boundary(predicted, labelled), boundary(labels, labelled)
+    predicted_edge, label_edge = boundary(predicted, labelled), boundary(labels, labelled)
     rows = []
     for c in range(classes):
-        of_found, of_wanted = found & (predicted == c), wanted & (labels == c)
-        rows += histogram(PREDICTED, c, squared_distances(of_found, of_wanted), reach)
-        rows += histogram(LABELLED, c, squared_distances(of_wanted, of_found), reach)
+        of_prediction, of_labels = predicted_edge & (predicted == c), label_edge & (labels == c)
+        rows += histogram(PREDICTED, c, squared_distances(of_prediction, of_labels), reach)
+        rows += histogram(LABELLED, c, squared_distances(of_labels, of_prediction), reach)
     return table(rows)
 
 
 def boundary(values: NDArray[np.uint8], labelled: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Labelled pixels with a labelled 4-neighbour that holds another value, (H, W)."""
+    """Return the labelled pixels with a labelled 4-neighbour of another value, (H, W) bool."""
     edge = np.zeros(values.shape, bool)
     across = values[:, 1:] != values[:, :-1]
     across &= labelled[:, 1:]
@@ -74,9 +74,9 @@ def boundary(values: NDArray[np.uint8], labelled: NDArray[np.bool_]) -> NDArray[
 
 
 def squared_distances(sources: NDArray[np.bool_], targets: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Squared distance from each source pixel, in raster order, to the nearest target; ``BEYOND`` without targets.
+    """Return the squared distance from each source pixel, in raster order, to the nearest target, else ``BEYOND``.
 
-    The transform gives the nearest target itself, not a rounded distance, so that the result is exact.
+    The transform returns the nearest target itself, not a rounded distance, so that the result is exact.
     """
     if not targets.any():
         return np.full(np.count_nonzero(sources), BEYOND)
@@ -86,11 +86,11 @@ def squared_distances(sources: NDArray[np.bool_], targets: NDArray[np.bool_]) ->
 
 
 def histogram(side: int, c: int, squared: NDArray[np.int64], reach: int) -> list[tuple[int, int, int, int]]:
-    """Rows ``(side, class, squared, pixels)`` of the distances that occur."""
+    """Return rows ``(side, class, squared, pixels)`` of the distances that occur."""
     kinds, pixels = np.unique(np.where(squared > reach, BEYOND, squared), return_counts=True)
     return [(side, c, int(kind), int(count)) for kind, count in zip(kinds, pixels, strict=True)]
 
 
 def table(rows: Iterable[tuple[int, int, int, int]]) -> BoundaryDistances:
-    """The columns of ``rows``, sorted."""
+    """Return the columns of ``rows``, sorted."""
     return BoundaryDistances(*np.array(sorted(rows), np.int32).reshape(-1, 4).T)

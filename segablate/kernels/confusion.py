@@ -1,8 +1,8 @@
 """Confusion counts of uint8 label maps: a plain reference, a fast form on the host, and one on the device.
 
-The fast form is OpenCV's histogram of two maps, which reads the bytes as they are. It takes pixel by pixel, and each
-has to wait for the last where both raise the same count; so eight neighbours that are alike in both maps, as most are
-away from boundaries, are counted as one. It gives float32, in which counts are exact below 2^24; larger maps are
+The fast form is OpenCV's histogram of two maps, which reads the bytes as they are. It works pixel by pixel, and a pixel
+waits for the one before where both raise the same count; so eight neighbours that are equal in both maps, as most are
+away from boundaries, are counted as one. Its result is float32, in which counts are exact below 2^24; larger maps are
 counted in parts and summed as integers.
 """
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _PART = 2**24 - 1
-"""Pixels counted at once: the largest number up to which every whole number is a float32, less one."""
+"""Pixels counted at once: below 2^24, up to which every whole number is a float32."""
 
 _WORD = 8
-"""Neighbours in a row that are looked at as one, the bytes of a uint64."""
+"""Neighbours in a row that are compared as one, the bytes of a uint64."""
 
 _EACH_BYTE = np.uint64(0x0101010101010101)
 
@@ -29,7 +29,7 @@ Pixels = NDArray[np.uint8]
 
 
 def count_confusion_plainly(labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
-    """The definition, pixel by pixel; as :func:`count_confusion`."""
+    """Count pixel by pixel, as :func:`count_confusion`: the definition."""
     table = np.zeros((classes + 1, classes + 1), np.int64)
     for label, prediction in zip(labels.reshape(-1).tolist(), predicted.reshape(-1).tolist(), strict=True):
         if label < classes or label == IGNORE:
@@ -40,10 +40,10 @@ def count_confusion_plainly(labels: NDArray[np.uint8], predicted: NDArray[np.uin
 def count_confusion(
     labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, part: int = _PART
 ) -> NDArray[np.int64]:
-    """Pixels by label and prediction, (C+1, C+1) int64; row C is void, column C is outside the label set.
+    """Count pixels by label and prediction, (C+1, C+1) int64; row C is void, column C is outside the label set.
 
-    ``labels`` and ``predicted`` are uint8 arrays of one shape; labels are 0..C-1 or 255, and a prediction that is not
-    in 0..C-1 lies outside. ``part`` pixels are counted at once.
+    ``labels`` and ``predicted`` are uint8 arrays of one shape; labels are 0..C-1 or 255, and predictions that are not
+    in 0..C-1 are outside. ``part`` pixels are counted at once.
     """
     labels, predicted = (np.ascontiguousarray(values).reshape(-1) for values in (labels, predicted))
     table = np.zeros((256, 256), np.int64)
@@ -54,14 +54,14 @@ def count_confusion(
 
 
 def _by_words(labels: Pixels, predicted: Pixels) -> NDArray[np.int64]:
-    """(256, 256) pixels by label and prediction of flat maps. Words of one value each count by their first byte."""
+    """Count pixels by label and prediction of flat maps, (256, 256). A word of equal bytes counts by its first byte."""
     end = labels.size - labels.size % _WORD
     words = [values[:end].view(np.uint64) for values in (labels, predicted)]
     first = [values.astype(np.uint8) for values in words]
     mixed = np.flatnonzero((words[0] != first[0] * _EACH_BYTE) | (words[1] != first[1] * _EACH_BYTE))
-    alike = _histogram(*first) - _histogram(*(values[mixed] for values in first))
+    uniform = _histogram(*first) - _histogram(*(values[mixed] for values in first))
     one_by_one = _histogram(*(values[mixed].view(np.uint8) for values in words))
-    return _WORD * alike + one_by_one + _histogram(labels[end:], predicted[end:])
+    return _WORD * uniform + one_by_one + _histogram(labels[end:], predicted[end:])
 
 
 def _histogram(labels: Pixels, predicted: Pixels) -> NDArray[np.int64]:
@@ -72,10 +72,9 @@ def _histogram(labels: Pixels, predicted: Pixels) -> NDArray[np.int64]:
 
 
 def count_confusion_of_batch(labels: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
-    """(N, C+1, C+1) int64 counts of N, H, W uint8 label maps, on their device; as :func:`count_confusion`.
+    """Count N, H, W uint8 label maps on their device, (N, C+1, C+1) int64; as :func:`count_confusion`.
 
-    On the device all images are counted at once, by codes that begin with the image; nothing there waits for another
-    image, and what is made is one integer a pixel.
+    On a GPU all images are counted at once, by one integer code a pixel of image, label and prediction.
     """
     import torch
 
@@ -89,6 +88,6 @@ def _by_codes(labels: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
     import torch
 
     images, side = len(labels), classes + 1
-    codes = torch.arange(images, dtype=torch.int32, device=labels.device).view(-1, 1, 1) * side
-    codes = (codes + labels.clamp(max=classes)).mul_(side).add_(predicted.clamp(max=classes))
+    codes = torch.arange(images, dtype=torch.int32, device=labels.device).view(-1, 1, 1) * side  # N 1 1
+    codes = (codes + labels.clamp(max=classes)).mul_(side).add_(predicted.clamp(max=classes))  # N H W
     return torch.bincount(codes.view(-1), minlength=images * side * side).view(images, side, side)

@@ -1,7 +1,7 @@
-"""Which pixels lie within a few pixels of a marked one: dilation by disks, on 64 pixels at a time.
+"""Dilation by disks of a few pixels radius, on 64 pixels at a time.
 
 Rows are packed into bits of 64-bit words. A disk is a stack of horizontal runs, so its dilation is the marked rows,
-widened step by step, shifted up and down and joined: some 12 passes for each pixel of radius, over an eighth of a byte
+widened step by step, shifted up and down and joined: about 12 passes for each pixel of radius, over an eighth of a byte
 a pixel, instead of a distance transform.
 """
 
@@ -18,7 +18,7 @@ _Packed = NDArray[np.uint64]
 
 
 def within(marked: Mask, radii: Sequence[int]) -> list[Mask]:
-    """For each radius, in pixels: which pixels have a marked one within that Euclidean distance; all (H, W)."""
+    """Return, for each radius in pixels, the pixels with a marked one within that Euclidean distance; (H, W) each."""
     widened = [_packed(marked)]
     for _ in range(max(radii)):
         widened.append(_wider(widened[-1]))
@@ -26,18 +26,18 @@ def within(marked: Mask, radii: Sequence[int]) -> list[Mask]:
 
 
 def _dilated(widened: Sequence[_Packed], radius: int) -> _Packed:
-    """The union of the runs of a disk; `widened[k]` are the marked pixels and k to their left and right."""
-    found = widened[radius].copy()
-    height = len(found)
+    """Join the runs of a disk; `widened[k]` are the marked pixels and k to their left and right."""
+    dilated = widened[radius].copy()  # H words
+    height = len(dilated)
     for dy in range(1, min(radius, height - 1) + 1):
         run = widened[isqrt(radius**2 - dy**2)]
-        found[dy:] |= run[:-dy]
-        found[:-dy] |= run[dy:]
-    return found
+        dilated[dy:] |= run[:-dy]
+        dilated[:-dy] |= run[dy:]
+    return dilated
 
 
 def _wider(packed: _Packed) -> _Packed:
-    """Every run of set bits a pixel longer at either end; the lowest bit of a word is its leftmost pixel."""
+    """Widen every run of set bits by a pixel at either end; the lowest bit of a word is its leftmost pixel."""
     one, carry = np.uint64(1), np.uint64(_WORD - 1)
     right, left = packed << one, packed >> one
     right[:, 1:] |= packed[:, :-1] >> carry
@@ -48,7 +48,7 @@ def _wider(packed: _Packed) -> _Packed:
 
 
 def _packed(mask: Mask) -> _Packed:
-    """(H, W) to (H, words); what fills up the last word is 0."""
+    """Pack (H, W) into (H, words); the last word is padded with 0."""
     height, width = mask.shape
     rows = np.zeros((height, -(-width // _WORD) * _WORD // 8), np.uint8)
     rows[:, : -(-width // 8)] = np.packbits(mask, axis=1, bitorder="little")

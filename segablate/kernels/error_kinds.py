@@ -1,18 +1,18 @@
-"""Wrong pixels by kind: boundary, extent or segment, false positive or false negative, per class.
+"""Counts of wrong pixels by kind: boundary, extent or segment, false positive or false negative, per class.
 
 Bernhard et al., What's Outside the Intersection? Fine-grained Error Analysis for Semantic Segmentation Beyond IoU,
 WACV 2024. For each class by itself, pixels are right (TP), absent from both maps (TN), false positives or false
 negatives. With the disk of pixels whose distance rounds to at most d:
 
-- **boundary**: false positives that have a TP and a TN in their disk; further, false positives in the disk of such a
-  one; of these, only 8-connected parts that touch both a TP and a TN. False negatives likewise, by themselves.
-- **extent**: the other false positives in an 8-connected part of the prediction that holds a TP, and the other false
-  negatives in such a part of the labels.
-- **segment**: the rest: parts with nothing right in them.
+- **boundary**: false positives that have a TP and a TN in their disk, and false positives in the disk of such a pixel;
+  of these, only 8-connected components that touch both a TP and a TN. False negatives likewise.
+- **extent**: the other false positives in an 8-connected component of the prediction that holds a TP, and the other
+  false negatives in such a component of the labels.
+- **segment**: the rest, in components without a TP.
 
-As in the authors' code void is no error, but to its neighbours it is a pixel of no class, and parts of the prediction
-hold together across it. Gives the same integers as :mod:`segablate.kernels.error_kinds_reference`; disks are searched
-row by row from the wrong pixels alone, in the surroundings of each class.
+As in the authors' code void is no error, but to its neighbours it is a pixel of no class, and components of the
+prediction are connected across it. The results equal those of :mod:`segablate.kernels.error_kinds_reference`; disks
+are searched row by row from the wrong pixels alone, in the surroundings of each class.
 """
 
 from math import isqrt
@@ -31,7 +31,7 @@ Mask = NDArray[np.uint8]
 
 
 class _Masks(NamedTuple):
-    """One class, cropped: where it is labelled, predicted, right, and in neither map; (h, w) uint8, 0 or 1."""
+    """Masks of one class, cropped: labelled, predicted, both (right), and neither (absent); (h, w) uint8, 0 or 1."""
 
     labelled: Mask
     predicted: Mask
@@ -42,7 +42,7 @@ class _Masks(NamedTuple):
 def count_error_kinds(
     labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, width: int
 ) -> NDArray[np.int64]:
-    """Wrong pixels (2, 3, C) int64: false positive or negative; boundary, extent or segment; class.
+    """Count wrong pixels, (2, 3, C) int64: false positive or negative; boundary, extent or segment; class.
 
     ``labels`` and ``predicted`` are (H, W) uint8 class indices, 255 in ``labels`` void; ``width`` is d, in pixels.
     """
@@ -52,22 +52,22 @@ def count_error_kinds(
     for c in np.flatnonzero(wrong[:classes]):
         one = labels == c, predicted == c
         place = _surroundings(one[0] | one[1], width)
-        labelled, found = (mask[place] for mask in one)
-        masks = _Masks(*(m.view(np.uint8) for m in (labelled, found, labelled & found, ~(labelled | found))))
+        label, prediction = (mask[place] for mask in one)  # h w each
+        masks = _Masks(*(m.view(np.uint8) for m in (label, prediction, label & prediction, ~(label | prediction))))
         counts[:, :, c] = _kinds(masks, labels[place] == IGNORE, width)
     return counts
 
 
 def _surroundings(mask: NDArray[np.bool_], width: int) -> tuple[slice, slice]:
-    """The box of a mask, ``width`` pixels wider on each side, so that it holds every disk."""
+    """Return the bounding box of a mask, ``width`` pixels wider on each side, so that it holds every disk."""
     x, y, columns, rows = cv2.boundingRect(mask.view(np.uint8))
     return slice(max(y - width, 0), y + rows + width), slice(max(x - width, 0), x + columns + width)
 
 
 def _kinds(masks: _Masks, void: NDArray[np.bool_], width: int) -> NDArray[np.int64]:
-    """(2, 3) counts of one class."""
-    to_right, to_absent = (_along_rows(mask, width) for mask in (masks.right, masks.absent))
-    starts = masks.right.view(bool).copy()  # one pixel of each run is enough to know its part
+    """Count one class, (2, 3)."""
+    to_right, to_absent = (_along_rows(mask, width) for mask in (masks.right, masks.absent))  # h+2width w each
+    starts = masks.right.view(bool).copy()  # h w: one pixel of each run is enough to identify its component
     starts[:, 1:] = masks.right[:, 1:] > masks.right[:, :-1]
     right = np.flatnonzero(starts)
     touching = [cv2.dilate(mask, np.ones((3, 3), np.uint8)).view(bool) for mask in (masks.right, masks.absent)]
@@ -77,7 +77,7 @@ def _kinds(masks: _Masks, void: NDArray[np.bool_], width: int) -> NDArray[np.int
         seeds = _in_disk(to_absent, _in_disk(to_right, np.flatnonzero(wrong), width), width)
         boundary = _boundary_errors(wrong, seeds, touching, width)
         rest = wrong & ~boundary & ~void
-        extent = int(_parts_with(mask, [right], np.flatnonzero(rest)).sum())
+        extent = int(_components_with(mask, [right], np.flatnonzero(rest)).sum())
         counts[side] = np.count_nonzero(boundary & ~void), extent, np.count_nonzero(rest) - extent
     return counts
 
@@ -85,7 +85,7 @@ def _kinds(masks: _Masks, void: NDArray[np.bool_], width: int) -> NDArray[np.int
 def _boundary_errors(
     wrong: NDArray[np.bool_], seeds: NDArray[np.int64], touching: list[NDArray[np.bool_]], width: int
 ) -> NDArray[np.bool_]:
-    """The wrong pixels in the disk of a seed whose connected part touches what is right and what is absent."""
+    """Return the wrong pixels in the disk of a seed whose component touches a right and an absent pixel, (h, w)."""
     boundary = np.zeros(wrong.shape, bool)
     if not seeds.size:
         return boundary
@@ -95,15 +95,15 @@ def _boundary_errors(
     reached = np.zeros(wrong.shape, np.uint8)
     reached.reshape(-1)[places] = 1
     held = [places[mask.reshape(-1).take(places)] for mask in touching]
-    boundary.reshape(-1)[places[_parts_with(reached, held, places)]] = True
+    boundary.reshape(-1)[places[_components_with(reached, held, places)]] = True
     return boundary
 
 
 def _along_rows(mask: Mask, width: int) -> NDArray[np.unsignedinteger]:
-    """Distance to the nearest pixel of the mask in the same row, where at most ``width``, else more than that.
+    """Return the distance to the nearest pixel of the mask in the same row; more than ``width`` where there is none.
 
-    (h + 2 width, w): ``width`` rows without a mask lie above and below. By steps of 1, 2, 4, ...: every distance is a
-    sum of them.
+    The result is (h + 2 width, w): ``width`` empty rows are added above and below. Computed by steps of 1, 2, 4, ...:
+    every distance is a sum of them.
     """
     kind = np.uint8 if width < 128 else np.uint16
     distance = np.full((mask.shape[0] + 2 * width, mask.shape[1]), width + 1, kind)
@@ -120,26 +120,26 @@ def _along_rows(mask: Mask, width: int) -> NDArray[np.unsignedinteger]:
 
 
 def _in_disk(along_rows: NDArray[np.unsignedinteger], places: NDArray[np.int64], width: int) -> NDArray[np.int64]:
-    """Those of ``places``, flat positions in the mask, with a pixel of it at a distance that rounds to <= ``width``."""
+    """Return those of ``places``, flat positions, with a pixel of the mask at a distance rounding to <= ``width``."""
     flat, columns = along_rows.reshape(-1), along_rows.shape[1]
-    left, found = places + width * columns, []
+    left, inside = places + width * columns, []
     for dy in range(width + 1):
         half = isqrt(width * (width + 1) - dy * dy)  # a distance rounds to d where its square is at most d² + d
         near = flat.take(left + dy * columns) <= half
         if dy:
             near |= flat.take(left - dy * columns) <= half
-        found.append(left[near])
+        inside.append(left[near])
         left = left[~near]
-    return np.concatenate(found) - width * columns
+    return np.concatenate(inside) - width * columns
 
 
-def _parts_with(mask: Mask, holding: list[NDArray[np.int64]], asked: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """For flat positions ``asked``: whether their 8-connected part of ``mask`` holds one of each of ``holding``."""
-    number, parts = cv2.connectedComponents(np.ascontiguousarray(mask), connectivity=8, ltype=cv2.CV_32S)
-    part = np.asarray(parts, np.int32).reshape(-1)
+def _components_with(mask: Mask, holding: list[NDArray[np.int64]], asked: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether the 8-connected component at flat positions ``asked`` holds one pixel of each of ``holding``."""
+    number, components = cv2.connectedComponents(np.ascontiguousarray(mask), connectivity=8, ltype=cv2.CV_32S)
+    component = np.asarray(components, np.int32).reshape(-1)  # h·w
     kept = np.ones(number, bool)
     for places in holding:
         has = np.zeros(number, bool)
-        has[part.take(places)] = True
+        has[component.take(places)] = True
         kept &= has
-    return kept[part.take(asked)]
+    return kept[component.take(asked)]

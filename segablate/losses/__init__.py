@@ -1,6 +1,6 @@
-"""The losses, one file each: a file ``x.py`` decorates a function ``x`` with ``@loss``, and nothing else lies here.
+"""The losses, one file each: a file ``x.py`` decorates a function ``x`` with ``@loss``.
 
-The formulas that several share, or that one needs room for, are in ``parts/``.
+Formulas that several losses share, or that are long, are in ``parts/``.
 """
 
 from segablate.objective.catalogue import get_loss, loss_names, loss_summaries

@@ -9,6 +9,7 @@ from segablate.losses.parts.predicted_boundary import dilated, divergences, sele
 from segablate.losses.parts.shapes import IGNORE, Labels, Logits
 from segablate.losses.parts.steering import distances, label_boundary, targets
 from segablate.objective.loss import Parts, loss
+from segablate.objective.processes import summed
 from segablate.objective.ranges import Choice, Range
 
 
@@ -18,32 +19,47 @@ from segablate.objective.ranges import Choice, Range
     exceptions={
         "void": "void counts as label boundary and predictions under it as predictions, as in the authors' code"
     },
+    summed=True,
 )
 def abl(
     logits: Logits,
     labels: Labels,
     *,
     budget: Annotated[
-        float, Range(0, 1, open_low=True, grid=(0.005, 0.01, 0.02, 0.05), help="most seeds, as a share of the pixels")
+        float,
+        Range(
+            0,
+            1,
+            open_low=True,
+            grid=(0.005, 0.01, 0.02, 0.05),
+            help="largest number of seeds, as a share of the pixels",
+        ),
     ] = 0.01,
     clip: Annotated[
-        float, Range(0, 1e5, open_low=True, grid=(5, 10, 20, 40), help="distance of full weight, in pixels")
+        float,
+        Range(
+            0,
+            1e5,
+            open_low=True,
+            grid=(5, 10, 20, 40),
+            help="distance from which on a pixel has full weight, in pixels",
+        ),
     ] = 20,
     smoothing: Annotated[
-        float, Range(0, 1, open_high=True, grid=(0, 0.1, 0.2, 0.3), help="taken from the direction aimed at")
+        float, Range(0, 1, open_high=True, grid=(0, 0.1, 0.2, 0.3), help="label smoothing over the directions")
     ] = 0.2,
-    detach: Annotated[bool, Range(help="no gradient at the neighbours of a boundary pixel")] = True,
+    detach: Annotated[bool, Range(help="stop the gradient at the neighbours of a boundary pixel")] = True,
     scope: Annotated[
-        str, Choice("image", "batch", help="whose seeds count against the budget of one image's pixels")
+        str, Choice("image", "batch", help="seeds that are counted against the budget of one image")
     ] = "image",
     distance: Annotated[
-        str, Choice("floor", "exact", help="distances as the whole number below d - 1, or as they are")
+        str, Choice("floor", "exact", help="distances rounded down, max(0, ⌊d - 1⌋), or exact")
     ] = "floor",
     no_boundary: Annotated[
-        str, Choice("skip", "corner", help="an image without label boundary: left out, or drawn to its corner")
+        str, Choice("skip", "corner", help="image without label boundary: skip it, or take distances to its corner")
     ] = "skip",
 ) -> Parts:
-    """Cross entropy over eight directions that draws predicted boundaries towards those of the labels.
+    """Cross entropy over eight directions that moves predicted boundaries towards those of the labels.
 
     Formula:
         L = -(1/|B|) Σ_{i∈B} min(D_i, θ)/θ Σ_k τ_ik ln softmax_k(KL(p_{i+k} ‖ p_i))
@@ -65,23 +81,23 @@ def abl(
     Differs from the authors' code:
         There, the seeds of a whole batch count against the budget of one image (scope=batch), and in an image without
         label boundary distances are to the pixel above the top left corner (no_boundary=corner), a by-product of its
-        distance transform. Without a predicted boundary theirs gives None; this is 0. Equal otherwise, also where the
+        distance transform. Without a predicted boundary theirs returns None; this is 0. Equal otherwise, also where the
         paper differs: it has d itself (distance=exact), KL(p_i ‖ p_{i+k}), the larger of the two divergences instead of
         their sum, τ = s/7, and leaves pixels with D = 0 out.
     """
-    seeds = select_seeds(divergences(logits.detach()), budget, scope == "batch")
-    marked = label_boundary(labels)
+    seeds = select_seeds(divergences(logits.detach()), budget, scope == "batch")  # N H W bool
+    marked = label_boundary(labels)  # N H W bool
     to_corner = no_boundary == "corner"
-    usable = marked.flatten(1).any(1) | to_corner
-    away = distances(marked, distance == "floor", to_corner)
-    boundary = dilated(seeds) & usable.view(-1, 1, 1)
-    pixels = Pixels(*boundary.nonzero(as_tuple=True))
-    target, counted = targets(away, pixels)
-    weight = away[pixels].to(logits.dtype).clamp(max=clip) / clip
-    count = counted.sum()
-    wanted = torch.is_grad_enabled() and logits.requires_grad
-    total = Directions.apply(logits, pixels, target, weight * counted, smoothing, detach, wanted)
-    labelled = (labels != IGNORE).flatten(1).any(1)
+    usable = marked.flatten(1).any(1) | to_corner  # N bool
+    away = distances(marked, distance == "floor", to_corner)  # N H W
+    boundary = dilated(seeds) & usable.view(-1, 1, 1)  # N H W bool
+    pixels = Pixels(*boundary.nonzero(as_tuple=True))  # K each
+    target, counted = targets(away, pixels)  # K each
+    weight = away[pixels].to(logits.dtype).clamp(max=clip) / clip  # K
+    count = summed(counted.sum())
+    differentiable = torch.is_grad_enabled() and logits.requires_grad
+    total = Directions.apply(logits, pixels, target, weight * counted, smoothing, detach, differentiable)
+    labelled = (labels != IGNORE).flatten(1).any(1)  # N bool
     divisor = count.clamp(min=1)
     return Parts(
         (total / divisor).to(logits.dtype),

@@ -45,31 +45,31 @@ def ar(
         At scale s the image is cut into disjoint cells of s×s pixels, smaller at the lower and right frame. P_i is the
         mean softmax and Q_i the mean one-hot label over the labelled pixels of cell i; the M_n cells of image n that
         have one take part. With kernel=dot affinities are Σ_c P_ic P_jc and Σ_c Q_ic Q_jc; with penalty=l1 the
-        difference is |Â_ij - A_ij|. Affinities lie in 0..1, and so does the value; 0 is perfect. A scale larger than
-        the image is one cell, which with kernel=sqrt tells nothing: its affinity to itself is always 1.
+        difference is |Â_ij - A_ij|. Affinities and the value are in 0..1; 0 is perfect. A scale larger than the image
+        is one cell, which with kernel=sqrt carries no information: its affinity to itself is always 1.
 
     Parts:
-        The sums differences and pairs, one entry a scale, give the value over images. The fact cells is the number of
-        cells M over all images and scales.
+        The value over images follows from the sums differences and pairs, one entry a scale. The fact cells is the
+        number of cells M over all images and scales.
 
     After the paper's description:
-        Neither code nor equations could be had. Label affinities at several scales, an output affinity with a square
-        root kernel and a regression between the two are described; cells, scales, the penalty and the weight beside
-        cross entropy are this program's choice.
+        Neither code nor equations are available. The paper describes label affinities at several scales, an output
+        affinity with a square root kernel and a regression between the two; cells, scales, the penalty and the weight
+        beside cross entropy are this program's choice.
     """
     pooled = _PooledSoftmax.apply(logits, labels != IGNORE, scales)  # one N C h w for each scale
     measure = sum_of_squares if penalty == "l2" else sum_of_magnitudes
     differences, cells = [], []
     for scale, sums in zip(scales, pooled, strict=True):  # type: ignore[arg-type]
-        counts = _count_labels(labels, logits.shape[1], scale)
-        pixels = counts.sum(1, keepdim=True)
+        counts = _count_labels(labels, logits.shape[1], scale)  # N C M
+        pixels = counts.sum(1, keepdim=True)  # N 1 M
         shares = sums.flatten(2).double() / pixels.clamp(min=1), counts / pixels.clamp(min=1)
-        if kernel == "sqrt":  # a cell alone is like itself, exactly: rounding must not say otherwise
+        if kernel == "sqrt":  # a single cell has affinity 1 to itself: rounding must not make a difference of it
             several = (pixels > 0).sum(2, keepdim=True) > 1
             shares = tuple(_root(share).where(several, 0) for share in shares)
         differences.append(measure(*shares))
         cells.append((pixels > 0).sum((1, 2)))
-    each, pairs = torch.stack(differences), torch.stack(cells).square().sum(1)
+    each, pairs = torch.stack(differences), torch.stack(cells).square().sum(1)  # scales each
     value = (each / pairs.clamp(min=1)).mean()
     return Parts(
         value.to(logits.dtype),
@@ -82,12 +82,12 @@ def ar(
 class _PooledSoftmax(torch.autograd.Function):
     """(logits, valid N H W, scales) -> sums of the softmax over the valid pixels of each cell, N C h w for each scale.
 
-    Nothing but the softmax is kept, 0 where a pixel is not valid, which leaves such pixels out of the gradient too.
+    Only the softmax is kept for the gradient, 0 at pixels that are not valid, which keeps them out of the gradient.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, valid: Tensor, scales: tuple[int, ...]) -> tuple[Tensor, ...]:
-        probabilities = logits.softmax(1).mul_(valid.unsqueeze(1))
+        probabilities = logits.softmax(1).mul_(valid.unsqueeze(1))  # N C H W
         ctx.save_for_backward(probabilities)
         ctx.scales = scales
         return tuple(F.avg_pool2d(probabilities, scale, ceil_mode=True, divisor_override=1) for scale in scales)
@@ -96,35 +96,35 @@ class _PooledSoftmax(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (probabilities,) = ctx.saved_tensors
-        gradient = torch.empty_like(probabilities)
-        inner = torch.zeros_like(probabilities[:, :1])
+        gradient = torch.empty_like(probabilities)  # N C H W
+        inner = torch.zeros_like(probabilities[:, :1])  # N 1 H W
         for index in range(probabilities.shape[1]):
             one = slice(index, index + 1)
             cells = [_spread(each[:, one], scale, inner) for each, scale in zip(upstream, ctx.scales, strict=True)]
-            gradient[:, one] = reduce(torch.add, cells)
+            gradient[:, one] = reduce(torch.add, cells)  # N 1 H W
             inner.addcmul_(probabilities[:, one], gradient[:, one])
         return gradient.sub_(inner).mul_(probabilities), None, None
 
 
 def _spread(cells: Tensor, scale: int, like: Tensor) -> Tensor:
-    """Every pixel's value of its cell, N 1 H W like that map, from cells N 1 h w."""
+    """Return the value of each pixel's cell, N 1 H W of the size of ``like``, from cells N 1 h w."""
     height, width = like.shape[2:]
     return cells.repeat_interleave(scale, 3)[..., :width].repeat_interleave(scale, 2)[:, :, :height]
 
 
 def _count_labels(labels: Labels, classes: int, scale: int) -> Tensor:
-    """Labelled pixels of each class in each cell, N C M in float64."""
+    """Count the labelled pixels of each class in each cell, N C M in float64."""
     images, height, width = labels.shape
     rows, columns = -(-height // scale), -(-width // scale)
-    row = torch.arange(height, device=labels.device).view(-1, 1) // scale
-    column = torch.arange(width, device=labels.device) // scale
-    image = torch.arange(images, device=labels.device).view(-1, 1, 1)
-    group = image * (classes + 1) + labels.long().where(labels != IGNORE, classes)
-    cell = (group * rows + row) * columns + column
-    counts = torch.bincount(cell.flatten(), minlength=images * (classes + 1) * rows * columns)
+    row = torch.arange(height, device=labels.device).view(-1, 1) // scale  # H 1
+    column = torch.arange(width, device=labels.device) // scale  # W
+    image = torch.arange(images, device=labels.device).view(-1, 1, 1)  # N 1 1
+    group = image * (classes + 1) + labels.long().where(labels != IGNORE, classes)  # N H W
+    cell = (group * rows + row) * columns + column  # N H W
+    counts = torch.bincount(cell.flatten(), minlength=images * (classes + 1) * rows * columns)  # N·(C+1)·M
     return counts.view(images, classes + 1, rows * columns)[:, :classes].double()
 
 
 def _root(shares: Tensor) -> Tensor:
-    """√x without a slope at 0: there a probability underflowed, and its own slope with it."""
+    """Return √x with slope 0 at 0: there a probability underflowed, and its own slope with it."""
     return shares.clamp(min=torch.finfo(shares.dtype).tiny).sqrt().where(shares > 0, 0)

@@ -36,7 +36,7 @@ THETAS = {
 """The authors' searched parameters by metric."""
 
 CURVES = {"miou": 2, "fwiou": 2, "biou": 2, "bf1": 4, "macc": 1, "gacc": 1}
-"""How many curves each metric has: for AND, then for OR; two of each for the soft edges of bf1."""
+"""Number of curves of each metric: for AND, then for OR; two of each for the soft edges of bf1."""
 
 _AT_EDGES = {"metric": ("biou", "bf1")}
 
@@ -45,9 +45,9 @@ _AT_EDGES = {"metric": ("biou", "bf1")}
     paper="Li et al., Auto Seg-Loss: Searching Metric Surrogates for Semantic Segmentation, ICLR 2021, "
     "arXiv:2010.07930",
     incomparable={
-        "metric": "each metric is a measure of its own",
+        "metric": "each metric measures something else",
         "theta": "other curves make another surrogate",
-        "tolerance": "more pixels lie near an edge",
+        "tolerance": "a larger tolerance counts more pixels",
         "drop_background": "other edges count",
     },
     over_images=lambda settings, sums: 1 - surrogate(settings["metric"], sums),
@@ -56,7 +56,7 @@ def asl(
     logits: Logits,
     labels: Labels,
     *,
-    metric: Annotated[str, Choice(*CURVES, help="metric that is imitated")] = "miou",
+    metric: Annotated[str, Choice(*CURVES, help="metric that the surrogate approximates")] = "miou",
     theta: Annotated[
         tuple[float, ...] | None,
         Range(
@@ -67,18 +67,25 @@ def asl(
         ),
     ] = None,
     tolerance: Annotated[
-        int, Range(0, 1000, grid=(1, 2, 3, 5, 8), used_when=_AT_EDGES, help="reach of a boundary, in pixels")
+        int,
+        Range(
+            0,
+            1000,
+            grid=(1, 2, 3, 5, 8),
+            used_when=_AT_EDGES,
+            help="boundary tolerance (chessboard distance), in pixels",
+        ),
     ] = 5,
     drop_background: Annotated[
         bool | None,
         Range(
             grid=(None, False),
             used_when=_AT_EDGES,
-            help="whether class 0 has no boundary; none: only for biou",
+            help="leave out the boundary of class 0; none: only for biou",
         ),
     ] = None,
 ) -> Parts:
-    """One minus a metric whose logical operations are made soft by searched curves.
+    """One minus a differentiable surrogate of a metric, with searched curves in place of logical operations.
 
     Formula:
         L = 1 - ξ,    I_c = Σ_{i: t_i=c} A(p_ic),    U_c = n_c + Σ_{i: t_i≠c} O(p_ic) + ε,    ε = 1e-8
@@ -91,7 +98,7 @@ def asl(
         count; for bf1 the mean over classes with a labelled edge of 2 P_c R_c / (P_c + R_c + ε).
         For bf1 the soft edge of p_c and of its 3×3 erosion q_c is O1(p) + O2(q) - O1(p) O2(q) - A1(p) A2(q); P is the
         share of it near a labelled edge, R that of the labelled edge near it, near meaning the largest value within
-        tolerance. 0 is perfect; where nothing can be measured the value is 1, without a slope.
+        tolerance. 0 is perfect; where nothing can be measured the value is 1, with gradient 0.
 
     Parts:
         per_class is one minus the fraction of each labelled class. The sums add over images, and surrogate(metric,
@@ -102,14 +109,14 @@ def asl(
     surrogate of biou or bf1 alone spoils the ordinary metrics: add that of miou, 1 to 1.
 
     Differs from the authors' code:
-        A root of the curves that loses no digits near straight pieces, and curves evaluated only where they matter;
-        where nothing can be measured fwiou and bf1 are nan there. The parameters of fwiou and gacc are those of the
-        training logs (the configurations repeat others by mistake); the origin of gacc's is uncertain. As there, void
-        makes an edge for biou and bf1.
+        A root of the curves that loses no digits near straight pieces, and curves evaluated only where they are used.
+        Where nothing can be measured, theirs is nan for fwiou and bf1. The parameters of fwiou and gacc are those of
+        the training logs (the configurations repeat others by mistake); the origin of gacc's is uncertain. As there,
+        void makes an edge for biou and bf1.
     """
     curves = read_curves(THETAS[metric] if theta is None else theta, CURVES[metric])
     drop = metric == "biou" if drop_background is None else drop_background
-    probabilities = logits.softmax(1)
+    probabilities = logits.softmax(1)  # N C H W
     if metric == "bf1":
         scores, edges = edge_scores(probabilities, labels, curves, tolerance, drop)
         sums, labelled = edges._asdict(), edges.labelled > 0
@@ -131,7 +138,7 @@ def asl(
 
 
 def surrogate(metric: str, sums: Mapping[str, Tensor]) -> Tensor:
-    """ξ, 0-dim, from the sums of :data:`asl` under this metric, added over any number of images; 0 if all are 0."""
+    """Return ξ, 0-dim, from the sums of :data:`asl` under this metric, added over any images; 0 if all are 0."""
     if metric == "bf1":
         scores = f_score(EdgeSums(**sums))
         labelled = sums["labelled"] > 0
@@ -144,31 +151,31 @@ def surrogate(metric: str, sums: Mapping[str, Tensor]) -> Tensor:
 
 
 def near_edges(labels: Labels, tolerance: int, drop_background: bool) -> Tensor:
-    """Pixels within the tolerance (chessboard distance) of a labelled edge, N H W bool."""
-    edges = label_edges(labels)
+    """Return the pixels within the tolerance (chessboard distance) of a labelled edge, N H W bool."""
+    edges = label_edges(labels)  # N H W bool
     if drop_background:
         edges = edges & (labels != 0)
     return spread(edges.float(), tolerance) > 0
 
 
 def _sum_regions(probabilities: Tensor, labels: Labels, curves: Sequence[Curve]) -> dict[str, Tensor]:
-    """By class, C in float64: hits Σ A(p) at its pixels, pixels, and with a second curve others Σ O(p) elsewhere."""
-    valid = labels != IGNORE
-    label = labels.long().where(valid, 0).unsqueeze(1)
-    found = curves[0](probabilities.gather(1, label).squeeze(1)).where(valid, 0)
-    zeros = torch.zeros(probabilities.shape[1], dtype=torch.float64, device=labels.device)
-    index = label.flatten()
+    """Return by class, C in float64: hits Σ A(p) at its pixels, pixels and, with a second curve, others Σ O(p)."""
+    valid = labels != IGNORE  # N H W
+    label = labels.long().where(valid, 0).unsqueeze(1)  # N 1 H W
+    hits = curves[0](probabilities.gather(1, label).squeeze(1)).where(valid, 0)  # N H W
+    zeros = torch.zeros(probabilities.shape[1], dtype=torch.float64, device=labels.device)  # C
+    index = label.flatten()  # N·H·W
     sums = {
-        "hits": zeros.index_add(0, index, found.flatten().double()),
+        "hits": zeros.index_add(0, index, hits.flatten().double()),
         "pixels": zeros.index_add(0, index, valid.flatten().double()),
     }
     if len(curves) == 1:
         return sums
-    wrong = valid.unsqueeze(1).expand_as(probabilities).scatter(1, label, False)
-    others = curves[1](probabilities.flatten(0, 1)).view_as(probabilities).where(wrong, 0)
+    wrong = valid.unsqueeze(1).expand_as(probabilities).scatter(1, label, False)  # N C H W bool
+    others = curves[1](probabilities.flatten(0, 1)).view_as(probabilities).where(wrong, 0)  # N C H W
     return sums | {"others": others.sum((0, 2, 3), dtype=torch.float64)}
 
 
 def _below(sums: Mapping[str, Tensor]) -> Tensor:
-    """Below the fraction line: the union, or the pixels."""
+    """Return the denominator: the union, or the pixels."""
     return sums["pixels"] + sums["others"] if "others" in sums else sums["pixels"]

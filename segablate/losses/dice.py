@@ -14,9 +14,7 @@ def dice(
     logits: Logits,
     labels: Labels,
     *,
-    smooth: Annotated[
-        float, Range(0, 1e6, grid=(0, 1, 100), help="added above and below the fraction line, in pixels")
-    ] = 1,
+    smooth: Annotated[float, Range(0, 1e6, grid=(0, 1, 100), help="added to numerator and denominator, in pixels")] = 1,
 ) -> Parts:
     """One minus the Dice coefficient of the softmax, mean over the classes that are labelled.
 
@@ -30,13 +28,13 @@ def dice(
         Theirs is for one foreground class and has the squares of p in the denominator.
     """
     valid = (labels != IGNORE).unsqueeze(1)  # N 1 H W
-    label = labels.long().where(valid[:, 0], 0).unsqueeze(1)
-    probabilities = logits.softmax(1).where(valid, 0)
-    found = probabilities.gather(1, label).flatten().double()  # each pixel's probability of its label, 0 where void
-    zeros = found.new_zeros(logits.shape[1])  # sums of so many small numbers want float64
-    overlap = zeros.index_add(0, label.flatten(), found)
-    pixels = zeros.index_add(0, label.flatten(), valid.flatten().double())
-    each = 1 - (2 * overlap + smooth) / (probabilities.sum((0, 2, 3)) + pixels + smooth).clamp(min=1e-12)
+    label = labels.long().where(valid[:, 0], 0).unsqueeze(1)  # N 1 H W
+    probabilities = logits.softmax(1).where(valid, 0)  # N C H W
+    of_label = probabilities.gather(1, label).flatten().double()  # N·H·W: probability of the label, 0 where void
+    zeros = of_label.new_zeros(logits.shape[1])  # C; float64, as float32 loses digits in long sums
+    overlap = zeros.index_add(0, label.flatten(), of_label)  # C
+    pixels = zeros.index_add(0, label.flatten(), valid.flatten().double())  # C
+    each = 1 - (2 * overlap + smooth) / (probabilities.sum((0, 2, 3)) + pixels + smooth).clamp(min=1e-12)  # C
     present = pixels > 0
     value = each.where(present, 0).sum() / present.sum().clamp(min=1)
     return Parts(value.to(logits.dtype), present.any(), per_class=each.detach().where(present, torch.nan))

@@ -1,4 +1,4 @@
-"""Feature consistency: the term that trains the features of the dynamic feature regularised loss."""
+"""Feature consistency: trains the features of the dynamic feature regularised loss."""
 
 from typing import Annotated, Any
 
@@ -17,14 +17,14 @@ EPSILON = 1e-5
 """Added to affinities and to their complements inside the logarithms."""
 
 SHARES = (0.25, 0.25, 0.5)
-"""ClassWeights of the pairs of background, of one foreground class, and of different classes."""
+"""Weights of the pairs of background, of one foreground class, and of different classes."""
 
 
 @loss(
     paper="after the description in Zhang et al., Dynamic Feature Regularized Loss for Weakly Supervised Semantic "
     "Segmentation, Pattern Recognition 2025, arXiv:2108.01296",
-    exceptions={"relabelling": "class 0 is the background, whose pairs are balanced apart from those of other classes"},
-    incomparable={"background": "pairs are balanced in another way", "radius": "pairs farther apart differ more"},
+    exceptions={"relabelling": "class 0 is the background, whose pairs are weighted separately"},
+    incomparable={"background": "pairs are weighted in another way", "radius": "pairs farther apart differ more"},
 )
 def feature_consistency(
     logits: Logits,
@@ -33,36 +33,36 @@ def feature_consistency(
     features: Features,
     radius: Annotated[int, Range(1, 1000, grid=(2, 3, 4, 5), help="reach of the window, in cells of the features")] = 4,
     background: Annotated[
-        int | None, Range(0, 254, grid=(None, 0), help="class that is balanced apart; none: no one")
+        int | None, Range(0, 254, grid=(None, 0), help="class whose pairs are weighted separately; none: no class")
     ] = 0,
 ) -> Parts:
-    """Cross entropy of pairwise feature affinities: like labels, like features; after the paper's description.
+    """Cross entropy of pairwise feature affinities against equality of labels, after the paper's description.
 
     Formula:
         L = ¼ mean_B(-ln(a + ε)) + ¼ mean_S(-ln(a + ε)) + ½ mean_D(-ln(1 + ε - a)),    a_ij = exp(-mean_d |f_id - f_jd|)
 
         Pairs of different cells of the features' own grid, at most radius rows and columns apart, both labelled: B
         both background, S both of one other class, D of different classes; ε = 1e-5. Labels are sampled at the nearest
-        pixel. The means run over the batch, and one over no pairs is 0. In nats. The gradient is at the features alone:
-        the logits have no say.
+        pixel. The means run over the batch, and one over no pairs is 0. In nats. The gradient is at the features alone;
+        the logits have no effect.
 
     Parts:
-        The facts background, same and different are the three means, nan without such pairs. The sums totals and pairs
-        (three entries each) give them over images.
+        The facts background, same and different are the three means, nan without such pairs. Over images they follow
+        from the sums totals and pairs (three entries each).
 
     After the paper's description:
-        Neither code nor equations could be had. A head trained on pairwise relations of pixels is described. Affinity,
-        balance and radius are those of the authors' related code, where cells beyond the frame count as background
-        and each cell as a pair with itself; here they do not.
+        Neither code nor equations are available. The paper describes a head trained on pairwise relations of pixels.
+        Affinity, weights and radius are those of the authors' related code, where cells beyond the frame count as
+        background and each cell as a pair with itself; here they do not.
     """
     check_shape("features", features, (len(logits),))
-    cells = F.interpolate(labels.unsqueeze(1).float(), tuple(features.shape[2:]), mode="nearest").squeeze(1)
+    cells = F.interpolate(labels.unsqueeze(1).float(), tuple(features.shape[2:]), mode="nearest").squeeze(1)  # N h w
     maps = features.float() if features.dtype in (torch.float16, torch.bfloat16) else features
-    wanted = torch.is_grad_enabled() and features.requires_grad
-    value, totals, pairs = _PairEntropies.apply(maps, cells, radius, background, wanted)  # type: ignore[misc]
+    differentiable = torch.is_grad_enabled() and features.requires_grad
+    value, totals, pairs = _PairEntropies.apply(maps, cells, radius, background, differentiable)  # type: ignore[misc]
     means = totals / pairs
     return Parts(
-        value.to(logits.dtype) + logits.flatten()[:0].sum(),  # attached to the logits, without a slope
+        value.to(logits.dtype) + logits.flatten()[:0].sum(),  # attached to the logits, with gradient 0
         (pairs > 0).any(),
         sums={"totals": totals, "pairs": pairs},
         facts=dict(zip(("background", "same", "different"), means.unbind(), strict=True)),
@@ -70,35 +70,35 @@ def feature_consistency(
 
 
 class _PairEntropies(torch.autograd.Function):
-    """(features N D h w, labels N h w, radius, background, whether a gradient will be wanted) -> value, totals, pairs.
+    """(features N D h w, labels N h w, radius, background, differentiable) -> value, totals, pairs.
 
-    The last two are detached, three entries each, float64. The gradient is found with the value: how much a pair
-    weighs is settled by counting labels before.
+    The last two are detached, three entries each, float64. The gradient is computed with the value: the weight of a
+    pair follows from the labels alone, which are counted first.
     """
 
     @staticmethod
     def forward(
         ctx: Any, features: Tensor, labels: Tensor, radius: int, background: int | None, differentiable: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        pairs = _count_kinds(labels, radius, background)
-        weights = torch.tensor(SHARES, dtype=torch.float64, device=features.device) / pairs.clamp(min=1)
-        totals = torch.zeros_like(pairs)
-        gradient = torch.zeros_like(features) if differentiable else None
+        pairs = _count_kinds(labels, radius, background)  # 3
+        weights = torch.tensor(SHARES, dtype=torch.float64, device=features.device) / pairs.clamp(min=1)  # 3
+        totals = torch.zeros_like(pairs)  # 3
+        gradient = torch.zeros_like(features) if differentiable else None  # N D h w
         slopes = weights.to(features.dtype) / features.shape[1]
         for image, label in enumerate(labels.unsqueeze(1)):  # 1 h w
             for here, there, _ in half_window(label.shape[1:], radius):
                 kinds = _kinds(label[here], label[there], background)  # 3 h w
-                difference = features[image][here] - features[image][there]
-                distance = difference.abs().mean(0)
-                affinity = (-distance).exp()
-                alike, unlike = affinity + EPSILON, EPSILON - torch.expm1(-distance)
-                entropy = torch.stack([-alike.log(), -alike.log(), -unlike.log()])
+                difference = features[image][here] - features[image][there]  # D h w
+                distance = difference.abs().mean(0)  # h w
+                affinity = (-distance).exp()  # h w
+                similar, different = affinity + EPSILON, EPSILON - torch.expm1(-distance)  # h w each
+                entropy = torch.stack([-similar.log(), -similar.log(), -different.log()])  # 3 h w
                 totals += 2 * entropy.where(kinds, 0).sum((1, 2), dtype=torch.float64)
                 if gradient is None:
                     continue
-                slope = torch.stack([affinity / alike, affinity / alike, -affinity / unlike])
-                slope = 2 * torch.einsum("k,khw->hw", slopes, slope.where(kinds, 0))
-                pull = difference.sign_().mul_(slope)
+                slope = torch.stack([affinity / similar, affinity / similar, -affinity / different])  # 3 h w
+                slope = 2 * torch.einsum("k,khw->hw", slopes, slope.where(kinds, 0))  # h w
+                pull = difference.sign_().mul_(slope)  # D h w
                 gradient[image][here].add_(pull)
                 gradient[image][there].sub_(pull)
         ctx.save_for_backward(gradient)
@@ -113,14 +113,14 @@ class _PairEntropies(torch.autograd.Function):
 
 
 def _kinds(here: Tensor, there: Tensor, background: int | None) -> Tensor:
-    """Pairs, from maps 1 h w of their labels: of background, of one other class, of different classes; 3 h w bool."""
-    valid, equal = (here != IGNORE) & (there != IGNORE), here == there
-    ground = equal & (here == (IGNORE if background is None else background))
-    return torch.cat([ground, equal & ~ground, ~equal]) & valid
+    """Classify pairs, by maps 1 h w of their labels: background, one other class, different classes; 3 h w bool."""
+    valid, equal = (here != IGNORE) & (there != IGNORE), here == there  # 1 h w bool
+    of_background = equal & (here == (IGNORE if background is None else background))
+    return torch.cat([of_background, equal & ~of_background, ~equal]) & valid
 
 
 def _count_kinds(labels: Tensor, radius: int, background: int | None) -> Tensor:
-    """Ordered pairs of each kind, 3 in float64."""
+    """Count the ordered pairs of each kind, 3 in float64."""
     count = torch.zeros(3, dtype=torch.float64, device=labels.device)
     for label in labels.unsqueeze(1):
         for here, there, _ in half_window(label.shape[1:], radius):

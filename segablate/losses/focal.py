@@ -7,22 +7,21 @@ import torch.nn.functional as F
 
 from segablate.losses.parts.shapes import IGNORE, Labels, Logits, Scalar
 from segablate.objective.loss import loss
+from segablate.objective.processes import summed
 from segablate.objective.ranges import Range
 
 
-@loss(paper="Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv:1708.02002")
+@loss(paper="Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv:1708.02002", summed=True)
 def focal(
     logits: Logits,
     labels: Labels,
     *,
-    gamma: Annotated[
-        float, Range(0, 10, grid=(0, 0.5, 1, 2, 5), help="how strongly pixels that are right are played down; 0: not")
-    ] = 2,
+    gamma: Annotated[float, Range(0, 10, grid=(0, 0.5, 1, 2, 5), help="focusing exponent; 0: cross entropy")] = 2,
     alpha: Annotated[
-        float | None, Range(0, 1, grid=(0.25, 0.5), open_low=True, help="factor on the whole term; none: 1")
+        float | None, Range(0, 1, grid=(0.25, 0.5), open_low=True, help="factor on the value; none: 1")
     ] = None,
 ) -> Scalar:
-    """Cross entropy weighted by how far each pixel is from right, mean over labelled pixels.
+    """Cross entropy in which well-classified pixels weigh less, by (1 - p)^γ, mean over labelled pixels.
 
     Formula:
         L = -(α/|V|) Σ_{i∈V} (1 - p_i)^γ ln p_i,    p_i = softmax(z_i)[t_i]
@@ -30,11 +29,11 @@ def focal(
         V are the pixels that are not void, z_i the logits and t_i the label of pixel i. In nats.
 
     Differs from the authors' code:
-        Theirs is for detection, one logistic a class, and α balances object against background. Over the classes of a
+        Theirs is for detection, one sigmoid a class, and α balances object against background. Over the classes of a
         softmax there is no background, and α is one factor for all.
     """
     log_p = -F.cross_entropy(logits, labels.long(), ignore_index=IGNORE, reduction="none")  # N H W, 0 where void
-    # kept off 0, where a power below 1 has no finite slope
-    miss = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)
-    total = -(miss**gamma * log_p).sum() / (labels != IGNORE).sum().clamp(min=1)
+    # above 0, where a power below 1 has no finite slope
+    miss = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)  # N H W
+    total = -(miss**gamma * log_p).sum() / summed((labels != IGNORE).sum()).clamp(min=1)
     return total if alpha is None else alpha * total

@@ -24,11 +24,11 @@ def lal(
     kappa: Annotated[float, Range(1, 100, grid=(1, 2, 5, 10), help="exponent of the mean over the windows")] = 5,
     norm: Annotated[
         str,
-        Choice("count", "weight", help="merged scores are divided by", used_when={"domain": ("logits",)}),
+        Choice("count", "weight", help="divisor of the merged scores", used_when={"domain": ("logits",)}),
     ] = "count",
-    domain: Annotated[str, Choice("logits", "probabilities", help="what is merged")] = "logits",
+    domain: Annotated[str, Choice("logits", "probabilities", help="scores that are merged")] = "logits",
 ) -> Parts:
-    """Cross entropy of scores merged over nearby pixels of one label, in a mean that stresses hard places.
+    """Cross entropy of scores merged over nearby pixels of one label, in a power mean that stresses hard pixels.
 
     Formula:
         L = [(1/M) Σ_a e_a^κ]^(1/κ),    e_a = -ln softmax(u_a)[t_a],    u_a = (1/m_a) Σ_q g(d_qa) z_q
@@ -37,28 +37,28 @@ def lal(
         the pixels of that label in the window centred on a, clipped at the frame, m_a is their number, d their distance
         max(|Δrow|, |Δcolumn|) and g(d) = exp(-d²/2σ²). With norm=weight m_a is the sum of the g. With
         domain=probabilities e_a = -ln(Q_a[t_a] / Σ_c Q_a[c]) with Q_a = Σ_q g(d_qa) softmax(z_q). In nats.
-        With window=1 and kappa=1 this is cross entropy; a large κ nears the maximum over the anchors.
+        With window=1 and kappa=1 this is cross entropy; a large κ approaches the maximum over the anchors.
 
     Parts:
-        per_class is the same mean over the anchors of each class. The sums powers (of e^κ) and anchors give it over
-        images. The fact anchors is M, and reached the share of the labelled classes that have an anchor.
+        per_class is the same mean over the anchors of each class. The value over images follows from the sums powers
+        (of e^κ) and anchors. The fact anchors is M, and reached the share of the labelled classes that have an anchor.
 
     After the paper's description:
-        Neither code nor equations could be had. Merging by label, Gaussian weights of the chessboard distance, the norm
-        over windows and kappa=5 are described; window, stride, sigma, the divisor and merging before the softmax are
-        this program's choice.
+        Neither code nor equations are available. The paper describes merging by label, Gaussian weights of the
+        chessboard distance, the norm over windows and kappa=5; window, stride, sigma, the divisor and merging before
+        the softmax are this program's choice.
     """
     setting = Window(window, stride, sigma, norm == "weight", domain == "probabilities")
     entropy = Merged.apply(logits, labels, setting)  # N h w, 0 at void anchors
-    label = anchor_labels(labels, stride)
-    pixels, anchors = (_count(each, logits.shape[1]) for each in (labels, label))
+    label = anchor_labels(labels, stride)  # N h w
+    pixels, anchors = (_count(each, logits.shape[1]) for each in (labels, label))  # C each
     total = anchors.sum()
     biggest = entropy.detach().amax().double()
-    powers = (entropy / biggest.where(biggest > 0, 1)).pow(kappa)  # at most 1, so that no exponent overflows
+    powers = (entropy / biggest.where(biggest > 0, 1)).pow(kappa)  # N h w, at most 1: no exponent overflows
     mean = powers.where(label != IGNORE, 0).sum() / total.clamp(min=1)
-    # the root has no slope at 0, where nothing is wrong
+    # no slope at 0, where every anchor is right: the root has an infinite one
     value = biggest * mean.where(biggest > 0, 1).pow(1 / kappa)
-    by_class = _sum_by_class(powers.detach(), label, logits.shape[1])
+    by_class = _sum_by_class(powers.detach(), label, logits.shape[1])  # C
     return Parts(
         value.to(logits.dtype),
         total > 0,
@@ -69,11 +69,11 @@ def lal(
 
 
 def _count(labels: Tensor, classes: int) -> Tensor:
-    """Pixels of each class, C."""
+    """Count the pixels of each class, C."""
     return torch.bincount(labels.long().where(labels != IGNORE, classes).flatten(), minlength=classes + 1)[:classes]
 
 
 def _sum_by_class(values: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """The sum of a map N h w over the pixels of each class, C, in float64."""
+    """Sum a map N h w over the pixels of each class, C in float64."""
     index = labels.long().where(labels != IGNORE, classes).flatten()
     return values.new_zeros(classes + 1).index_add(0, index, values.flatten())[:classes]

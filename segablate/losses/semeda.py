@@ -28,10 +28,10 @@ def semeda(
         Range(0, 1e6, grid=((1, 1, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1)), help="weights of the three layers"),
     ] = (1, 1, 1),
     norm: Annotated[str, Choice("l1", "l2", help="absolute or squared differences")] = "l1",
-    reduction: Annotated[str, Choice("mean", "sum", help="over labelled pixels and channels")] = "mean",
-    post_activation: Annotated[bool, Range(help="layers 1 and 2 are compared after their ReLU")] = False,
+    reduction: Annotated[str, Choice("mean", "sum", help="reduction over labelled pixels and channels")] = "mean",
+    post_activation: Annotated[bool, Range(help="compare layers 1 and 2 after their ReLU")] = False,
 ) -> Parts:
-    """Difference between what a network that was trained to see label edges makes of probabilities and of labels.
+    """Difference between the features of probabilities and of labels in a network trained to detect label edges.
 
     Formula:
         L = Σ_l w_l mean |ψ_l(p) - ψ_l(y)|,    ψ_1 = A_1 * x,    ψ_l = A_l * max(0, ψ_(l-1))
@@ -42,16 +42,16 @@ def semeda(
         ψ, which is an input: values are comparable only under the same one.
 
     Parts:
-        The facts layer_1, layer_2 and layer_3 are the terms before weighting, as far as they had to be computed. The
-        sums layers (over the pixels, mean over the channels) and pixels give them over images.
+        The facts layer_1, layer_2 and layer_3 are the layers' values before weighting, for the layers that are
+        computed. Over images they follow from the sums layers (over the pixels, mean over the channels) and pixels.
 
     After the paper's description:
         There is no authors' code. Channels, the L1 norm and comparing before the ReLU follow public re-implementations;
         weights of the layers and of the term are this program's choice. The third layer, whose outputs are edge logits,
-        outweighs the others unless layer_weights says otherwise.
+        outweighs the others unless layer_weights balances them.
     """
     layers = checked(edge_net, logits)
-    valid = (labels != IGNORE).unsqueeze(1)
+    valid = (labels != IGNORE).unsqueeze(1)  # N 1 H W
     needed = max((index for index, weight in enumerate(layer_weights, 1) if weight), default=0)
     attached = 0 * logits.flatten()[0].double()  # there may be no layer to compare
     differences = feature_differences(logits.softmax(1) * valid, labels, layers[:needed], post_activation)
@@ -59,7 +59,7 @@ def semeda(
     sums = torch.stack([attached, *(each.where(valid, 0).sum(dtype=torch.float64) for each in by_pixel)])[1:]
     channels = sums.new_tensor([each.shape[1] for each in differences])
     pixels = valid.sum()
-    terms = sums if reduction == "sum" else sums / channels / pixels.clamp(min=1)
+    terms = sums if reduction == "sum" else sums / channels / pixels.clamp(min=1)  # layers
     value = (terms * terms.new_tensor(layer_weights[:needed])).sum()
     return Parts(
         value.to(logits.dtype),

@@ -13,7 +13,7 @@ from segablate.objective.ranges import Choice, Range
 @loss(
     paper="Zhao et al., Correlation Maximized Structural Similarity Loss for Semantic Segmentation, arXiv:1910.08711",
     objective="0.5*bce + 0.5*ssl",
-    exceptions={"scope": "an image counts as much as it has selected pixels; scope says only what is compared with"},
+    exceptions={"scope": "an image counts by its number of selected pixels; scope sets only the range of the maximum"},
 )
 def ssl(
     logits: Logits,
@@ -23,19 +23,23 @@ def ssl(
     sigma: Annotated[
         float, Range(0.1, 1000, grid=(0.75, 1.5, 3), help="standard deviation of the window's weights, in pixels")
     ] = 1.5,
-    c4: Annotated[float, Range(1e-6, 1e3, grid=(0.001, 0.01, 0.1), help="steadies small deviations")] = 0.01,
+    c4: Annotated[
+        float, Range(1e-6, 1e3, grid=(0.001, 0.01, 0.1), help="constant that stabilises small deviations")
+    ] = 0.01,
     beta: Annotated[
         float,
-        Range(0, 1, open_high=True, grid=(0, 0.05, 0.1, 0.2, 0.5), help="least error kept, as a share of the largest"),
+        Range(
+            0, 1, open_high=True, grid=(0, 0.05, 0.1, 0.2, 0.5), help="smallest error kept, as a share of the largest"
+        ),
     ] = 0.1,
-    probability: Annotated[str, Choice("sigmoid", "softmax", help="what makes probabilities of logits")] = "sigmoid",
+    probability: Annotated[str, Choice("sigmoid", "softmax", help="activation of the logits")] = "sigmoid",
     border: Annotated[
         str, Choice("renormalise", "zero", help="pixels beyond the frame and void: left out of windows, or 0")
     ] = "renormalise",
     scope: Annotated[
-        str, Choice("image", "batch", "plane", help="where the largest error is looked for; plane: image and class")
+        str, Choice("image", "batch", "plane", help="range of the largest error; plane: one image and class")
     ] = "image",
-    detach: Annotated[bool, Range(help="no gradient through the error, which is then a weight")] = False,
+    detach: Annotated[bool, Range(help="stop the gradient through the error, which is then a weight")] = False,
 ) -> Parts:
     """Binary cross entropy where the local structure of the probabilities differs from that of the labels.
 
@@ -50,19 +54,19 @@ def ssl(
         Where labels and probabilities are flat e is 0, however wrong the level: hence the cross entropy beside it.
 
     Parts:
-        per_class adds up to the value. The sums weighted (f e H) and selected (f) by class give it over images. The
-        fact selected is the share of labelled pixels and classes that is kept, largest the greatest error.
+        per_class adds up to the value. Over images the value follows from the sums weighted (f e H) and selected (f) by
+        class. The fact selected is the share of labelled pixels and classes that is kept, largest the largest error.
 
     After the paper's description:
-        There is no authors' code, and public re-implementations disagree. Binary cross entropy of the logistic, a 3×3
+        There is no authors' code, and public re-implementations disagree. Binary cross entropy of the sigmoid, a 3×3
         window, rescaled weights, the maximum over an image and the gradient through e are this program's choice;
         border=zero, scope=batch and detach are the other readings.
     """
     options = SimilarityOptions(
         window, sigma, c4, beta, probability == "softmax", border == "renormalise", scope, detach
     )
-    wanted = torch.is_grad_enabled() and logits.requires_grad
-    value, weighted, selected, largest = Similarity.apply(logits, labels, options, wanted)
+    differentiable = torch.is_grad_enabled() and logits.requires_grad
+    value, weighted, selected, largest = Similarity.apply(logits, labels, options, differentiable)
     pixels = (labels != IGNORE).sum()
     count = selected.sum()
     return Parts(

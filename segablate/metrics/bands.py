@@ -1,4 +1,4 @@
-"""Labelled pixels by their distance from the nearest boundary of the labels: on it, near it, and inside regions.
+"""Accuracy of labelled pixels by their distance from the nearest boundary of the labels.
 
 Kept for every image as the statistic "bands": count (:func:`count_by_distance`, or on the device) -> add ->
 :func:`accuracy`.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 RADII = (3, 10)
-"""Ends of the bands in pixels, Euclidean between pixel centres; the last band is what lies beyond."""
+"""Upper ends of the bands in pixels, Euclidean between pixel centres; the last band holds all pixels beyond."""
 
 BANDS = (f"up to {RADII[0]} px", f"{RADII[0]} to {RADII[1]} px", f"beyond {RADII[1]} px")
 
@@ -25,9 +25,9 @@ STATISTIC = "bands"
 
 
 def nested_bands(labels: NDArray[np.uint8]) -> tuple[Mask, ...]:
-    """Labelled pixels within each of :data:`RADII` of a boundary of the labels, then all of them; (H, W) each.
+    """Return the labelled pixels within each of :data:`RADII` of a label boundary, then all of them; (H, W) each.
 
-    What a boundary is stands in :mod:`segablate.kernels.boundary_reference`: void makes none, nor does the frame.
+    Boundaries are defined in :mod:`segablate.kernels.boundary_reference`: void makes none, nor does the frame.
     """
     labelled = labels != IGNORE
     near = within(boundary(labels, labelled), RADII)
@@ -35,7 +35,7 @@ def nested_bands(labels: NDArray[np.uint8]) -> tuple[Mask, ...]:
 
 
 def band_map(nested: tuple[Mask, ...]) -> NDArray[np.uint8]:
-    """The band of each pixel, (H, W): 0 is the nearest; void gets the number of bands."""
+    """Return the band of each pixel, (H, W): 0 is the nearest; void has the number of bands."""
     band = np.full(nested[0].shape, len(nested), np.uint8)
     for mask in nested:
         band -= mask.view(np.uint8)
@@ -45,14 +45,14 @@ def band_map(nested: tuple[Mask, ...]) -> NDArray[np.uint8]:
 def count_by_distance(
     nested: tuple[Mask, ...], labels: NDArray[np.uint8], predicted: NDArray[np.uint8]
 ) -> NDArray[np.int64]:
-    """Labelled pixels of one image and those predicted right, by band: (bands, 2); the maps are (H, W)."""
+    """Count labelled pixels of one image and those predicted right, by band: (bands, 2); the maps are (H, W)."""
     right = labels == predicted
     totals = [(np.count_nonzero(mask), np.count_nonzero(mask & right)) for mask in nested]
     return np.diff(np.array(totals, np.int64), axis=0, prepend=0)
 
 
 def count_by_distance_on_device(labels: "Tensor", predicted: "Tensor", bands: "Tensor") -> NDArray[np.int64]:
-    """As :func:`count_by_distance`, of H, W uint8 tensors and the :func:`band_map` beside them."""
+    """Count as :func:`count_by_distance` does, of H, W uint8 tensors and their :func:`band_map`."""
     import torch
 
     size = len(BANDS)
@@ -62,6 +62,6 @@ def count_by_distance_on_device(labels: "Tensor", predicted: "Tensor", bands: "T
 
 
 def accuracy(counts: NDArray) -> NDArray[np.float64]:
-    """Right over labelled pixels, (..., bands, 2) to (..., bands); nan for a band without pixels."""
+    """Return right over labelled pixels, (..., bands, 2) to (..., bands); nan for a band without pixels."""
     pixels, right = counts[..., 0], counts[..., 1]
     return np.divide(right, pixels, out=np.full(pixels.shape, np.nan), where=pixels > 0)

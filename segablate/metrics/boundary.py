@@ -1,9 +1,9 @@
 """Boundary precision, recall and F-score per class at any tolerance, from counts kept per image.
 
-count (:func:`count_boundaries`, or :func:`count_boundaries_on_device`, one image) -> merge (:func:`merge`) -> read off
-at a tolerance (:func:`boundary_sums`) -> score (:func:`boundary_f`). What a boundary is and which pixels match is
-defined in :mod:`segablate.kernels.boundary_reference`. The score per class is that of Csurka et al., What is a good
-evaluation measure for semantic segmentation?, BMVC 2013, with a boundary set that void does not touch.
+count (:func:`count_boundaries`, or :func:`count_boundaries_on_device`, one image) -> merge (:func:`merge`) -> sum at a
+tolerance (:func:`boundary_sums`) -> score (:func:`boundary_f`). Boundaries and matches are defined in
+:mod:`segablate.kernels.boundary_reference`. The score per class is that of Csurka et al., What is a good evaluation
+measure for semantic segmentation?, BMVC 2013, with boundaries on which void has no effect.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ Scores = NDArray[np.float64]
 class BoundaryCounts:
     """Boundary pixels of N images by image, side, class and squared distance to the other map, sparse.
 
-    ``sizes`` (N, 2) holds height and width, ``reach`` (N,) the largest squared distance told apart, ``classes`` the
+    ``sizes`` (N, 2) holds height and width, ``reach`` (N,) the largest squared distance counted, ``classes`` the
     number of classes. The columns, all (K,): ``image``; ``side``, 0 for predicted boundary pixels and 1 for labelled
     ones; ``class_index``; ``squared``, in squared pixels, 2^31 - 1 beyond the reach; ``pixels``.
     """
@@ -45,14 +45,14 @@ class BoundaryCounts:
     pixels: NDArray[np.int32]
 
     def to_arrays(self) -> dict[str, NDArray[np.integer]]:
-        """The fields by name, ready for ``numpy.savez``; :meth:`from_arrays` reads them back."""
+        """Return the fields by name, ready for ``numpy.savez``; :meth:`from_arrays` reads them back."""
         arrays = {name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__}
         narrow = {name: arrays[name].astype(np.uint8) for name in ("side", "class_index")}
         return {**arrays, **narrow}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.integer]]) -> "BoundaryCounts":
-        """Counts from saved arrays; raises :class:`RunError` for missing arrays and for columns that do not fit."""
+        """Read counts from saved arrays; raises :class:`RunError` for missing arrays and columns that do not fit."""
         missing = [name for name in cls.__dataclass_fields__ if name not in arrays]
         if missing:
             raise RunError(f"boundary counts lack {', '.join(missing)}; evaluate again")
@@ -62,20 +62,20 @@ class BoundaryCounts:
         return counts
 
     def subset(self, images: Sequence[int]) -> "BoundaryCounts":
-        """The images at these places, in that order."""
+        """Return the images at these positions, in that order."""
         rows, image = rows_of(self.image, images)
         columns = {name: getattr(self, name)[rows] for name in ("side", "class_index", "squared", "pixels")}
         return BoundaryCounts(self.sizes[images], self.reach[images], self.classes, image, **columns)
 
     def answers(self, tolerance: Tolerance) -> bool:
-        """Whether distances were counted far enough for this tolerance in every image."""
+        """Return whether distances were counted far enough for this tolerance in every image."""
         return not _beyond(self, tolerance).size
 
 
 def count_boundaries(
     labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, tolerances: Sequence[Tolerance]
 ) -> BoundaryCounts:
-    """Counts of one image, which answer for every tolerance up to the largest of ``tolerances``.
+    """Count one image, for every tolerance up to the largest of ``tolerances``.
 
     ``labels`` and ``predicted`` are (H, W) class indices; 255 in ``labels`` is void, and predictions of ``classes``
     and above are outside the label set.
@@ -87,7 +87,7 @@ def count_boundaries(
 def count_boundaries_on_device(
     labels: "Tensor", predicted: "Tensor", classes: int, tolerances: Sequence[Tolerance]
 ) -> BoundaryCounts:
-    """As :func:`count_boundaries`, of tensors on a GPU; only the counts come to the host."""
+    """Count as :func:`count_boundaries` does, of tensors on a GPU; only the counts are copied to the host."""
     from segablate.kernels.boundary_device import boundary_distances_on_device
 
     reach = _reach(labels.shape, tolerances)
@@ -95,13 +95,13 @@ def count_boundaries_on_device(
 
 
 def _reach(size: Sequence[int], tolerances: Sequence[Tolerance]) -> int:
-    """The largest squared distance that any of the tolerances matches in an image of this height and width."""
+    """Return the largest squared distance that a tolerance matches in an image of this height and width."""
     height, width = size
     return max(tolerance.squared(height, width) for tolerance in tolerances)
 
 
 def _counts(distances: BoundaryDistances, size: Sequence[int], reach: int, classes: int) -> BoundaryCounts:
-    """The counts of one image."""
+    """Make the counts of one image."""
     return BoundaryCounts(
         sizes=np.array([size], np.int32),
         reach=np.array([reach], np.int32),
@@ -112,7 +112,7 @@ def _counts(distances: BoundaryDistances, size: Sequence[int], reach: int, class
 
 
 def merge(parts: Sequence[BoundaryCounts]) -> BoundaryCounts:
-    """All images of ``parts``, one or more of the same classes, in order."""
+    """Concatenate the images of ``parts``, one or more of the same classes, in order."""
     (classes,) = {part.classes for part in parts}
     offsets = np.cumsum([0, *(len(part.sizes) for part in parts[:-1])], dtype=np.int32)
     joined = ("sizes", "reach", "side", "class_index", "squared", "pixels")
@@ -132,12 +132,12 @@ class BoundarySums(NamedTuple):
     labelled: Counts
 
     def total(self) -> "BoundarySums":
-        """Pooled over images: (C,) each."""
+        """Sum over images: (C,) each."""
         return BoundarySums(*(sums.sum(axis=0) for sums in self))
 
 
 def boundary_sums(counts: BoundaryCounts, tolerance: Tolerance) -> BoundarySums:
-    """Matched and present boundary pixels of each image and class at ``tolerance``, int64 (N, C) each.
+    """Sum the matched and present boundary pixels of each image and class at ``tolerance``, int64 (N, C) each.
 
     Raises :class:`KnobError` for a tolerance beyond what was counted.
     """
@@ -149,17 +149,17 @@ def boundary_sums(counts: BoundaryCounts, tolerance: Tolerance) -> BoundarySums:
 
 
 def boundary_precision(sums: BoundarySums) -> Scores:
-    """Predicted boundary pixels that match; nan for a class without predicted boundary."""
+    """Return the share of predicted boundary pixels that match; nan for a class without predicted boundary."""
     return _share(sums.matched_predicted, sums.predicted)
 
 
 def boundary_recall(sums: BoundarySums) -> Scores:
-    """Labelled boundary pixels that match; nan for a class without labelled boundary."""
+    """Return the share of labelled boundary pixels that match; nan for a class without labelled boundary."""
     return _share(sums.matched_labelled, sums.labelled)
 
 
 def boundary_f(sums: BoundarySums) -> Scores:
-    """Harmonic mean of precision and recall, ``2PR / (P + R)``.
+    """Return the harmonic mean of precision and recall, ``2PR / (P + R)``.
 
     0 for a class with boundary in only one of the maps, nan for a class with boundary in neither.
     """
@@ -169,7 +169,7 @@ def boundary_f(sums: BoundarySums) -> Scores:
 
 
 def surface_dice(sums: BoundarySums) -> Scores:
-    """Matched over all boundary pixels of both maps, "NSD": nan for a class with boundary in neither.
+    """Return matched over all boundary pixels of both maps, "NSD"; nan for a class with boundary in neither.
 
     Nikolov et al., Clinically applicable segmentation of head and neck anatomy for radiotherapy, JMIR 2021.
     """
@@ -178,7 +178,7 @@ def surface_dice(sums: BoundarySums) -> Scores:
 
 
 def mean_over_images(scores: Scores) -> Scores:
-    """(N, C) -> (C,): mean over the images where the score is defined, nan where there is none."""
+    """Average over the images where the score is defined, (N, C) to (C,); nan where there is none."""
     defined = ~np.isnan(scores)
     return _share(np.where(defined, scores, 0.0).sum(axis=0), defined.sum(axis=0))
 
@@ -188,7 +188,7 @@ def _share(part: NDArray, whole: NDArray) -> Scores:
 
 
 def _per_image(counts: BoundaryCounts, rows: NDArray[np.bool_]) -> Counts:
-    """Pixels of the chosen rows, (N, C)."""
+    """Sum the pixels of the chosen rows, (N, C)."""
     shape = len(counts.sizes), counts.classes
     sums = np.zeros(shape, np.int64)
     np.add.at(sums, (counts.image[rows], counts.class_index[rows]), counts.pixels[rows])
@@ -196,12 +196,12 @@ def _per_image(counts: BoundaryCounts, rows: NDArray[np.bool_]) -> Counts:
 
 
 def _squared(counts: BoundaryCounts, tolerance: Tolerance) -> Counts:
-    """The largest squared distance that matches, for each image."""
+    """Return the largest squared distance that matches in each image, (N,)."""
     return np.array([tolerance.squared(height, width) for height, width in counts.sizes.tolist()], np.int64)
 
 
 def _beyond(counts: BoundaryCounts, tolerance: Tolerance) -> Counts:
-    """Images whose distances were not counted up to the tolerance."""
+    """Return the images whose distances were not counted up to the tolerance."""
     return np.flatnonzero(_squared(counts, tolerance) > counts.reach)
 
 
@@ -210,7 +210,7 @@ def _check_within(counts: BoundaryCounts, tolerance: Tolerance) -> None:
     if over.size:
         height, width = counts.sizes[over[0]].tolist()
         raise KnobError(
-            f"tolerance {tolerance} ({tolerance.pixels(height, width):.4g} px at {height}x{width}) lies beyond the "
+            f"tolerance {tolerance} ({tolerance.pixels(height, width):.4g} px at {height}x{width}) is beyond the "
             f"{counts.reach[over[0]] ** 0.5:.4g} px up to which boundary distances were counted; evaluate again with "
             f"--tolerance {tolerance}"
         )

@@ -2,8 +2,7 @@
 
 Cheng et al., Boundary IoU: Improving Object-Centric Image Segmentation Evaluation, CVPR 2021, arXiv:2103.16562, there
 for masks of instances. count (:func:`count_boundary_iou`, or :func:`count_boundary_iou_on_device`, one image) -> add ->
-score (:func:`boundary_iou`). What a band is and what void does to it is defined in
-:mod:`segablate.kernels.bands_reference`.
+score (:func:`boundary_iou`). Bands, and void in them, are defined in :mod:`segablate.kernels.bands_reference`.
 """
 
 from typing import TYPE_CHECKING
@@ -22,14 +21,14 @@ STATISTIC = "boundary_iou"
 
 
 def band_width(width: Tolerance, height: int, columns: int) -> int:
-    """The chessboard distance d in an image of this size: rounded to whole pixels, at least 1, as the authors do."""
+    """Return the chessboard distance d in an image of this size: whole pixels, at least 1, as the authors do."""
     return max(1, round(width.pixels(height, columns)))
 
 
 def count_boundary_iou(
     labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, width: Tolerance
 ) -> NDArray[np.int64]:
-    """Pixels of one image in both bands, in the labelled and in the predicted one: (3, C) int64.
+    """Count the pixels of one image in both bands, in the labelled and in the predicted one: (3, C) int64.
 
     ``labels`` and ``predicted`` are (H, W) uint8 class indices; 255 in ``labels`` is void.
     """
@@ -39,14 +38,13 @@ def count_boundary_iou(
 def count_boundary_iou_on_device(
     labels: "Tensor", predicted: "Tensor", classes: int, width: Tolerance
 ) -> NDArray[np.int64]:
-    """As :func:`count_boundary_iou`, of tensors on a GPU; only the counts come to the host."""
-    return (
-        bands.count_boundary_bands_on_device(labels, predicted, classes, band_width(width, *labels.shape)).cpu().numpy()
-    )
+    """Count as :func:`count_boundary_iou` does, of tensors on a GPU; only the counts are copied to the host."""
+    pixels = band_width(width, *labels.shape)
+    return bands.count_boundary_bands_on_device(labels, predicted, classes, pixels).cpu().numpy()
 
 
 def boundary_iou(counts: NDArray) -> NDArray[np.float64]:
-    """Intersection over union of the bands, (..., 3, C) to (..., C); nan for a class with a band in neither map."""
+    """Return the intersection over union of the bands, (..., 3, C) to (..., C); nan without a band in either map."""
     both, labelled, predicted = np.moveaxis(counts, -2, 0)
     union = np.asarray(labelled + predicted - both, np.float64)
     return np.divide(both, union, out=np.full(union.shape, np.nan), where=union > 0)

@@ -1,22 +1,22 @@
-"""Is a network as often right as it says? Counts in constant memory, per image, and the scores that follow from them.
+"""Calibration: does confidence match accuracy? Counts per image in constant memory, and scores of these counts.
 
 count (:func:`count_calibration`, on the device of the scores) -> add over images -> score. Probabilities are the
-softmax of the logits over all outputs, also those outside the label set. Those of a network trained for sigmoids are
-each output's own sigmoid, not normalised, for that is what it was trained to say; probabilities are divided by their
-sum, which for scores of mask queries is below 1. Void takes no part.
+softmax of the logits over all outputs, also those outside the label set. Those of a network trained with sigmoids are
+each output's own sigmoid, not normalised, as in its training; probabilities are divided by their sum, which for
+scores of mask queries is below 1. Void is left out.
 
 - Bins: 15 of equal width; bin m holds (m - 1) / 15 < p <= m / 15, and the first also 0 (Guo et al., On Calibration of
   Modern Neural Networks, ICML 2017).
 - ECE, by band of distance from the label boundary (:mod:`segablate.metrics.bands`): the probability of the predicted
   class against how often it is right, over all pixels.
-- Class-wise ECE (Kull et al., Beyond temperature scaling, NeurIPS 2019): of each class, its probability on every pixel
-  against how often the label is that class, whatever is predicted.
+- Class-wise ECE (Kull et al., Beyond temperature scaling, NeurIPS 2019): for each class, its probability on every pixel
+  against how often the label is that class, whatever the prediction.
 - Brier score (Brier, Monthly Weather Review 78, 1950): sum over outputs of the squared distance from 0 or 1; 0 to 2 for
   probabilities that add up to 1.
 - NLL: -log of the label's probability, which is taken to be at least 1e-35; for sigmoids the likelihood is that of all
   outputs, so that NLL is the sum of their binary cross entropies.
 
-What is summed are integers, in units of 2^-24, so that neither threads nor devices change a sum by their order.
+All sums are of integers, in units of 2^-24, so that neither threads nor devices change a sum by their order.
 """
 
 from typing import TYPE_CHECKING
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 BINS = 15
 
 RELIABILITY, CLASS_GAPS, PROPER = "reliability", "class_gaps", "proper"
-"""Names of the statistics that :func:`count_calibration` gives."""
+"""Names of the statistics that :func:`count_calibration` returns."""
 
 _UNIT = 2.0**24
 
 _LEAST = 1e-35
-"""Of a label's probability in NLL."""
+"""Lower limit of a label's probability in NLL."""
 
 _CELLS = 1 << 21
-"""Probabilities in a block of rows on the CPU: 8 MB, which a cache holds and the allocator hands out again."""
+"""Probabilities in a block of rows on the CPU: 8 MB, which fit the cache and which the allocator reuses."""
 
 Floats = NDArray[np.float64]
 
@@ -49,11 +49,11 @@ Floats = NDArray[np.float64]
 def count_calibration(
     logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int
 ) -> dict[str, np.ndarray]:
-    """The statistics of one image.
+    """Count the statistics of one image.
 
     `logits`: K, H, W float32, the `classes` first; of probabilities their logarithm. `maps`: labels and predictions,
     class index or 255, and the band of each pixel (:func:`segablate.metrics.bands.band_map`), each H, W uint8. On a GPU
-    one more K, H, W array is made; on the CPU some rows are looked at at a time, in memory that stays small. Gives:
+    one more K, H, W array is allocated; on the CPU a few rows are processed at a time. Returns:
 
     - "reliability": (bands, bins, 3) float64: pixels, those predicted right, and the sum of their confidence.
     - "class_gaps": (C, bins) float32: sum of the class's probability - pixels of the class, by its probability.
@@ -73,9 +73,9 @@ def count_calibration(
 
 
 def _counted(logits: "Tensor", kind: str, maps: "tuple[Tensor, ...]", classes: int) -> "tuple[Tensor, Tensor, Tensor]":
-    """The three statistics of some rows, float64; what is no count of pixels in units of 2^-24."""
+    """Count the three statistics of some rows, float64; all but counts of pixels in units of 2^-24."""
     labels, predicted, bands = maps
-    probabilities = _probabilities(logits, kind)
+    probabilities = _probabilities(logits, kind)  # K H W
     proper = _proper(probabilities, logits, kind, labels.clamp(max=classes - 1), bands)
     labelled = labels != IGNORE
     scaled = probabilities.mul_(_UNIT * labelled).round_()  # up to 2^24 every integer is a float32
@@ -88,12 +88,12 @@ def _probabilities(logits: "Tensor", kind: str) -> "Tensor":
 
 
 def _proper(probabilities: "Tensor", logits: "Tensor", kind: str, labels: "Tensor", bands: "Tensor") -> "Tensor":
-    """Sums of Brier score and NLL by band, (bands, 2); `labels` are classes everywhere."""
+    """Sum Brier score and NLL by band, (bands, 2); `labels` are classes everywhere."""
     import torch
     from torch.nn.functional import softplus
 
-    of_label = _at(probabilities, labels)
-    brier = 1 - 2 * of_label
+    of_label = _at(probabilities, labels)  # H W
+    brier = 1 - 2 * of_label  # H W
     for plane in probabilities:  # plane by plane, many times faster than a reduction over the first dimension
         brier.addcmul_(plane, plane)
     nll = -_at(logits, labels) if kind == "sigmoid" else -of_label.clamp_min_(_LEAST).log_()
@@ -104,7 +104,7 @@ def _proper(probabilities: "Tensor", logits: "Tensor", kind: str, labels: "Tenso
 
 
 def _confidence(scaled: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
-    """The probability of what was predicted, H, W; outside the label set that of the likeliest output there."""
+    """Return the probability of the prediction, H, W; outside the label set that of the most probable output there."""
     inside = _at(scaled, predicted.clamp(max=classes - 1))
     if len(scaled) == classes:
         return inside
@@ -122,7 +122,7 @@ def _reliability(confidence: "Tensor", right: "Tensor", bands: "Tensor") -> "Ten
 
 
 def _class_gaps(scaled: "Tensor", labels: "Tensor") -> "Tensor":
-    """Most probabilities lie in the first bin: only the others are looked at one by one, the rest is what remains."""
+    """Sum by class and bin, (C, bins). Most probabilities are in the first bin, which is the total less the others."""
     import torch
 
     labels = labels.reshape(-1)
@@ -137,43 +137,43 @@ def _class_gaps(scaled: "Tensor", labels: "Tensor") -> "Tensor":
 
 
 def _bin(scaled: "Tensor") -> "Tensor":
-    """The bin of probabilities in units of 2^-24."""
+    """Return the bin of probabilities in units of 2^-24."""
     return (scaled * (BINS / _UNIT)).ceil_().long().sub_(1).clamp_(0, BINS - 1)
 
 
 def _at(planes: "Tensor", index: "Tensor") -> "Tensor":
-    """From each pixel's K values the one at its index: K, H, W and H, W uint8 to H, W."""
+    """Return each pixel's value at its index: K, H, W and H, W uint8 to H, W."""
     return planes.gather(0, index.long()[None])[0]
 
 
 def _sums(values: "Tensor", places: "Tensor", size: int) -> "Tensor":
-    """Sums of integers by place, (size,) float64; what lies at later places is dropped."""
+    """Sum integers by place, (size,) float64; later places are dropped."""
     import torch
 
     return torch.bincount(places.reshape(-1).long(), values.reshape(-1).double(), minlength=size)[:size]
 
 
 def confidence_gaps(reliability: NDArray) -> Floats:
-    """Confidence - right, (..., bins, 3) sums to (..., bins)."""
+    """Return confidence minus accuracy as sums over pixels, (..., bins, 3) to (..., bins)."""
     return np.asarray(reliability[..., 2] - reliability[..., 1], np.float64)
 
 
 def expected_error(gaps: NDArray, pixels: NDArray) -> Floats:
-    """Expected calibration error: sum over bins of |gap|, over pixels; (..., bins) to (...), nan without pixels.
+    """Return the expected calibration error: sum over bins of |gap|, over pixels; (..., bins) to (...), else nan.
 
-    Of :func:`confidence_gaps` the ECE, of the statistic "class_gaps" the class-wise one.
+    It is the ECE of :func:`confidence_gaps`, and the class-wise ECE of the statistic "class_gaps".
     """
     return _ratio(np.abs(gaps).sum(axis=-1), pixels)
 
 
 def accuracy_and_confidence(reliability: NDArray) -> tuple[Floats, Floats]:
-    """Means over pixels, (..., 3) sums to (...) each; nan without pixels."""
+    """Return the means over pixels, (..., 3) sums to (...) each; nan without pixels."""
     pixels, right, confidence = np.moveaxis(np.asarray(reliability, np.float64), -1, 0)
     return _ratio(right, pixels), _ratio(confidence, pixels)
 
 
 def with_whole(statistic: NDArray) -> Floats:
-    """Per-image sums (N, bands, ...) to (N, 1 + bands, ...): the whole image stands before its bands."""
+    """Prepend the whole image to its bands: per-image sums (N, bands, ...) to (N, 1 + bands, ...)."""
     statistic = np.asarray(statistic, np.float64)
     return np.concatenate([statistic.sum(axis=1, keepdims=True), statistic], axis=1)
 

@@ -1,7 +1,7 @@
 """Confusion counts and the scores that follow from them: count, merge, score.
 
 Counts are integers per image; every score is a pure function of counts, for one image or for their sum. An undefined
-score is nan, never 0 or 1. Pixels labelled void are counted in a row of their own and take no part unless asked for;
+score is nan, never 0 or 1. Pixels labelled void are counted in a row of their own and left out of scores by default;
 predictions outside the label set are counted in a column of their own, and are misses for the true class.
 
 Long, Shelhamer and Darrell, CVPR 2015, for pixel accuracy, mean accuracy (here: mean recall), mean IoU and
@@ -34,7 +34,7 @@ class Confusion:
 
     @classmethod
     def from_dense(cls, tables: Sequence[np.ndarray], classes: int) -> "Confusion":
-        """From one (C+1, C+1) table for each image."""
+        """Make sparse counts of one (C+1, C+1) table for each image."""
         kept = [np.nonzero(table) for table in tables]
         image = np.repeat(np.arange(len(tables)), [len(rows) for rows, _ in kept])
         empty = np.zeros(0, np.int64)
@@ -48,27 +48,27 @@ class Confusion:
         )
 
     def total(self) -> np.ndarray:
-        """The whole set's (C+1, C+1) int64 table."""
+        """Return the (C+1, C+1) int64 table of the whole set."""
         table = np.zeros((self.classes + 1, self.classes + 1), np.int64)
         np.add.at(table, (self.label, self.predicted), self.pixels)
         return table
 
     def dense(self, image: int) -> np.ndarray:
-        """One image's (C+1, C+1) int64 table."""
+        """Return the (C+1, C+1) int64 table of one image."""
         chosen = self.image == image
         table = np.zeros((self.classes + 1, self.classes + 1), np.int64)
         table[self.label[chosen], self.predicted[chosen]] = self.pixels[chosen]
         return table
 
     def subset(self, images: Sequence[int]) -> "Confusion":
-        """The named images, in that order."""
+        """Return the images at these positions, in that order."""
         rows, image = rows_of(self.image, images)
         columns = (column[rows] for column in (self.label, self.predicted, self.pixels))
         return Confusion(self.classes, len(images), image, *columns)
 
 
 def joined_confusion(parts: Sequence[Confusion]) -> Confusion:
-    """The images of all parts, one or more of the same classes, in order."""
+    """Concatenate the images of all parts, one or more of the same classes, in order."""
     (classes,) = {part.classes for part in parts}
     offsets = np.cumsum([0, *(part.images for part in parts)], dtype=np.int32)
     image = np.concatenate([part.image + offset for part, offset in zip(parts, offsets, strict=False)])
@@ -77,7 +77,7 @@ def joined_confusion(parts: Sequence[Confusion]) -> Confusion:
 
 
 def rows_of(image: np.ndarray, images: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of a sparse table whose `image` (K,) is among `images`, in that order, and their image's new number."""
+    """Return the rows of a sparse table whose `image` (K,) is in `images`, in that order, and their new numbers."""
     order = np.argsort(image, kind="stable")
     starts, stops = (np.searchsorted(image[order], images, side) for side in ("left", "right"))
     lengths = stops - starts
@@ -91,7 +91,7 @@ class ClassCounts:
 
     - `hits`: labelled and predicted as the class.
     - `labelled`: labelled as the class.
-    - `predicted`: predicted as the class, where the convention looks.
+    - `predicted`: predicted as the class, on the pixels that the convention counts.
     """
 
     hits: np.ndarray
@@ -99,12 +99,12 @@ class ClassCounts:
     predicted: np.ndarray
 
     def total(self) -> "ClassCounts":
-        """Sums over images: (N, C) to (C,)."""
+        """Sum over images: (N, C) to (C,)."""
         return ClassCounts(*(counts.sum(axis=0) for counts in (self.hits, self.labelled, self.predicted)))
 
 
 def class_counts(confusion: Confusion, *, void_as_error: bool = False) -> ClassCounts:
-    """Per-image counts (N, C). With `void_as_error`, predictions on void pixels count as false positives."""
+    """Count per image, (N, C). With `void_as_error`, predictions on void pixels count as false positives."""
     shape = (confusion.images, confusion.classes + 1)
     valid = confusion.label < confusion.classes
     seen = valid | void_as_error
@@ -121,48 +121,48 @@ def class_counts(confusion: Confusion, *, void_as_error: bool = False) -> ClassC
 
 
 def recall(counts: ClassCounts) -> np.ndarray:
-    """Found over labelled pixels, (..., C); nan for a class that is not labelled."""
+    """Return hits over labelled pixels, (..., C); nan for a class that is not labelled."""
     return _ratio(counts.hits, counts.labelled)
 
 
 def precision(counts: ClassCounts) -> np.ndarray:
-    """Right over predicted pixels, (..., C); nan for a class that is not predicted."""
+    """Return hits over predicted pixels, (..., C); nan for a class that is not predicted."""
     return _ratio(counts.hits, counts.predicted)
 
 
 def iou(counts: ClassCounts) -> np.ndarray:
-    """Intersection over union, (..., C); nan for a class neither labelled nor predicted."""
+    """Return intersection over union, (..., C); nan for a class neither labelled nor predicted."""
     return _ratio(counts.hits, counts.labelled + counts.predicted - counts.hits)
 
 
 def f1(counts: ClassCounts) -> np.ndarray:
-    """Dice, the harmonic mean of precision and recall, (..., C); nan for a class neither labelled nor predicted."""
+    """Return Dice, the harmonic mean of precision and recall, (..., C); nan for a class in neither map."""
     return _ratio(2 * counts.hits, counts.labelled + counts.predicted)
 
 
 def mean_iou(counts: ClassCounts) -> np.ndarray:
-    """Mean IoU over the classes labelled or predicted, (...); nan where there is none."""
+    """Return the mean IoU over the classes labelled or predicted, (...); nan where there is none."""
     return nanmean(iou(counts))
 
 
 def mean_recall(counts: ClassCounts) -> np.ndarray:
-    """Mean recall ("mean accuracy", "class average") over the labelled classes, (...)."""
+    """Return the mean recall ("mean accuracy", "class average") over the labelled classes, (...)."""
     return nanmean(recall(counts))
 
 
 def pixel_accuracy(counts: ClassCounts) -> np.ndarray:
-    """Right over labelled pixels, (...); nan where nothing is labelled."""
+    """Return hits over labelled pixels of all classes, (...); nan where nothing is labelled."""
     return _ratio(counts.hits.sum(axis=-1), counts.labelled.sum(axis=-1))
 
 
 def frequency_weighted_iou(counts: ClassCounts) -> np.ndarray:
-    """IoU averaged with the labelled pixels of each class as weights, (...)."""
+    """Return the IoU averaged with the labelled pixels of each class as weights, (...)."""
     weighted = np.where(counts.labelled > 0, counts.labelled * np.nan_to_num(iou(counts)), 0.0)
     return _ratio(weighted.sum(axis=-1), counts.labelled.sum(axis=-1))
 
 
 def kappa(table: np.ndarray) -> float:
-    """Cohen's kappa of a (C+1, C+1) table without its void row: agreement beyond that of shuffled predictions."""
+    """Return Cohen's kappa of a (C+1, C+1) table without its void row: agreement beyond that of chance."""
     valid = table[:-1].astype(np.float64)
     total = valid.sum()
     by_chance = (valid.sum(axis=1) * valid[:, :-1].sum(axis=0)).sum() / max(total, 1) ** 2
@@ -171,7 +171,7 @@ def kappa(table: np.ndarray) -> float:
 
 
 def nanmean(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of what is not nan; nan where all is."""
+    """Average over the last axis the values that are not nan; nan where all are."""
     defined = ~np.isnan(values)
     return _ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))
 

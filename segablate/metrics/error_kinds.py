@@ -20,7 +20,7 @@ KINDS = ("boundary", "extent", "segment")
 def count_errors(
     labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, width: Tolerance
 ) -> NDArray[np.int64]:
-    """Wrong pixels of one image, (2, 3, C) int64, by :data:`SIDES`, :data:`KINDS` and class.
+    """Count the wrong pixels of one image, (2, 3, C) int64, by :data:`SIDES`, :data:`KINDS` and class.
 
     ``labels`` and ``predicted`` are (H, W) uint8 class indices; 255 in ``labels`` is void. ``width`` is rounded to
     whole pixels, as the authors do, and is at least 1.
@@ -30,7 +30,7 @@ def count_errors(
 
 
 def error_shares(counts: NDArray, hits: NDArray) -> NDArray[np.float64]:
-    """Errors over the union of each class, (..., 2, 3, C), from such counts and the hits (..., C); nan without union.
+    """Return errors over the union of each class, (..., 2, 3, C), of such counts and hits (..., C); nan without union.
 
     With the IoU they sum to 1 for each class.
     """

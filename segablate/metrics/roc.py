@@ -1,9 +1,9 @@
-"""How well a score tells two classes apart, whatever the threshold: counts in constant memory, and what follows.
+"""Area under the ROC curve and average precision of two classes, from counts in constant memory.
 
 count (:func:`count_scores`, on the device) -> add over images -> :func:`roc_auc`, :func:`average_precision`. The score
 of a pixel is the logit of the second class (the positive one) less that of the first. Pixels are counted by bins of the
 score, :data:`BINS` of equal width in asinh(:data:`STEEPNESS` · score): narrow around 0, in proportion to the score far
-from it. Within a bin, pixels of both classes are taken to be evenly mixed. Void takes no part.
+from it. Within a bin, pixels of both classes are taken to be evenly mixed. Void is left out.
 
 Hanley and McNeil, Radiology 143, 1982, for the area under the ROC curve as a probability; Davis and Goadrich, ICML
 2006, for interpolation between points of the precision-recall curve.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STATISTIC = "score_bins"
-"""The name under which :func:`count_scores` is kept in a run."""
+"""The name of :func:`count_scores` in a saved run."""
 
 BINS = 4096
 STEEPNESS = 16.0
@@ -28,10 +28,10 @@ LARGEST = 1e4
 
 
 def count_scores(logits: "Tensor", labels: "Tensor") -> np.ndarray:
-    """Pixels of one image by label and bin of the score, (2, BINS) int32.
+    """Count the pixels of one image by label and bin of the score, (2, BINS) int32.
 
-    `logits`: 2 or more, H, W float, the two classes first; `labels`: H, W uint8, 0, 1 or 255 void. -inf is taken for
-    the lowest of numbers.
+    `logits`: 2 or more, H, W float, the two classes first; `labels`: H, W uint8, 0, 1 or 255 void. -inf counts as the
+    lowest number.
     """
     import torch
 
@@ -43,9 +43,9 @@ def count_scores(logits: "Tensor", labels: "Tensor") -> np.ndarray:
 
 
 def roc_auc(counts: np.ndarray) -> NDArray[np.float64]:
-    """The probability that a pixel of the second class scores above one of the first, ties counted half.
+    """Return the probability that a pixel of the second class scores above one of the first, ties counted half.
 
-    `counts`: (..., 2, B), bins in ascending order; gives (...), nan where either class has no pixel.
+    `counts`: (..., 2, B), bins in ascending order; returns (...), nan where either class has no pixel.
     """
     negatives, positives = np.moveaxis(np.asarray(counts, np.float64), -2, 0)
     below = negatives.cumsum(-1) - negatives / 2
@@ -53,7 +53,7 @@ def roc_auc(counts: np.ndarray) -> NDArray[np.float64]:
 
 
 def average_precision(counts: np.ndarray) -> NDArray[np.float64]:
-    """The mean, over the pixels of the second class, of the precision at the threshold that just takes them in.
+    """Return the mean, over the pixels of the second class, of the precision at the threshold that just includes them.
 
     `counts` as in :func:`roc_auc`; nan where the second class has no pixel. In a bin of p positives and n negatives
     above which there are P and N, the precision is (P + p t) / (P + N + (p + n) t) for t from 0 to 1, and its mean
@@ -70,7 +70,7 @@ def average_precision(counts: np.ndarray) -> NDArray[np.float64]:
 
 
 def merged_bins(counts: np.ndarray, groups: int) -> np.ndarray:
-    """Neighbouring bins of (N, 2, B) added up to at most `groups` with like shares of both classes, (N, 2, G)."""
+    """Add up neighbouring bins of (N, 2, B) to at most `groups` with similar shares of both classes, (N, 2, G)."""
     totals = counts.sum(0, dtype=np.float64)
     share = (totals / np.maximum(totals.sum(-1, keepdims=True), 1)).mean(0).cumsum()
     group = np.minimum(share * groups, groups - 1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""How far apart two boundary pixels may lie and still match: pixels, or a share of the image diagonal."""
+"""Boundary tolerances: the distance within which boundary pixels match, in pixels or as a share of the diagonal."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _ROUNDING = 1e-12  # relative; squares of whole distances differ by far more, th
 
 @dataclass(frozen=True)
 class Tolerance:
-    """``amount`` pixels, or with ``of_diagonal`` that share of the diagonal of each image.
+    """A tolerance of ``amount`` pixels, or with ``of_diagonal`` that share of the diagonal of each image.
 
     Written ``3`` or ``0.0075d``. A share is taken of ``sqrt(H² + W²)`` of each image and is not rounded: 0.0075 of
     1024x2048 is 17.17 px, where other tools round up to 18.
@@ -23,10 +23,10 @@ class Tolerance:
     of_diagonal: bool = False
 
     def __post_init__(self) -> None:
-        """Raises :class:`KnobError` for an amount outside 0..1000 pixels or 0..1 of the diagonal."""
+        """Raise :class:`KnobError` for an amount outside 0..1000 pixels or 0..1 of the diagonal."""
         largest, unit = (_LARGEST_SHARE, "of the diagonal") if self.of_diagonal else (_LARGEST_PIXELS, "pixels")
         if not 0 <= self.amount <= largest:
-            raise KnobError(f"tolerance is {self}, but must lie between 0 and {largest:g} ({unit})")
+            raise KnobError(f"tolerance is {self}, but must be between 0 and {largest:g} ({unit})")
 
     @classmethod
     def parse(cls, text: str) -> "Tolerance":
@@ -40,15 +40,15 @@ class Tolerance:
         return cls(float(match[1]), bool(match[2]))
 
     def __str__(self) -> str:
-        """The text that :meth:`parse` reads back to the same tolerance."""
+        """Return the text that :meth:`parse` reads back to the same tolerance."""
         return repr(float(self.amount)).removesuffix(".0") + ("d" if self.of_diagonal else "")
 
     def pixels(self, height: int, width: int) -> float:
-        """The tolerance in an image of this size."""
+        """Return the tolerance in an image of this size, in pixels."""
         return self.amount * hypot(height, width) if self.of_diagonal else self.amount
 
     def squared(self, height: int, width: int) -> int:
-        """The largest squared distance, a whole number of squared pixels, that matches in an image of this size.
+        """Return the largest squared distance, in whole squared pixels, that matches in an image of this size.
 
         A tolerance that equals a distance up to the rounding of float64 (``sqrt(13)``, or 0.07 of a diagonal of 100)
         includes that distance.

@@ -1,8 +1,8 @@
-"""Scores in bands around the label boundaries: how good is a segmentation within w pixels of an edge?
+"""Scores in bands around the label boundaries ("trimaps").
 
 Kohli, Ladický and Torr, Robust higher order potentials for enforcing label consistency, IJCV 2009, for the "trimap".
-The band of width w holds the labelled pixels that lie within Euclidean distance w of a boundary pixel of the labels;
-what a boundary is stands in :mod:`segablate.kernels.boundary_reference`.
+The band of width w holds the labelled pixels within Euclidean distance w of a boundary pixel of the labels; boundaries
+are defined in :mod:`segablate.kernels.boundary_reference`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ COUNTS, WIDTHS = "trimap", "trimap_widths"
 def count_trimap(
     labels: np.ndarray, predicted: np.ndarray, classes: int, *, widths: Sequence[int]
 ) -> Mapping[str, np.ndarray]:
-    """Tallies of one image: hits, labelled and predicted pixels in each band, (W, 3, C) int64, and the widths (W,).
+    """Count hits, labelled and predicted pixels of one image in each band, (W, 3, C) int64, with the widths (W,).
 
     `labels` and `predicted` are (H, W) uint8, `widths` whole pixels in ascending order.
     """
@@ -37,12 +37,12 @@ def count_trimap(
 
 
 def trimap_counts(statistic: np.ndarray) -> ClassCounts:
-    """Counts pooled over images, (W, C) each, from (N, W, 3, C)."""
+    """Sum over images, (N, W, 3, C) to counts of (W, C) each."""
     return ClassCounts(*np.moveaxis(statistic.sum(axis=0), 1, 0))
 
 
 def _sums(band: np.ndarray, labels: np.ndarray, predicted: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(W, 3, C): hits, labelled, predicted, in each band and all narrower ones."""
+    """Count hits, labelled and predicted pixels in each band and all narrower ones, (W, 3, C)."""
     size = shape[0] * shape[1]
 
     def counted(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:

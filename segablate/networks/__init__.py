@@ -2,8 +2,8 @@
 
 A checkpoint names its network and the arguments it was built with; :func:`get_network` finds the function. A bare
 state dict does not name them, but the names and shapes of its tensors tell some: each file has a ``read_arguments``
-for them, found by :func:`read_arguments`, and the ``PREPROCESSING`` of its authors. Nothing is imported, torch
-included, before a network is asked for. What several of them are built of lies in ``parts/``.
+for them, found by :func:`read_arguments`, and the ``PREPROCESSING`` of its authors. A file, and torch, is imported when
+its network is asked for. Modules that several networks share are in ``parts/``.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ IMAGENET = {"scale": "1/255", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.22
 
 
 def network_names() -> tuple[str, ...]:
-    """The networks there are, in alphabetical order."""
+    """Return the names of all networks, in alphabetical order."""
     return tuple(sorted(module.name for module in iter_modules(__path__) if not module.ispkg))
 
 
 def get_network(name: str) -> Callable[..., nn.Module]:
-    """The function that builds the network called ``name``.
+    """Return the function that builds the network called ``name``.
 
     Raises :class:`CheckpointError` when there is none of that name.
     """
@@ -38,7 +38,7 @@ def get_network(name: str) -> Callable[..., nn.Module]:
 
 
 def preprocessing_of(name: str) -> Mapping[str, Any]:
-    """What the authors of a network do to pixels, by the names of a checkpoint card's ``preprocessing``.
+    """Return the preprocessing of a network's authors, by the names of a checkpoint card's ``preprocessing``.
 
     Raises :class:`CheckpointError` when there is none of that name.
     """
@@ -47,7 +47,7 @@ def preprocessing_of(name: str) -> Mapping[str, Any]:
 
 
 def read_arguments(name: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """What a state dict, given by the names and shapes of its tensors, tells of the arguments of a network.
+    """Read the arguments of a network from the names and shapes of the tensors in its state dict.
 
     Raises :class:`CheckpointError` when it is no state dict of that network.
     """

@@ -28,7 +28,7 @@ PREPROCESSING = IMAGENET
 
 
 def deeplabv3plus(num_classes: int, backbone: str = "resnet50", output_stride: int = 16) -> nn.Module:
-    """The network with random weights; the backbone is resnet50, resnet101 or mobilenet, the output stride 8 or 16.
+    """Build the network with random weights; the backbone is resnet50, resnet101 or mobilenet, output stride 8 or 16.
 
     Images N 3 H W to logits N C H W. Raises CheckpointError for another backbone or output stride.
     """
@@ -36,12 +36,12 @@ def deeplabv3plus(num_classes: int, backbone: str = "resnet50", output_stride: i
 
 
 def read_arguments(shapes: Shapes) -> Mapping[str, Any]:
-    """What a state dict tells of the arguments; KeyError for a name that it lacks. The output stride is not told."""
+    """Read the arguments from a state dict, all but the output stride; raises KeyError for a name that it lacks."""
     return {"num_classes": shapes["classifier.classifier.3.weight"][0], **read_backbone(shapes)}
 
 
 class DeepLabV3Plus(nn.Module):
-    """What :func:`deeplabv3plus` builds."""
+    """The network that :func:`deeplabv3plus` builds."""
 
     def __init__(self, num_classes: int, backbone: str, output_stride: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """DeepLabv3+ as the authors of RMI have it, under the names of their code: a ResNet with a deep stem, no dilation.
 
 Zhao et al., Region Mutual Information Loss for Semantic Segmentation, NeurIPS 2019, arXiv:1910.12037;
-https://github.com/ZJULearning/RMI. The decoder has a convolution more than that of :mod:`deeplabv3plus`, and resizes
+https://github.com/ZJULearning/RMI. The decoder has one convolution more than that of :mod:`deeplabv3plus`, and resizes
 with aligned corners.
 """
 
@@ -22,7 +22,7 @@ PREPROCESSING = {"scale": 1, "mean": [116, 113, 104], "std": [69.58, 68.68, 72.6
 
 
 def deeplabv3plus_rmi(num_classes: int, layers: int = 101, output_stride: int = 16) -> nn.Module:
-    """The network with random weights; ``layers`` is 50, 101 or 152, ``output_stride`` 8 or 16.
+    """Build the network with random weights; ``layers`` is 50, 101 or 152, ``output_stride`` 8 or 16.
 
     Images N 3 H W to logits N C H W. Raises CheckpointError for another number of layers or output stride.
     """
@@ -30,7 +30,7 @@ def deeplabv3plus_rmi(num_classes: int, layers: int = 101, output_stride: int = 
 
 
 def read_arguments(shapes: Shapes) -> Mapping[str, Any]:
-    """What a state dict tells of the arguments; KeyError for a name that it lacks. The output stride is not told."""
+    """Read the arguments from a state dict, all but the output stride; raises KeyError for a name that it lacks."""
     return {
         "num_classes": shapes["decoder.last_conv.7.weight"][0],
         "layers": layers_in(shapes, "backbone.layer3"),
@@ -38,7 +38,7 @@ def read_arguments(shapes: Shapes) -> Mapping[str, Any]:
 
 
 class DeepLabV3Plus(nn.Module):
-    """What :func:`deeplabv3plus_rmi` builds."""
+    """The network that :func:`deeplabv3plus_rmi` builds."""
 
     def __init__(self, num_classes: int, blocks: Sequence[int], output_stride: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class DeepLabV3Plus(nn.Module):
 
 
 class Backbone(nn.Module):
-    """A ResNet without its classifier; gives the features at a quarter of the size and the last ones."""
+    """A ResNet without its classifier; returns the features at a quarter of the size and the last ones."""
 
     def __init__(self, blocks: Sequence[int], output_stride: int) -> None:
         super().__init__()
@@ -82,8 +82,8 @@ class SpatialPyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         branches = [self.get_submodule(f"aspp{number}")(x) for number in (1, 2, 3, 4)]
-        scene = self.global_avg_pool(x).expand_as(branches[0])
-        return self.bn1(self.conv1(torch.cat([*branches, scene], dim=1))).relu()
+        mean = self.global_avg_pool(x).expand_as(branches[0])
+        return self.bn1(self.conv1(torch.cat([*branches, mean], dim=1))).relu()
 
 
 class Decoder(nn.Module):
@@ -104,6 +104,6 @@ class Decoder(nn.Module):
 
 
 def branch(convolution: nn.Conv2d) -> nn.Sequential:
-    """The convolution, batch norm and ReLU."""
+    """Return the convolution followed by batch norm and ReLU."""
     norm = nn.BatchNorm2d(convolution.out_channels)
     return nn.Sequential(OrderedDict(atrous_conv=convolution, bn=norm, relu=nn.ReLU(inplace=True)))

@@ -17,11 +17,11 @@ PREPROCESSING = IMAGENET
 
 
 def hrnet(num_classes: int, width: int = 48, depth: str = "full", align_corners: bool = False) -> nn.Module:
-    """The network with random weights.
+    """Build the network with random weights.
 
     ``width`` is the number of channels of the finest branch (48, 32, 18, or 16 with ``small_v1``); ``depth`` is full,
-    small_v1 or small_v2. Images N 3 H W to logits N C H W. ``align_corners``: how features and logits are resized:
-    false in the code of branch pytorch-v1.1, true in that of branch HRNet-OCR.
+    small_v1 or small_v2. Images N 3 H W to logits N C H W. ``align_corners`` applies to the resizing of features and
+    logits: false in the code of branch pytorch-v1.1, true in that of branch HRNet-OCR.
 
     Raises CheckpointError for another depth.
     """
@@ -29,12 +29,12 @@ def hrnet(num_classes: int, width: int = 48, depth: str = "full", align_corners:
 
 
 def read_arguments(shapes: Shapes) -> Mapping[str, Any]:
-    """What a state dict tells of the arguments; KeyError for a name that it lacks. ``align_corners`` is not told."""
+    """Read the arguments from a state dict, all but ``align_corners``; raises KeyError for a name that it lacks."""
     return {"num_classes": shapes["last_layer.3.weight"][0], **read_trunk(shapes)}
 
 
 class HRNet(HighResolution):
-    """What :func:`hrnet` builds."""
+    """The network that :func:`hrnet` builds."""
 
     def __init__(self, num_classes: int, width: int, depth: Depth, align_corners: bool) -> None:
         super().__init__(width, depth, align_corners)
@@ -45,6 +45,6 @@ class HRNet(HighResolution):
 
 
 def pointwise(channels: int, num_classes: int) -> nn.Sequential:
-    """A classifier of two 1 by 1 convolutions."""
+    """Return a classifier of two 1 by 1 convolutions."""
     first = nn.Conv2d(channels, channels, 1)
     return nn.Sequential(first, nn.BatchNorm2d(channels), nn.ReLU(inplace=True), nn.Conv2d(channels, num_classes, 1))

@@ -17,16 +17,16 @@ from segablate.networks.parts.resnet import Shapes
 
 CHANNELS = 512
 KEY_CHANNELS = 256
-"""Channels of the features that are compared, and of those by which they are compared."""
+"""Channels of the features, and of the keys and queries of the attention."""
 PREPROCESSING = IMAGENET
 
 
 def hrnet_ocr(num_classes: int, width: int = 48, depth: str = "full", align_corners: bool = True) -> nn.Module:
-    """The network with random weights.
+    """Build the network with random weights.
 
     ``width`` is the number of channels of the finest branch; ``depth`` is full, small_v1 or small_v2. Images N 3 H W
-    to logits N C H W, those of the last head; the head before it, ``aux_head``, says where each class is.
-    ``align_corners``: how features and logits are resized: true unless the training said otherwise.
+    to logits N C H W, those of the last head; the head before it, ``aux_head``, finds the regions of the classes.
+    ``align_corners`` applies to the resizing of features and logits; set it as in training.
 
     Raises CheckpointError for another depth.
     """
@@ -34,12 +34,12 @@ def hrnet_ocr(num_classes: int, width: int = 48, depth: str = "full", align_corn
 
 
 def read_arguments(shapes: Shapes) -> Mapping[str, Any]:
-    """What a state dict tells of the arguments; KeyError for a name that it lacks. ``align_corners`` is not told."""
+    """Read the arguments from a state dict, all but ``align_corners``; raises KeyError for a name that it lacks."""
     return {"num_classes": shapes["cls_head.weight"][0], **read_trunk(shapes)}
 
 
 class HRNetOCR(HighResolution):
-    """What :func:`hrnet_ocr` builds."""
+    """The network that :func:`hrnet_ocr` builds."""
 
     def __init__(self, num_classes: int, width: int, depth: Depth, align_corners: bool) -> None:
         super().__init__(width, depth, align_corners)
@@ -59,13 +59,13 @@ class HRNetOCR(HighResolution):
 
 
 def class_features(features: Tensor, regions: Tensor) -> Tensor:
-    """The mean features of each class, N D C 1: of N D h w, weighted by a softmax of its scores N C h w over pixels."""
-    weights = regions.flatten(2).softmax(dim=2)
+    """Average features N D h w by class, N D C 1, weighted by a softmax of the class scores N C h w over pixels."""
+    weights = regions.flatten(2).softmax(dim=2)  # N C h·w
     return (weights @ features.flatten(2).transpose(1, 2)).transpose(1, 2)[..., None]
 
 
 class ObjectContext(nn.Module):
-    """Features joined with what the classes that resemble them are like."""
+    """Features joined with the features of the classes that they resemble."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class ObjectContext(nn.Module):
 
 
 class Attention(nn.Module):
-    """For each pixel, the features of the classes, by how far they resemble it."""
+    """For each pixel, the features of the classes, weighted by their similarity to the pixel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,18 +89,19 @@ class Attention(nn.Module):
         self.f_up = nn.Sequential(*projected(KEY_CHANNELS, CHANNELS))
 
     def forward(self, features: Tensor, classes: Tensor) -> Tensor:
-        query = self.f_pixel(features).flatten(2).transpose(1, 2)
-        key, value = self.f_object(classes).flatten(2), self.f_down(classes).flatten(2).transpose(1, 2)
-        alike = (KEY_CHANNELS**-0.5 * (query @ key)).softmax(dim=-1)
-        context = (alike @ value).transpose(1, 2).unflatten(2, features.shape[-2:])
+        query = self.f_pixel(features).flatten(2).transpose(1, 2)  # N h·w K
+        key = self.f_object(classes).flatten(2)  # N K C
+        value = self.f_down(classes).flatten(2).transpose(1, 2)  # N C K
+        similarity = (KEY_CHANNELS**-0.5 * (query @ key)).softmax(dim=-1)  # N h·w C
+        context = (similarity @ value).transpose(1, 2).unflatten(2, features.shape[-2:])  # N K h w
         return self.f_up(context)
 
 
 def projected(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
-    """A 1 by 1 convolution and its activation."""
+    """Return a 1 by 1 convolution and its activation."""
     return nn.Conv2d(inputs, outputs, 1, bias=False), activation(outputs)
 
 
 def activation(channels: int) -> nn.Sequential:
-    """Batch norm and ReLU, together under one name."""
+    """Return batch norm and ReLU as one module."""
     return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU())

@@ -18,9 +18,9 @@ PREPROCESSING = IMAGENET
 
 
 def pspnet(num_classes: int, layers: int = 50, bins: Sequence[int] = (1, 2, 3, 6), aux: bool = True) -> nn.Module:
-    """The network with random weights; ``layers`` is 50, 101 or 152, ``bins`` the cells along a side of each pooling.
+    """Build the network with random weights; ``layers`` is 50, 101 or 152, ``bins`` the cells a side of each pooling.
 
-    Images N 3 H W of any size to logits N C H W. ``aux``: with the head on ``layer3`` that helps in training alone.
+    Images N 3 H W of any size to logits N C H W. ``aux``: with the auxiliary head on ``layer3``, used only in training.
 
     Raises CheckpointError for another number of layers.
     """
@@ -28,7 +28,7 @@ def pspnet(num_classes: int, layers: int = 50, bins: Sequence[int] = (1, 2, 3, 6
 
 
 def read_arguments(shapes: Shapes) -> Mapping[str, Any]:
-    """What a state dict tells of the arguments; KeyError for a name that it lacks. The bins are not told."""
+    """Read the arguments from a state dict, all but the bins; raises KeyError for a name that it lacks."""
     return {
         "num_classes": shapes["cls.4.weight"][0],
         "layers": layers_in(shapes, "layer3"),
@@ -37,7 +37,7 @@ def read_arguments(shapes: Shapes) -> Mapping[str, Any]:
 
 
 class PSPNet(nn.Module):
-    """What :func:`pspnet` builds."""
+    """The network that :func:`pspnet` builds."""
 
     def __init__(self, num_classes: int, blocks: Sequence[int], bins: tuple[int, ...], aux: bool) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class PSPNet(nn.Module):
             self.aux = head(1024, 256, num_classes)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Cell k along a side is pixel 8k, so that sides are padded to 8k + 1; 0 is the mean colour."""
+        """Return logits N C H W. Cell k is pixel 8k of a side, so that sides are padded to 8k + 1 with 0, the mean."""
         height, width = image.shape[-2:]
         padded = F.pad(image, (0, (1 - width) % STRIDE, 0, (1 - height) % STRIDE))
         features = self.layer4(self.layer3(self.layer2(self.layer1(self.layer0(padded)))))
@@ -75,20 +75,20 @@ class PyramidPooling(nn.Module):
 
 
 def pooled(cells: int, inputs: int, outputs: int) -> nn.Sequential:
-    """Means over a grid of ``cells`` by ``cells``, projected."""
+    """Return the mean over a grid of ``cells`` by ``cells``, projected."""
     projection = nn.Conv2d(inputs, outputs, 1, bias=False)
     return nn.Sequential(nn.AdaptiveAvgPool2d(cells), projection, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 def head(inputs: int, width: int, num_classes: int) -> nn.Sequential:
-    """A classifier of two convolutions; the names count a dropout between them."""
+    """Return a classifier of two convolutions; a dropout between them counts in the names."""
     first = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
     norm, dropout = nn.BatchNorm2d(width), nn.Dropout2d(0.1)
     return nn.Sequential(first, norm, nn.ReLU(inplace=True), dropout, nn.Conv2d(width, num_classes, 1))
 
 
 def deep_stem() -> nn.Sequential:
-    """Three 3 by 3 convolutions in place of one of 7 by 7, and a maximum: a quarter of the size."""
+    """Return three 3 by 3 convolutions in place of one of 7 by 7, and max pooling: a quarter of the size."""
     layers: list[nn.Module] = []
     for inputs, outputs, stride in ((3, 64, 2), (64, 64, 1), (64, 128, 1)):
         convolution = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)

@@ -1,6 +1,6 @@
 """A small encoder-decoder for quick runs: separable convolutions, dilated context, two skips.
 
-Resolution falls to an eighth and comes back in two steps, each joined by what the encoder saw there::
+Resolution falls to an eighth and returns to a half in two steps, each joined with the encoder's features there::
 
     1/2   stem ─────────────────────────── fine ── classifier ── bilinear to the size of the image
     1/4     └ encoder ─────────── middle ───┘
@@ -17,25 +17,25 @@ from torch.nn import functional as F
 DILATIONS = (1, 2, 4, 8)
 
 PREPROCESSING = {"mean": [0.45, 0.45, 0.45], "std": [0.25, 0.25, 0.25]}
-"""What the checkpoints of the sample were trained with."""
+"""The preprocessing of the sample's checkpoints."""
 
 
 def small(num_classes: int, width: int = 24) -> nn.Module:
-    """The network, with random weights; about 80 000 parameters at the default width.
+    """Build the network with random weights; about 80 000 parameters at the default width.
 
     ``width`` is the number of channels at half resolution, and scales all others. The network takes images N 3 H W
-    of any H, W >= 1 and gives logits N C H W. Its last convolution, 1 by 1, is the classifier.
+    of any H, W >= 1 and returns logits N C H W. Its last convolution, 1 by 1, is the classifier.
     """
     return Small(num_classes, width)
 
 
 def read_arguments(shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Any]:
-    """What a state dict tells of the arguments; KeyError for a name that it lacks."""
+    """Read the arguments from a state dict; raises KeyError for a name that it lacks."""
     return {"num_classes": shapes["classifier.weight"][0], "width": shapes["stem.0.0.weight"][0]}
 
 
 def separable(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """3 by 3 within each channel, then 1 by 1 across them; each normalised."""
+    """Return a 3 by 3 convolution within each channel, then 1 by 1 across channels, each with batch norm; ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, inputs, 3, stride, dilation, dilation, groups=inputs, bias=False),
         nn.BatchNorm2d(inputs),
@@ -46,7 +46,7 @@ def separable(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> 
 
 
 def dense(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """An ordinary 3 by 3 convolution, normalised."""
+    """Return a 3 by 3 convolution with batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
         nn.BatchNorm2d(outputs),
@@ -55,7 +55,7 @@ def dense(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 def upsample_like(x: Tensor, reference: Tensor) -> Tensor:
-    """``x`` N D h w, bilinear, at the height and width of ``reference``."""
+    """Resize ``x`` N D h w to the height and width of ``reference``, bilinear."""
     return F.interpolate(x, reference.shape[-2:], mode="bilinear", align_corners=False)
 
 
@@ -75,7 +75,7 @@ class Context(nn.Module):
 
 
 class Small(nn.Module):
-    """What :func:`small` builds."""
+    """The network that :func:`small` builds."""
 
     def __init__(self, num_classes: int, width: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a loss is: a function with its hyperparameters, its paper and its objective; and weighted sums of losses.
+"""Losses as objects: a function with its hyperparameters, its paper and its objective; and weighted sums of losses.
 
 To write one::
 

@@ -1,4 +1,4 @@
-"""The losses there are: found by the names of the files in ``segablate/losses``, imported when asked for.
+"""The catalogue of losses: by the names of the files in ``segablate/losses``, imported on demand.
 
 A file ``x.py`` there is a loss: it decorates a function ``x`` with ``@loss``. Names and summaries are read from the
 text of the file, so that listing them does not import torch.
@@ -21,22 +21,22 @@ _FOLDER = Path(__file__).parents[1] / "losses"
 
 @cache
 def loss_summaries() -> dict[str, str]:
-    """The first line of each loss's docstring by its name, in alphabetic order; imports nothing."""
+    """Return the first line of each loss's docstring by name, in alphabetical order; imports nothing."""
     files = sorted(path for path in _FOLDER.glob("*.py") if path.stem != "__init__")
     return {path.stem: (ast.get_docstring(_function(path)) or "").partition("\n")[0] for path in files}
 
 
 def loss_names() -> tuple[str, ...]:
-    """The names of all losses, in alphabetic order; imports nothing."""
+    """Return the names of all losses, in alphabetical order; imports nothing."""
     return tuple(loss_summaries())
 
 
 @cache
 def get_loss(name: str) -> Loss:
-    """The loss of that name, or a user's: ``python:package.module:function`` or ``python:path/to/file.py:function``.
+    """Return a loss by name, or a user's: ``python:package.module:function`` or ``python:path/to/file.py:function``.
 
     Raises :class:`ObjectiveError` with the nearest name where there is none, :class:`KnobError` where the parameters
-    of a user's function are no knobs.
+    of a user's function are no hyperparameters.
     """
     if name.startswith("python:"):
         return _users(name)
@@ -56,14 +56,14 @@ def _users(name: str) -> Loss:
 
 
 def _function(path: Path) -> ast.FunctionDef:
-    """The function of the file's name."""
+    """Return the function of the file's name."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == path.stem)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One loss; ``knobs`` are all of them with their defaults, ``objective`` is the published one."""
+    """One loss: its hyperparameters with their defaults as ``knobs``, and the published ``objective``."""
 
     name: str
     what: str
@@ -73,7 +73,7 @@ class Row:
 
 
 def catalogue() -> tuple[Row, ...]:
-    """A row for every loss, in alphabetic order. Imports all of them."""
+    """Return a row for every loss, in alphabetical order. Imports all of them."""
     return tuple(map(_row, map(get_loss, loss_names())))
 
 

@@ -1,14 +1,14 @@
-"""Knobs: the hyper-parameters of a loss, read off the signature of its function.
+"""Hyperparameters of a loss ("knobs" in the code), read from the signature of its function.
 
-A knob is a keyword-only parameter annotated with what it may be and what it means::
+A hyperparameter is a keyword-only parameter annotated with its range and its meaning::
 
     radius: Annotated[int, Range(1, 10, grid=(1, 2, 3), help="side of the window, in cells")] = 3
     pool: Annotated[str, Choice("avg", "max", help="how a cell is made from its pixels")] = "avg"
     width: Annotated[int | str, Range(1, words=("official", "all"), help="...")] = "official"
 
-The annotation says the kind of one value (``int``, ``float``, ``bool``, ``str``), whether ``None`` is one
-(``float | None``) and whether several stand together (``tuple[int, ...]``, ``tuple[float, float, float]``). As text,
-the parts of a tuple are joined by colons (``4:8``), so that commas can separate several values.
+The annotation states the type of one value (``int``, ``float``, ``bool``, ``str``), whether ``None`` is allowed
+(``float | None``) and whether it is a tuple (``tuple[int, ...]``, ``tuple[float, float, float]``). As text, the parts
+of a tuple are joined by colons (``4:8``), so that commas can separate several values.
 """
 
 import inspect
@@ -23,7 +23,7 @@ from segablate.errors import KnobError, did_you_mean
 from segablate.objective.ranges import Choice, Conditions, Range, format_value, holds
 
 INPUTS = ("image", "features", "roi", "edge_net", "weights")
-"""Tensors a loss may take beyond logits and labels, keyword-only and by these names: never knobs."""
+"""Tensors a loss may take beyond logits and labels, keyword-only and by these names: never hyperparameters."""
 
 _NOUNS = {int: "a whole number", float: "a number", bool: "yes or no", str: "a word"}
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
@@ -31,7 +31,7 @@ _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 
 @dataclass(frozen=True)
 class ValueType:
-    """What a value is made of: ``number`` (int, float, bool, str), ``None`` beside it, several in a tuple.
+    """The type of a value: ``number`` (int, float, bool, str), whether ``None`` is allowed, and the length of a tuple.
 
     ``length`` is the length of the tuple: ``None`` for a single value, 0 for any length of at least one.
     """
@@ -43,7 +43,7 @@ class ValueType:
 
 @dataclass(frozen=True)
 class Knob:
-    """One hyper-parameter: its name, default, kind and what it may be."""
+    """One hyperparameter: its name, default, type and range."""
 
     name: str
     default: Any
@@ -52,7 +52,7 @@ class Knob:
 
     @property
     def grid(self) -> tuple[Any, ...]:
-        """The values a sweep tries: those declared, or both of a switch."""
+        """Return the values a sweep tries: those declared, or both of a switch."""
         return self.range.grid or ((False, True) if self.kind.number is bool else ())
 
     @property
@@ -61,22 +61,27 @@ class Knob:
 
     @property
     def used_when(self) -> Conditions:
-        """Other knobs and the values of theirs under which this one has an effect; empty: always."""
+        """Return the other hyperparameters and their values under which this one has an effect; empty: always."""
         return self.range.used_when
 
     @property
+    def training(self) -> bool:
+        """Whether it has an effect in training alone, from batch to batch."""
+        return isinstance(self.range, Range) and self.range.training
+
+    @property
     def option(self) -> str:
-        """``--prior-misses`` for ``prior_misses``."""
+        """Return the option, such as ``--prior-misses`` for ``prior_misses``."""
         return "--" + self.name.replace("_", "-")
 
     def used_in(self, settings: Mapping[str, object]) -> bool:
-        """Whether the knob has an effect under these (complete) settings."""
+        """Return whether the hyperparameter has an effect under these (complete) settings."""
         return holds(self.used_when, settings)
 
     def parse(self, text: str, *, as_option: bool = False) -> Any:
-        """The value a text stands for: ``3``, ``5e-4``, ``none``, ``official``, ``yes``, ``4:8``.
+        """Read a value: ``3``, ``5e-4``, ``none``, ``official``, ``yes``, ``4:8``.
 
-        Raises :class:`KnobError` where it stands for none or lies outside the range.
+        Raises :class:`KnobError` where the text is not a value or is outside the range.
         """
         text = text.strip()
         if self.kind.nullable and text.lower() == "none":
@@ -86,13 +91,13 @@ class Knob:
         return self.check(tuple(_read(part, self.kind.number) for part in text.split(":")), as_option=as_option)
 
     def parse_list(self, text: str, *, as_option: bool = False) -> tuple[Any, ...]:
-        """The values in a comma-separated list, in their order; raises :class:`KnobError` as :meth:`parse` does."""
+        """Read a comma-separated list, in its order; raises :class:`KnobError` as :meth:`parse` does."""
         return tuple(self.parse(part, as_option=as_option) for part in text.split(","))
 
     def check(self, value: object, *, as_option: bool = False) -> Any:
-        """The value in its own type (an int where a float is asked for becomes one).
+        """Return the value in its own type (an int becomes a float where a float is expected).
 
-        Raises :class:`KnobError`, naming the knob as on the command line if ``as_option``.
+        Raises :class:`KnobError`, naming the hyperparameter as on the command line if ``as_option``.
         """
         if value is None and self.kind.nullable:
             return None
@@ -107,13 +112,13 @@ class Knob:
         return self._cast(value)
 
     def format(self, value: object) -> str:
-        """The value as text that :meth:`parse` reads back."""
+        """Return the value as text that :meth:`parse` reads back."""
         if isinstance(value, (tuple, list)):
             return ":".join(format_value(part) for part in value)
         return format_value(value)
 
     def expected(self) -> str:
-        """What a single value may be: ``'official', 'all' or a whole number of at least 1``."""
+        """Describe the allowed values: ``'official', 'all' or a whole number of at least 1``."""
         noun = _NOUNS[self.kind.number]
         if isinstance(self.range, Range) and self.kind.number in (int, float):
             noun = "an odd whole number" if self.range.odd else noun
@@ -126,7 +131,7 @@ class Knob:
         return options[0] if len(options) == 1 else f"{', '.join(options[:-1])} or {options[-1]}"
 
     def _problem(self, value: object) -> str | None:
-        """Why one value (or one part of a tuple) is refused."""
+        """Return why one value (or one part of a tuple) is refused, or None."""
         if isinstance(value, str) and (value in self.range.words or (self.kind.number is str and not self.range.words)):
             return None
         fits = self._is_number(value)
@@ -135,7 +140,7 @@ class Knob:
         plain = not (self.range.words or self.kind.nullable or getattr(self.range, "odd", False))
         bounds = self.range.bounds() if isinstance(self.range, Range) else ""
         if fits and plain and bounds.startswith("between"):
-            return f"must lie {bounds}"
+            return f"must be {bounds}"
         return f"must be {self.expected()}"
 
     def _is_number(self, value: object) -> bool:
@@ -150,10 +155,10 @@ class Knob:
         return f"{count} joined by colons, each {self.expected()}"
 
     def _complaint(self, value: object, problem: str, name: str) -> str:
-        shown = repr(value) if isinstance(value, str) else self.format(value)
+        given = repr(value) if isinstance(value, str) else self.format(value)
         near = get_close_matches(value, self.range.words, n=1) if isinstance(value, str) else []
         meaning = f" ({self.help})" if self.help else ""
-        return f"{name} is {shown}, but {problem}{meaning}" + (f"; did you mean {near[0]!r}?" if near else "")
+        return f"{name} is {given}, but {problem}{meaning}" + (f"; did you mean {near[0]!r}?" if near else "")
 
     def _cast(self, value: object) -> Any:
         if isinstance(value, (tuple, list)):
@@ -164,9 +169,9 @@ class Knob:
 
 
 def knobs_of(function: Callable[..., object]) -> dict[str, Knob]:
-    """The knobs of a function by name: its keyword-only parameters except those named in :data:`INPUTS`.
+    """Return the hyperparameters of a function by name: its keyword-only parameters except :data:`INPUTS`.
 
-    A parameter with a default that may be passed by position counts too. One without annotation takes its kind from
+    A parameter with a default that may be passed by position counts too. One without annotation takes its type from
     its default. Raises :class:`KnobError` for a keyword-only one without default.
     """
     parameters = (p for p in inspect.signature(function).parameters.values() if p.name not in INPUTS)
@@ -175,27 +180,27 @@ def knobs_of(function: Callable[..., object]) -> dict[str, Knob]:
 
 
 def find_knob(knobs: Mapping[str, Knob], name: str, owner: str) -> Knob:
-    """The knob of that name; raises :class:`KnobError` with the nearest name where ``owner`` has no such knob."""
+    """Return a hyperparameter by name; raises :class:`KnobError` with the nearest name where ``owner`` has none."""
     if name not in knobs:
         hint = did_you_mean(name, knobs) or "; it has none"
-        raise KnobError(f"{owner} has no knob {name!r}{hint}")
+        raise KnobError(f"{owner} has no hyperparameter {name!r}{hint}")
     return knobs[name]
 
 
 def complete(knobs: Mapping[str, Knob], settings: Mapping[str, object], owner: str) -> dict[str, Any]:
-    """Every knob's value: the settings, checked, and the defaults for the rest. Raises :class:`KnobError`."""
+    """Return every hyperparameter's value: the settings, checked, else the defaults. Raises :class:`KnobError`."""
     checked = {name: find_knob(knobs, name, owner).check(value) for name, value in settings.items()}
     return {name: knob.default for name, knob in knobs.items()} | checked
 
 
 def format_settings(knobs: Mapping[str, Knob], settings: Mapping[str, object]) -> str:
-    """``radius=3, stride=4``."""
+    """Return settings as text: ``radius=3, stride=4``."""
     return ", ".join(f"{name}={knobs[name].format(value)}" for name, value in settings.items())
 
 
 def _knob(parameter: inspect.Parameter, function: Callable[..., object]) -> Knob:
     if parameter.default is parameter.empty:
-        raise KnobError(f"the knob {parameter.name!r} of {function.__name__} has no default; give it one")
+        raise KnobError(f"hyperparameter {parameter.name!r} of {function.__name__} has no default; give it one")
     annotation = _resolved(parameter, function)
     declared = [extra for extra in get_args(annotation)[1:] if isinstance(extra, (Range, Choice))]
     plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
@@ -203,14 +208,16 @@ def _knob(parameter: inspect.Parameter, function: Callable[..., object]) -> Knob
         declared, plain = [*declared, Choice(*get_args(plain))], str
     kind = _kind(plain, parameter.default)
     if kind.number not in _NOUNS:
-        kinds = "a number, a switch, a word or a tuple of them"
-        raise KnobError(f"the knob {parameter.name!r} of {function.__name__} is no knob; let its default be {kinds}")
+        raise KnobError(
+            f"hyperparameter {parameter.name!r} of {function.__name__} has a default that is not a number, a switch, "
+            "a word or a tuple of them; give it such a default"
+        )
     knob = Knob(parameter.name, parameter.default, kind, declared[0] if declared else Range())
     return replace(knob, default=knob.check(knob.default))
 
 
 def _resolved(parameter: inspect.Parameter, function: Callable[..., object]) -> Any:
-    """The annotation, evaluated where it was written as text; only this one, whatever the others refer to."""
+    """Return the annotation, evaluated if it is text; only this one, since the others may not be resolvable."""
     holder = types.SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
     names = getattr(inspect.unwrap(function), "__globals__", {})
     return typing.get_type_hints(holder, names, include_extras=True)[parameter.name]
@@ -232,7 +239,7 @@ def _kind(annotation: Any, default: object) -> ValueType:
 
 
 def _read(text: str, number: type) -> object:
-    """The number or switch a text stands for, else the text itself, which the check then judges."""
+    """Return the number or switch that the text is, else the text itself, which the check then judges."""
     text = text.strip()
     if number is bool and text.lower() in _TRUE + _FALSE:
         return text.lower() in _TRUE

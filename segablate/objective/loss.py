@@ -1,4 +1,4 @@
-"""A loss term: one function with its knobs, its paper and its two faces, the scalar and the parts."""
+"""A loss: one function with its hyperparameters, its paper, and its two results, the scalar and the parts."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -10,23 +10,23 @@ from segablate.errors import KnobError
 from segablate.objective.knobs import INPUTS, Knob, complete, knobs_of
 from segablate.objective.ranges import Conditions, holds
 
-if TYPE_CHECKING:  # tables and the command line read terms without waiting for torch
+if TYPE_CHECKING:  # tables and the command line read losses without importing torch
     from torch import Tensor
 
 EXCEPTIONS = ("void", "scope", "finite", "gradient", "relabelling")
-"""What a loss may declare to break: ignored pixels have no say; with ``scope=image`` an image's value does not depend
-on its batch mates; finite on every scene; the gradient is that of the value; renaming classes changes nothing."""
+"""Properties that a loss may declare to break: void pixels have no effect; with ``scope=image`` the value of an image
+does not depend on the rest of the batch; finite on every input; the gradient is that of the value; renaming classes
+changes nothing."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a term has to tell beside its value.
+    """The value of a loss for one batch, and the numbers beside it.
 
-    ``value`` is the term itself (0-dim, attached to the graph) and ``defined`` is false where nothing valid was there
-    to measure. ``per_class`` holds what each class contributes (C, nan where undefined; detached). ``sums`` are
-    quantities that add over images. ``facts`` are numbers worth knowing about this one call.
-    A function may give ``defined`` and facts as 0-dim tensors: :meth:`Loss.parts` turns them into Python values, while
-    the scalar face leaves them on the device.
+    ``value`` is the loss itself (0-dim, attached to the graph); ``defined`` is false where nothing can be measured.
+    ``per_class`` is each class's value or contribution (C, nan where undefined; detached). ``sums`` are quantities that
+    add over images. ``facts`` are further numbers about this one call. A function may return ``defined`` and facts as
+    0-dim tensors: :meth:`Loss.parts` turns them into Python values; calling the loss leaves them on the device.
     """
 
     value: "Tensor"
@@ -39,21 +39,32 @@ class Parts:
 Pooled = Callable[[Mapping[str, Any], "Mapping[str, Tensor]"], "Tensor"]
 """(complete settings, sums over images) -> the value over the images, 0-dim."""
 
+Carry = Callable[..., "dict[str, Tensor]"]
+"""(logits, labels, previous, **complete settings) -> inputs to pass in this batch, and ``previous`` in the next.
+
+``previous`` is what the last batch returned, or None. Empty where the settings carry nothing.
+"""
+
 Function = Callable[..., Any]
-"""(logits, labels, *, inputs and knobs) -> a 0-dim tensor or :class:`Parts`."""
+"""(logits, labels, *, inputs and hyperparameters) -> a 0-dim tensor or :class:`Parts`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """One loss, callable like its function: ``term(logits, labels, radius=3)`` is a 0-dim tensor.
+    """One loss, callable like its function: ``rmi(logits, labels, radius=3)`` is a 0-dim tensor.
 
-    Half-precision logits are computed in float32, outside autocast. ``objective`` is the weighted sum in which its
-    authors train with it. ``exceptions`` says which of :data:`EXCEPTIONS` it breaks by design, and why. ``conditions``
-    says under which settings an optional input is needed after all. ``incomparable`` says of which knobs values under
-    different settings are not comparable, and why; ``ranks_by`` names the fact that ranks images in the term's stead,
-    larger being better. ``activation`` is what it reads the logits by, where no knob ``probability`` says so.
-    ``over_images`` gives the value over any number of images from the complete settings and the ``sums`` of
-    :class:`Parts`, added over them.
+    Half-precision logits are computed in float32, outside autocast.
+
+    - ``objective``: the weighted sum with which its authors train.
+    - ``exceptions``: which of :data:`EXCEPTIONS` it breaks by design, and why.
+    - ``conditions``: the settings under which an optional input is needed.
+    - ``incomparable``: the hyperparameters between whose settings values cannot be compared, and why.
+    - ``ranks_by``: the fact that ranks images in place of the value, larger being better.
+    - ``activation``: the activation of the logits, where there is no hyperparameter ``probability``.
+    - ``over_images``: computes the value over any number of images from the complete settings and the ``sums`` of
+      :class:`Parts`, added over the images.
+    - ``summed``: it divides by counts that are summed over processes, see :mod:`segablate.objective.processes`.
+    - ``carry``: what training carries from batch to batch.
     """
 
     name: str
@@ -66,6 +77,8 @@ class Loss:
     ranks_by: str = ""
     activation: str = "softmax"
     over_images: Pooled | None = None
+    summed: bool = False
+    carry: Carry | None = None
 
     def __post_init__(self) -> None:
         vars(self).update(__doc__=self.function.__doc__, __wrapped__=self.function)  # for help() and signatures
@@ -76,16 +89,16 @@ class Loss:
         return get_loss, (self.name,)
 
     def __call__(self, logits: "Tensor", labels: "Tensor", **options: Any) -> "Tensor":
-        """The value for this batch, reduced as the authors reduce it, differentiable in the logits.
+        """Return the value for this batch, reduced as the authors reduce it, differentiable in the logits.
 
-        Raises :class:`KnobError` for an option that is no knob or out of its range and for an input that is missing,
-        ValueError for tensors whose shapes do not fit.
+        Raises :class:`KnobError` for an unknown hyperparameter, a value out of its range or a missing input, ValueError
+        for tensors whose shapes do not fit.
         """
         result = self._evaluate(logits, labels, options)
         return result.value if isinstance(result, Parts) else result
 
     def parts(self, logits: "Tensor", labels: "Tensor", **options: Any) -> Parts:
-        """The value and what there is beside it; raises as calling does."""
+        """Return the value and the numbers beside it; raises as calling does."""
         result = self._evaluate(logits, labels, options)
         if not isinstance(result, Parts):
             result = Parts(result, (labels != 255).any())
@@ -94,31 +107,31 @@ class Loss:
 
     @cached_property
     def knobs(self) -> dict[str, Knob]:
-        """The hyper-parameters by name, in the order of the signature."""
+        """Return the hyperparameters by name, in the order of the signature."""
         return knobs_of(self.function)
 
     @cached_property
     def inputs(self) -> frozenset[str]:
-        """The tensors it can take beyond logits and labels, needed or not."""
+        """Return the tensors it can take beyond logits and labels, needed or not."""
         return frozenset(inspect.signature(self.function).parameters) & frozenset(INPUTS)
 
     def needs(self, settings: Mapping[str, object]) -> frozenset[str]:
-        """The inputs that must be passed under these settings; raises :class:`KnobError` for a bad setting."""
+        """Return the inputs that must be passed under these settings; raises :class:`KnobError` for a bad setting."""
         return self._needed(complete(self.knobs, settings, self.name))
 
     def reads(self, settings: Mapping[str, object]) -> str:
-        """By which activation it reads logits under these settings: softmax or sigmoid."""
+        """Return the activation of the logits under these settings: softmax or sigmoid."""
         knob = self.knobs.get("probability")
         return self.activation if knob is None else str(settings.get("probability", knob.default))
 
     @property
     def after_description(self) -> bool:
-        """Whether the formula is this project's, after the description in the paper: no code was published."""
+        """Return whether the formula is this project's, after the paper's description: no code was published."""
         return self.paper.startswith("after the description")
 
     @property
     def summary(self) -> str:
-        """The first line of the docstring."""
+        """Return the first line of the docstring."""
         return self.docstring.partition("\n")[0]
 
     @property
@@ -127,7 +140,7 @@ class Loss:
 
     @property
     def sections(self) -> dict[str, str]:
-        """The docstring after its first line by heading; what stands before the first heading is under ``""``.
+        """Return the docstring after its first line by heading; the text before the first heading is under ``""``.
 
         A heading is an unindented line that ends in a colon, followed by indented lines.
         """
@@ -141,6 +154,16 @@ class Loss:
                 sections[heading] += line + "\n"
         return {name: inspect.cleandoc(text) for name, text in sections.items() if text.strip()}
 
+    def _class_weights(self, weights: Any, logits: "Tensor") -> "Tensor":
+        """Return the weights, C, on the device of the logits; outputs outside the label set have weight 1."""
+        import torch
+
+        found = torch.as_tensor(weights, device=logits.device)
+        surplus = logits.shape[1] - found.numel()
+        if found.ndim != 1 or surplus < 0:
+            raise KnobError(f"weights of {self.name} has {found.numel()} values for {logits.shape[1]} outputs")
+        return torch.cat([found, found.new_ones(surplus)]) if surplus else found
+
     def _needed(self, settings: Mapping[str, object]) -> frozenset[str]:
         parameters = inspect.signature(self.function).parameters
         always = {name for name in self.inputs if parameters[name].default is inspect.Parameter.empty}
@@ -151,6 +174,8 @@ class Loss:
         import torch
 
         given = {name: options.pop(name) for name in self.inputs & options.keys() if options[name] is not None}
+        if "weights" in given:
+            given["weights"] = self._class_weights(given["weights"], logits)
         settings = complete(self.knobs, options, self.name)
         if missing := sorted(self.needs(options) - given.keys()):
             raise KnobError(
@@ -165,7 +190,7 @@ class Loss:
         value = result.value if isinstance(result, Parts) else result
         if not isinstance(value, torch.Tensor) or value.ndim:
             found = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
-            raise KnobError(f"{self.name} gives {found[:80]}; a loss gives one 0-dim tensor for the batch")
+            raise KnobError(f"{self.name} returns {found[:80]}; a loss must return one 0-dim tensor for the batch")
         return result
 
 
@@ -179,17 +204,29 @@ def loss(
     ranks_by: str = "",
     activation: str = "softmax",
     over_images: Pooled | None = None,
+    summed: bool = False,
+    carry: Carry | None = None,
 ) -> Callable[[Function], Loss]:
-    """Make a term of the function below: its name is the function's, and the file's.
+    """Make a :class:`Loss` of the function below: its name is the function's, and the file's.
 
-    ``objective`` is the published weighted sum (the term alone, unless given); ``inputs`` says under which settings an
-    input that has a default is needed: ``{"features": {"combine": ("product", "deep")}}``; ``incomparable`` why values
-    under different settings of a knob cannot be compared: ``{"ksize": "the value grows with the kernel"}``.
+    ``objective`` is the published weighted sum (the loss alone, unless given). ``inputs`` are the settings under which
+    an input with a default is needed: ``{"features": {"combine": ("product", "deep")}}``. ``incomparable`` are the
+    reasons why values under different settings of a hyperparameter cannot be compared: ``{"ksize": "the value grows
+    with the kernel"}``.
     """
 
     def decorate(function: Function) -> Loss:
         name = function.__name__
-        declared = (exceptions or {}, inputs or {}, incomparable or {}, ranks_by, activation, over_images)
+        declared = (
+            exceptions or {},
+            inputs or {},
+            incomparable or {},
+            ranks_by,
+            activation,
+            over_images,
+            summed,
+            carry,
+        )
         return Loss(name, function, paper, objective or name, *declared)
 
     return decorate

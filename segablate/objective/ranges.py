@@ -1,4 +1,4 @@
-"""What a knob may be: a range of numbers or one of a few words."""
+"""The allowed values of a hyperparameter: a range of numbers, or one of a few words."""
 
 import math
 from collections.abc import Mapping
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Conditions = Mapping[str, tuple[object, ...]]
-"""Other knobs, and the values of theirs under which something holds: ``{"combine": ("product", "sum")}``."""
+"""Other hyperparameters, and their values under which a condition holds: ``{"combine": ("product", "sum")}``."""
 
 
 @dataclass(frozen=True)
 class Range:
     """Numbers from ``low`` to ``high``, both allowed unless declared open; ``words`` are allowed beside them.
 
-    ``grid`` holds the values a sweep tries; ``odd`` leaves out even numbers; ``used_when={"combine": ("product",)}``
-    says that the knob has an effect only where another has one of these values.
+    ``grid`` holds the values a sweep tries; ``odd`` excludes even numbers; with ``used_when={"combine": ("product",)}``
+    the hyperparameter has an effect only where another has one of these values, with ``training`` only in training.
     """
 
     low: float = -math.inf
@@ -26,15 +26,16 @@ class Range:
     open_high: bool = False
     odd: bool = False
     used_when: Conditions = field(default_factory=dict)
+    training: bool = False
 
     def holds(self, number: float) -> bool:
-        """Whether the number lies inside; infinity and nan never do."""
+        """Return whether the number is in the range; infinity and nan never are."""
         above = number > self.low if self.open_low else number >= self.low
         below = number < self.high if self.open_high else number <= self.high
         return math.isfinite(number) and above and below and not (self.odd and number % 2 == 0)
 
     def bounds(self) -> str:
-        """``between 1 and 10``, ``of at least 0``, ``greater than 0 and at most 1``."""
+        """Describe the bounds: ``between 1 and 10``, ``of at least 0``, ``greater than 0 and at most 1``."""
         lower, upper = self.low > -math.inf, self.high < math.inf
         if lower and upper and not (self.open_low or self.open_high):
             return f"between {format_value(self.low)} and {format_value(self.high)}"
@@ -60,12 +61,12 @@ class Choice:
 
 
 def holds(conditions: Conditions, settings: Mapping[str, object]) -> bool:
-    """Whether these (complete) settings meet all the conditions; no conditions are always met."""
+    """Return whether these (complete) settings meet all the conditions; no conditions are always met."""
     return all(settings.get(name) in values for name, values in conditions.items())
 
 
 def format_value(value: object) -> str:
-    """``3``, ``0.0005``, ``yes``, ``none``: a single value as text; whole floats lose their ``.0``."""
+    """Return a single value as text: ``3``, ``0.0005``, ``yes``, ``none``; whole floats lose their ``.0``."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:

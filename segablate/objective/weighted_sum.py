@@ -4,8 +4,8 @@
 
     ce + 0.5*rmi(radius=3, stride=4) + 2*cpg - 0.1*python:package.module.function(gamma=2)
 
-A term is a loss by name, or a user's function by the place where it lies; its settings stand in brackets, those left
-out have their defaults. Values are written as on the command line: ``pool=max``, ``alpha=none``, ``scales=4:8``.
+A term is a loss by name, or a user's function by its module or file; its settings are in brackets, and settings not
+given have their defaults. Values are written as on the command line: ``pool=max``, ``alpha=none``, ``scales=4:8``.
 """
 
 import re
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from segablate.errors import ObjectiveError, at
 from segablate.objective.catalogue import get_loss
-from segablate.objective.knobs import find_knob, format_settings
+from segablate.objective.knobs import Knob, ValueType, find_knob, format_settings
 from segablate.objective.loss import Loss
-from segablate.objective.ranges import format_value
+from segablate.objective.ranges import Range, format_value
 
 if TYPE_CHECKING:  # an objective is read and printed without torch
     from torch import Tensor
@@ -25,31 +25,34 @@ if TYPE_CHECKING:  # an objective is read and printed without torch
 
 @dataclass(frozen=True)
 class WeightedTerm:
-    """One summand: ``0.5*rmi(radius=3)``. ``settings`` holds the knobs that were given, checked."""
+    """One term: ``0.5*rmi(radius=3)``. ``settings`` holds the hyperparameters that were given, checked."""
 
     weight: float
     loss: Loss
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, logits: "Tensor", labels: "Tensor", **inputs: Any) -> "Tensor":
-        """The weighted value; inputs that the term does not take are left aside."""
-        taken = {name: value for name, value in inputs.items() if name in self.loss.inputs}
+        """Return the weighted value, 0-dim; inputs that the loss does not take are ignored."""
+        taken = {name: value for name, value in inputs.items() if name in self.loss.inputs - self.settings.keys()}
         return self.weight * self.loss(logits, labels, **taken, **self.settings)
 
     def __str__(self) -> str:
         weight = "" if self.weight == 1 else f"{format_value(self.weight)}*"
-        settings = f"({format_settings(self.loss.knobs, self.settings)})" if self.settings else ""
-        return weight + self.loss.name + settings
+        settings = {name: value for name, value in self.settings.items() if name != "weights"}
+        parts = [format_settings(self.loss.knobs, settings)] if settings else []
+        if "weights" in self.settings:
+            parts.insert(0, f"weights={':'.join(map(format_value, self.settings['weights']))}")
+        return weight + self.loss.name + (f"({', '.join(parts)})" if parts else "")
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A weighted sum of terms; ``str()`` gives a text that :func:`parse_objective` reads back."""
+    """A weighted sum of terms; ``str()`` returns a text that :func:`parse_objective` reads back."""
 
     terms: tuple[WeightedTerm, ...]
 
     def __call__(self, logits: "Tensor", labels: "Tensor", **inputs: Any) -> "Tensor":
-        """The sum for this batch, 0-dim; each term takes from the inputs (``image``, ``features``, ...) what it needs.
+        """Return the sum for this batch, 0-dim; each term takes from the inputs (``image``, ...) those that it needs.
 
         Raises :class:`~segablate.errors.KnobError` for a needed input that is missing.
         """
@@ -58,13 +61,13 @@ class Objective:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The inputs beyond logits and labels without which it cannot be computed."""
-        return frozenset().union(*(summand.loss.needs(summand.settings) for summand in self.terms))
+        """Return the inputs beyond logits and labels without which it cannot be computed."""
+        return frozenset().union(*(term.loss.needs(term.settings) for term in self.terms))
 
     def with_settings(self, name: str, settings: Mapping[str, Any]) -> "Objective":
-        """The same sum with these settings, on top of those given, in every term of that name.
+        """Return the same sum with these settings, on top of those given, in every term of that name.
 
-        Raises :class:`~segablate.errors.KnobError` for a knob that the term does not have or a value outside its range.
+        Raises :class:`~segablate.errors.KnobError` for an unknown hyperparameter or a value outside its range.
         """
         return Objective(tuple(_with(term, settings) if term.loss.name == name else term for term in self.terms))
 
@@ -75,43 +78,44 @@ class Objective:
 
 
 def parse_objective(text: str) -> Objective:
-    """Read ``"ce + 0.5*rmi(radius=3)"``.
+    """Read an objective such as ``"ce + 0.5*rmi(radius=3)"``.
 
     Raises :class:`ObjectiveError` where the text is malformed or names a loss that does not exist and
-    :class:`~segablate.errors.KnobError` for its settings; both say at which column.
+    :class:`~segablate.errors.KnobError` for its settings; both with the column.
     """
     return _Reader(text).objective()
 
 
 def published_objective(loss: Loss) -> Objective:
-    """The weighted sum in which the authors of a loss train with it."""
+    """Return the weighted sum with which the authors of a loss train."""
     return parse_objective(loss.objective)
 
 
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _NAME = re.compile(r"python:[\w./\\~:-]+|[A-Za-z_]\w*")
 _KNOB = re.compile(r"[A-Za-z_]\w*")
+_CLASS_WEIGHTS = Knob("weights", None, ValueType(float, True, 0), Range(0, 1e9, help="one weight a class"))
 _VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|[^,()'\"]+")
 
 
 class _Reader:
-    """Reads one objective from left to right; ``column`` is where it stands."""
+    """A reader of one objective from left to right; ``column`` is its position in the text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.column = 0
 
     def objective(self) -> Objective:
-        """summand {("+" | "-") summand}"""
-        terms = [self.summand(-1.0 if self.skip("-") else 1.0)]
+        """Read ``term {("+" | "-") term}``."""
+        terms = [self.term(-1.0 if self.skip("-") else 1.0)]
         while not self.at_end():
             if not (sign := self.skip("+") or self.skip("-")):
                 raise self.error("expected '+' between two terms")
-            terms.append(self.summand(-1.0 if sign == "-" else 1.0))
+            terms.append(self.term(-1.0 if sign == "-" else 1.0))
         return Objective(tuple(terms))
 
-    def summand(self, sign: float) -> WeightedTerm:
-        """[number "*"] name ["(" settings ")"]"""
+    def term(self, sign: float) -> WeightedTerm:
+        """Read ``[number "*"] name ["(" settings ")"]``."""
         weight = sign
         if number := self.match(_NUMBER):
             weight = sign * float(number)
@@ -126,7 +130,7 @@ class _Reader:
         return WeightedTerm(weight, loss, dict(self.settings(loss)) if self.skip("(") else {})
 
     def settings(self, loss: Loss) -> Iterator[tuple[str, Any]]:
-        """[knob "=" value {"," knob "=" value}] ")" """
+        """Read ``[name "=" value {"," name "=" value}] ")"``."""
         seen: set[str] = set()
         while not self.skip(")"):
             if seen and not self.skip(","):
@@ -141,9 +145,10 @@ class _Reader:
         start = self.column = self.after_spaces()
         name = self.match(_KNOB)
         if not name:
-            raise self.error(f"expected a knob of {loss.name}, as in radius=3, or ')'")
+            raise self.error(f"expected a hyperparameter of {loss.name}, as in radius=3, or ')'")
+        weights = name == "weights" and name in loss.inputs
         with at(self.place(start)):
-            knob = find_knob(loss.knobs, name, loss.name)
+            knob = _CLASS_WEIGHTS if weights else find_knob(loss.knobs, name, loss.name)
         if not self.skip("="):
             raise self.error(f"expected '=' and a value after {name}")
         start = self.column = self.after_spaces()
@@ -154,7 +159,7 @@ class _Reader:
             return name, knob.parse(text.strip().strip("'\""))
 
     def match(self, pattern: re.Pattern[str]) -> str:
-        """Go past the next token if it is of this form; else an empty text."""
+        """Read the next token if it is of this form; else return an empty text."""
         found = pattern.match(self.text, self.after_spaces())
         if not found:
             return ""
@@ -179,7 +184,11 @@ class _Reader:
         return ObjectiveError(f"{self.place(column)}: {expected}, found {found}")
 
 
-def _with(summand: WeightedTerm, settings: Mapping[str, Any]) -> WeightedTerm:
-    loss = summand.loss
-    checked = {name: find_knob(loss.knobs, name, loss.name).check(value) for name, value in settings.items()}
-    return replace(summand, settings={**summand.settings, **checked})
+def _with(term: WeightedTerm, settings: Mapping[str, Any]) -> WeightedTerm:
+    loss = term.loss
+    taken = {"weights": _CLASS_WEIGHTS} if "weights" in loss.inputs else {}
+    checked = {
+        name: (taken.get(name) or find_knob(loss.knobs, name, loss.name)).check(value)
+        for name, value in settings.items()
+    }
+    return replace(term, settings={**term.settings, **checked})

@@ -1,31 +1,33 @@
-"""A :class:`~segablate.tables.Report` as text: for the terminal, Markdown, CSV, JSON and LaTeX."""
+"""Rendering of a :class:`~segablate.tables.Report`: for the terminal, as Markdown, CSV, JSON and LaTeX."""
 
 from typing import Literal, get_args
 
 from rich.console import Console
 
+from segablate.evaluation.results import Evaluation
+from segablate.metrics.tolerance import Tolerance
 from segablate.render.data import to_csv, to_json
 from segablate.render.latex import to_latex
 from segablate.render.markdown import to_markdown
-from segablate.render.progress import progress
+from segablate.render.progress import progress, training_progress
 from segablate.render.terminal import to_rich, to_text
 from segablate.tables import Report
 
-__all__ = ["FORMATS", "Format", "print_report", "progress", "render"]
+__all__ = ["FORMATS", "Format", "print_report", "progress", "render", "summary_of", "training_progress"]
 
 Format = Literal["rich", "markdown", "csv", "json", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 FILE_WIDTH = 100
 
-_ASCII = str.maketrans("–…▾▴▸×─━╸·", "-~v^>x-=--")
+_ASCII = str.maketrans("–−…▾▴▸×─━╸·", "--~v^>x-=--") | {ord("≤"): "<=", ord("ρ"): "rho", ord("µ"): "u"}
 
 
 def render(report: Report, format: Format, *, wide: bool = False, width: int = FILE_WIDTH, colour: bool = False) -> str:
-    """The report as a string that ends in a line feed.
+    """Return the report as a string that ends in a line feed.
 
-    :param wide: with ``"rich"``, show the columns that are hidden otherwise; the other formats always have them.
-    :param width: with ``"rich"``, no line is longer, if it is at least 40.
-    :param colour: with ``"rich"``, colours as ANSI codes; without them a triangle points at marked cells.
+    :param wide: with ``"rich"``, include the columns that are hidden otherwise; the other formats always have them.
+    :param width: with ``"rich"``, the longest line in characters, at least 40.
+    :param colour: with ``"rich"``, use ANSI colours; without them a triangle marks the worst or best cells.
     """
     match format:
         case "rich":
@@ -40,12 +42,20 @@ def render(report: Report, format: Format, *, wide: bool = False, width: int = F
             return to_latex(report)
 
 
+def summary_of(run: Evaluation) -> str:
+    """Return the report of an evaluation as JSON, which a saved run keeps for scripts."""
+    from segablate.tables.evaluation import View, evaluation_report
+
+    tolerances = tuple(Tolerance.parse(text) for text in run.facts["measures"]["tolerances"])
+    return render(evaluation_report(run, View(tolerances=tolerances)), "json")
+
+
 def print_report(
     report: Report, format: Format = "rich", *, wide: bool = False, console: Console | None = None
 ) -> None:
     """Print the report to the console, standard output by default.
 
-    A terminal decides on width and colours itself (``NO_COLOR`` is heeded); a pipe gets 100 columns without colours.
+    A terminal determines width and colours (``NO_COLOR`` is respected); a pipe gets 100 columns without colours.
     """
     console = console or Console()
     speaks_unicode = console.encoding.startswith("utf")

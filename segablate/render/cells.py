@@ -1,4 +1,4 @@
-"""How each kind of value is written for people: the one place where a share becomes a percentage."""
+"""Cells as text for people, by kind of value; the one place where a share becomes a percentage."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -21,17 +21,17 @@ _SIZES = ((1024.0**4, "TiB"), (1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024.0, "
 
 
 def unit(column: Column) -> str:
-    """The unit that belongs into the header: ``%``, ``points`` or nothing."""
+    """Return the unit for the header: ``%``, ``points`` or nothing."""
     return _UNITS.get(column.kind, "")
 
 
 def is_numeric(column: Column) -> bool:
-    """Whether the column is set flush right and never shortened."""
+    """Whether the column is right-aligned and never shortened."""
     return column.kind in get_args(Scalar) or column.kind in get_args(IntervalKind)
 
 
 def cell(column: Column, value: object) -> str:
-    """One value as people read it, ``–`` where there is none."""
+    """Return one value as text, ``–`` where there is none."""
     if column.kind in get_args(IntervalKind):
         low, high = interval_ends(column, value)
         return MISSING if low == high == MISSING else f"[{low}, {high}]"
@@ -45,7 +45,7 @@ def cell(column: Column, value: object) -> str:
 
 
 def aligned_cells(column: Column, values: Sequence[object]) -> list[str]:
-    """All cells of a column, numbers padded so that their decimal points lie under each other."""
+    """Return all cells of a column, numbers padded so that their decimal points are aligned."""
     if column.kind in get_args(IntervalKind):
         ends = [interval_ends(column, value) for value in values]
         lows, highs = (_flush_right(_align_points(side)) for side in ([e[0] for e in ends], [e[1] for e in ends]))
@@ -56,7 +56,7 @@ def aligned_cells(column: Column, values: Sequence[object]) -> list[str]:
 
 
 def interval_ends(column: Column, value: object) -> tuple[str, str]:
-    """Both ends of an interval, written as the kind that they are."""
+    """Return both ends of an interval as text."""
     share = column.kind in ("interval", "signed_interval")
     kind = ("signed_" if column.kind.startswith("signed") else "") + ("share" if share else "number")
     low, high = as_interval(value)
@@ -64,14 +64,17 @@ def interval_ends(column: Column, value: object) -> tuple[str, str]:
 
 
 def hex_colour(value: object) -> str:
-    """``(128, 64, 128)`` as ``#804080``."""
+    """Return ``(128, 64, 128)`` as ``#804080``."""
     red, green, blue = cast(Sequence[int], value)
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def one_line(text: str) -> str:
-    """Line breaks, tabs and control characters (a file may be called anything) as single spaces."""
-    return _CONTROL.sub(" ", text).strip()
+    """Replace line breaks, tabs and control characters, which a file name may have, by single spaces.
+
+    Bytes of a name that are not UTF-8, which Python has as halves of characters, become escapes such as ``\\udcff``.
+    """
+    return _CONTROL.sub(" ", text.encode("utf-8", "backslashreplace").decode()).strip()
 
 
 def _number_text(kind: str, digits: int | None, value: object) -> str:
@@ -91,7 +94,7 @@ def _fixed(number: float, decimals: int) -> str:
 
 
 def _significant(number: float, figures: int) -> str:
-    """So many significant figures; powers of ten where the zeros would be many."""
+    """Return a number with this many significant figures; very large and small ones as powers of ten."""
     if number == 0:
         return "0"
     mantissa, exponent = f"{number:.{figures - 1}e}".split("e")
@@ -108,7 +111,7 @@ def _signed(text: str) -> str:
 
 
 def _scaled(number: float, figures: int | None, units: tuple[tuple[float, str], ...]) -> str:
-    """In the largest unit of which there is at least one, else in the smallest."""
+    """Return a number in the largest unit that is not above it, else in the smallest."""
     size, name = next((unit for unit in units if abs(number) >= unit[0]), units[-1])
     return f"{_significant(number / size, figures or 3)} {name}"
 
@@ -133,7 +136,7 @@ _WRITERS: dict[str, Callable[[float, int | None], str]] = {
 
 
 def _align_points(texts: list[str]) -> list[str]:
-    """Pad at the right, between number and unit, until the decimal points lie under each other."""
+    """Pad between number and unit so that the decimal points are aligned."""
     split = [("", "", "") if text == MISSING else _parts(text) for text in texts]
     fraction, suffix = (max((len(part[i]) for part in split), default=0) for i in (1, 2))
     filled = (f"{whole}{after:<{fraction}}{name:<{suffix}}" for whole, after, name in split)
@@ -141,7 +144,7 @@ def _align_points(texts: list[str]) -> list[str]:
 
 
 def _parts(text: str) -> tuple[str, str, str]:
-    """``3.21 ms`` as ``("3", ".21", " ms")``."""
+    """Split ``3.21 ms`` into ``("3", ".21", " ms")``."""
     number, space, name = text.partition(" ")
     whole, point, after = number.partition(".")
     return whole, point + after, space + name

@@ -1,14 +1,14 @@
 """A report for programs: JSON and CSV, with raw values at full precision.
 
-JSON: ``{"title", "facts": {name: value}, "tables": {name: [row, ...]}, "notes": [...]}``. Shares lie in 0..1,
-intervals are ``[low, high]``, colours ``"#rrggbb"``; what is undefined or infinite is ``null``. The notes are those of
-the tables in their order, then the report's own.
+JSON: ``{"title", "facts": {name: value}, "tables": {name: [row, ...]}, "notes": [...]}``. Shares are in 0..1,
+intervals are ``[low, high]``, colours ``"#rrggbb"``; undefined and infinite values are ``null``. The notes are those
+of the tables in their order, then the report's own.
 
 CSV (RFC 4180 quoting, lines ended by a line feed): one table is a plain file for ``pandas.read_csv``. Several are
-blocks, each headed by a line ``# name`` and divided by an empty line. An interval takes two columns, ``key_low`` and
-``key_high``; what is undefined is empty. Facts and notes are not part of CSV.
+blocks, each headed by a line ``# name`` and separated by an empty line. An interval has two columns, ``key_low`` and
+``key_high``; undefined values are empty. Facts and notes are not part of CSV.
 
-Both give a table that has a baseline one column more: ``baseline``, true in one row.
+In both, a table with a baseline has a further column ``baseline``, true in one row.
 """
 
 import csv
@@ -24,15 +24,16 @@ from segablate.tables import Column, IntervalKind, Report, Scalar, Table, as_int
 
 
 def to_json(report: Report) -> str:
-    """The whole report, strictly valid JSON."""
+    """Return the whole report as strictly valid JSON."""
     notes = [note for table in report.tables for note in table.notes] + list(report.notes)
     tables = {table.name: [_object(table, index) for index in range(len(table.rows))] for table in report.tables}
     whole = {"title": report.title, "facts": dict(report.facts), "tables": tables, "notes": notes}
-    return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()  # halves of characters, which UTF-8 lacks, as \udcff
 
 
 def to_csv(report: Report) -> str:
-    """The tables alone."""
+    """Return the tables of the report as CSV."""
     if len(report.tables) == 1:
         return _block(report.tables[0])
     return "\n".join(f"# {table.name}\n{_block(table)}" for table in report.tables)
@@ -50,7 +51,7 @@ def _finite(value: object) -> object:
 
 
 def _raw(column: Column, value: object) -> object:
-    """A value as plain bool, int, float, str, list of two floats, or ``None``."""
+    """Return a value as plain bool, int, float, str, list of two floats, or ``None``."""
     if column.kind in get_args(IntervalKind):
         return list(as_interval(value))
     if value is None:

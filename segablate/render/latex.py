@@ -1,6 +1,6 @@
 """A report as LaTeX tables that need ``\\usepackage{booktabs}`` and nothing else.
 
-Colours of classes are left out, as they would need another package. Facts stand in comments above the tables.
+Colours of classes are left out, as they would need another package. Facts are comments above the tables.
 """
 
 import re
@@ -27,7 +27,7 @@ _MINUS = re.compile(r"(?<![-e])-(?=[\d$])")
 
 
 def to_latex(report: Report) -> str:
-    """One ``table`` environment per table; the notes of the report follow the last one."""
+    """Return one ``table`` environment per table; the notes of the report follow the last one."""
     facts = [f"% {one_line(name)}: {one_line(value)}\n" for name, value in report.facts]
     parts = [f"% {one_line(report.title)}\n{''.join(facts)}% needs \\usepackage{{booktabs}}\n"]
     for number, table in enumerate(report.tables, start=1):
@@ -60,12 +60,12 @@ def _table(table: Table, closing: tuple[str, ...]) -> Iterator[str]:
 
 
 def escape(text: str) -> str:
-    """Text with the signs that LaTeX gives a meaning, and those that its usual fonts lack, spelt out."""
+    """Escape the characters that are special in LaTeX or missing from its usual fonts."""
     return one_line(text).replace("--", "-\u200b-").translate(_ESCAPES)
 
 
 def _guarded(row: str) -> str:
-    """A bracket or star at the start of a row would be read as an argument of the rule or line break before it."""
+    """Guard a bracket or star at the start of a row, which would be an argument of the rule or line break before it."""
     return f"{{}}{row}" if row.startswith(("[", "*")) else row
 
 
@@ -85,7 +85,7 @@ def _column(table: Table, column: Column) -> list[str]:
 
 
 def _value(column: Column, value: object) -> str:
-    """A cell: in numbers a hyphen is a minus sign, a blank a thin space, and ``e-5`` a power of ten."""
+    """Return a cell; in numbers a hyphen becomes a minus sign, a space a thin space, and ``e-5`` a power of ten."""
     text = cell(column, value)
     if not is_numeric(column):
         return escape(text)

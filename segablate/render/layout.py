@@ -1,7 +1,7 @@
-"""Which columns of a table stand side by side in a given width, and how wide each is.
+"""Layout of the columns of a table in a given width.
 
 Numbers are never shortened. When a table is too wide, first the headers are broken at their spaces, then texts are
-shortened in the middle, and at last the table is set in several blocks that repeat the columns naming the rows.
+shortened in the middle, and finally the table is split into blocks that repeat the columns naming the rows.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from rich.cells import cell_len
 
 from segablate.tables import Column
 
-GAP = 2  # blanks between columns
+GAP = 2  # spaces between columns
 LEAST_TEXT = 16
 LEAST_PROSE = 28
 
 
 @dataclass(frozen=True)
 class Strip:
-    """A column ready to be set: its header, its cells as texts, and the columns of the terminal it takes."""
+    """A column as text: its header, its cells, and its width in characters."""
 
     column: Column | None  # None: the marker of the baseline
     title: str
@@ -31,15 +31,15 @@ class Strip:
         return self.column is not None and self.column.kind in ("text", "prose")
 
     def natural(self) -> int:
-        """Width at which nothing is broken or shortened."""
+        """Return the width at which nothing is broken or shortened."""
         return max(cell_len(self.title), self._below())
 
     def compact(self) -> int:
-        """Width at which only the header is broken."""
+        """Return the width at which only the header is broken."""
         return max(max(map(cell_len, self.title.split()), default=0), self._below())
 
     def least(self) -> int:
-        """Width under which the column must not get."""
+        """Return the smallest width of the column."""
         if not self.flexible or self.column is None:
             return self.compact()
         return min(self.compact(), LEAST_PROSE if self.column.kind == "prose" else LEAST_TEXT)
@@ -49,12 +49,12 @@ class Strip:
 
 
 def total(strips: Sequence[Strip]) -> int:
-    """Width of a row of strips."""
+    """Return the width of a row of strips."""
     return sum(strip.width for strip in strips) + GAP * (len(strips) - 1)
 
 
 def fit(strips: Sequence[Strip], width: int) -> list[list[Strip]]:
-    """Give every strip its width; several blocks if they cannot stand side by side."""
+    """Set the width of every strip; return several blocks if they do not fit side by side."""
     natural = [replace(strip, width=strip.natural()) for strip in strips]
     if total(natural) <= width:
         return [natural]
@@ -63,7 +63,7 @@ def fit(strips: Sequence[Strip], width: int) -> list[list[Strip]]:
 
 
 def shorten_middle(text: str, width: int) -> str:
-    """Both ends of a text with ``…`` between; paths and numbered names differ at either."""
+    """Shorten a text to both its ends with ``…`` between; paths and numbered names differ at either end."""
     if cell_len(text) <= width:
         return text
     head = _start(text, width // 2)
@@ -80,7 +80,7 @@ def _start(text: str, width: int) -> str:
 
 
 def _blocks(strips: Sequence[Strip], width: int) -> list[list[Strip]]:
-    """Fill blocks from the left, each begun by the columns that name the rows."""
+    """Fill blocks from the left, each beginning with the columns that name the rows."""
     names = _names_the_rows(strips)
     blocks = [list(strips[:names])]
     for strip in strips[names:]:
@@ -91,7 +91,7 @@ def _blocks(strips: Sequence[Strip], width: int) -> list[list[Strip]]:
 
 
 def _names_the_rows(strips: Sequence[Strip]) -> int:
-    """How many columns there are up to the first one that says what a row is about, after markers and colours."""
+    """Return the number of columns up to the first one that names the rows, after markers and colours."""
     for index, strip in enumerate(strips):
         if strip.column is not None and strip.column.kind != "swatch":
             return index + 1
@@ -99,7 +99,7 @@ def _names_the_rows(strips: Sequence[Strip]) -> int:
 
 
 def _widen(block: list[Strip], width: int) -> list[Strip]:
-    """Hand out what is left, a blank at a time, to the text that is shortened most."""
+    """Distribute the remaining width, one character at a time, to the text that is shortened most."""
     spare = width - total(block)
     while spare > 0:
         wanting = [i for i, strip in enumerate(block) if strip.width < (strip.compact() if strip.flexible else 0)]

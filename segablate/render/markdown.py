@@ -8,14 +8,14 @@ from rich.cells import cell_len
 from segablate.render.cells import BASELINE, MISSING, cell, is_numeric, one_line, unit
 from segablate.tables import Column, Report, Table
 
-# Only where they mean something: a bracket before a parenthesis, an angle before a tag, an underscore outside words,
-# a # at the end.
+# Escaped only where special: a bracket before a parenthesis, an angle before a tag, an underscore outside words, a #
+# at the end.
 _SPECIAL = re.compile(r"[\\`*|~$]|\](?=\()|<(?=[A-Za-z/!?])|(?<![^\W_])_|_(?![^\W_])|#$")
-_BLOCK = re.compile(r"^(\d*)(?=[.)#+>\[-])")  # what opens a heading, a list, a quotation or a definition
+_BLOCK = re.compile(r"^(\d*)(?=[.)#+>\[-])")  # characters that open a heading, a list, a quotation or a definition
 
 
 def to_markdown(report: Report) -> str:
-    """Headings, facts and notes as lists, and one table each; columns are padded so that the source reads well too."""
+    """Return headings, facts and notes as lists, and the tables, their columns padded so that the source is legible."""
     parts = [f"## {_line(report.title)}"]
     if report.facts:
         parts.append("\n".join(f"- **{_escape(name)}**: {_escape(value)}" for name, value in report.facts))
@@ -29,7 +29,7 @@ def to_markdown(report: Report) -> str:
 
 
 def marks_explained(table: Table) -> list[str]:
-    """What bold type means in this table: in print it is usually the best, here most often the worst."""
+    """Explain bold type, which usually marks the best value but here mostly the worst."""
     said = []
     for word, ends in (("worst", [c for c in table.columns if c.mark]), ("best", [c for c in table.columns if c.best])):
         if titles := [column.title for column in ends if table.marked(column)]:
@@ -38,7 +38,7 @@ def marks_explained(table: Table) -> list[str]:
 
 
 def baseline_explained(table: Table) -> list[str]:
-    """The key to the baseline's marker."""
+    """Explain the marker of the baseline."""
     return [] if table.baseline is None else [f"{BASELINE} baseline"]
 
 
@@ -55,7 +55,7 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _column(table: Table, column: Column) -> list[str]:
-    """Header and cells; GitHub shows the colour beside a code span such as `#804080`."""
+    """Return header and cells; GitHub displays the colour beside a code span such as `#804080`."""
     header = _escape(column.title) + (f" ({unit(column)})" if unit(column) else "")
     cells = [cell(column, value) for value in table.values(column)]
     if column.kind == "swatch":
@@ -67,8 +67,8 @@ def _column(table: Table, column: Column) -> list[str]:
 def _row(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
     padded = []
     for text, width, flush in zip(cells, widths, right, strict=True):
-        blanks = " " * (width - cell_len(text))
-        padded.append(blanks + text if flush else text + blanks)
+        spaces = " " * (width - cell_len(text))
+        padded.append(spaces + text if flush else text + spaces)
     return f"| {' | '.join(padded)} |"
 
 
@@ -81,5 +81,5 @@ def _escape(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    """Text at the start of a line, where a few more signs have a meaning."""
+    """Escape text at the start of a line, where a few more characters are special."""
     return _BLOCK.sub(r"\1\\", _escape(text))

@@ -1,4 +1,4 @@
-"""A report for the terminal, and the same without colours for a file."""
+"""A report for the terminal, or without colours for a file."""
 
 from collections.abc import Iterator, Sequence
 from io import StringIO
@@ -24,7 +24,7 @@ _RULES = Box("    \n    \n ── \n    \n ── \n    \n    \n    \n")
 
 
 def to_text(report: Report, *, wide: bool, width: int, colour: bool) -> str:
-    """The report as a string whose lines are at most ``width`` long; ANSI codes only with ``colour``."""
+    """Return the report as a string whose lines have at most ``width`` characters; ANSI codes only with ``colour``."""
     file = StringIO()
     console = Console(
         file=file,
@@ -40,7 +40,7 @@ def to_text(report: Report, *, wide: bool, width: int, colour: bool) -> str:
 
 
 def to_rich(report: Report, *, wide: bool, width: int, colour: bool) -> Group:
-    """The report for a console of this width; without ``colour`` small triangles stand for it."""
+    """Return the report for a console of this width; without ``colour``, triangles mark the worst and best cells."""
     parts: list[RenderableType] = [Text(one_line(report.title), "bold")]
     if report.facts:
         parts.append(_facts(report.facts))
@@ -72,7 +72,8 @@ def _notes(notes: Sequence[str], width: int) -> Grid:
 
 def _hidden(tables: Sequence[Table]) -> list[str]:
     titles = dict.fromkeys(column.title for table in tables for column in table.columns if column.wide)
-    return [f"--wide shows {', '.join(titles)} too"] if titles else []
+    named = [f'"{title}"' if " " in title else title for title in titles]
+    return [f"--wide adds: {', '.join(named)}"] if named else []
 
 
 def _table(table: Table, *, wide: bool, width: int, colour: bool) -> Iterator[RenderableType]:
@@ -105,7 +106,7 @@ def _strips(table: Table, *, wide: bool, colour: bool) -> Iterator[Strip]:
 
 
 def _cells(table: Table, column: Column, *, colour: bool) -> list[str]:
-    """The column's cells; without colours a triangle points at the marked ones, and blanks keep the rest in line."""
+    """Return the cells of a column; without colours a triangle marks the worst or best, and spaces align the others."""
     cells = aligned_cells(column, table.values(column))
     marked = table.marked(column)
     if colour or not marked:
@@ -133,7 +134,7 @@ def _grid(table: Table, block: Sequence[Strip], *, spare: int) -> Grid:
 
 
 def _heading(strip: Strip, *, units: bool) -> Text:
-    """The title, and the unit on a line of its own if any column of the block has one."""
+    """Return the title, with the unit on a line of its own if any column of the block has one."""
     heading = Text(strip.title, "bold", justify="right" if _numeric(strip) else "left")
     return heading.append(f"\n{strip.unit}", "not bold dim") if units else heading
 
@@ -155,7 +156,7 @@ def _numeric(strip: Strip) -> bool:
 
 
 def _set(strip: Strip, text: str) -> str:
-    """The cell as long as it may be. Numbers are set flush right here: Rich would cut the blanks at their end."""
+    """Return the cell at its width. Numbers are right-aligned here, as Rich would cut the spaces at their end."""
     if _numeric(strip):
         return " " * (strip.width - cell_len(text)) + text
     return text if strip.column is not None and strip.column.kind == "prose" else shorten_middle(text, strip.width)
@@ -166,7 +167,7 @@ def _colour(value: object) -> Style:
 
 
 def _bar(value: object) -> Text:
-    """A share as a line, in steps of half a character."""
+    """Return a bar for a share, in steps of half a character."""
     share = as_number(value)
     halves = 0 if isnan(share) else round(2 * BAR_WIDTH * min(max(share, 0.0), 1.0))
     return Text("━" * (halves // 2) + "╸" * (halves % 2), "dim")

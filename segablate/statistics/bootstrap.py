@@ -1,9 +1,9 @@
 """The bootstrap over images (or clusters of images): one pass of the weights for many scores of many systems.
 
-A replicate draws n images with replacement; all it needs is how often each image was drawn. So a :data:`Statistic` is
-a function of weights, and everything else is that function under other weights: ones give the score itself, multinomial
-counts its bootstrap replicates (Efron, The Annals of Statistics 7, 1979), ones with a single zero its jackknife.
-Statistics that are resampled together see the same draws, which is what makes a comparison paired.
+A bootstrap replicate is determined by how often each image occurs in it. So a :data:`Statistic` is a function of image
+weights: weights of one yield the score itself, multinomial counts its bootstrap replicates (Efron, The Annals of
+Statistics 7, 1979), and ones with a single zero its jackknife values. Statistics that are resampled together see the
+same weights, which makes a comparison paired.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,17 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 Statistic = Callable[[Floats], dict[str, Floats]]
-"""Weights of images, (B, N), to named scores under each row of weights, (B,) or (B, C); nan where undefined."""
+"""Function from image weights, (B, N), to named scores under each row, (B,) or (B, C); nan where undefined."""
 
 CELLS = 1 << 20
-"""Weights in a chunk, 8 MB of float64: memory stays bounded, and products are large enough for BLAS to share out."""
+"""Weights in a chunk, 8 MB of float64: memory stays bounded, and products are large enough for threads of BLAS."""
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """What is drawn: ``replicates`` times as many clusters of images as there are, with replacement, from ``seed``.
+    """A resampling plan: ``replicates`` samples with replacement of all G clusters of images, from ``seed``.
 
-    ``groups`` (N,) holds the number, 0..G-1, of the cluster of each of N images.
+    ``groups`` (N,) holds the cluster index, 0..G-1, of each of N images.
     """
 
     groups: NDArray[np.int64]
@@ -35,24 +35,24 @@ class Resampling:
 
     @cached_property
     def clusters(self) -> int:
-        """How many clusters there are, G."""
+        """The number of clusters, G."""
         return int(self.groups.max(initial=-1)) + 1
 
     @cached_property
     def single(self) -> bool:
-        """Whether every image is its own cluster, in order."""
+        """Whether every image is a cluster of its own, in order."""
         return np.array_equal(self.groups, np.arange(self.groups.size))
 
 
 def by_image(images: int, replicates: int = 10_000, seed: int = 0) -> Resampling:
-    """The plan that draws single images."""
+    """Return the plan that resamples single images."""
     return Resampling(np.arange(images), replicates, seed)
 
 
 def by_cluster(clusters: ArrayLike, replicates: int = 10_000, seed: int = 0) -> Resampling:
-    """The plan that draws whole clusters, named or numbered by ``clusters`` (N,).
+    """Return the plan that resamples whole clusters, named or numbered by ``clusters`` (N,).
 
-    For images that are not independent, such as the frames of one video: drawn one by one they would promise an
+    For images that are not independent, such as the frames of one video: resampled one by one, they would yield an
     interval that is too narrow.
     """
     return Resampling(np.unique(np.asarray(clusters), return_inverse=True)[1].reshape(-1), replicates, seed)
@@ -60,11 +60,10 @@ def by_cluster(clusters: ArrayLike, replicates: int = 10_000, seed: int = 0) -> 
 
 @dataclass(frozen=True)
 class Distribution:
-    """One score, or one per class, and how it moves when the images are drawn anew.
+    """One score, or one per class, with its bootstrap replicates and jackknife values.
 
     ``value`` has the shape S of the score, () or (C,); ``replicates`` is (B, *S); ``jackknife`` (G, *S) leaves out one
-    cluster at a time. ``support`` S counts the clusters on which alone the score is defined: for the IoU of a class,
-    those that contain it.
+    cluster at a time. ``support`` S counts the clusters on which alone the score is defined.
     """
 
     value: Floats
@@ -74,27 +73,27 @@ class Distribution:
 
 
 def resample(statistics: Sequence[Statistic], plan: Resampling) -> list[dict[str, Distribution]]:
-    """Resample several statistics of the same images together: for each, its scores by name.
+    """Resample several statistics of the same images together; return the distributions of each by name.
 
-    Replicate b of one statistic and replicate b of another are of the same draw, so that scores of two systems can be
-    subtracted. Integer sums up to 2**53 are exact, whatever the chunks.
+    Replicate b of all statistics is of the same weights, so that scores of two systems can be subtracted. Integer sums
+    up to 2**53 are exact, whatever the chunks.
     """
     images = plan.groups.size
     values = _apply(statistics, iter([np.ones((1, images))]), 1)
     alone = _apply(statistics, (1.0 - rest for rest in _left_out(plan)), plan.clusters)
     jackknife = _apply(statistics, _left_out(plan), plan.clusters)
-    replicates = _apply(statistics, drawn(plan), plan.replicates)
+    replicates = _apply(statistics, replicate_weights(plan), plan.replicates)
     return [
         {name: Distribution(value[name][0], b[name], j[name], np.sum(~np.isnan(one[name]), axis=0)) for name in value}
         for value, b, j, one in zip(values, replicates, jackknife, alone, strict=True)
     ]
 
 
-def drawn(plan: Resampling) -> Iterator[Floats]:
-    """Weights of the images in chunks (b, N): how often the cluster of each was drawn.
+def replicate_weights(plan: Resampling) -> Iterator[Floats]:
+    """Yield image weights in chunks (b, N): how often the cluster of each image occurs in a replicate.
 
-    Multinomial counts are taken from uniform integers, several times faster than drawing multinomials; the stream of
-    integers is the same wherever it is cut into chunks.
+    Multinomial counts are made of uniform integers, several times faster than sampling multinomials; the stream of
+    integers does not depend on the chunks.
     """
     generator, n = np.random.default_rng(plan.seed), plan.clusters
     for start, stop in _chunks(plan.replicates, plan):
@@ -105,7 +104,7 @@ def drawn(plan: Resampling) -> Iterator[Floats]:
 
 
 def _left_out(plan: Resampling) -> Iterator[Floats]:
-    """Weights in chunks (b, N) that are 0 for one cluster and 1 for the others."""
+    """Yield image weights in chunks (b, N) that are 0 for one cluster and 1 for the others."""
     for start, stop in _chunks(plan.clusters, plan):
         yield (plan.groups != np.arange(start, stop)[:, None]).astype(np.float64)
 
@@ -116,7 +115,7 @@ def _chunks(rows: int, plan: Resampling) -> Iterator[tuple[int, int]]:
 
 
 def _apply(statistics: Sequence[Statistic], weights: Iterator[Floats], rows: int) -> list[dict[str, Floats]]:
-    """Every statistic on every chunk of weights, its scores gathered to (rows, *S)."""
+    """Apply every statistic to every chunk of weights; its scores are gathered to (rows, *S)."""
     gathered: list[dict[str, Floats]] = [{} for _ in statistics]
     start = 0
     for chunk in weights:

@@ -10,8 +10,7 @@ from segablate.statistics.bootstrap import Distribution, Floats, Resampling, Sta
 
 @dataclass(frozen=True)
 class _Order:
-    """Values (n,) in ascending order, as places ``order`` (n,), the ``starts`` of runs of ties among them, and the run
-    of each image."""
+    """Values (n,) in ascending order: their indices ``order``, the ``starts`` of ties, and the tie of each image."""
 
     order: NDArray[np.int64]
     starts: NDArray[np.int64]
@@ -19,10 +18,10 @@ class _Order:
 
 
 def rank_correlation(settings: Floats, target: Floats, plan: Resampling) -> Distribution:
-    """Spearman's rho of each setting (N, Q) with ``target`` (N,) over N images, resampled.
+    """Return Spearman's rho of each setting (N, Q) with ``target`` (N,) over N images, resampled.
 
-    Every replicate is ranked anew, ties sharing their mean rank. An image with a nan in either takes no part for that
-    setting; rho is nan where either is constant. ``support`` counts the images (or clusters) with a pair, (Q,).
+    Ranks are computed for every replicate, ties sharing their mean rank. An image with a nan in either is left out for
+    that setting; rho is nan where either is constant. ``support`` counts the images (or clusters) with a pair, (Q,).
     """
     distribution = resample([spearman(settings, target)], plan)[0]["rho"]
     pairs = ~np.isnan(settings) & ~np.isnan(target)[:, None]
@@ -31,21 +30,21 @@ def rank_correlation(settings: Floats, target: Floats, plan: Resampling) -> Dist
 
 
 def spearman(settings: Floats, target: Floats) -> Statistic:
-    """``rho`` (B, Q) of each setting (N, Q) with ``target`` (N,): Pearson's correlation of mid-ranks.
+    """Return the statistic ``rho`` (B, Q) of each setting (N, Q) with ``target`` (N,): Pearson's r of mid-ranks.
 
-    A weight of k is an image that is there k times. With w the weights and r, s the mid-ranks less their mean,
+    A weight of k counts an image k times. With w the weights and r, s the mid-ranks less their mean,
     rho = sum w r s / sqrt(sum w r^2 sum w s^2).
     """
     pairs = ~np.isnan(settings) & ~np.isnan(target)[:, None]
     masks, member = np.unique(pairs, axis=1, return_inverse=True)
-    settled = [
+    groups = [
         (np.flatnonzero(mask), _sorted(target[mask]), [(q, _sorted(settings[mask, q])) for q in np.flatnonzero(chosen)])
         for mask, chosen in zip(masks.T, member.reshape(-1) == np.arange(masks.shape[1])[:, None], strict=True)
     ]
 
     def rho(weights: Floats) -> dict[str, Floats]:
         result = np.full((len(weights), settings.shape[1]), np.nan)
-        for kept, of_target, of_settings in settled:
+        for kept, of_target, of_settings in groups:
             w = weights[:, kept]
             s, s_square = _ranks(w, of_target)
             s *= w
@@ -66,7 +65,7 @@ def _sorted(values: Floats) -> _Order:
 
 
 def _ranks(weights: Floats, order: _Order) -> tuple[Floats, Floats]:
-    """Mid-ranks of the images less their mean, (B, n), and the weighted sum of their squares (B,).
+    """Return mid-ranks of the images less their mean, (B, n), and the weighted sum of their squares (B,).
 
     Both are exact, being halves of whole numbers, so that constant values have a sum of squares of exactly 0.
     """

@@ -1,15 +1,15 @@
-"""Intervals, standard errors and p-values of resampled scores, all corrected for few images.
+"""Confidence intervals, standard errors and p-values of resampled scores, all corrected for small samples.
 
-The plain percentile interval is too narrow where few images carry a score, as they do for a rare class: it takes the
-normal quantile where Student's belongs. Both intervals here are expanded (Hesterberg, The American Statistician 69,
-2015): their normal quantile z becomes Student's t with degrees of freedom from the jackknife influences u of the
-images (or clusters),
+The plain percentile interval is too narrow where a score rests on few images, as for a rare class: it uses the normal
+quantile in place of Student's. Both intervals here are widened (Hesterberg, The American Statistician 69, 2015): their
+normal quantile z becomes Student's t with degrees of freedom from the jackknife influences u of the images (or
+clusters),
 
     nu = 3 (sum u^2)^2 / sum u^4 = 3 n / kurtosis,
 
 which is n for normal influences, m where only m of n images contain a class, and less where a few images dominate. BCa
-estimates two more numbers, the bias and the acceleration, from the same images, and is expanded with nu / 3; with nu
-itself it covers too little. ``benchmarks/calibration.py`` measures both.
+estimates two more numbers, the bias and the acceleration, from the same images, and is widened with nu / 3; with nu
+itself its coverage is too low. ``benchmarks/calibration.py`` measures both.
 """
 
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 from segablate.statistics.bootstrap import Distribution, Floats
 
 FEWEST = 5
-"""Clusters below which nothing is said about uncertainty: intervals, standard error and p are nan."""
+"""Smallest support (images or clusters) with uncertainty; below, intervals, standard error and p are nan."""
 
 RESOLVED = 10
-"""Replicates beyond zero that a bootstrap p must rest on; with fewer, it is taken from the studentised statistic."""
+"""Fewest replicates beyond zero for a bootstrap p; with fewer, p is that of the studentised statistic."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """The ends of an interval, each of the shape of the score."""
+    """The ends of a confidence interval, each of the shape of the score."""
 
     low: Floats
     high: Floats
@@ -39,8 +39,8 @@ class Interval:
 class Estimate:
     """A score, or one per class, and its uncertainty; fields have the shape of the score.
 
-    ``standard_error`` is the jackknife's, ``freedom`` the degrees of freedom that go with it; ``support`` counts the
-    images (or clusters) that the score rests on. With fewer than ``FEWEST`` of them the uncertainty is nan.
+    ``standard_error`` is the jackknife's and ``freedom`` its degrees of freedom; ``support`` counts the images (or
+    clusters) that the score rests on. With fewer than ``FEWEST`` of them the uncertainty is nan.
     """
 
     value: Floats
@@ -52,12 +52,12 @@ class Estimate:
 
 
 def estimate(distribution: Distribution, level: float = 0.95) -> Estimate:
-    """Value, jackknife standard error, and percentile and BCa intervals at ``level``; see the module for the expansion.
+    """Estimate the standard error and the percentile and BCa intervals at ``level``, as described in the module.
 
-    A replicate or a jackknife value in which the score is undefined takes no part.
+    Replicates and jackknife values in which the score is undefined are left out.
     """
     enough = distribution.support >= FEWEST
-    u = _influence(distribution)
+    u = centred(distribution.jackknife)
     freedom = np.where(enough, degrees_of_freedom(u), np.nan)
     ordered = np.sort(distribution.replicates.reshape(len(distribution.replicates), -1).T, axis=1)
     z = stdtrit(freedom, (1 + level) / 2)
@@ -78,14 +78,14 @@ def percentile_interval(ordered: Floats, z: Floats) -> Interval:
 
 
 def bca_interval(ordered: Floats, z: Floats, bias: Floats, acceleration: Floats) -> Interval:
-    """Bias-corrected and accelerated: the quantiles Phi(z0 + (z0 ± z) / (1 - a (z0 ± z))).
+    """Return the bias-corrected and accelerated interval: quantiles Phi(z0 + (z0 ± z) / (1 - a (z0 ± z))).
 
     Efron, Journal of the American Statistical Association 82, 1987; DiCiccio and Efron, Statistical Science 11, 1996.
     """
 
     def end(side: Floats) -> Floats:
         shifted = bias + side
-        # beyond 1 / a the formula turns round: the quantile it tends to is the last one
+        # beyond 1 / a the formula changes sign; its limit is the last quantile
         room = np.maximum(1 - acceleration * shifted, 1e-9)
         return _quantile(ordered, ndtr(bias + shifted / room))
 
@@ -93,7 +93,7 @@ def bca_interval(ordered: Floats, z: Floats, bias: Floats, acceleration: Floats)
 
 
 def bias_correction(distribution: Distribution) -> Floats:
-    """z0 = Phi^-1(share of replicates below the value), ties counting half; kept finite by half a replicate."""
+    """Return z0 = Phi^-1(share of replicates below the value), ties counting half; at least half a replicate counts."""
     replicates, value = distribution.replicates, distribution.value
     defined = np.sum(~np.isnan(replicates), axis=0)
     below = np.sum(replicates < value, axis=0) + 0.5 * np.sum(replicates == value, axis=0)
@@ -101,20 +101,27 @@ def bias_correction(distribution: Distribution) -> Floats:
     return ndtri(share)
 
 
+def centred(jackknife: Floats) -> Floats:
+    """Influence u_i = mean of the jackknife values - the value without cluster i, (G, *S); 0 where undefined."""
+    defined = ~np.isnan(jackknife)
+    mean = np.sum(np.where(defined, jackknife, 0.0), axis=0) / np.maximum(np.sum(defined, axis=0), 1)
+    return np.where(defined, mean - jackknife, 0.0)
+
+
 def acceleration(influence: Floats) -> Floats:
-    """a = sum u^3 / (6 (sum u^2)^(3/2)) from the jackknife; 0 where nothing has influence."""
+    """Return a = sum u^3 / (6 (sum u^2)^(3/2)) of the jackknife influences u; 0 where all are 0."""
     square = np.sum(influence**2, axis=0)
     return np.sum(influence**3, axis=0) / np.where(square > 0, 6 * square**1.5, 1.0)
 
 
 def standard_error(influence: Floats) -> Floats:
-    """Jackknife: sqrt((n - 1) / n sum u^2)."""
+    """Return the jackknife standard error, sqrt((n - 1) / n sum u^2)."""
     n = len(influence)
     return np.sqrt((n - 1) / n * np.sum(influence**2, axis=0))
 
 
 def degrees_of_freedom(influence: Floats) -> Floats:
-    """nu = 3 (sum u^2)^2 / sum u^4, n for normal influences; n too where nothing has influence."""
+    """Return nu = 3 (sum u^2)^2 / sum u^4, which is n for normal influences; n also where all are 0."""
     relative = influence / np.maximum(np.abs(influence).max(axis=0, initial=0.0), np.finfo(float).tiny)
     fourth = np.sum(relative**4, axis=0)
     none = fourth == 0
@@ -122,9 +129,9 @@ def degrees_of_freedom(influence: Floats) -> Floats:
 
 
 def p_value(distribution: Distribution, estimate: Estimate) -> tuple[Floats, NDArray[np.bool_]]:
-    """Two-sided p that the score (a difference) is 0, and whether it had to be taken from the studentised statistic.
+    """Return the two-sided p of a difference being 0, and whether it is that of the studentised statistic.
 
-    The p of the percentile interval: the largest p at which the interval of level 1 - p holds 0. With
+    It is the p of the percentile interval: the largest p at which the interval of level 1 - p contains 0. With
     q = min(#{r <= 0}, #{r >= 0}) of B replicates, p = 2 T(Phi^-1((q + 1) / (B + 1))), T being Student's distribution
     function. Where q is below ``RESOLVED``, p = 2 T(-|value| / standard error). Never 0.
     """
@@ -132,22 +139,14 @@ def p_value(distribution: Distribution, estimate: Estimate) -> tuple[Floats, NDA
     defined = np.sum(~np.isnan(replicates), axis=0)
     q = np.minimum(np.sum(replicates <= 0, axis=0), np.sum(replicates >= 0, axis=0))
     resampled = 2 * stdtr(estimate.freedom, ndtri(np.minimum((q + 1) / (defined + 1), 0.5)))
-    studentised = (q < RESOLVED) & (error > 1e-12 * np.abs(value))  # else every image says the same, up to rounding
+    studentised = (q < RESOLVED) & (error > 1e-12 * np.abs(value))  # else all images differ alike, up to rounding
     t = -np.abs(value) / np.where(studentised, error, 1.0)
     p = np.where(studentised, 2 * stdtr(estimate.freedom, t), resampled)
     return np.maximum(p, np.finfo(float).tiny), studentised
 
 
-def _influence(distribution: Distribution) -> Floats:
-    """u_i = mean of the jackknife values - the value without i, (G, *S); 0 where undefined."""
-    jackknife = distribution.jackknife
-    defined = ~np.isnan(jackknife)
-    mean = np.sum(np.where(defined, jackknife, 0.0), axis=0) / np.maximum(np.sum(defined, axis=0), 1)
-    return np.where(defined, mean - jackknife, 0.0)
-
-
 def _quantile(ordered: Floats, share: Floats) -> Floats:
-    """Quantiles of each row of ``ordered`` (Q, B; nan last) at its own ``share``, linear between neighbours."""
+    """Return a quantile of each row of ``ordered`` (Q, B; nan last) at its ``share``, interpolated linearly."""
     flat = np.reshape(share, -1)
     last = np.sum(~np.isnan(ordered), axis=1) - 1
     known = ~np.isnan(flat) & (last >= 0)

@@ -1,4 +1,4 @@
-"""Many tests at once: p-values (M,) adjusted so that they can be held against the usual level. nan takes no part."""
+"""Multiple testing: p-values (M,) adjusted so that they can be compared with the usual level. nan is left out."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from segablate.statistics.bootstrap import Floats
 
 
 def holm(p: Floats) -> Floats:
-    """Holm's step-down: below 0.05, the chance of any false alarm among all tests is below 5 %.
+    """Return p adjusted by Holm's step-down: at level 0.05, the chance of any false positive is at most 5 %.
 
     With p sorted ascending and k = 1..m, adjusted p_(k) = max over j <= k of min(1, (m - j + 1) p_(j)). Valid under any
     dependence. Holm, Scandinavian Journal of Statistics 6, 1979.
@@ -17,7 +17,7 @@ def holm(p: Floats) -> Floats:
 
 
 def benjamini_hochberg(p: Floats) -> Floats:
-    """Benjamini and Hochberg's step-up: of the tests below 0.05, 5 % are expected to be false alarms.
+    """Return p adjusted by Benjamini and Hochberg's step-up: at 0.05, at most 5 % false discoveries are expected.
 
     With p sorted ascending and k = 1..m, adjusted p_(k) = min over j >= k of min(1, m p_(j) / j), for independent or
     positively dependent tests. Benjamini and Hochberg, Journal of the Royal Statistical Society B 57, 1995.
@@ -28,7 +28,7 @@ def benjamini_hochberg(p: Floats) -> Floats:
 
 
 def _ascending(p: Floats) -> tuple[Floats, np.ndarray]:
-    """The defined p in ascending order, and where they came from."""
+    """Return the defined p in ascending order, and their indices."""
     places = np.argsort(p, kind="stable")[: np.sum(~np.isnan(p))]
     return p[places], places
 

@@ -1,4 +1,4 @@
-"""Two systems on the same images: the difference, whether it is more than chance, and what the set could have shown."""
+"""Paired comparison of two systems on the same images: the difference, its significance, and the power of the set."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ from segablate.statistics.intervals import Estimate, estimate, p_value
 class Difference:
     """Scores of two systems and ``change`` = b - a with its uncertainty; fields have the shape of the score.
 
-    ``p`` is two-sided, uncorrected; ``studentised`` says where it comes from the studentised statistic because the
-    replicates cannot resolve it. ``change.support`` counts the images on which both scores are defined.
+    ``p`` is two-sided, uncorrected; ``studentised`` is true where it is that of the studentised statistic because the
+    replicates cannot resolve it. ``change.support`` is the smaller support of the two scores.
     """
 
     a: Floats
@@ -27,7 +27,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class SignedRank:
-    """Wilcoxon's two-sided ``p`` over ``images`` with both values; of these, ``ties`` have no difference."""
+    """Wilcoxon's two-sided ``p`` over ``images`` with both values, of which ``ties`` have no difference."""
 
     p: float
     images: int
@@ -35,14 +35,14 @@ class SignedRank:
 
 
 def compare(a: Distribution, b: Distribution, level: float = 0.95) -> Difference:
-    """The paired difference b - a of scores that were resampled together."""
+    """Return the paired difference b - a of scores that were resampled together."""
     change = subtract(a, b)
     uncertain = estimate(change, level)
     return Difference(a.value, b.value, uncertain, *p_value(change, uncertain))
 
 
 def subtract(a: Distribution, b: Distribution) -> Distribution:
-    """The distribution of b - a; the two must come from one call of ``resample``, or from equal plans."""
+    """Return the distribution of b - a; both must come from one call of ``resample``, or from equal plans."""
     return Distribution(
         b.value - a.value,
         b.replicates - a.replicates,
@@ -52,7 +52,7 @@ def subtract(a: Distribution, b: Distribution) -> Distribution:
 
 
 def signed_rank(a: Floats, b: Floats) -> SignedRank:
-    """Wilcoxon's signed-rank test on image-level scores (N,); images with a nan are left out.
+    """Apply Wilcoxon's signed-rank test to image-level scores (N,); images with a nan are left out.
 
     Exact up to 50 images without ties, else the normal approximation. Images without a difference are dropped; where
     none has one, p is 1; without any image it is nan.
@@ -67,16 +67,16 @@ def signed_rank(a: Floats, b: Floats) -> SignedRank:
 
 
 def detectable(change: Estimate, power: float = 0.8, level: float = 0.95) -> Floats:
-    """The smallest true difference found with ``power`` on a set like this one: (t_(1+level)/2 + t_power) x SE."""
+    """Return the smallest true difference that such a set detects with ``power``: (t_(1+level)/2 + t_power) x SE."""
     t = stdtrit(change.freedom, (1 + level) / 2) + stdtrit(change.freedom, power)
     return t * change.standard_error
 
 
-def images_to_settle(change: Estimate, images: int, power: float = 0.8, level: float = 0.95) -> Floats:
-    """How many images it takes to find a true difference as large as the one seen with ``power``; inf where it is 0.
+def images_needed(change: Estimate, images: int, power: float = 0.8, level: float = 0.95) -> Floats:
+    """Return the number of images that detect a true difference of the observed size with ``power``; inf where 0.
 
-    n (t SE / difference)^2, rounded up, for n = ``images`` here: the standard error falls with the root of their
-    number.
+    It is n (t SE / difference)^2, rounded up, for the n = ``images`` of this set: the standard error falls with the
+    square root of their number.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.ceil(images * (detectable(change, power, level) / np.abs(change.value)) ** 2)

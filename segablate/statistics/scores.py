@@ -1,4 +1,4 @@
-"""Exact dataset scores as functions of sums over images: what the bootstrap resamples.
+"""Exact dataset scores as functions of sums over images, which the bootstrap resamples.
 
 A dataset's IoU is a ratio of sums over its images, not a mean of the images' IoUs. With per-image counts x (N, K) the
 sums under weights w (B, N) are the matrix product w x, and every score is a formula of :mod:`segablate.metrics` on such
@@ -29,9 +29,10 @@ from segablate.statistics.bootstrap import Floats, Statistic
 
 
 def region_scores(counts: ClassCounts) -> Statistic:
-    """Per class ``iou`` and ``recall``; ``miou``, ``mean_recall``, ``pixel_accuracy`` and ``frequency_weighted_iou``.
+    """Return the statistic of the region scores, ``iou`` and ``recall`` per class.
 
-    `counts` are per image, (N, C).
+    The others are ``miou``, ``mean_recall``, ``pixel_accuracy`` and ``frequency_weighted_iou``. `counts` are per image,
+    (N, C).
     """
 
     def score(hits: Floats, labelled: Floats, predicted: Floats) -> dict[str, Floats]:
@@ -49,7 +50,7 @@ def region_scores(counts: ClassCounts) -> Statistic:
 
 
 def boundary_scores(counts: BoundarySums) -> Statistic:
-    """``boundary_f`` per class and ``mean_boundary_f``, pooled over images; `counts` are per image, (N, C)."""
+    """Return the statistic of pooled ``boundary_f`` per class and ``mean_boundary_f``; `counts` per image, (N, C)."""
 
     def score(*sums: Floats) -> dict[str, Floats]:
         f = boundary_f(BoundarySums(*sums))  # type: ignore[arg-type]
@@ -59,7 +60,7 @@ def boundary_scores(counts: BoundarySums) -> Statistic:
 
 
 def ranking_scores(counts: NDArray) -> Statistic:
-    """``auc`` and ``average_precision`` of the second of two classes; `counts` are per image, (N, 2, bins)."""
+    """Return the statistic of ``auc`` and ``average_precision`` of the second class; `counts` are (N, 2, bins)."""
 
     def score(negatives: Floats, positives: Floats) -> dict[str, Floats]:
         sums = np.stack([negatives, positives], axis=-2)
@@ -69,7 +70,7 @@ def ranking_scores(counts: NDArray) -> Statistic:
 
 
 def band_scores(bands: NDArray) -> Statistic:
-    """``band_accuracy`` (B, bands); `bands` are per image, (N, bands, 2) pixels and those right."""
+    """Return the statistic ``band_accuracy`` (B, bands); `bands` (N, bands, 2) are pixels and those right."""
 
     def score(pixels: Floats, right: Floats) -> dict[str, Floats]:
         return {"band_accuracy": accuracy(np.stack([pixels, right], axis=-1))}
@@ -78,7 +79,7 @@ def band_scores(bands: NDArray) -> Statistic:
 
 
 def calibration_scores(statistics: Mapping[str, NDArray]) -> Statistic:
-    """``ece``, ``brier`` and ``nll``, (B, 1 + bands) each: of all labelled pixels, then of each band.
+    """Return the statistic of ``ece``, ``brier`` and ``nll``, (B, 1 + bands): all labelled pixels, then each band.
 
     `statistics` are those of :mod:`segablate.metrics.calibration`, per image.
     """
@@ -95,7 +96,7 @@ def calibration_scores(statistics: Mapping[str, NDArray]) -> Statistic:
 
 
 def boundary_iou_scores(counts: NDArray) -> Statistic:
-    """``boundary_iou`` per class and ``mean_boundary_iou``, pooled over images; `counts` are per image, (N, 3, C)."""
+    """Return the statistic of pooled ``boundary_iou`` per class and ``mean_boundary_iou``; `counts` are (N, 3, C)."""
 
     def score(*sums: Floats) -> dict[str, Floats]:
         scores = boundary_iou(np.stack(sums, axis=-2))
@@ -105,9 +106,9 @@ def boundary_iou_scores(counts: NDArray) -> Statistic:
 
 
 def means(values: Floats, pixels: Floats | None = None) -> Statistic:
-    """``mean`` over images of ``values`` (N,) or (N, Q); a nan value is undefined and takes no part.
+    """Return the statistic ``mean`` over images of ``values`` (N,) or (N, Q); nan values are left out.
 
-    ``pixels`` (N,) weights the images, for the mean over pixels of values which are means over the pixels of an image.
+    ``pixels`` (N,) weights the images: the mean over pixels of values that are means over the pixels of an image.
     """
     defined = ~np.isnan(values)
     weight = np.where(defined, 1.0 if pixels is None else np.asarray(pixels).reshape(-1, *[1] * (values.ndim - 1)), 0.0)
@@ -121,13 +122,13 @@ def means(values: Floats, pixels: Floats | None = None) -> Statistic:
 
 
 def class_means(cells: Floats) -> Statistic:
-    """``mean`` over classes of each class's mean over the images where ``cells`` (N, C) is defined."""
+    """Return the statistic ``mean`` over classes of their means over the images where ``cells`` (N, C) is defined."""
     of_classes = means(cells)
     return lambda weights: {"mean": nanmean(of_classes(weights)["mean"])}
 
 
 def of_sums(columns: Sequence[NDArray], score: Callable[..., dict[str, Floats]]) -> Statistic:
-    """The statistic that applies ``score`` to the weighted sums (B, C) of ``columns``, each (N, C)."""
+    """Return the statistic that applies ``score`` to the weighted sums (B, C) of ``columns``, each (N, C)."""
     stacked = np.concatenate(columns, axis=1).astype(np.float64)
     ends = np.cumsum([column.shape[1] for column in columns])[:-1]
 

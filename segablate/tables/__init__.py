@@ -1,10 +1,10 @@
-"""What every command prints: a :class:`Report` of :class:`Table` s, before anyone decides how it looks.
+"""The output of every command as data: a :class:`Report` of :class:`Table` s, independent of its format.
 
-Values stay raw here: shares lie in 0..1, times are seconds, sizes bytes, and what is undefined is ``nan`` or ``None``.
-A column says by its ``kind`` what its values are; :mod:`segablate.render` alone decides how a kind is written.
+Values are raw: shares are in 0..1, times in seconds, sizes in bytes, and undefined values are ``nan`` or ``None``.
+The ``kind`` of a column states what its values are; :mod:`segablate.render` alone decides how a kind is written.
 
 =========================  ==================================================  ====================
-kind                       value                                               a person reads
+kind                       value                                               printed as
 =========================  ==================================================  ====================
 ``text``                   a name or path (shortened in the middle if need be)  ``bicyclist``
 ``prose``                  a sentence (wrapped, never shortened)               ``Mean over pixels.``
@@ -42,15 +42,15 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """A column of a table.
 
-    :param key: its name in JSON and CSV, in snake_case.
-    :param title: its header as people read it, without the unit: the kind brings that along.
-    :param digits: decimals of what is shown; ``None``: what suits the kind.
-    :param wide: shown in the terminal only when asked for; the other formats always have it.
-    :param mark: the end at which the worst value lies; that cell stands out.
-    :param best: the end at which the best value lies; that cell stands out. Not together with ``mark``.
-    :param bar: a terminal with room to spare draws a bar beside the share.
+    :param key: name in JSON and CSV, in snake_case.
+    :param title: header for people, without the unit, which the kind determines.
+    :param digits: decimals; ``None``: the default of the kind.
+    :param wide: printed in the terminal only with --wide; the other formats always include it.
+    :param mark: the end of the range at which values are worst; the worst cell is highlighted.
+    :param best: the end at which values are best; the best cell is highlighted. Excludes ``mark``.
+    :param bar: draw a bar beside the share where the terminal is wide enough.
     """
 
     key: str
@@ -73,13 +73,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under columns; a row without some key shows that cell as undefined.
+    """A table; cells whose key is missing in a row are undefined.
 
-    :param name: its name in JSON, CSV and as LaTeX label, in snake_case.
-    :param notes: what has to be known to read it, a sentence each; printed under it.
-    :param sections: numbers of the rows that begin a new section. A rule is drawn above them, and the worst or best
-        cell is sought within each section, so that a row of means is not held against the rows it averages.
-    :param baseline: number of the row with which the others are compared, if any.
+    :param name: name in JSON, CSV and as LaTeX label, in snake_case.
+    :param notes: sentences needed to read the table, printed under it.
+    :param sections: indices of the rows that begin a new section. A rule is drawn above them, and the worst or best
+        cell is determined within each section, so that a row of means is not compared with the rows it averages.
+    :param baseline: index of the row with which the others are compared, if any.
     """
 
     name: str
@@ -102,17 +102,17 @@ class Table:
             raise ValueError(f"table {self.name!r} has {len(self.rows)} rows but marks {marks}")
 
     def values(self, column: Column) -> list[object]:
-        """The raw values of a column, ``None`` where a row has none."""
+        """Return the raw values of a column, ``None`` where a row has none."""
         return [row.get(column.key) for row in self.rows]
 
     def spans(self) -> Iterator[range]:
-        """Row numbers section by section."""
+        """Yield the row indices of each section."""
         starts = sorted({0, *self.sections})
         for start, stop in zip(starts, [*starts[1:], len(self.rows)], strict=True):
             yield range(start, stop)
 
     def marked(self, column: Column) -> frozenset[int]:
-        """Numbers of the rows whose cell is the worst (or best) of its section; none where all values are equal."""
+        """Return the rows whose cell is the worst (or best) of its section; none where all values are equal."""
         end = column.mark or column.best
         if not end:
             return frozenset()
@@ -128,10 +128,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything one command has to say.
+    """The whole output of a command.
 
     :param facts: (name, value) of what was run: checkpoint, dataset, preprocessing, device; printed above the tables.
-    :param notes: sentences that hold for all tables; printed last.
+    :param notes: sentences that apply to all tables; printed last.
     """
 
     title: str
@@ -145,12 +145,12 @@ class Report:
 
 
 def as_number(value: object) -> float:
-    """A cell of a scalar kind as float; ``nan`` for ``None``."""
+    """Return a cell of a scalar kind as float; ``nan`` for ``None``."""
     return nan if value is None else float(cast(SupportsFloat, value))
 
 
 def as_interval(value: object) -> tuple[float, float]:
-    """A cell of an interval kind as two floats; two ``nan`` for ``None``."""
+    """Return a cell of an interval kind as two floats; two ``nan`` for ``None``."""
     low, high = (nan, nan) if value is None else cast(Sequence[object], value)
     return as_number(low), as_number(high)
 

@@ -1,4 +1,4 @@
-"""An ablation as tables: values, agreement with the metrics, gradients and cost, a row for each setting."""
+"""Tables of an ablation: values, agreement with the metrics, gradients and cost, one row per setting."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ FEW_POINTS = 25
 
 @dataclass(frozen=True)
 class Agreement:
-    """Rank correlations with a score of the image: of every setting's merit (S,), of minus the raw term (S,), and of
-    the number of classes present (1,), which may confound both."""
+    """Rank correlations with an image-level score: of the merit of every setting (S,), of minus the raw loss (S,), and
+    of the number of classes present (1,), which may confound both."""
 
     merit: Estimate
     raw: Estimate
@@ -35,7 +35,7 @@ class Agreement:
 
 
 def ablation_report(ablation: Ablation, tolerance: Tolerance, per_class: bool = False) -> Report:
-    """The whole page of ``segablate ablate``."""
+    """Return the report of ``segablate ablate``."""
     plan = by_image(ablation.run.images, REPLICATES)
     tables = [values_table(ablation, plan)]
     if ablation.loss.ranks_by:
@@ -59,7 +59,7 @@ def ablation_report(ablation: Ablation, tolerance: Tolerance, per_class: bool = 
 
 
 def agree(ablation: Ablation, tolerance: Tolerance, plan: Resampling) -> dict[str, Agreement]:
-    """Spearman's correlations over images with `iou`, the mIoU of the image, and `boundary`, its mean boundary F."""
+    """Return Spearman's correlations over images with image-level mIoU, `iou`, and mean boundary F, `boundary`."""
     counts, boundary = class_counts(ablation.run.confusion), ablation.run.boundary
     targets = {"iou": mean_iou(counts)}
     if boundary is not None:
@@ -77,7 +77,7 @@ def agree(ablation: Ablation, tolerance: Tolerance, plan: Resampling) -> dict[st
 
 
 def values_table(ablation: Ablation, plan: Resampling) -> Table:
-    """Mean of the term, its difference from the baseline, and pixel term and objective."""
+    """Return the table of mean losses, their differences from the baseline, the pixel term and the objective."""
     values, probed = ablation.values, ablation.run.probed
     own = estimate(resample([means(values)], plan)[0]["mean"])
     against = resample([means(values - values[:, :1])], plan)[0]["mean"]
@@ -102,11 +102,11 @@ def values_table(ablation: Ablation, plan: Resampling) -> Table:
     ]
     columns = (
         Column("setting", "setting", "prose"),
-        Column("term", "term", "number"),
-        Column("interval", "95 % interval", "number_interval"),
+        Column("term", "loss", "number"),
+        Column("interval", "95 % CI", "number_interval"),
         *((Column("over_images", "over the set", "number"),) if ablation.over_images else ()),
         Column("change", "− baseline", "signed_number"),
-        Column("change_interval", "95 % interval", "signed_number_interval"),
+        Column("change_interval", "95 % CI", "signed_number_interval"),
         Column("p", "p", "p", wide=True),
         *(
             (Column("pixel", "pixel term", "number", wide=True), Column("objective", "objective", "number"))
@@ -117,17 +117,17 @@ def values_table(ablation: Ablation, plan: Resampling) -> Table:
         Column("undefined", "undefined", "count", wide=True),
     )
     undefined = int(np.isnan(values).sum(axis=0).max())
-    beside = f"; without {ablation.loss.name} it is {pixel:.4g}, the pixel term" if summed else ""
+    beside = f"; without {ablation.loss.name}, the pixel term alone, {pixel:.4g}" if summed else ""
     note = (
-        f"Means over the images where the term is defined (undefined in {undefined or 'none'}); differences are "
-        f"paired. Intervals: {thousands(REPLICATES)} draws of the images. The objective is {ablation.objective}"
-        f"{beside}." + (" Over the set: from sums over all images, no mean of theirs." if ablation.over_images else "")
+        f"Means over the images where the loss is defined (undefined in {undefined or 'none'}); differences are "
+        f"paired. 95 % CI: {thousands(REPLICATES)} bootstrap replicates of the images. Objective: {ablation.objective}"
+        f"{beside}." + (" Over the set: computed from sums over all images." if ablation.over_images else "")
     )
     return Table("values", "Value", columns, tuple(rows), (note,), baseline=0)
 
 
 def merit_table(ablation: Ablation, plan: Resampling) -> Table:
-    """The fact by which images and settings may be compared where the raw term may not, and what it rests on."""
+    """Return the table of the fact by which settings may be compared where the raw loss may not."""
     name, merit = ablation.loss.ranks_by, ablation.merit
     own = estimate(resample([means(merit)], plan)[0]["mean"])
     change = estimate(resample([means(merit - merit[:, :1])], plan)[0]["mean"])
@@ -146,16 +146,16 @@ def merit_table(ablation: Ablation, plan: Resampling) -> Table:
     columns = (
         Column("setting", "setting", "prose"),
         Column("merit", name, "number"),
-        Column("interval", "95 % interval", "number_interval"),
+        Column("interval", "95 % CI", "number_interval"),
         Column("change", "− baseline", "signed_number"),
-        Column("change_interval", "95 % interval", "signed_number_interval"),
+        Column("change_interval", "95 % CI", "signed_number_interval"),
         *(Column(key, key.removeprefix("fact_").replace("_", " "), "number", wide=key != DENSITY) for key in others),
     )
-    return Table(name, f"What may be compared: the {name}", columns, tuple(rows), baseline=0)
+    return Table(name, f"Comparable between settings: {name}", columns, tuple(rows), baseline=0)
 
 
 def agreement_table(ablation: Ablation, agreement: Mapping[str, Agreement], tolerance: Tolerance) -> Table:
-    """Does a setting see what the metrics see? Rank correlations over images."""
+    """Return the table of rank correlations over images with mIoU and boundary F."""
     unit = "" if tolerance.of_diagonal else "px"
     titles = {"iou": "ρ mIoU", "boundary": f"ρ bF @{tolerance}{unit}"}
     ranked = bool(ablation.loss.ranks_by)
@@ -169,21 +169,21 @@ def agreement_table(ablation: Ablation, agreement: Mapping[str, Agreement], tole
             more = {name: float(each.value[place]), f"{name}_interval": _interval(each, place)}
             rows[s] = {**row, **more, **({f"{name}_raw": raw} if ranked else {})}
         columns.append(Column(name, titles[name], "signed_number", digits=2, best="high"))
-        columns.append(Column(f"{name}_interval", "95 % interval", "signed_number_interval", digits=2))
+        columns.append(Column(f"{name}_interval", "95 % CI", "signed_number_interval", digits=2))
         if ranked:
-            columns.append(Column(f"{name}_raw", "of −term", "signed_number", digits=2))
-    merit = f"the {ablation.loss.ranks_by}, and of minus the raw term," if ranked else "minus the term"
+            columns.append(Column(f"{name}_raw", "ρ of −loss", "signed_number", digits=2))
+    merit = f"the {ablation.loss.ranks_by}, and of minus the raw loss," if ranked else "minus the loss"
     note = (
-        f"Spearman's rank correlation over images of {merit} with the score of the image: +1 where both rank them "
-        f"alike. The number of classes present is a confounder: scores of images are means over their classes."
+        f"Spearman's rank correlation over images of {merit} with the image-level score: +1 where both rank the images "
+        f"alike. The number of classes present is a confounder: image-level scores are means over classes."
     )
-    title = "Does it see what the metric sees?"
+    title = "Rank correlation with the metrics"
     count = len(ablation.settings)
     return Table("agreement", title, tuple(columns), tuple(rows), (note,), sections=(count,), baseline=0)
 
 
 def per_class_table(ablation: Ablation) -> Table:
-    """What each class contributes, mean over the images where it does."""
+    """Return the table of each class's contribution, a mean over the images where it is defined."""
     parts, names = mean_over_images(ablation.run.probed["per_class"]), ablation.run.labels.names
     rows: list[Row] = []
     for s, setting in enumerate(ablation.settings):
@@ -197,26 +197,24 @@ def per_class_table(ablation: Ablation) -> Table:
 
 
 def notes(ablation: Ablation) -> tuple[str, ...]:
-    """What must not be concluded, and what was thin."""
+    """Return notes on the limits of the conclusions."""
     turned = {name for setting in ablation.settings for name in setting.values}
     found = [
         f"raw values under different {name} are not comparable: {reason}"
         for name, reason in ablation.loss.incomparable.items()
         if name in turned
     ]
-    found += [f"{ablation.loss.name} departs from a rule by design: {why}" for why in ablation.loss.exceptions.values()]
+    found += [f"{ablation.loss.name}, by design: {why}" for why in ablation.loss.exceptions.values()]
     points = ablation.run.probed.get(DENSITY)
     if points is not None and np.nanmin(points) < FEW_POINTS:
         few = [s.text for s, column in zip(ablation.settings, points.T, strict=True) if np.nanmin(column) < FEW_POINTS]
-        found.append(
-            f"fewer than {FEW_POINTS} points for each dimension, so the regression fits noise: {'; '.join(few)}"
-        )
+        found.append(f"fewer than {FEW_POINTS} points per dimension, so the regression fits noise: {'; '.join(few)}")
     idle = [setting.text for s, setting in enumerate(ablation.settings) if s and _same(ablation, s)]
     if idle:
-        found.append(f"on no image does the value differ from the baseline's with {'; '.join(idle)}")
+        found.append(f"same value as the baseline on every image: {'; '.join(idle)}")
     found.append(
-        "a setting with a smaller value is not a better one: each is another function of the same predictions, and "
-        "only training under it shows what it does to a network"
+        "a smaller value does not mean a better setting: each is a different function of the same predictions, and "
+        "only training with it reveals its effect on a network"
     )
     return tuple(found)
 
@@ -226,9 +224,9 @@ def _same(ablation: Ablation, s: int) -> bool:
 
 
 def _defaults(ablation: Ablation) -> str:
-    """The published default, knob by knob."""
+    """Return the published value of every hyperparameter."""
     knobs = ablation.loss.knobs
-    return format_settings(knobs, {name: knob.default for name, knob in knobs.items()}) or "it has no knobs"
+    return format_settings(knobs, {name: knob.default for name, knob in knobs.items()}) or "no hyperparameters"
 
 
 def _interval(found: Estimate, place: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Boundary scores beyond the one in the class table: precision, recall and NSD, every tolerance, and trimaps."""
+"""Tables of further boundary scores: precision, recall and NSD, every tolerance, and trimaps."""
 
 from math import isqrt
 
@@ -20,21 +20,21 @@ from segablate.metrics.tolerance import Tolerance
 from segablate.metrics.trimap import COUNTS, WIDTHS, trimap_counts
 from segablate.tables import Column, End, Row, Table
 
-_POOLED = "Pooled: boundary pixels of all images together. Over images: the mean of what each image gives."
+_POOLED = "Pooled: over the boundary pixels of all images. Over images: the mean of the scores of the images."
 
 
 def within(tolerance: Tolerance) -> str:
-    """``@3px`` or ``@0.0075d``."""
+    """Return a tolerance as ``@3px`` or ``@0.0075d``."""
     return f"@{tolerance}" + ("" if tolerance.of_diagonal else "px")
 
 
 def boundary_key(tolerance: Tolerance) -> str:
-    """The column of a boundary F in the class table."""
+    """Return the key of a boundary F in the class table."""
     return f"boundary_f_{tolerance}".replace(".", "_")
 
 
 def boundary_table(run: Evaluation, counts: BoundaryCounts, tolerance: Tolerance) -> Table:
-    """Every class's boundary precision, recall, F and NSD at one tolerance, pooled and over images."""
+    """Return boundary precision, recall, F and NSD of every class at one tolerance, pooled and over images."""
     scores = _scores(boundary_sums(counts, tolerance))
     rows = tuple(
         {"class": name, **{key: float(values[index]) for key, values in scores.items()}}
@@ -48,15 +48,15 @@ def boundary_table(run: Evaluation, counts: BoundaryCounts, tolerance: Tolerance
 
 
 def curve_table(counts: BoundaryCounts) -> Table:
-    """Means over classes of the boundary scores at every whole tolerance that was counted."""
+    """Return the means over classes of the boundary scores at every whole tolerance that was counted."""
     rows = [{"tolerance": pixels, **scores} for pixels, scores in boundary_curve(counts)]
     columns = (Column("tolerance", "tolerance, px", "count"), *_columns(""))
-    note = f"Means over the classes with a boundary. {_POOLED} Evaluate with a larger --tolerance for more."
+    note = f"Means over the classes with a boundary. {_POOLED} A larger --tolerance extends the curve."
     return Table("boundary_curve", "Boundaries at every tolerance", columns, tuple(rows), (note,))
 
 
 def boundary_curve(counts: BoundaryCounts) -> list[tuple[int, dict[str, float]]]:
-    """Whole tolerances in pixels up to the smallest reach of an image, and the means over classes at each."""
+    """Return whole tolerances in pixels up to the smallest reach of an image, and the means over classes at each."""
     curve = []
     for pixels in range(1, isqrt(int(counts.reach.min())) + 1):
         scores = _scores(boundary_sums(counts, Tolerance(pixels)))
@@ -65,7 +65,7 @@ def boundary_curve(counts: BoundaryCounts) -> list[tuple[int, dict[str, float]]]
 
 
 def trimap_table(run: Evaluation) -> Table:
-    """mIoU and pixel accuracy within each width of the label boundaries, from the statistics of a run."""
+    """Return mIoU and pixel accuracy within each distance of the label boundaries."""
     counts = trimap_counts(run.statistics[COUNTS])
     scores = mean_iou(counts), pixel_accuracy(counts), counts.labelled.sum(axis=-1)
     over = np.isfinite(iou(counts)).sum(axis=-1)
@@ -84,7 +84,7 @@ def trimap_table(run: Evaluation) -> Table:
 
 
 def _scores(sums: BoundarySums) -> dict[str, np.ndarray]:
-    """Scores of each class, (C,), by column."""
+    """Return the scores of the classes, (C,), by column."""
     pooled = sums.total()
     return {
         "precision": boundary_precision(pooled),

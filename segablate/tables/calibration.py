@@ -1,4 +1,4 @@
-"""Calibration as a table: of all labelled pixels, and by their distance from the label boundary."""
+"""Table of calibration: over all labelled pixels, and by distance from the label boundary."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ WHOLE = "all labelled pixels"
 
 
 def calibration_table(run: Evaluation, replicates: int) -> Table:
-    """Accuracy, confidence, ECE, Brier score and NLL; the first row is of all labelled pixels."""
+    """Return accuracy, confidence, ECE, Brier score and NLL; the first row is over all labelled pixels."""
     sums = with_whole(run.statistics[RELIABILITY]).sum(axis=(0, 2))
     accuracy, confidence = accuracy_and_confidence(sums)
     scores = resample([calibration_scores(run.statistics)], by_image(run.images, replicates))[0]
@@ -43,28 +43,28 @@ def calibration_table(run: Evaluation, replicates: int) -> Table:
         Column("accuracy", "accuracy", "share", digits=2),
         Column("confidence", "confidence", "share", digits=2),
         Column("ece", "ECE", "share", digits=2),
-        Column("ece_interval", "95 % interval", "interval", digits=2),
+        Column("ece_interval", "95 % CI", "interval", digits=2),
         Column("brier", "Brier", "number"),
-        Column("brier_interval", "95 % interval", "number_interval", wide=True),
+        Column("brier_interval", "95 % CI", "number_interval", wide=True),
         Column("nll", "NLL", "number"),
-        Column("nll_interval", "95 % interval", "number_interval", wide=True),
+        Column("nll_interval", "95 % CI", "number_interval", wide=True),
     )
-    return Table("calibration", "Calibration; less is better", columns, rows, _notes(run), (1,))
+    return Table("calibration", "Calibration; lower is better", columns, rows, _notes(run), (1,))
 
 
 def class_wise_errors(run: Evaluation) -> np.ndarray:
-    """The ECE of each class's probability over all labelled pixels, (C,)."""
+    """Return the ECE of the probability of each class over all labelled pixels, (C,)."""
     gaps = run.statistics[CLASS_GAPS].sum(axis=0, dtype=np.float64)
     return expected_error(gaps, run.statistics[BAND_COUNTS][..., 0].sum())
 
 
 def set_error(run: Evaluation, replicates: int) -> Distribution:
-    """The ECE over all labelled pixels of the set."""
+    """Return the ECE over all labelled pixels of the set."""
     return _entry(resample([calibration_scores(run.statistics)], by_image(run.images, replicates))[0]["ece"], 0)
 
 
 def _entry(distribution: Distribution, place: int) -> Distribution:
-    """One of several scores."""
+    """Return the distribution of one of several scores."""
     return Distribution(
         distribution.value[place],
         distribution.replicates[:, place],
@@ -83,12 +83,12 @@ def _notes(run: Evaluation) -> tuple[str, ...]:
     mean = float(nanmean(class_wise_errors(run)))
     inference = str(run.facts["checkpoint"].get("inference", ""))
     averaged = (
-        ("The scores are averages over windows or flips, which are calibrated differently from a single pass.",)
+        ("Scores are averages over windows or flips, whose calibration differs from that of a single pass.",)
         if "averaged" in inference
         else ()
     )
     return (
-        f"ECE in {BINS} equal bins of the predicted class's probability; class-wise ECE {mean:.2%}, the mean over the "
-        f"classes.",
+        f"ECE in {BINS} equal bins of the probability of the predicted class. Class-wise ECE, mean over classes: "
+        f"{100 * mean:.2f} %.",
         *averaged,
     )

@@ -1,4 +1,4 @@
-"""The losses as tables: all of them, and one with its knobs."""
+"""Tables of the losses: the list, and one loss with its hyperparameters."""
 
 from segablate.errors import shorten
 from segablate.losses import Loss
@@ -9,11 +9,11 @@ from segablate.tables import Column, Report, Table
 
 
 def losses_report() -> Report:
-    """Every loss: what it is, its knobs with their defaults, and the objective in which its authors train with it."""
+    """Return every loss with its description, default hyperparameters and published objective."""
     columns = (
         Column("name", "loss", "text"),
-        Column("what", "what it is", "prose"),
-        Column("knobs", "knobs", "prose", wide=True),
+        Column("what", "description", "prose"),
+        Column("knobs", "hyperparameters", "prose", wide=True),
         Column("objective", "published objective", "prose"),
         Column("paper", "paper", "prose", wide=True),
     )
@@ -21,33 +21,33 @@ def losses_report() -> Report:
         {"name": row.name, "what": row.what, "knobs": row.knobs, "objective": row.objective, "paper": row.paper}
         for row in catalogue()
     )
-    note = "segablate losses show NAME tells all of one; python:package.module.function is a loss too."
+    note = "segablate losses show NAME prints one in detail; python:package.module:function is a loss too."
     return Report("Losses", (), (Table("losses", "Losses", columns, rows),), (note,))
 
 
 def loss_report(loss: Loss) -> Report:
-    """One loss: its paper, objective, knobs with ranges and grids, and what it declares."""
+    """Return one loss with its paper, objective, hyperparameters with ranges and grids, and declared exceptions."""
     facts = {
         "what": loss.summary,
-        "paper": loss.paper or "a user's own",
+        "paper": loss.paper or "none (user-defined loss)",
         "objective": loss.objective,
-        "logits by": "softmax or sigmoid (knob probability)" if "probability" in loss.knobs else loss.activation,
-        **({"may take": shorten(sorted(loss.inputs), 9)} if loss.inputs else {}),
+        "activation": "softmax or sigmoid, by probability" if "probability" in loss.knobs else loss.activation,
+        **({"further inputs": shorten(sorted(loss.inputs), 9)} if loss.inputs else {}),
     }
     columns = (
-        Column("knob", "knob", "text"),
+        Column("knob", "hyperparameter", "text"),
         Column("default", "default", "text"),
-        Column("range", "may be", "prose"),
+        Column("range", "range", "prose"),
         Column("grid", "grid", "prose"),
         Column("meaning", "meaning", "prose"),
     )
     rows = tuple(_knob_row(knob) for knob in loss.knobs.values())
-    tables = (Table("knobs", "Knobs", columns, rows),) if rows else ()
+    tables = (Table("knobs", "Hyperparameters", columns, rows),) if rows else ()
     return Report(loss.name, tuple(facts.items()), tables, tuple(_declared(loss)))
 
 
 def sections(loss: Loss) -> tuple[tuple[str, str], ...]:
-    """Heading and text of the rest of its documentation: formula, parts, differences from the authors' code."""
+    """Return headings and texts of its documentation: formula, parts, differences from the authors' code."""
     return tuple((heading or "Notes", text) for heading, text in loss.sections.items())
 
 
@@ -68,5 +68,5 @@ def _declared(loss: Loss) -> list[str]:
     found = [f"by design ({rule}): {why}" for rule, why in loss.exceptions.items()]
     found += [f"values under different {knob} are not comparable: {why}" for knob, why in loss.incomparable.items()]
     if loss.ranks_by:
-        found.append(f"images are ranked by its fact {loss.ranks_by}, larger being better, not by the value")
+        found.append(f"images are ranked by the fact {loss.ranks_by} (higher is better), not by the value")
     return found

@@ -1,4 +1,4 @@
-"""Where runs differ, as tables: confusions, bands and images, what each measure would choose, and facts."""
+"""Tables of changes between runs: confusions, bands, images, the choice of each measure, and facts."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ _OWN = ("name", "files")
 
 
 def confusions_table(comparison: Comparison) -> Table:
-    """The confusions of two runs that changed most."""
+    """Return the confusions of two runs that changed most."""
     assert comparison.changes is not None
     labels, predicted = (*comparison.classes, "void"), (*comparison.classes, "outside the label set")
     rows = tuple(
@@ -33,13 +33,13 @@ def confusions_table(comparison: Comparison) -> Table:
         Column("a", "A", "count"),
         Column("b", "B", "count"),
         Column("change", "B − A", "signed_count"),
-        Column("share", "of the label", "signed_share", digits=2),
+        Column("share", "share of label", "signed_share", digits=2),
     )
     return Table("confusions", "Confusions that changed most, in pixels", columns, rows)
 
 
 def bands_table(changes: BandChanges) -> Table:
-    """Accuracy by distance from the label boundary, and pixels gained on balance."""
+    """Return pixel accuracy by distance from the label boundary, and the net pixels gained."""
     change = changes.accuracy.change
     rows = tuple(
         {
@@ -59,15 +59,15 @@ def bands_table(changes: BandChanges) -> Table:
         Column("a", "A", "share", digits=2),
         Column("b", "B", "share", digits=2),
         Column("change", "B − A", "signed_share", digits=2),
-        Column("interval", "95 % interval", "signed_interval", digits=2),
+        Column("interval", "95 % CI", "signed_interval", digits=2),
         Column("gained", "net pixels", "signed_count"),
     )
-    note = "Net pixels: those right in B alone, less those right in A alone."
+    note = "Net pixels: right in B only − right in A only."
     return Table("bands", "Pixel accuracy by distance from the label boundary", columns, rows, (note,))
 
 
 def images_table(comparison: Comparison) -> Table:
-    """The images whose mIoU rose and fell most from the first of two runs to the second."""
+    """Return the images whose mIoU rose and fell most from the first of two runs to the second."""
     assert comparison.changes is not None
     risen, fallen = comparison.changes.risen, comparison.changes.fallen
     columns = (
@@ -77,14 +77,14 @@ def images_table(comparison: Comparison) -> Table:
         Column("change", "B − A", "signed_share"),
         Column("accuracy_change", "pixel accuracy", "signed_share"),
     )
-    notes = ("mIoU of one image, over the classes labelled or predicted in it: not the mIoU of the set.",)
+    notes = ("mIoU of a single image, over the classes labelled or predicted in it, not that of the set.",)
     rows = tuple(_image_row(image) for image in (*risen, *fallen))
     sections = (len(risen),) if risen and fallen else ()
     return Table("images", "Images that changed most, by mIoU", columns, rows, notes, sections)
 
 
 def choices_table(comparison: Comparison) -> Table:
-    """Which run each measure would choose, and how often it chooses each when the images are drawn anew."""
+    """Return the run that each measure would choose, and the share of replicates in which it is the best."""
     letters = LETTERS[: len(comparison.names)]
     rows = []
     for ranking in comparison.rankings:
@@ -102,14 +102,14 @@ def choices_table(comparison: Comparison) -> Table:
     )
     choices = {row["choice"] for row in rows}
     agreement = (
-        "All measures agree." if len(choices) == 1 else "The measures do not agree: it matters which one counts."
+        "All measures agree." if len(choices) == 1 else "The measures disagree: the choice depends on the measure."
     )
-    notes = ("First: the share of the draws in which a run is the best of all.", agreement)
-    return Table("choices", "Which run each measure would choose", columns, tuple(rows), notes)
+    notes = ("First: the share of bootstrap replicates in which a run is the best.", agreement)
+    return Table("choices", "Run chosen by each measure", columns, tuple(rows), notes)
 
 
 def facts_table(runs: Mapping[str, Evaluation]) -> Table:
-    """What was not the same in all runs, beside the weights themselves."""
+    """Return the facts that differ between the runs, other than the weights."""
     described = [_facts(run) for run in runs.values()]
     letters = LETTERS[: len(runs)]
     keys = dict.fromkeys(key for facts in described for key in facts)
@@ -119,7 +119,7 @@ def facts_table(runs: Mapping[str, Evaluation]) -> Table:
         if len({facts.get(key) for facts in described}) > 1
     )
     columns = (Column("fact", "", "text"), *(Column(letter.lower(), letter, "prose") for letter in letters))
-    return Table("facts", "What differs between the runs", columns, rows)
+    return Table("facts", "Differences between the runs", columns, rows)
 
 
 def _facts(run: Evaluation) -> dict[str, str]:

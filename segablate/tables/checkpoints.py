@@ -1,4 +1,4 @@
-"""Checkpoints as tables: the sources there are, and what one checkpoint says of itself."""
+"""Tables of the sources of checkpoints, and of the properties of one checkpoint."""
 
 from collections.abc import Mapping
 
@@ -8,22 +8,22 @@ from segablate.tables import Column, Report, Table
 
 
 def sources_report(sources: Mapping[str, SourceDescription]) -> Report:
-    """The page of ``segablate checkpoints list``."""
+    """Build the page of ``segablate checkpoints list``."""
     columns = (
         Column("source", "source", "text", wide=True),
-        Column("form", "written as", "prose"),
-        Column("what", "what it is", "prose"),
+        Column("form", "specification", "prose"),
+        Column("what", "description", "prose"),
     )
     rows = tuple({"source": name, "form": source.form, "what": source.what} for name, source in sources.items())
     notes = (
-        "Options such as --mean, --window and --class-map add to what a checkpoint says of itself, or override it.",
-        "What is needed every time belongs into a card: segablate checkpoints init SPEC writes a first one.",
+        "Options such as --mean, --window and --class-map override the settings of a checkpoint.",
+        "A card keeps such settings: segablate checkpoints init SPEC writes a draft.",
     )
     return Report("Sources of checkpoints", (), (Table("sources", "Sources", columns, rows),), notes)
 
 
 def checkpoint_report(segmenter: Segmenter, outputs: int | None) -> Report:
-    """The page of ``segablate checkpoints show``; `outputs`: how many there are, where that was found out."""
+    """Build the page of ``segablate checkpoints show``; `outputs`: the number of outputs, or None."""
     from segablate.checkpoints.network import Network
 
     source = segmenter.source
@@ -45,7 +45,7 @@ def _classes_table(
         Column("output", "output", "count"),
         *((Column("colour", "", "swatch"),) if colours else ()),
         Column("class", "class", "text"),
-        *((Column("means", "means in the dataset", "text"),) if class_map else ()),
+        *((Column("means", "class in the dataset", "text"),) if class_map else ()),
     )
     rows = tuple(
         {

@@ -1,4 +1,4 @@
-"""A comparison as a page: the verdict, how it was come by, the tables, and what a reader may not conclude."""
+"""Report of a comparison: the verdict, the runs and the convention, the tables, and notes."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from segablate.tables import Report, Table
 from segablate.tables.changes import bands_table, choices_table, confusions_table, facts_table, images_table
 from segablate.tables.differences import (
     LETTERS,
-    SHOWN,
+    SIGNIFICANT,
     classes_table,
     losses_table,
     pairs_table,
@@ -26,13 +26,13 @@ from segablate.tables.differences import (
 
 _STATED = ("preprocessing", "output", "inference", "device")
 _STATISTICS = {RELIABILITY: "ECE", BAND_COUNTS: "accuracy by distance from the label boundary"}
-_WORDS = ((True, "shown"), (False, "not shown"))
+_WORDS = ((True, "significantly better"), (False, "not significantly better"))
 
 Runs = Mapping[str, Evaluation]
 
 
 def comparison_report(comparison: Comparison, runs: Runs) -> Report:
-    """The whole page of ``segablate compare``; `runs` are those compared, by name."""
+    """Return the report of ``segablate compare``; `runs` are those compared, by name."""
     a, *others = comparison.names
     title = f"{others[0]} against {a}" if len(others) == 1 else f"{len(comparison.names)} runs compared"
     tables = _tables_of_two(comparison, runs) if len(others) == 1 else _tables_of_many(comparison, runs)
@@ -66,7 +66,7 @@ def _tables_of_many(comparison: Comparison, runs: Runs) -> list[Table]:
 
 
 def head(comparison: Comparison, runs: Runs) -> tuple[tuple[str, str], ...]:
-    """Which runs, on what, and by which convention."""
+    """Return the facts of the runs, the dataset and the convention."""
     names = tuple(
         (letter, name if name == run.title else f"{name} ({run.title})")
         for letter, (name, run) in zip(LETTERS, runs.items(), strict=False)
@@ -78,17 +78,17 @@ def head(comparison: Comparison, runs: Runs) -> tuple[tuple[str, str], ...]:
         for key in _STATED
         if key in checkpoint and all(other.facts["checkpoint"].get(key) == checkpoint[key] for other in others)
     )
-    void = "count as false positives" if comparison.method.void_as_error else "take no part"
+    void = "count as false positives" if comparison.method.void_as_error else "are ignored"
     return (
         *names,
         *shared,
         ("dataset", f"{dataset['name']}, split {dataset['split']}, {thousands(comparison.images)} images in all runs"),
-        ("convention", f"scores of the whole set; void pixels {void}; classes in neither map left out of means"),
+        ("convention", f"scores of the whole set; void pixels {void}; classes in neither map are left out of means"),
     )
 
 
 def verdict(comparison: Comparison) -> str:
-    """What the set shows of mIoU, in a sentence that claims no more than the intervals do."""
+    """Return the conclusion on mIoU, which claims no more than the intervals do."""
     if comparison.identical:
         return f"{_in_words(LETTERS[: len(comparison.names)])} have the same confusion counts on every image"
     return _of_two(comparison) if len(comparison.names) == 2 else _of_many(comparison)
@@ -99,26 +99,30 @@ def _of_two(comparison: Comparison) -> str:
     miou = pair.measures["miou"]
     value, p, interval = float(miou.change.value), float(miou.p), miou.change.percentile
     if np.isnan(p):
-        return (
-            f"B − A is {_points(value)} points of mIoU, but {_drawn(comparison)} are too few to say how sure that is "
-            f"(at least {FEWEST})"
-        )
-    seen = f"95 % interval {_points(float(interval.low))} to {_points(float(interval.high))}, p {_p(p)}"
-    if p < SHOWN:
+        return f"mIoU: B − A = {_points(value)} points; {_too_few(comparison)}"
+    found = (
+        f"B − A = {_points(value)} points (95 % CI {_points(float(interval.low))} to {_points(float(interval.high))}, "
+        f"p {_p(p)})"
+    )
+    if p < SIGNIFICANT:
         better, worse = ("B", "A") if value > 0 else ("A", "B")
-        return f"{better} is better than {worse} by {100 * abs(value):.2f} points of mIoU (B − A: {seen})"
+        return f"{better} is better than {worse} in mIoU: {found}"
     return (
-        f"no difference in mIoU is shown: B − A is {_points(value)} points ({seen}); a true difference of "
-        f"{100 * pair.detectable['miou']:.2f} points would be found on four of five such sets"
-        f"{_needed(pair, comparison.images)}"
+        f"No significant difference in mIoU: {found}. {_sampled(comparison)} can detect "
+        f"{_rounded(100 * pair.detectable['miou'])} points (80 % power){_needed(pair, comparison.images)}."
     )
 
 
 def _needed(pair: PairedDifferences, images: int) -> str:
-    needed = pair.images_to_settle["miou"]
+    needed = pair.images_needed["miou"]
     if not np.isfinite(needed) or needed > 1000 * images:
         return ""
-    return f"; one as small as that seen, with about {thousands(round(float(f'{needed:.2g}')))} images"
+    value = _rounded(100 * abs(float(pair.measures["miou"].change.value)))
+    return f"; {value} would need about {thousands(round(float(f'{needed:.2g}')))}"
+
+
+def _rounded(points: float) -> str:
+    return f"{float(f'{points:.2g}'):g}"
 
 
 def _of_many(comparison: Comparison) -> str:
@@ -126,23 +130,23 @@ def _of_many(comparison: Comparison) -> str:
     best = int(np.argmax(miou))
     opening = f"{LETTERS[best]} has the highest mIoU, {100 * miou[best]:.2f} %"
     if np.isnan(comparison.miou_holm).all():
-        return f"{opening}, but {_drawn(comparison)} are too few to say how sure that is (at least {FEWEST})"
-    shown: dict[bool, list[str]] = {True: [], False: []}
+        return f"{opening}; {_too_few(comparison)}"
+    others: dict[bool, list[str]] = {True: [], False: []}
     for pair, p in zip(comparison.pairs, comparison.miou_holm.tolist(), strict=True):
         if best in (pair.a, pair.b):
-            shown[p < SHOWN].append(LETTERS[pair.a + pair.b - best])
-    claims = [f"{word} to be better than {_in_words(shown[is_shown])}" for is_shown, word in _WORDS if shown[is_shown]]
-    return f"{opening}; it is {' but '.join(claims)} at p < {SHOWN} after Holm's correction over all pairs"
+            others[p < SIGNIFICANT].append(LETTERS[pair.a + pair.b - best])
+    claims = [f"{words} than {_in_words(others[holds])}" for holds, words in _WORDS if others[holds]]
+    return f"{opening}; it is {' but '.join(claims)} (p < {SIGNIFICANT}, Holm over all pairs)"
 
 
 def notes(comparison: Comparison, runs: Runs) -> tuple[str, ...]:
-    """What a reader may conclude, and what else has to be known of the runs."""
+    """Return notes on what the intervals cover, and the notes of the runs."""
     method = comparison.method
-    groups = f", by {comparison.clusters} groups that --group-by {method.group_by} finds" if method.group_by else ""
+    groups = f" in {comparison.clusters} groups (--group-by {method.group_by})" if method.group_by else ""
     return (
-        f"Intervals and p: {thousands(method.replicates)} draws of the {thousands(comparison.images)} images with "
-        f"replacement{groups}, the same for all runs. They speak of other images of this kind, not of another training "
-        f"of the same recipe.",
+        f"95 % CI and p: {thousands(method.replicates)} bootstrap replicates of the {thousands(comparison.images)} "
+        f"images{groups}, the same for all runs. They cover other images of this kind, not another training run of the "
+        f"same recipe.",
         *_about_left_out(runs),
         *_about_few_images(comparison),
         *_of_runs(runs),
@@ -151,7 +155,7 @@ def notes(comparison: Comparison, runs: Runs) -> tuple[str, ...]:
 
 
 def _of_runs(runs: Runs) -> list[str]:
-    """The notes of the runs, each once, with the letters of the runs that have it unless all do."""
+    """Return the notes of the runs, each once, with the letters of the runs that have it unless all do."""
     found: dict[str, list[str]] = {}
     for letter, run in zip(LETTERS, runs.values(), strict=False):
         for note in dict.fromkeys(run.notes):
@@ -169,7 +173,7 @@ def _about_left_out(runs: Runs) -> list[str]:
         for statistic, title in _STATISTICS.items()
         if len({statistic in run.statistics for run in runs.values()}) > 1
     ]
-    return [f"left out, as not every run has it: {shorten(lacking, 12)}"] if lacking else []
+    return [f"left out, not in every run: {shorten(lacking, 12)}"] if lacking else []
 
 
 def _about_few_images(comparison: Comparison) -> list[str]:
@@ -178,7 +182,7 @@ def _about_few_images(comparison: Comparison) -> list[str]:
     if not few:
         return []
     unit = "images" if comparison.method.group_by is None else "groups"
-    return [f"in fewer than {FEWEST} {unit}, so without interval and p: {shorten(few, 8)}"]
+    return [f"no 95 % CI and p for classes in fewer than {FEWEST} {unit}: {shorten(few, 8)}"]
 
 
 def _about_skipped(runs: Runs) -> list[str]:
@@ -189,12 +193,17 @@ def _about_skipped(runs: Runs) -> list[str]:
     ]
 
 
-def _drawn(comparison: Comparison) -> str:
-    return f"{comparison.clusters} {'images' if comparison.method.group_by is None else 'groups of images'}"
+def _too_few(comparison: Comparison) -> str:
+    verb = "is" if comparison.clusters == 1 else "are"
+    return f"{_sampled(comparison)} {verb} too few for a confidence interval (at least {FEWEST})"
+
+
+def _sampled(comparison: Comparison) -> str:
+    return counted(comparison.clusters, "image" if comparison.method.group_by is None else "group")
 
 
 def _points(share: float) -> str:
-    return f"{100 * share:+.2f}"
+    return f"{100 * share:+.2f}".replace("-", "−")
 
 
 def _p(p: float) -> str:

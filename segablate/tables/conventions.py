@@ -1,11 +1,11 @@
-"""A run under the conventions of other tools: all of them side by side, or the whole run under one."""
+"""Tables of a run under the conventions of other tools: all side by side, or one in detail."""
 
 from collections.abc import Sequence
 from math import isnan, nan
 
 import numpy as np
 
-from segablate.errors import RunError, thousands
+from segablate.errors import RunError, counted
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.confusion import nanmean
 from segablate.metrics.conventions import (
@@ -19,21 +19,19 @@ from segablate.metrics.conventions import (
 )
 from segablate.tables import Column, Report, Row, Table
 
-_NOT_COUNTED = "draws boundaries of its own and was not asked for: evaluate again with --boundary-as {}"
+_NOT_COUNTED = "has boundaries of its own, which were not counted; evaluate again with --boundary-as {}"
 
 
 def conventions_report(run: Evaluation) -> Report:
-    """Every convention on one run: ours, then the others from the highest mIoU down, then those without a number."""
+    """Return every convention on one run: ours, the others by descending mIoU, then those without a number."""
     facts = _head(run)
     title = f"{run.title} on {run.facts['dataset']['name']} under every convention"
-    note = (
-        "All from the same counts. – : the tool reports no such number, or none for this run; the last column says why."
-    )
+    note = "All from the same counts. –: the tool reports no such number, or none for this run; see the last column."
     return Report(title, facts, (regions_table(run), boundaries_table(run)), (note, *run.notes))
 
 
 def regions_table(run: Evaluation) -> Table:
-    """The conventions for confusion counts, with the difference of their mIoU to ours."""
+    """Return the conventions for confusion counts, with the difference of their mIoU from ours."""
     ours = scores_under(OURS, run.confusion)
     found = [(convention, scores_under(convention, run.confusion)) for convention in REGIONS]
     found.sort(key=lambda pair: (bool(pair[1].refusal), isnan(pair[1].miou), -np.nan_to_num(pair[1].miou)))
@@ -42,18 +40,18 @@ def regions_table(run: Evaluation) -> Table:
     columns = (
         Column("convention", "convention", "prose"),
         Column("miou", "mIoU", "share", digits=2),
-        Column("difference", "to ours", "signed_share", digits=2),
+        Column("difference", "− ours", "signed_share", digits=2),
         Column("mean_recall", "mean recall", "share", digits=2),
         Column("pixel_accuracy", "pixel accuracy", "share", digits=2),
         Column("tool", "tool", "prose", wide=True),
-        Column("differs", "what makes it differ", "prose"),
+        Column("differs", "difference in definition", "prose"),
     )
     sections = (1, 1 + defined) if defined < len(found) else (1,)
     return Table("conventions", "mIoU under every convention", columns, tuple(rows), sections=sections)
 
 
 def boundaries_table(run: Evaluation) -> Table:
-    """The conventions with boundaries of their own; a dash for those that were not counted."""
+    """Return the conventions with boundaries of their own; a dash for those that were not counted."""
     rows = [row for convention in BOUNDARIES for row in _boundary_rows(convention, run)]
     columns = (
         Column("convention", "convention", "prose"),
@@ -61,15 +59,15 @@ def boundaries_table(run: Evaluation) -> Table:
         Column("distance", "distance", "text"),
         Column("mean", "mean over classes", "share", digits=2),
         Column("tool", "tool", "prose", wide=True),
-        Column("differs", "what makes it differ", "prose"),
+        Column("differs", "difference in definition", "prose"),
     )
     return Table("boundary_conventions", "Boundaries under other tools' conventions", columns, tuple(rows))
 
 
 def convention_report(run: Evaluation, convention: Convention | BoundaryConvention) -> Report:
-    """A run as the tool of one convention would report it: its means and its classes, beside ours.
+    """Return a run as the tool of one convention would report it: means and classes, beside ours.
 
-    RunError where the tool draws boundaries of its own and the run does not hold them.
+    Raises RunError where the tool has boundaries of its own and the run did not count them.
     """
     dataset = run.facts["dataset"]["name"]
     facts = (*_head(run), ("convention", f"{convention.name}: {convention.tool}"))
@@ -77,13 +75,13 @@ def convention_report(run: Evaluation, convention: Convention | BoundaryConventi
         tables, notes = _region_tables(run, convention)
     else:
         tables, notes = _boundary_tables(run, convention), ()
-    differs = f"What makes {convention.name} differ from this program's rule: {convention.differs}"
+    differs = f"Difference of {convention.name} from this program's definition: {convention.differs}"
     return Report(f"{run.title} on {dataset} as {convention.name}", facts, tables, (*notes, differs, *run.notes))
 
 
 def _head(run: Evaluation) -> tuple[tuple[str, str], ...]:
-    images = "1 image" if run.images == 1 else f"{thousands(run.images)} images"
-    return ("checkpoint", run.title), ("dataset", f"{run.facts['dataset']['name']}, {images}")
+    dataset = f"{run.facts['dataset']['name']}, {counted(run.images, 'image')}"
+    return ("checkpoint", run.title), ("dataset", dataset)
 
 
 def _region_row(convention: Convention, scores: Scores, ours: Scores) -> Row:
@@ -109,7 +107,7 @@ def _boundary_rows(convention: BoundaryConvention, run: Evaluation) -> list[Row]
 
 
 def _boundary_scores(convention: BoundaryConvention, run: Evaluation) -> list[tuple[str, np.ndarray]]:
-    """Scores of the classes at each distance, by what that is called."""
+    """Return the scores of the classes at each distance, with the name of the distance."""
     distances = convention.distances(run.facts["measures"]["tolerances"])
     return list(zip(distances, convention.score(run.statistics[convention.statistic]), strict=True))
 
@@ -124,7 +122,7 @@ def _region_tables(run: Evaluation, convention: Convention) -> tuple[tuple[Table
         Table("overall", "Overall", _columns("measure", "value", convention.name), tuple(overall)),
         Table("classes", "Classes: IoU", _columns("class", "IoU", convention.name), tuple(classes)),
     )
-    return tables, (f"{convention.name} gives no number here: {theirs.refusal}",) if theirs.refusal else ()
+    return tables, (f"{convention.name} has no number here: {theirs.refusal}",) if theirs.refusal else ()
 
 
 def _beside(key: str, name: str, value: float, ours: float) -> Row:

@@ -1,4 +1,4 @@
-"""What differs between runs, as tables: scores, losses, classes, pairs.
+"""Tables of differences between runs: scores, losses, classes, pairs.
 
 Runs are called A, B, C, ... in the order given; a difference is the later run − the earlier one.
 """
@@ -11,35 +11,36 @@ import numpy as np
 from segablate.comparison.differences import Comparison, PairedDifferences
 from segablate.comparison.scores import Measure
 from segablate.comparison.trade_offs import SAME_TIME
+from segablate.errors import counted
 from segablate.labels import Colour
 from segablate.statistics.intervals import Interval
 from segablate.tables import Column, Row, Table
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-SHOWN = 0.05
-"""p below which a difference is called shown."""
+SIGNIFICANT = 0.05
+"""p below which a difference is called significant."""
 
 
 def scores_table(comparison: Comparison) -> Table:
-    """Region and boundary scores and ECE of two runs, in points: difference, interval, p, what the set could show."""
+    """Return region and boundary scores and ECE of two runs: difference, interval, p and detectable difference."""
     rows = [_measure_row(comparison, m) for m in comparison.measures if m.kind != "loss"]
     columns = (
         Column("measure", "measure", "text"),
         Column("a", "A", "share", digits=2),
         Column("b", "B", "share", digits=2),
         Column("change", "B − A", "signed_share", digits=2),
-        Column("interval", "95 % interval", "signed_interval", digits=2),
+        Column("interval", "95 % CI", "signed_interval", digits=2),
         Column("p", "p", "p"),
-        Column("shown", "shown", "text"),
-        Column("bca", "BCa interval", "signed_interval", digits=2, wide=True),
+        Column("shown", "significant", "text"),
+        Column("bca", "BCa 95 % CI", "signed_interval", digits=2, wide=True),
         Column("detectable", "detectable", "signed_share", digits=2, wide=True),
-        Column("images_to_settle", "images to settle", "count", wide=True),
+        Column("images_to_settle", "images needed", "count", wide=True),
     )
     return Table("scores", "Scores", columns, tuple(rows), (_image_level(comparison),))
 
 
 def losses_table(comparison: Comparison) -> Table:
-    """Losses of two runs: means over the images where both have a value."""
+    """Return the losses of two runs: means over the images where both have a value."""
     rows = [
         _measure_row(comparison, m) | {"images": comparison.defined[m.key]}
         for m in comparison.measures
@@ -50,19 +51,19 @@ def losses_table(comparison: Comparison) -> Table:
         Column("a", "A", "number"),
         Column("b", "B", "number"),
         Column("change", "B − A", "signed_number"),
-        Column("interval", "95 % interval", "signed_number_interval"),
+        Column("interval", "95 % CI", "signed_number_interval"),
         Column("p", "p", "p"),
-        Column("shown", "shown", "text"),
+        Column("shown", "significant", "text"),
         Column("images", "images", "count"),
-        Column("bca", "BCa interval", "signed_number_interval", wide=True),
+        Column("bca", "BCa 95 % CI", "signed_number_interval", wide=True),
         Column("detectable", "detectable", "signed_number", wide=True),
-        Column("images_to_settle", "images to settle", "count", wide=True),
+        Column("images_to_settle", "images needed", "count", wide=True),
     )
-    return Table("losses", "Losses, means over images; less is better", columns, tuple(rows))
+    return Table("losses", "Losses, means over images; lower is better", columns, tuple(rows))
 
 
 def values_table(comparison: Comparison) -> Table:
-    """Every run under every measure."""
+    """Return every measure of every run."""
     rows = tuple(
         {"run": LETTERS[place]} | {m.key: float(comparison.values[m.key][place]) for m in comparison.measures}
         for place in range(len(comparison.names))
@@ -80,7 +81,7 @@ def values_table(comparison: Comparison) -> Table:
 
 
 def trade_offs_table(comparison: Comparison) -> Table:
-    """What every run gives and costs, and the runs that beat it in everything."""
+    """Return quality and cost of every run, and the runs that dominate it."""
     boundary = next((m.title for m in comparison.measures if m.kind == "boundary"), "boundary F")
     rows = tuple(
         {
@@ -104,15 +105,15 @@ def trade_offs_table(comparison: Comparison) -> Table:
     columns = tuple(column for column in columns if any(row[column.key] is not None for row in rows))
     rows = tuple({column.key: row[column.key] for column in columns} for row in rows)
     note = (
-        f"Dominated: another run is as good in all columns that are full, and better in one (times within "
-        f"{SAME_TIME - 1:.0%} are equal). The others are the Pareto set."
+        f"Dominated: another run is at least as good in every complete column and better in one (times within "
+        f"{100 * (SAME_TIME - 1):.0f} % are equal). The others form the Pareto set."
     )
     times = "Times are medians over the batches of each run, on its machine and under the load of that hour."
-    return Table("trade_offs", "What each run gives and costs", columns, rows, (note, times))
+    return Table("trade_offs", "Quality and cost", columns, rows, (note, times))
 
 
 def pairs_table(comparison: Comparison) -> Table:
-    """Every pair of runs by mIoU, with p corrected for their number."""
+    """Return the differences of mIoU of every pair of runs, with p corrected over the pairs."""
     rows = []
     for pair, p_holm in zip(comparison.pairs, comparison.miou_holm.tolist(), strict=True):
         found = pair.measures["miou"]
@@ -124,30 +125,33 @@ def pairs_table(comparison: Comparison) -> Table:
                 "interval": _ends(found.change.percentile),
                 "p": float(found.p),
                 "p_holm": p_holm,
-                "shown": _shown(p_holm, value, pair),
+                "shown": _better(p_holm, value, pair),
                 "bca": _ends(found.change.bca),
                 "detectable": pair.detectable["miou"],
-                "images_to_settle": _count(pair.images_to_settle["miou"]),
+                "images_to_settle": _count(pair.images_needed["miou"]),
             }
         )
     columns = (
         Column("pair", "pair", "text"),
         Column("change", "mIoU", "signed_share", digits=2),
-        Column("interval", "95 % interval", "signed_interval", digits=2),
+        Column("interval", "95 % CI", "signed_interval", digits=2),
         Column("p", "p", "p"),
         Column("p_holm", "p (Holm)", "p"),
-        Column("shown", "shown", "text"),
-        Column("bca", "BCa interval", "signed_interval", digits=2, wide=True),
+        Column("shown", "significant", "text"),
+        Column("bca", "BCa 95 % CI", "signed_interval", digits=2, wide=True),
         Column("detectable", "detectable", "signed_share", digits=2, wide=True),
-        Column("images_to_settle", "images to settle", "count", wide=True),
+        Column("images_to_settle", "images needed", "count", wide=True),
     )
-    return Table("pairs", "Differences of mIoU", columns, tuple(rows))
+    return Table("pairs", "Differences in mIoU", columns, tuple(rows))
 
 
 def classes_table(comparison: Comparison, colours: Sequence[Colour]) -> Table:
-    """IoU of each class in each run, and each later run against the first; of two runs, what is shown stands first."""
+    """Return the IoU of each class in each run, and the differences of the later runs from the first.
+
+    Of two runs, classes with a significant difference come first.
+    """
     against_first = [pair for pair in comparison.pairs if pair.a == 0]
-    order, shown = _order(comparison, against_first)
+    order, significant = _order(comparison, against_first)
     rows = tuple(
         ({"colour": colours[i]} if colours else {})
         | {"class": comparison.classes[i]}
@@ -162,10 +166,11 @@ def classes_table(comparison: Comparison, colours: Sequence[Colour]) -> Table:
         *(column for pair in against_first for column in _class_columns(pair, wide=len(against_first) > 1)),
     )
     note = (
-        f"Shown: p below {SHOWN} after Holm's correction, by which the chance of any false alarm among all classes is "
-        f"at most 5 %. Each interval is of its class alone."
+        f"Significant: p < {SIGNIFICANT} after Holm's correction, which limits the chance of any false positive among "
+        f"all classes to 5 %. Intervals are not corrected."
     )
-    return Table("classes", "IoU of the classes", columns, rows, (note,), (shown,) if 0 < shown < len(order) else ())
+    sections = (significant,) if 0 < significant < len(order) else ()
+    return Table("classes", "IoU of the classes", columns, rows, (note,), sections)
 
 
 def _measure_row(comparison: Comparison, measure: Measure) -> dict[str, Any]:
@@ -173,16 +178,16 @@ def _measure_row(comparison: Comparison, measure: Measure) -> dict[str, Any]:
     found = pair.measures[measure.key]
     value = float(found.change.value)
     return {
-        "measure": f"{measure.title} (less is better)" if measure.kind == "calibration" else measure.title,
+        "measure": f"{measure.title} (lower is better)" if measure.kind == "calibration" else measure.title,
         "a": float(found.a),
         "b": float(found.b),
         "change": value,
         "interval": _ends(found.change.percentile),
         "p": float(found.p),
-        "shown": _shown(float(found.p), -value if measure.less_is_better else value, pair),
+        "shown": _better(float(found.p), -value if measure.less_is_better else value, pair),
         "bca": _ends(found.change.bca),
         "detectable": pair.detectable[measure.key],
-        "images_to_settle": _count(pair.images_to_settle[measure.key]),
+        "images_to_settle": _count(pair.images_needed[measure.key]),
     }
 
 
@@ -193,7 +198,7 @@ def _class_cells(pair: PairedDifferences, i: int) -> Row:
         f"change_{x}": value,
         f"interval_{x}": _ends(change.percentile, i),
         f"p_holm_{x}": p_holm,
-        f"shown_{x}": _shown(p_holm, value, pair),
+        f"shown_{x}": _better(p_holm, value, pair),
         f"p_{x}": float(pair.iou.p[i]),
         f"p_bh_{x}": float(pair.iou_bh[i]),
         f"bca_{x}": _ends(change.bca, i),
@@ -206,24 +211,24 @@ def _class_columns(pair: PairedDifferences, *, wide: bool) -> tuple[Column, ...]
     x = letter.lower()
     return (
         Column(f"change_{x}", against, "signed_share", digits=2),
-        Column(f"interval_{x}", "95 % interval", "signed_interval", digits=2, wide=wide),
+        Column(f"interval_{x}", "95 % CI", "signed_interval", digits=2, wide=wide),
         Column(f"p_holm_{x}", "p (Holm)", "p"),
-        Column(f"shown_{x}", "shown", "text"),
-        Column(f"p_{x}", "p alone", "p", wide=True),
+        Column(f"shown_{x}", "significant", "text"),
+        Column(f"p_{x}", "p (uncorrected)", "p", wide=True),
         Column(f"p_bh_{x}", "p (Benjamini-Hochberg)", "p", wide=True),
-        Column(f"bca_{x}", "BCa interval", "signed_interval", digits=2, wide=True),
+        Column(f"bca_{x}", "BCa 95 % CI", "signed_interval", digits=2, wide=True),
         Column(f"images_{x}", "images", "count", wide=True),
     )
 
 
 def _order(comparison: Comparison, against_first: Sequence[PairedDifferences]) -> tuple[list[int], int]:
-    """Classes in the order of rows, and how many of them come before the rule."""
+    """Return the order of the classes, and how many of them come before the rule."""
     if len(against_first) > 1:
         return list(range(len(comparison.classes))), 0
     (pair,) = against_first
     change = np.nan_to_num(pair.iou.change.value, nan=-np.inf)
-    shown = pair.iou_holm < SHOWN
-    return np.lexsort((-change, ~shown)).tolist(), int(shown.sum())
+    significant = pair.iou_holm < SIGNIFICANT
+    return np.lexsort((-change, ~significant)).tolist(), int(significant.sum())
 
 
 def _image_level(comparison: Comparison) -> str:
@@ -231,15 +236,15 @@ def _image_level(comparison: Comparison) -> str:
     change, test = pair.image_miou[~np.isnan(pair.image_miou)], pair.signed_rank
     p = "–" if np.isnan(test.p) else f"= {test.p:.3f}" if test.p >= 0.001 else "< 0.001"
     return (
-        f"Image by image, mIoU is higher in B on {int((change > 0).sum())}, in A on {int((change < 0).sum())} and the "
-        f"same on {test.ties} of {test.images} images (Wilcoxon's signed-rank test"
-        f"{', as if images were independent' if comparison.method.group_by else ''}: p {p})."
+        f"Image-level mIoU is higher in B on {int((change > 0).sum())}, in A on {int((change < 0).sum())} and equal on "
+        f"{test.ties} of {counted(test.images, 'image')} (Wilcoxon's signed-rank test"
+        f"{', which takes images as independent' if comparison.method.group_by else ''}: p {p})."
     )
 
 
-def _shown(p: float, gain: float, pair: PairedDifferences) -> str:
-    """Which run is shown to be better, if any; `gain` is positive where the second is."""
-    return f"{LETTERS[pair.b if gain > 0 else pair.a]} better" if p < SHOWN else ""
+def _better(p: float, gain: float, pair: PairedDifferences) -> str:
+    """Name the significantly better run, if any; `gain` is positive where that is the second."""
+    return f"{LETTERS[pair.b if gain > 0 else pair.a]} better" if p < SIGNIFICANT else ""
 
 
 def _ends(interval: Interval, index: int | tuple[()] = ()) -> tuple[float, float]:

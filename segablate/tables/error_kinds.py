@@ -1,4 +1,4 @@
-"""The wrong pixels of an evaluation by kind, as a table."""
+"""Table of the wrong pixels of an evaluation by kind."""
 
 from segablate.evaluation.results import Evaluation
 from segablate.metrics import error_kinds
@@ -8,7 +8,7 @@ from segablate.tables import Column, Table
 
 
 def errors_table(run: Evaluation) -> Table:
-    """Every class: its wrong pixels by kind, false positives and negatives, as shares of its union."""
+    """Return the wrong pixels of every class by kind, false positives and negatives, as shares of its union."""
     counts, hits = run.statistics[error_kinds.STATISTIC].sum(axis=0), class_counts(run.confusion).total().hits
     shares = error_kinds.error_shares(counts, hits)
     places = [(side, kind) for kind in range(len(error_kinds.KINDS)) for side in range(len(error_kinds.SIDES))]
@@ -28,8 +28,8 @@ def errors_table(run: Evaluation) -> Table:
     width = Tolerance.parse(run.facts["measures"]["error_kinds"])
     wide = f"{width.amount:g} of the diagonal" if width.of_diagonal else f"{width.amount:g} px"
     note = (
-        f"False positives (FP) and negatives (FN) as shares of the union of each class; with its IoU they sum to 1. "
-        f"Boundaries are {wide} wide."
+        f"False positives (FP) and negatives (FN) as shares of the union of each class; with its IoU they sum to "
+        f"100 %. Boundaries are {wide} wide."
     )
     return Table("errors", "Errors by kind", columns, rows, (note,))
 

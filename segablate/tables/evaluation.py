@@ -1,4 +1,4 @@
-"""An evaluation as tables: overall scores with intervals, losses, and the classes."""
+"""Tables of an evaluation: overall scores with confidence intervals, losses, and classes."""
 
 from dataclasses import dataclass
 
@@ -33,12 +33,15 @@ from segablate.tables.ranking import ranking_rows
 
 REPLICATES = 2_000
 
+_CHANCE = 0.05
+"""Cohen's kappa below which agreement counts as chance: independent maps of a few thousand pixels reach 0.03."""
+
 
 @dataclass(frozen=True)
 class View:
-    """How counts are read: the void convention, and the boundary tolerances to show.
+    """Options of the report: the void convention, the boundary tolerances, and further tables.
 
-    `details`: boundaries class by class, and the worst images; `curve`: boundary scores at every whole tolerance.
+    `details`: boundary scores per class, and the worst images; `curve`: boundary scores at every whole tolerance.
     """
 
     void_as_error: bool = False
@@ -48,7 +51,7 @@ class View:
 
 
 def evaluation_report(run: Evaluation, view: View) -> Report:
-    """The whole page of ``segablate evaluate``."""
+    """Return the report of ``segablate evaluate``."""
     tables = [overall_table(run, view)]
     tables += [losses_table(run)] if run.values else []
     tables += [calibration_table(run, REPLICATES)] if RELIABILITY in run.statistics else []
@@ -59,7 +62,7 @@ def evaluation_report(run: Evaluation, view: View) -> Report:
 
 
 def _further_tables(run: Evaluation, view: View) -> list[Table]:
-    """What is shown when it was asked for."""
+    """Return the tables that were asked for beyond the default."""
     tables = [errors_table(run)] if error_kinds.STATISTIC in run.statistics else []
     if run.boundary is not None and view.details:
         tables += [boundary_table(run, run.boundary, tolerance) for tolerance in view.tolerances]
@@ -71,21 +74,21 @@ def _further_tables(run: Evaluation, view: View) -> list[Table]:
 
 
 def head(run: Evaluation, view: View) -> tuple[tuple[str, str], ...]:
-    """What was run, for the top of the page."""
+    """Return the facts of what was run, for the head of the report."""
     checkpoint = {key: str(value) for key, value in run.facts["checkpoint"].items() if key not in ("name", "files")}
     dataset = run.facts["dataset"]
-    void = "count as false positives" if view.void_as_error else "take no part"
+    void = "count as false positives" if view.void_as_error else "are ignored"
     facts = {
         "checkpoint": run.title,
         **checkpoint,
         "dataset": f"{dataset['name']}, split {dataset['split']}, {counted(run.images, 'image')}",
-        "convention": f"counts over the whole set; void pixels {void}; classes in neither map left out of means",
+        "convention": f"counts over the whole set; void pixels {void}; classes in neither map are left out of means",
     }
     return tuple(facts.items())
 
 
 def overall_table(run: Evaluation, view: View) -> Table:
-    """mIoU, mean recall, pixel accuracy, frequency-weighted IoU, boundary F, ECE; of two classes AUC; and intervals."""
+    """Return the scores of the set with their confidence intervals."""
     counts = class_counts(run.confusion, void_as_error=view.void_as_error)
     statistics = [region_scores(counts)] + [
         boundary_scores(boundary_sums(run.boundary, tolerance)) for tolerance in view.tolerances if run.boundary
@@ -107,24 +110,24 @@ def overall_table(run: Evaluation, view: View) -> Table:
         rows.append(_overall_row(_band(run), boundaries[-1]["mean_boundary_iou"], over))
     rows += [_overall_row(*row) for row in ranking_rows(run, by_image(run.images, REPLICATES))]
     if RELIABILITY in run.statistics:
-        rows.append(_overall_row("ECE (less is better)", set_error(run, REPLICATES), f"{BINS} bins of confidence"))
+        rows.append(_overall_row("ECE (lower is better)", set_error(run, REPLICATES), f"{BINS} confidence bins"))
     columns = (
         Column("measure", "measure", "text"),
         Column("value", "value", "share", digits=2),
-        Column("interval", "95 % interval", "interval", digits=1),
+        Column("interval", "95 % CI", "interval", digits=1),
         Column("over", "over", "text"),
     )
     note = (
-        f"Intervals: the score of the set under {thousands(REPLICATES)} draws of its {run.images} images with "
-        f"replacement, expanded for few images."
+        f"95 % CI: {thousands(REPLICATES)} bootstrap replicates of the {thousands(run.images)} images, widened for the "
+        f"small sample."
         if run.images > 1
-        else "One image has no interval: nothing else can be drawn."
+        else "No 95 % CI for a single image."
     )
     return Table("overall", "Overall", columns, tuple(rows), (note,))
 
 
 def losses_table(run: Evaluation) -> Table:
-    """Each loss: the mean over the images where it is defined."""
+    """Return the mean of each loss over the images where it is defined."""
     plan = by_image(run.images, REPLICATES)
     rows = []
     for name, values in run.values.items():
@@ -134,15 +137,15 @@ def losses_table(run: Evaluation) -> Table:
         rows.append({"loss": name, "mean": float(scores.value), "interval": interval, "images": defined})
     columns = (
         Column("loss", "loss", "text"),
-        Column("mean", "mean over images", "number"),
-        Column("interval", "95 % interval", "number_interval"),
-        Column("images", "images defined", "count"),
+        Column("mean", "mean", "number"),
+        Column("interval", "95 % CI", "number_interval"),
+        Column("images", "images", "count"),
     )
-    return Table("losses", "Losses, image by image", columns, tuple(rows))
+    return Table("losses", "Losses, means over the images where they are defined", columns, tuple(rows))
 
 
 def classes_table(run: Evaluation, view: View) -> Table:
-    """Every class: IoU, recall, precision, F1, boundary F and support."""
+    """Return IoU, recall, precision, F1, boundary F and support of every class."""
     per_image = class_counts(run.confusion, void_as_error=view.void_as_error)
     counts = per_image.total()
     boundaries = [boundary_f(boundary_sums(run.boundary, t).total()) for t in view.tolerances if run.boundary]
@@ -180,22 +183,22 @@ def classes_table(run: Evaluation, view: View) -> Table:
             else ()
         ),
         *((Column("class_wise_ece", "ECE", "share", digits=2, wide=True),) if RELIABILITY in run.statistics else ()),
-        Column("share", "of pixels", "share"),
-        Column("pixels", "pixels", "count", wide=True),
+        Column("share", "pixels", "share"),
+        Column("pixels", "pixel count", "count", wide=True),
         Column("images", "images", "count"),
     )
     return Table("classes", "Classes", columns, rows)
 
 
 def notes(run: Evaluation, view: View) -> tuple[str, ...]:
-    """What has to be known to read the numbers."""
+    """Return notes needed to read the numbers, and those of the run."""
     table = run.confusion.total()
     counts = class_counts(run.confusion, void_as_error=view.void_as_error).total()
     return (
         *_about_absent(run, counts),
         *_about_outside(table),
         *_about_void(table, view),
-        *_about_chance(table, counts),
+        *_about_chance(table),
         *run.notes,
         *_about_skipped(run),
     )
@@ -206,9 +209,10 @@ def _about_absent(run: Evaluation, counts: ClassCounts) -> list[str]:
     if not absent:
         return []
     over = int(np.isfinite(iou(counts)).sum())
+    be, them = ("is", "it") if len(absent) == 1 else ("are", "them")
     return [
-        f"{len(absent)} of {classes} classes are never labelled here ({shorten(absent)}): recall is undefined for "
-        f"them, and mIoU is over {over} classes"
+        f"{len(absent)} of {classes} classes {be} never labelled here ({shorten(absent)}): recall is undefined for "
+        f"{them}, and mIoU is over {counted(over, 'class', 'classes')}"
     ]
 
 
@@ -217,31 +221,39 @@ def _about_outside(table: np.ndarray) -> list[str]:
     if not outside:
         return []
     share = outside / max(labelled, 1)
-    return [f"{thousands(outside)} labelled pixels ({share:.2%}) are predicted outside the label set: misses"]
+    return [f"{counted(outside, 'labelled pixel')} ({100 * share:.2f} %) predicted outside the label set: misses"]
 
 
 def _about_void(table: np.ndarray, view: View) -> list[str]:
     void = table[-1].sum() / max(int(table.sum()), 1)
     if not void:
         return []
-    role = "predictions on them count as false positives" if view.void_as_error else "they take no part"
-    return [f"{void:.2%} of the pixels are void: {role}"]
+    role = "predictions there count as false positives" if view.void_as_error else "ignored"
+    return [f"{100 * void:.2f} % of all pixels are void: {role}"]
 
 
-def _about_chance(table: np.ndarray, counts: ClassCounts) -> list[str]:
-    """A score that a constant, shuffled or half-blind prediction reaches points at preprocessing, not at the network.
+def _about_chance(table: np.ndarray) -> list[str]:
+    """Return a note where a constant map, or chance, does as well, which suggests wrong preprocessing.
 
-    Low is: below 2.5 times 1/C (0.4 for few classes), below 1.5 times what the commonest class alone gives, or an
-    agreement beyond chance (Cohen's kappa) below 0.2.
+    A constant map does as well where mIoU is no higher than that of always predicting the most frequent class; chance,
+    where Cohen's kappa, the agreement beyond that of independent maps with the same shares of classes, is below
+    :data:`_CHANCE`. Void is left out. With a single labelled class there is no note: a constant map is perfect there.
     """
-    score, classes = float(mean_iou(counts)), int((counts.labelled > 0).sum())
-    constant = counts.labelled.max() / max(int(counts.labelled.sum()), 1) / max(classes, 1)
-    low = min(2.5 / max(classes, 1), 0.4)
-    if not (kappa(table) < 0.2 or score < max(1.5 * constant, low)):
+    labelled, predicted = table[:-1].sum(axis=1), table[:-1, :-1].sum(axis=0)
+    classes = int((labelled > 0).sum())
+    if classes < 2:
+        return []
+    score = float(mean_iou(ClassCounts(table.diagonal()[:-1], labelled, predicted)))
+    constant, agreement = float(labelled.max() / labelled.sum() / classes), kappa(table)
+    if score <= constant * (1 + 1e-9):
+        reason = f"always predicting the most frequent of {classes} classes has {100 * constant:.1f} %"
+    elif agreement < _CHANCE:
+        reason = f"agreement with the labels is that of independent maps (Cohen's kappa {agreement:.2f})"
+    else:
         return []
     return [
-        f"mIoU is near chance for {classes} classes (always predicting the commonest gives {constant:.1%}): check "
-        f"channel order, scale, mean and std, the order of the classes, and that the weights belong to this network"
+        f"mIoU is near chance: {reason}; check channel order, scale, mean and std, the order of the classes, and that "
+        f"the weights belong to this network"
     ]
 
 
@@ -263,5 +275,5 @@ def _defined(distribution: Distribution) -> int:
 
 
 def _band(run: Evaluation) -> str:
-    """Boundary IoU and its width."""
+    """Return the name of boundary IoU with its width."""
     return f"boundary IoU {within(Tolerance.parse(run.facts['measures']['boundary_iou']))}"

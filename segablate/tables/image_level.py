@@ -1,7 +1,8 @@
-"""Scores image by image: means over images and over classes of them, the worst shares, and the worst images."""
+"""Tables of image-level scores: means over images and classes, the worst shares, and the worst images."""
 
 import numpy as np
 
+from segablate.errors import counted
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.boundary import boundary_f, boundary_sums
 from segablate.metrics.confusion import class_counts, pixel_accuracy
@@ -9,6 +10,7 @@ from segablate.metrics.image_level import (
     Cells,
     labelled_iou,
     of_images,
+    of_labelled,
     tenths_of_cells,
     tenths_of_images,
     worst_cells,
@@ -22,40 +24,41 @@ from segablate.tables import Column, Row, Table
 from segablate.tables.boundaries import within
 
 WORST = (10, 5)
-"""Shares of the images, in percent, whose mean is shown."""
+"""Shares of the images, in percent, whose means are printed."""
 
-_SHOWN = 8
+_WORST_IMAGES = 8
 
 
 def image_level_table(
     run: Evaluation, tolerances: tuple[Tolerance, ...], replicates: int, *, void_as_error: bool
 ) -> Table:
-    """mIoU^I and mIoU^C, and boundary F averaged over images, each with its interval and its worst shares."""
-    cells = labelled_iou(class_counts(run.confusion, void_as_error=void_as_error))
+    """Return mIoU^I, mIoU^C and boundary F averaged over images, with their intervals and worst shares."""
+    counts = class_counts(run.confusion, void_as_error=void_as_error)
+    cells = labelled_iou(counts)
     rows = [_of_images("mIoU over images (mIoU^I)", cells, replicates)]
     rows.append(_of_classes("mIoU over images in classes (mIoU^C)", cells, replicates))
     if run.boundary is not None:
         for tolerance in tolerances:
-            f = boundary_f(boundary_sums(run.boundary, tolerance))
+            f = of_labelled(boundary_f(boundary_sums(run.boundary, tolerance)), counts)
             rows.append(_of_classes(f"boundary F {within(tolerance)} over images in classes", f, replicates))
     columns = (
         Column("measure", "measure", "text"),
         Column("value", "value", "share", digits=2),
-        Column("interval", "95 % interval", "interval", digits=1),
-        *(Column(f"worst_{percent}", f"worst {percent} %", "share", digits=2) for percent in WORST),
+        Column("interval", "95 % CI", "interval", digits=1),
+        *(Column(f"worst_{percent}", f"worst {percent}%", "share", digits=2) for percent in WORST),
         Column("tenths", "mean of tenths", "share", digits=2, wide=True),
         Column("over", "over", "text"),
     )
-    note = "A class counts in the images that label it. Worst: the mean over that share of the images, at least one."
-    return Table("image_level", "Image by image", columns, tuple(rows), (note,))
+    note = "A class counts in the images that label it. Worst: mean over that share of the images, at least one."
+    return Table("image_level", "Image-level scores", columns, tuple(rows), (note,))
 
 
 def worst_images_table(run: Evaluation, *, void_as_error: bool) -> Table:
-    """The images with the lowest mean IoU over the classes that they label."""
+    """Return the images with the lowest mean IoU over the classes that they label."""
     counts = class_counts(run.confusion, void_as_error=void_as_error)
     cells = labelled_iou(counts)
     scores, accuracies = of_images(cells), pixel_accuracy(counts)
-    order = [place for place in np.argsort(scores, kind="stable")[:_SHOWN] if not np.isnan(scores[place])]
+    order = [place for place in np.argsort(scores, kind="stable")[:_WORST_IMAGES] if not np.isnan(scores[place])]
     rows = []
     for place in order:
         worst = int(np.nanargmin(cells[place]))
@@ -76,14 +79,14 @@ def _of_images(measure: str, cells: Cells, replicates: int) -> Row:
     scores = of_images(cells)
     found = estimate(resample([means(scores)], by_image(len(cells), replicates))[0]["mean"])
     worst = {f"worst_{percent}": worst_images(cells, percent) for percent in WORST}
-    over = f"{int(np.isfinite(scores).sum())} images"
+    over = counted(int(np.isfinite(scores).sum()), "image")
     return {"measure": measure, **_value(found), **worst, "tenths": tenths_of_images(cells), "over": over}
 
 
 def _of_classes(measure: str, cells: Cells, replicates: int) -> Row:
     found = estimate(resample([class_means(cells)], by_image(len(cells), replicates))[0]["mean"])
     worst = {f"worst_{percent}": worst_cells(cells, percent) for percent in WORST}
-    over = f"{int(np.isfinite(cells).any(axis=0).sum())} classes"
+    over = counted(int(np.isfinite(cells).any(axis=0).sum()), "class", "classes")
     return {"measure": measure, **_value(found), **worst, "tenths": tenths_of_cells(cells), "over": over}
 
 

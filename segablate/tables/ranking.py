@@ -1,4 +1,4 @@
-"""How well the scores of a two-class run rank its pixels, as rows of the overall table."""
+"""Rows of the overall table on how well the scores of a two-class run rank its pixels."""
 
 from dataclasses import replace
 
@@ -9,11 +9,11 @@ from segablate.statistics.bootstrap import Distribution, Resampling, resample
 from segablate.statistics.scores import ranking_scores
 
 GROUPS = 128
-"""Groups of bins that are resampled: enough for the width of an interval, few enough for thousands of images."""
+"""Number of merged bins that are resampled: enough for an interval, few enough for thousands of images."""
 
 
 def ranking_rows(run: Evaluation, plan: Resampling) -> list[tuple[str, Distribution, str]]:
-    """Measure, value with its replicates, and what it is over; nothing without scores of two classes."""
+    """Return AUC and average precision with their replicates and pixels; nothing without scores of two classes."""
     if STATISTIC not in run.statistics:
         return []
     counts = run.statistics[STATISTIC]

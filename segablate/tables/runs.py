@@ -1,4 +1,4 @@
-"""The saved runs of a folder as a table."""
+"""Table of the saved runs in a folder."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from segablate.tables import Column, Report, Row, Table
 
 
 def runs_report(folder: Path) -> Report:
-    """Every saved run directly in `folder`; a damaged one is listed as such. RunError when there is no such folder."""
+    """Return all saved runs directly in `folder`, damaged ones marked. RunError when there is no such folder."""
     if not folder.is_dir():
-        raise RunError(f"{folder} is not a folder; give the one that holds your saved runs, as in: segablate runs DIR")
+        raise RunError(f"{folder} is not a folder; give a folder with saved runs. Usage: segablate runs FOLDER")
     paths = [path for path in sorted(folder.iterdir()) if is_run(path)]
     columns = (
         Column("run", "run", "text"),
@@ -31,7 +31,7 @@ def runs_report(folder: Path) -> Report:
             rows.append({"run": path.name, "kind": "damaged"})
             notes.append(str(error))
     if not paths:
-        notes.append(f"no saved run in {folder}; segablate evaluate --save {folder}/NAME makes one")
+        notes.append(f"no saved run in {folder}; segablate evaluate --save {folder}/NAME writes one")
     return Report(f"Runs in {folder}", (), (Table("runs", "Runs", columns, tuple(rows)),), tuple(notes))
 
 

@@ -1,4 +1,4 @@
-"""Reports as plain values, so that a saved comparison or ablation can be shown again in any format."""
+"""Reports as plain values, so that a saved comparison or ablation can be printed again in any format."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -9,12 +9,12 @@ from segablate.tables import Column, Report, Table
 
 
 def to_plain(report: Report) -> dict[str, Any]:
-    """A report for JSON; what is undefined or infinite becomes null."""
+    """Return a report as JSON can hold it; undefined and infinite values become null."""
     return _plain(asdict(report))
 
 
 def from_plain(plain: Mapping[str, Any]) -> Report:
-    """The report back."""
+    """Return the report that :func:`to_plain` wrote."""
     return Report(
         plain["title"],
         tuple((name, value) for name, value in plain["facts"]),

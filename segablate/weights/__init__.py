@@ -1,8 +1,8 @@
-"""Weights of networks, from the files that people have, with nothing in them run.
+"""Reading of network weights from files, without running code in them.
 
 ::
 
-    weights = read_weights("epoch=40.ckpt")               # tensors, what else is plain in the file, and notes
+    weights = read_weights("epoch=40.ckpt")               # tensors, other plain values of the file, notes
     tensors = state_dict(weights, names=network.state_dict())
     notes = weights.notes + load_strictly(network, tensors, "epoch=40.ckpt")
 """
@@ -31,16 +31,16 @@ DAMAGE = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError),
     *(ValueError, struct.error, zipfile.BadZipFile, zlib.error),
 )
-"""What readers stumble over when the bytes are not what they should be."""
+"""The exceptions that readers raise for damaged bytes."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What a file holds.
+    """The contents of a weights file.
 
-    ``tensors``: the state dict, as it is named in the file. ``extras``: plain values beside it (``epoch``, the
-    ``meta`` of mmsegmentation with its classes, the metadata of safetensors), without tensors and foreign objects.
-    ``notes``: what was left out.
+    ``tensors``: the state dict, by the keys in the file. ``extras``: plain values beside it (``epoch``, the ``meta`` of
+    mmsegmentation with its classes, the metadata of safetensors), without tensors and foreign objects. ``notes``: what
+    was left out.
     """
 
     path: Path
@@ -51,13 +51,13 @@ class Weights:
 
 
 def read_weights(path: str | Path, *, key: str | None = None) -> Weights:
-    """The weights in a safetensors file or one of ``torch.save``, whatever else is in it; on the CPU.
+    """Read the weights in a safetensors file or a file of ``torch.save`` onto the CPU.
 
-    ``key`` says where in the file they are (``"ema"``, ``"state.generator"``); without it they are looked for at the
-    top and under :data:`~segablate.weights.contents.USUAL_KEYS`.
+    ``key`` is the key path to them (``"ema"``, ``"state.generator"``); without it they are looked for at the top and
+    under :data:`~segablate.weights.contents.USUAL_KEYS`.
 
-    Raises :class:`CheckpointError`, beginning with ``path``: no weights, several sets of them, another kind of file,
-    damage.
+    Raises :class:`CheckpointError`, beginning with ``path``, for no weights, several sets of them, another kind of
+    file, and damage.
     """
     path = Path(path)
     with at(path):
@@ -71,11 +71,11 @@ def read_weights(path: str | Path, *, key: str | None = None) -> Weights:
 
 
 def state_dict(weights: Weights, *, strip_prefix: str | None = None, names: Iterable[str] = ()) -> dict[str, "Tensor"]:
-    """The tensors of ``weights`` under the names of the network.
+    """Return the tensors of ``weights`` under the keys of the network.
 
-    ``strip_prefix`` takes what lies under that prefix and nothing else. Without it, the prefixes ``module.``,
-    ``model.``, ``net.`` and ``_orig_mod.`` go by themselves where all keys have them or, the network's ``names``
-    given, where that makes them fit.
+    With ``strip_prefix``, only the tensors under that prefix are returned, without it. Otherwise the prefixes
+    ``module.``, ``model.``, ``net.`` and ``_orig_mod.`` are removed where all keys have them or, with the network's
+    ``names``, where that makes the keys fit.
     """
     with at(weights.path):
         if strip_prefix:

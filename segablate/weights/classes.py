@@ -1,4 +1,4 @@
-"""The classes that mmsegmentation writes into its files, beside the weights.
+"""Class names and colours that mmsegmentation writes into its files beside the weights.
 
 Its versions 0.x have ``meta: {CLASSES, PALETTE}``, 1.x ``meta: {dataset_meta: {classes, palette}}``.
 """
@@ -10,7 +10,7 @@ Colour = tuple[int, int, int]
 
 
 def class_names(extras: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Names of the outputs in order, without the blanks around them, or None where the file names none."""
+    """Return the names of the outputs in order, without surrounding blanks, or None where the file has none."""
     names = _in_meta(extras, "classes")
     if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
         return None
@@ -18,7 +18,7 @@ def class_names(extras: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def class_colours(extras: Mapping[str, Any]) -> tuple[Colour, ...] | None:
-    """The colour of each class that :func:`class_names` gives, RGB 0..255, or None where they do not fit."""
+    """Return the colour of each class of :func:`class_names`, RGB 0..255, or None where they do not match."""
     names, palette = class_names(extras), _in_meta(extras, "palette")
     if names is None or not isinstance(palette, list | tuple) or len(palette) != len(names):
         return None

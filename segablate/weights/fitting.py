@@ -1,4 +1,4 @@
-"""Bringing the names of a state dict to those of a network, and loading it with nothing left over."""
+"""Matching the keys of a state dict to a network, and loading it strictly."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
-"""The shape of a tensor in the file and in the network."""
+"""The shapes of a tensor in the file and in the network."""
 
 PREFIXES = ("module.", "model.", "net.", "_orig_mod.")
-"""What data parallelism, trainers and ``torch.compile`` put in front of a network's own names."""
+"""Prefixes that data parallelism, trainers and ``torch.compile`` add to a network's keys."""
 
 COUNTER = "num_batches_tracked"
-"""Buffer of batch norm that torch before 0.4.1 did not have; it has no part in evaluation."""
+"""Buffer of batch norm that torch before 0.4.1 did not have; evaluation does not use it."""
 
 
 def without_prefix(tensors: Mapping[str, "Tensor"], prefix: str) -> dict[str, "Tensor"]:
-    """What lies under ``prefix`` alone, named without it and the dot behind it.
+    """Return only the tensors under ``prefix``, with the prefix and the dot behind it removed from their keys.
 
-    Raises :class:`CheckpointError` if nothing does.
+    Raises :class:`CheckpointError` when there are none.
     """
     if any(key.startswith(f"{prefix}.") for key in tensors):
         prefix = f"{prefix}."
@@ -33,10 +33,10 @@ def without_prefix(tensors: Mapping[str, "Tensor"], prefix: str) -> dict[str, "T
 
 
 def without_wrappers(tensors: Mapping[str, "Tensor"], names: Iterable[str]) -> dict[str, "Tensor"]:
-    """``tensors`` without the :data:`PREFIXES` in front of their keys, be they repeated or stacked.
+    """Remove the :data:`PREFIXES` from the keys of ``tensors``, also repeated and stacked ones.
 
-    With the network's ``names``, the way of stripping is taken by which most of them are found, and the least of it.
-    Without, every prefix goes that all keys have.
+    With the network's ``names``, as few prefixes are removed as match the most names. Without, every prefix is removed
+    that all keys have.
     """
     names = frozenset(names)
     stages = list(_stages(dict(tensors), partly=bool(names)))
@@ -44,16 +44,16 @@ def without_wrappers(tensors: Mapping[str, "Tensor"], names: Iterable[str]) -> d
 
 
 def count_classes(tensors: Mapping[str, "Tensor"], heads: Collection[str]) -> int | None:
-    """How many classes a state dict is for: the size of the first of the `heads`, biases of a last layer, in it.
+    """Return the number of classes of a state dict: the size of the first of the `heads`, biases of a last layer.
 
-    Whatever stands in front of the name; None where there is none of them.
+    Keys may have any prefix. None where no head is in the state dict.
     """
     found = (value for key, value in tensors.items() if any(f".{key}".endswith(f".{head}") for head in heads))
     return next((int(value.shape[0]) for value in found if value.ndim == 1), None)
 
 
 def _stages(tensors: dict[str, "Tensor"], partly: bool) -> Iterator[dict[str, "Tensor"]]:
-    """``tensors``, then with one prefix less, and so on. ``partly``: also where only some keys have the prefix."""
+    """Yield ``tensors``, then with one prefix less, and so on. ``partly``: also where only some keys have it."""
     while True:
         yield tensors
         counts = {prefix: sum(key.startswith(prefix) for key in tensors) for prefix in PREFIXES}
@@ -66,17 +66,17 @@ def _stages(tensors: dict[str, "Tensor"], partly: bool) -> Iterator[dict[str, "T
 
 
 def load_strictly(module: "nn.Module", tensors: Mapping[str, "Tensor"], where: str) -> tuple[str, ...]:
-    """Load ``tensors`` into ``module``, every one into its place; what is worth a note under the table.
+    """Load ``tensors`` into ``module`` strictly, and return notes for below the table.
 
-    Missing batch-norm counters are the only gap allowed. Parameters must be finite and buffers free of NaN (a mask
-    may hold infinities).
+    Only batch-norm counters may be missing. Parameters must be finite and buffers free of NaN (a mask may contain
+    infinities).
 
     Raises :class:`CheckpointError`, beginning with ``where``, that lists missing, unexpected and mis-shaped keys.
     """
     own = {key: tuple(value.shape) for key, value in module.state_dict().items() if hasattr(value, "shape")}
     _check_finite(tensors, {name for name, _ in module.named_parameters()}, where)
     shapes = {key: (tuple(tensors[key].shape), own[key]) for key in own if key in tensors}
-    misshaped = {key: (found, wanted) for key, (found, wanted) in shapes.items() if found != wanted}
+    misshaped = {key: (saved, own) for key, (saved, own) in shapes.items() if saved != own}
     if misshaped:
         missing, unexpected = [key for key in own if key not in tensors], [key for key in tensors if key not in own]
     else:
@@ -86,7 +86,7 @@ def load_strictly(module: "nn.Module", tensors: Mapping[str, "Tensor"], where: s
         facts = misfits(missing, unexpected, misshaped)
         raise CheckpointError(f"{where}: {facts}; {_remedy(missing, unexpected, misshaped, tensors)}")
     counters = any(key.endswith(COUNTER) and key not in tensors for key in own)
-    return (f"{where} has no batch-norm counters ({COUNTER}), which play no part here",) if counters else ()
+    return (f"{where} has no batch-norm counters ({COUNTER}), which evaluation does not use",) if counters else ()
 
 
 def _check_finite(tensors: Mapping[str, "Tensor"], parameters: Collection[str], where: str) -> None:
@@ -97,11 +97,11 @@ def _check_finite(tensors: Mapping[str, "Tensor"], parameters: Collection[str], 
         wrong = ~value.isfinite() if key in parameters else value.isnan()
         if count := int(wrong.sum()):
             values = f"{thousands(count)} of {thousands(value.numel())} values"
-            raise CheckpointError(f"{where}: {key} is NaN or infinite at {values}; take a checkpoint from before that")
+            raise CheckpointError(f"{where}: {key} is NaN or infinite at {values}; use an earlier checkpoint")
 
 
 def _load(module: "nn.Module", tensors: Mapping[str, "Tensor"], where: str) -> tuple[list[str], list[str]]:
-    """The missing and the unexpected keys in torch's eyes: a module's hooks may rename those of older versions."""
+    """Load with torch and return the missing and unexpected keys; a module's hooks may rename older ones."""
     try:
         missing, unexpected = module.load_state_dict(dict(tensors), strict=False)
     except RuntimeError as error:
@@ -110,10 +110,9 @@ def _load(module: "nn.Module", tensors: Mapping[str, "Tensor"], where: str) -> t
 
 
 def misfits(missing: list[str], unexpected: list[str], misshaped: Mapping[str, Shapes]) -> str:
-    """In words: which keys are missing, not in the network, and of another shape (in the file and in the network)."""
+    """Describe the keys that are missing, not in the network, and of another shape."""
     shapes = [
-        f"{key} is {_by(found)} in the file and {_by(wanted)} in the network"
-        for key, (found, wanted) in misshaped.items()
+        f"{key} is {_by(saved)} in the file and {_by(own)} in the network" for key, (saved, own) in misshaped.items()
     ]
     facts = (("missing from the file", missing), ("not in the network", unexpected), ("of another shape", shapes))
     return ", ".join(f"{_keys(len(keys))} {fact} ({shorten(keys)})" for fact, keys in facts if keys)
@@ -124,24 +123,24 @@ def _remedy(
 ) -> str:
     classes = _class_counts(misshaped.values())
     if classes and not missing and not unexpected:
-        return f"the file gives {classes[0]} classes and the network {classes[1]}: build it for {classes[0]}"
+        return f"the file has {classes[0]} classes and the network {classes[1]}: build it for {classes[0]}"
     if prefix := _prefix_that_fits(missing, tensors):
-        return f"with --strip-prefix {prefix} they fit"
+        return f"pass --strip-prefix {prefix}, with which all keys fit"
     return "build the network as it was when the file was saved"
 
 
 def _class_counts(pairs: Iterable[Shapes]) -> tuple[int, int] | None:
-    """The outputs in the file and in the network, if nothing but their number (the first axis) differs."""
+    """Return the numbers of outputs in file and network, if shapes differ only in that (the first axis)."""
     pairs = list(pairs)
-    counts = {(found[:1], wanted[:1]) for found, wanted in pairs}
-    if len(counts) != 1 or any(found[1:] != wanted[1:] for found, wanted in pairs):
+    counts = {(saved[:1], own[:1]) for saved, own in pairs}
+    if len(counts) != 1 or any(saved[1:] != own[1:] for saved, own in pairs):
         return None
-    ((found, wanted),) = counts
-    return (found[0], wanted[0]) if found and wanted else None
+    ((saved, own),) = counts
+    return (saved[0], own[0]) if saved and own else None
 
 
 def _prefix_that_fits(missing: list[str], tensors: Mapping[str, "Tensor"]) -> str | None:
-    """What stands in front of every missing key in the file, if it is the same everywhere."""
+    """Return the prefix that every missing key has in the file, or None."""
     if not missing:
         return None
     prefixes = (key.removesuffix(missing[0]) for key in tensors if key.endswith("." + missing[0]))
@@ -153,5 +152,5 @@ def _keys(count: int) -> str:
 
 
 def _by(shape: tuple[int, ...]) -> str:
-    """``21x256x1x1``; a scalar has no size."""
+    """Write a shape as ``21x256x1x1``."""
     return "x".join(map(str, shape)) or "a scalar"

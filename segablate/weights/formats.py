@@ -1,4 +1,4 @@
-"""What kind of file weights lie in, told by its first bytes."""
+"""The formats of weights files, told by their first bytes."""
 
 from enum import Enum
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 from segablate.errors import CheckpointError
 
 HEAD = 1024
-"""Bytes that are looked at."""
+"""Number of bytes read to tell the format."""
 
 MISTAKEN = (
     (b"version https://git-lfs.github.com/spec/", "this is a git-lfs pointer, not the weights; run git lfs pull"),
     (b"\x1f\x8b", "this is compressed with gzip; unpack it first"),
     (b"\x89HDF\r\n\x1a\n", "this is an HDF5 file, as Keras writes them; convert it to a PyTorch state_dict"),
 )
-"""How files begin that are often given by mistake."""
+"""The first bytes of files that are often given by mistake, and what they are."""
 
 
 class Format(Enum):
-    """The formats that weights are read from."""
+    """The formats of weights files."""
 
     SAFETENSORS = "safetensors"
     TORCH = "torch"
@@ -25,7 +25,7 @@ class Format(Enum):
 
 
 def format_of(path: Path) -> Format:
-    """The format of the file at ``path``. Raises :class:`CheckpointError` for what holds no weights."""
+    """Return the format of the file at ``path``. Raises :class:`CheckpointError` for other kinds of files."""
     head = _head(path)
     for beginning, fact in MISTAKEN:
         if head.startswith(beginning):
@@ -44,9 +44,9 @@ def format_of(path: Path) -> Format:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of the file; at least one."""
+    """Read the first bytes of the file; at least one."""
     if path.is_dir():
-        raise CheckpointError("this is a directory; give the file with the weights in it")
+        raise CheckpointError("this is a folder; give the file with the weights")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
@@ -60,7 +60,7 @@ def _head(path: Path) -> bytes:
 
 
 def _is_safetensors(head: bytes) -> bool:
-    """Such a file begins with the 64-bit length of a JSON object, and the object."""
+    """Return whether a file begins with the 64-bit length of a JSON object, and the object."""
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32
 
 

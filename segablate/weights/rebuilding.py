@@ -1,6 +1,6 @@
-"""What the pickles of ``torch.save`` may call: torch's functions that rebuild tensors, in a form that checks first.
+"""The functions that pickles of ``torch.save`` may call: those that rebuild tensors, with checks.
 
-Tensors come out plain, on the CPU and without gradient, and look into memory that the file really has.
+Tensors are plain, on the CPU and without gradient, and stay within the memory of their storage.
 """
 
 import math
@@ -29,7 +29,7 @@ STORAGES = {
     "ComplexFloat": "complex64",
     "Untyped": "uint8",
 }
-"""Storage class, without the ending, to the type of its elements."""
+"""Storage classes, without "Storage", and the dtype of their elements."""
 
 NOT_READ = {
     "_rebuild_sparse_tensor": "a sparse tensor",
@@ -42,14 +42,14 @@ NOT_READ = {
 
 @dataclass(frozen=True)
 class StorageType:
-    """``torch.FloatStorage`` and its like, as a pickle names them."""
+    """A storage class such as ``torch.FloatStorage``."""
 
     dtype: "dtype"
 
 
 @dataclass(frozen=True, eq=False)
 class Storage:
-    """Memory, shared by the tensors that look into it, and the type of its elements."""
+    """Memory, shared by the tensors that view it, and the dtype of its elements."""
 
     memory: bytearray | memoryview
     dtype: "dtype"
@@ -57,7 +57,7 @@ class Storage:
 
 @cache
 def known() -> dict[str, object]:
-    """What pickles of ``torch.save`` may name, by ``module.name``: constants, and what they may call."""
+    """Return what pickles of ``torch.save`` may name, by ``module.name``: constants and functions."""
     import torch
 
     storages = {f"{name}Storage": StorageType(getattr(torch, dtype)) for name, dtype in STORAGES.items()}
@@ -90,12 +90,14 @@ def _tensor(storage: object, offset: int, size: tuple[int, ...], stride: tuple[i
 def _tensor_v2(storage: object, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *rest: object) -> "Tensor":
     _requires_grad, _hooks, *metadata = rest
     if any(metadata):
-        raise CheckpointError("a tensor in it is conjugated or negated lazily; save it again after resolve_conj()")
+        raise CheckpointError(
+            "it holds a tensor that is conjugated or negated lazily; save it again after resolve_conj()"
+        )
     return _tensor(storage, offset, size, stride)
 
 
 def _tensor_v3(storage: object, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *rest: Any) -> "Tensor":
-    """For types without a storage class of their own (unsigned and 8-bit ones)."""
+    """Rebuild a tensor whose dtype has no storage class (unsigned and 8-bit floats)."""
     _requires_grad, _hooks, dtype, *_metadata = rest
     if not isinstance(storage, Storage):
         raise TypeError(f"a tensor over a {type(storage).__name__}")
@@ -103,7 +105,7 @@ def _tensor_v3(storage: object, offset: int, size: tuple[int, ...], stride: tupl
 
 
 def _view(storage: Storage, dtype: "dtype", offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> "Tensor":
-    """A tensor that looks into ``storage``, after making sure that it looks nowhere else."""
+    """Return a tensor that views ``storage``, after checking that it stays inside."""
     import torch
 
     elements = len(storage.memory) // dtype.itemsize
@@ -116,7 +118,7 @@ def _view(storage: Storage, dtype: "dtype", offset: int, size: tuple[int, ...], 
     if last >= elements or math.prod(size) > elements:
         shape = "x".join(map(str, size))
         raise CheckpointError(
-            f"a tensor of {shape[:60]} is beyond its storage of {thousands(elements)}; download or copy the file again"
+            f"a tensor of {shape[:60]} exceeds its storage of {thousands(elements)}; download or copy the file again"
         )
     return torch.frombuffer(storage.memory, dtype=dtype, count=elements).as_strided(size, stride, offset)
 
@@ -126,18 +128,20 @@ def _parameter(data: object, *_: object) -> object:
 
 
 def _tensor_of_type(rebuild: object, _kind: object, arguments: tuple[Any, ...], _state: object) -> object:
-    """A tensor of a subclass, or one with attributes, as a plain tensor."""
+    """Rebuild a tensor of a subclass, or with attributes, as a plain tensor."""
     if not isinstance(rebuild, Known):
-        raise CheckpointError("a tensor in it is of a kind that is not read; save it again as a plain one")
+        raise CheckpointError(
+            "it holds a tensor of an unknown subclass, which is not read; save it again as a plain tensor"
+        )
     return rebuild.call(*arguments)
 
 
 def _refuse(kind: str, *_: object) -> object:
-    raise CheckpointError(f"{kind} is in it, which is not read; save it again as a dense tensor of floats")
+    raise CheckpointError(f"it holds {kind}, which is not read; save it again as a dense tensor of floats")
 
 
 def _same(value: object = (), *_: object) -> object:
-    """A list in the place of a set, text in the place of bytes: nothing is copied."""
+    """Return the argument itself: a list in the place of a set, text in the place of bytes."""
     return value
 
 

@@ -1,12 +1,12 @@
-"""The two formats of ``torch.save``, read without running what is in them.
+"""Reading the two formats of ``torch.save`` without running code in them.
 
 Since torch 1.6 a file is an uncompressed zip archive: ``data.pkl``, whose persistent ids name storages, and a record
-``data/KEY`` for each storage. Before, it was a row of pickles (a magic number, a version, facts of the machine, the
-value, the keys of the storages) followed by the storages, each behind its 64-bit number of elements.
+``data/KEY`` for each storage. Before, it was a sequence of pickles (a magic number, a version, facts of the machine,
+the value, the keys of the storages) followed by the storages, each behind its 64-bit number of elements.
 
-``torch.load(weights_only=True)`` refuses what holds more than tensors, so files of trainers need a reader of their own.
-It is also no guard against damage: keys that nest deep overflow its C stack, a tensor may claim more than its storage
-has, and the archive's checksums are not looked at, so that flipped bits become weights. Hence one reader for all files.
+``torch.load(weights_only=True)`` refuses files with more than tensors, as trainers write them. It is also no guard
+against damage: deeply nested keys overflow its C stack, a tensor may claim more than its storage has, and the
+archive's checksums are not checked, so that flipped bits become weights. Hence one reader for all files.
 """
 
 import io
@@ -29,10 +29,10 @@ MAGIC = 0x1950A86A20F9469CFC6C
 
 
 def read_zip(path: Path) -> Content:
-    """The value in a zip archive of ``torch.save``; tensors are plain, on the CPU and without gradient.
+    """Read the value in a zip archive of ``torch.save``; tensors are plain, on the CPU and without gradient.
 
-    Raises :class:`CheckpointError`, and for damage what :mod:`zipfile` and
-    :func:`~segablate.weights.unpickling.unpickle` raise.
+    Raises :class:`CheckpointError`, and for damage the exceptions of :mod:`zipfile` and
+    :func:`~segablate.weights.unpickling.unpickle`.
     """
     with zipfile.ZipFile(path) as archive:
         folder = _folder(archive, path.stat().st_size)
@@ -51,7 +51,7 @@ def read_zip(path: Path) -> Content:
 
 
 def read_legacy(path: Path) -> Content:
-    """The value in a file of ``torch.save`` before torch 1.6; else as :func:`read_zip`."""
+    """Read the value in a file of ``torch.save`` before torch 1.6; raises as :func:`read_zip`."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
         _legacy_header(stream)
         storages = _LegacyStorages(limit=len(stream))
@@ -61,14 +61,16 @@ def read_legacy(path: Path) -> Content:
 
 
 def _folder(archive: zipfile.ZipFile, file_size: int) -> str:
-    """The folder that all records of a torch archive lie in, with its slash."""
+    """Return the folder of all records in a torch archive, with its slash."""
     records = archive.infolist()
     names = {record.filename for record in records}
     tops = [name.removesuffix("data.pkl") for name in names if name.count("/") <= 1 and name.endswith("data.pkl")]
     if any(name.endswith("constants.pkl") or "/code/" in name for name in names):
         raise CheckpointError(f"this is a TorchScript archive; give it as torchscript:{archive.filename}")
     if len(tops) != 1:
-        raise CheckpointError("this is a zip archive, but not one of torch.save: there is no data.pkl in it")
+        raise CheckpointError(
+            "this is a zip archive, but not of torch.save: it has no data.pkl; give the file of torch.save"
+        )
     unpacked = sum(record.file_size for record in records)
     if unpacked > file_size:
         sizes = f"this unpacks to {thousands(unpacked)} bytes from {thousands(file_size)}"
@@ -79,7 +81,7 @@ def _folder(archive: zipfile.ZipFile, file_size: int) -> str:
 
 
 def _legacy_header(stream: mmap.mmap) -> None:
-    """Read the three pickles in front of the value."""
+    """Read the three pickles before the value."""
     magic = unpickle(stream, {}, _no_persistent)
     if magic.value != MAGIC:
         raise CheckpointError("this is a pickle, but not one of torch.save; save the state_dict with torch.save")
@@ -108,7 +110,7 @@ def _no_persistent(saved: object) -> object:
 
 @dataclass
 class _LegacyStorages:
-    """The storages of a file in the old format, named first and filled later; ``limit`` bytes of them at most."""
+    """The storages of a file in the old format, named first and filled later; at most ``limit`` bytes."""
 
     limit: int
     named: int = 0
@@ -127,14 +129,14 @@ class _LegacyStorages:
     def _name(self, key: str | int, elements: int, dtype: "dtype") -> Storage:
         self.named += elements * dtype.itemsize
         if elements < 0 or self.named > self.limit:
-            raise CheckpointError("this states more values than it has bytes; download or copy it again")
+            raise CheckpointError("it declares more values than it has bytes; download or copy it again")
         self.by_key[key] = Storage(bytearray(elements * dtype.itemsize), dtype)
         return self.by_key[key]
 
     def fill(self, stream: mmap.mmap, keys: list[object]) -> None:
         """Read the storages that follow the last pickle in the order of ``keys``."""
         if {_storage_key(key) for key in keys} != set(self.by_key):
-            raise CheckpointError("its storages are not those that its tensors name; download or copy it again")
+            raise CheckpointError("its storages do not match those of its tensors; download or copy it again")
         for storage in [self.by_key[_storage_key(key)] for key in keys]:
             size = len(storage.memory)
             (elements,) = struct.unpack("<q", stream.read(8))

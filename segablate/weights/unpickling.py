@@ -1,11 +1,11 @@
-"""Reading of pickles without running them.
+"""Reading pickles without running code in them.
 
-A pickle is a program for a small stack machine, and some of its instructions call whatever they name. The machine here
-executes the harmless ones. It calls only functions that its caller has listed; every other name becomes a
-:class:`ForeignType`, and what would have been an instance of it a :class:`Foreign`, which accepts everything that is
-done to it. Nothing is imported, no attribute is looked up or set, and nothing is hashed that nests deep.
+A pickle is a program for a small stack machine, and some of its instructions call functions by name. The machine here
+calls only the functions that its caller lists; every other name becomes a :class:`ForeignType`, and its instances
+become :class:`Foreign` objects without behaviour. Nothing is imported, no attribute is read or set, and no deeply
+nested key is hashed.
 
-The instructions are those of PEP 307, 3154 and 574; :mod:`pickletools` cuts the bytes into them.
+The instructions are those of PEP 307, 3154 and 574; :mod:`pickletools` splits the bytes into them.
 """
 
 import warnings
@@ -19,10 +19,10 @@ from segablate.errors import CheckpointError
 
 KEY_DEPTH = 2
 KEY_LENGTH = 64
-"""Tuples as keys: Python hashes them on the C stack, which overflows when they nest, and anew at every use."""
+"""Bounds on tuples as keys: Python hashes them on the C stack, which overflows when they nest, and at every use."""
 
 HANDED_LIMIT = 10_000_000
-"""Items of lists handed to known functions in one pickle: a few bytes can hand over the same long list again."""
+"""Bound on the items of lists passed to known functions: a few bytes can pass the same long list again."""
 
 _MARK = object()
 
@@ -37,20 +37,20 @@ class Stream(Protocol):
 
 @dataclass(frozen=True)
 class Known:
-    """A callable which a pickle may name, and may call."""
+    """A function that a pickle may name and call."""
 
     call: Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class ForeignType:
-    """A name that is not known: the class, function or constant behind it was not imported."""
+    """An unknown name: the class, function or constant behind it was not imported."""
 
     name: str
 
 
 class Foreign(dict[Any, Any]):
-    """What stands for an instance of a :class:`ForeignType`. It keeps its items, should it have been a mapping."""
+    """The placeholder for an instance of a :class:`ForeignType`. It keeps its items if it was a mapping."""
 
     __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]  # as a key it may stand for an enum
     __eq__ = object.__eq__
@@ -63,9 +63,9 @@ class Foreign(dict[Any, Any]):
 
 @dataclass(frozen=True)
 class Content:
-    """What a pickle holds: its value, and how many foreign objects are in it by the name of their type.
+    """The value of a pickle, and the number of foreign objects in it by the name of their type.
 
-    A foreign name that is mentioned alone counts 0.
+    A foreign name without instances counts 0.
     """
 
     value: Any
@@ -73,13 +73,13 @@ class Content:
 
 
 def unpickle(stream: Stream, known: Mapping[str, object], persistent: Callable[[Any], object]) -> Content:
-    """The next pickle in ``stream``, which is left behind it.
+    """Read the next pickle in ``stream``, up to its end.
 
-    ``known`` maps ``module.name`` to a :class:`Known` or to a constant; ``persistent`` gives the object of a
+    ``known`` maps ``module.name`` to a :class:`Known` or to a constant; ``persistent`` returns the object of a
     persistent id.
 
-    Raises :class:`CheckpointError` for what no pickler writes, and ``ValueError``, ``LookupError``, ``TypeError`` or
-    ``AttributeError`` for bytes that are no pickle.
+    Raises :class:`CheckpointError` for contents that no pickler writes, and ``ValueError``, ``LookupError``,
+    ``TypeError`` or ``AttributeError`` for bytes that are no pickle.
     """
     machine = _Machine(known, persistent)
     with warnings.catch_warnings():
@@ -92,7 +92,7 @@ def unpickle(stream: Stream, known: Mapping[str, object], persistent: Callable[[
 
 
 def mapping(pairs: Iterable[Iterable[Any]] = ()) -> dict[Any, Any]:
-    """A dictionary of ``pairs`` whose keys are harmless to hash."""
+    """Return a dictionary of ``pairs``, after checking that the keys are safe to hash."""
     result: dict[Any, Any] = {}
     for key, value in pairs:
         check_key(key)
@@ -101,17 +101,19 @@ def mapping(pairs: Iterable[Iterable[Any]] = ()) -> dict[Any, Any]:
 
 
 def check_key(key: object, depth: int = KEY_DEPTH) -> None:
-    """Raise :class:`CheckpointError` for a tuple that is too long or nests too deep to be hashed."""
+    """Raise :class:`CheckpointError` for a tuple that is too long or nested too deep to be hashed."""
     if isinstance(key, tuple):
         if depth == 0 or len(key) > KEY_LENGTH:
-            raise CheckpointError("a key in it is a tuple of tuples of tuples, or a very long one; no checkpoint is so")
+            raise CheckpointError(
+                "it has a key that is a deeply nested or very long tuple, as no checkpoint has; it may be malicious"
+            )
         for item in key:
             check_key(item, depth - 1)
 
 
 @dataclass
 class _Machine:
-    """The stack with its marks, the memo, and the instructions; ``argument`` is what follows one in the bytes."""
+    """The stack with its marks, the memo, and the operations of the pickle machine."""
 
     known: Mapping[str, object]
     persistent: Callable[[Any], object]
@@ -127,11 +129,11 @@ class _Machine:
         return self.stack.pop()
 
     def top(self, count: int) -> tuple[Any, ...]:
-        """Take the uppermost ``count`` values."""
+        """Pop the uppermost ``count`` values."""
         return tuple(self.stack.pop() for _ in range(count))[::-1]
 
     def above_mark(self) -> list[Any]:
-        """Take the values above the last mark, and the mark."""
+        """Pop the values above the last mark, and the mark."""
         items = []
         while (item := self.stack.pop()) is not _MARK:
             items.append(item)
@@ -157,7 +159,7 @@ class _Machine:
         target.update(pairs)
 
     def name(self, full_name: str) -> None:
-        """Push what ``full_name`` stands for."""
+        """Push the object that ``full_name`` names."""
         if full_name not in self.known:
             self.foreign[full_name] += 0
         self.push(self.known.get(full_name, ForeignType(full_name)))
@@ -167,7 +169,9 @@ class _Machine:
         if isinstance(function, Known):
             self.handed += sum(len(argument) for argument in arguments if isinstance(argument, list))
             if self.handed > HANDED_LIMIT:
-                raise CheckpointError("it builds the same containers over and over; no checkpoint does")
+                raise CheckpointError(
+                    "it builds the same containers again and again, as no checkpoint does; it may be malicious"
+                )
             return self.push(function.call(*arguments))
         if not isinstance(function, ForeignType):
             raise TypeError(f"a {type(function).__name__} is called")

@@ -7,5 +7,8 @@ from references import IGNORE, one_hot
 SETTINGS = ()
 
 
-def ce(logits: Tensor, labels: Tensor) -> Tensor:
-    return -(one_hot(logits, labels) * logits.log_softmax(1)).sum() / (labels != IGNORE).sum()
+def ce(logits: Tensor, labels: Tensor, *, weights: Tensor | None = None) -> Tensor:
+    target = one_hot(logits, labels)  # N C H W
+    if weights is not None:
+        target = target * weights.view(1, -1, 1, 1)
+    return -(target * logits.log_softmax(1)).sum() / (target.sum() if weights is not None else (labels != IGNORE).sum())

@@ -32,6 +32,7 @@ def recall(
     prior_misses: float = 0.0,
     scope: str = "batch",
     reduction: str = "valid",
+    momentum: float = 0.0,
 ) -> Tensor:
     counted = {"weights": weights, "floor": floor, "prior_hits": prior_hits, "prior_misses": prior_misses}
     return by_class(logits, labels, scope=scope, reduction=reduction, **counted).nansum()
@@ -54,6 +55,7 @@ def _of_group(
     prior_hits: float,
     prior_misses: float,
     reduction: str,
+    momentum: float = 0.0,
 ) -> Tensor:
     predicted, classes = logits.argmax(1), range(logits.shape[1])
     missed = torch.stack([((labels == c) & (predicted != c)).sum() for c in classes]).to(logits.dtype)

@@ -1,5 +1,5 @@
-"""Where checkpoints come from, one file each, with ``open_source(rest, loading)``.
+"""The sources of checkpoints, one file each, with ``open_source(rest, loading)``.
 
-The first line of its docstring says what it is and, after a colon, how a specification is written. ``SUFFIXES``, where
-there is one, names the suffixes of files that are opened by it without saying so.
+The first line of a source's docstring says what the source is and, after a colon, the form of a specification.
+``SUFFIXES``, where defined, lists the suffixes of files that the source opens without being named.
 """

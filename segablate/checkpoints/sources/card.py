@@ -1,17 +1,17 @@
-"""A YAML file that says all that is needed to run a checkpoint as it was trained: ``CARD.yaml``.
+"""A YAML file with all that is needed to run a checkpoint as it was trained: ``CARD.yaml``.
 
 ::
 
     source: python:espnet.py:espnet(num_classes=12)   # or any other source; paths are relative to the card
-    weights: espnet.pth                               # of a source that names a network
+    weights: espnet.pth                               # for a source that names a network
     preprocessing: {channels: bgr, scale: 1, mean: [110.3, 108.4, 105.0], std: [72.1, 72.7, 69.9], divisor: 255}
     output: softmax                                   # softmax, sigmoid, probabilities, or labels
     head: out                                         # optional: name or place of one of several outputs
     inference: {window: 512, stride: 341, flip: true} # optional: sliding windows, mirrored images
     classes: [sky, building, ..., void]               # names of the outputs, in order
     class_map: {void: null}                           # optional: checkpoint class -> dataset class, or null
-    key: model_state_dict                             # optional: where the weights are in the file
-    strip_prefix: module.                             # optional
+    key: model_state_dict                             # optional: key path to the weights in the file
+    strip_prefix: module.                             # optional: prefix to cut off the keys
 """
 
 import os
@@ -43,28 +43,31 @@ KEYS = (
 )
 
 _WEIGHTED = ("python", "torchvision", "smp", "builtin")
-"""Sources that name a network, and after ``@`` its weights."""
+"""Sources whose specification names a network and, after ``@``, its weights."""
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
-    """Open the source that a card names, as the card says; the command line's `loading` overrides the card."""
+    """Open the checkpoint that a card describes; `loading` overrides the card.
+
+    Raises CheckpointError for a malformed card.
+    """
     path = loading.located(place)
     card = read_card(path)
     with at(path):
         spec = _specification(card)
-        said = _said(card, path.parent)
-    opened = open_checkpoint(spec, loading.over(said))
+        stated = _loading(card, path.parent)
+    opened = open_checkpoint(spec, loading.over(stated))
     facts = {"card of": spec, **opened.source.facts}
     source = replace(opened.source, spec=place, files=(path, *opened.source.files), facts=facts)
     return replace(opened, source=source)  # type: ignore[type-var]
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The mapping of a card; CheckpointError when it is missing, malformed, or has unknown or wrong entries."""
+    """Read the mapping of a card. Raises CheckpointError when it is missing or malformed, and for wrong entries."""
     import yaml
 
     if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such card; `segablate checkpoints init SPEC` writes a first one")
+        raise CheckpointError(f"{path}: no such card; `segablate checkpoints init SPEC` writes a draft")
     with at(path):
         try:
             card = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -72,7 +75,7 @@ def read_card(path: Path) -> dict[str, Any]:
             raise CheckpointError(f"is not valid YAML: {' '.join(str(error).split())}") from None
         if not isinstance(card, dict) or not isinstance(card.get("source"), str):
             raise CheckpointError(
-                "is not a checkpoint card: it must name its source, as in source: python:net.py:make()"
+                "is not a checkpoint card; it must have an entry source, as in source: python:net.py:make()"
             )
         _check(card)
     return card
@@ -81,26 +84,27 @@ def read_card(path: Path) -> dict[str, Any]:
 def write_card(
     path: Path, spec: str, outputs: int | None = None, stated: Preprocessing | None = None, kind: str = "softmax"
 ) -> None:
-    """Write a first card for a specification, to be corrected by the person who knows.
+    """Write a draft of a card for a specification, which the user corrects.
 
-    `stated` and `kind`: the preprocessing and output that the source knows of, which the card repeats.
+    `outputs`: number of outputs, or None; `stated` and `kind`: preprocessing and output of the source. Raises
+    CheckpointError when the file exists.
     """
     import yaml
 
     if path.exists():
-        raise CheckpointError(f"{path} is there already; choose another --out, or remove it")
+        raise CheckpointError(f"{path} exists already; choose another --out, or remove it")
     known = stated if stated and stated != Preprocessing() else _START
     values = {name: "null" if value is None else str(value) for name, value in known.plain().items()}
-    many = f" (there are {outputs})" if outputs else ""
+    many = f" ({outputs})" if outputs else ""
     source = yaml.safe_dump(_named(spec, path.parent), sort_keys=False, allow_unicode=True, width=10_000).strip()
     write_atomically(path, _FIRST.format(source=source, outputs=many, kind=kind, **values))
 
 
 _START = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-"""What a first card says where the source says nothing: ImageNet's constants."""
+"""The preprocessing in a draft where the source states none: ImageNet's constants."""
 
 _FIRST = """\
-# A checkpoint card. Paths are relative to this file. What is wrong here shows as a score near chance.
+# A checkpoint card. Paths are relative to this file. A mistake here makes scores fall to chance.
 {source}
 
 # x = ((pixels 0..255 in this channel order * scale) - mean) / std / divisor; ImageNet's constants are
@@ -114,22 +118,22 @@ preprocessing:
   resize: {resize:<17}# [height, width] where the network was trained at a fixed size
   pad_to_multiple: {pad_to_multiple:<8}# 32 where the sides must divide by 32
 
-output: {kind:<19}# what the network gives: softmax or sigmoid logits, probabilities, or labels
+output: {kind:<19}# output of the network: softmax or sigmoid logits (softmax, sigmoid), probabilities, or labels
 
 inference:
-  window: null             # side, or [height, width], of a sliding window, where it was tested in windows
+  window: null             # side, or [height, width], of a sliding window
   stride: null             # two thirds of the window where null
-  flip: false              # also run on the mirrored image, logits averaged
+  flip: false              # average the logits with those of the mirrored image
 
-# Names of the outputs{outputs}, in order, as in [road, car]; null: those that the checkpoint gives itself,
-# or else the classes of the dataset, in its order.
+# Names of the outputs{outputs}, in order, as in [road, car]; null: those of the checkpoint file, or else the
+# classes of the dataset, in its order.
 classes: null
-class_map: null            # where the names differ: {{checkpoint class: dataset class, other: null}}
+class_map: null            # for names that differ: {{checkpoint class: dataset class, other: null}}
 """
 
 
 def _named(spec: str, folder: Path) -> dict[str, str]:
-    """The source and weights of a specification, as entries of a card, with paths seen from the card's folder."""
+    """Return the entries source and weights for a specification, with paths relative to the card's folder."""
 
     def moved(place: str) -> str:
         given = Path(place).expanduser()
@@ -145,20 +149,22 @@ def _named(spec: str, folder: Path) -> dict[str, str]:
 
 
 def _specification(card: dict[str, Any]) -> str:
-    """What a card names, as one would write it on the command line from the card's folder."""
+    """Return the specification of a card, as written on the command line in the card's folder."""
     spec, weights = card["source"].strip(), card.get("weights")
     if spec.startswith("card:") or Path(spec).suffix in (".yaml", ".yml"):
-        raise CheckpointError(f"source is {spec!r}, another card; name the checkpoint itself")
+        raise CheckpointError(f"source is {spec!r}, another card; give the checkpoint itself")
     if not weights:
         return spec
     source, _, rest = spec.partition(":")
     if source not in _WEIGHTED or split_weights(rest)[1]:
-        raise CheckpointError(f"weights is {str(weights)!r}, but source {spec!r} says already where they are; drop one")
+        raise CheckpointError(
+            f"weights is {str(weights)!r}, but source {spec!r} already names its file; remove one of them"
+        )
     return f"{spec}@{weights}"
 
 
-def _said(card: dict[str, Any], folder: Path) -> Loading:
-    """The options that a card states; CheckpointError for values of the wrong form."""
+def _loading(card: dict[str, Any], folder: Path) -> Loading:
+    """Return the options of a card. Raises CheckpointError for values of the wrong form."""
     Preprocessing.parse(card.get("preprocessing") or {})
     inference = Inference.parse(card.get("inference") or {})
     return Loading(

@@ -1,6 +1,6 @@
-"""A whole module saved by ``torch.save(module)``, for which its author is trusted: ``module:FILE``.
+"""A whole module saved by ``torch.save(module)``, whose author is trusted: ``module:FILE``.
 
-Such a file is a pickle: loading it runs whatever code its author put there, and needs the classes of the network to be
+Such a file is a pickle: loading it runs any code that its author put there. The classes of the network must be
 importable, also from the working directory. It is refused without ``--trust-pickle``.
 """
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
-    """Unpickle a module. CheckpointError without trust, or when the file is damaged or no module."""
+    """Unpickle a module. Raises CheckpointError without trust, or when the file is damaged or no module."""
     from segablate.checkpoints.network import prepared
 
     path = loading.located(place)
     with at(path):
         if not path.is_file():
-            raise CheckpointError("there is no such file")
+            raise CheckpointError("no such file; check the path")
         if not loading.trust_pickle:
             raise CheckpointError(
-                "loading a whole pickled module runs whatever code the file holds; pass --trust-pickle if you made it "
-                "or trust who did, or save its state_dict and use python:package.module:factory()@FILE"
+                "loading a whole pickled module runs any code in the file; pass --trust-pickle if you made it or trust "
+                "its author, or save its state_dict and use python:package.module:factory()@FILE"
             )
         module = _unpickle(path)
     note = f"{path.name} was unpickled with --trust-pickle: code in it has run"
@@ -45,7 +45,7 @@ def _unpickle(path: Path) -> "nn.Module":
         module = torch.load(path, map_location="cpu", weights_only=False)
     except (ImportError, AttributeError) as error:
         raise CheckpointError(
-            f"its classes are not here ({error}); run where their module can be imported, or save the state_dict"
+            f"its classes cannot be imported ({error}); run it where they can, or save the state_dict"
         ) from None
     except (*DAMAGE, UnpicklingError) as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__

@@ -1,4 +1,4 @@
-"""The project's own files, which say architecture, classes and preprocessing: ``FILE.safetensors``.
+"""A file of this program, which names architecture, classes and preprocessing: ``FILE.safetensors``.
 
 The metadata key ``segablate`` holds JSON::
 
@@ -25,7 +25,7 @@ FORMAT = 1
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
-    """Load a self-describing file. CheckpointError when it is damaged, does not describe itself or is newer."""
+    """Load a self-describing file. Raises CheckpointError when it is damaged, newer or without a description."""
     from segablate.checkpoints.network import prepared
     from segablate.networks import get_network
     from segablate.weights import load_strictly, read_weights
@@ -45,7 +45,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         facts["trained with"] = str(objective)
     return prepared(
         module,
-        Source(place, (path,), facts, notes or ()),
+        Source(place, (path,), facts, notes or (), f"builtin:{facts['architecture']}"),
         loading,
         Preprocessing.parse(described["preprocessing"]),
         described["output"],
@@ -54,11 +54,11 @@ def open_source(place: str, loading: Loading) -> Segmenter:
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """The metadata of a self-describing file, without its tensors."""
+    """Read the metadata of a self-describing file, without its tensors. Raises CheckpointError where there is none."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such file")
+        raise CheckpointError(f"{path}: no such file; check the path")
     try:
         with safe_open(str(path), "numpy") as file:
             metadata = file.metadata() or {}
@@ -66,13 +66,13 @@ def read_description(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error}); copy it again") from None
     if "segablate" not in metadata:
         raise CheckpointError(
-            f"{path}: does not say what network it is for; name it, as in "
+            f"{path}: holds weights, but no network; name the network, as in "
             f"python:package.module:factory(num_classes=11)@{path}"
         )
     described = json.loads(metadata["segablate"])
     if described.get("format", 0) > FORMAT:
         raise CheckpointError(
-            f"{path}: is of format {described['format']}, newer than this program's {FORMAT}; upgrade"
+            f"{path}: has format {described['format']}, newer than this program's {FORMAT}; upgrade segablate"
         )
     return described
 

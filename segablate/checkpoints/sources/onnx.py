@@ -1,7 +1,7 @@
 """A network exported to ONNX, run by onnxruntime: ``onnx:FILE``.
 
-Size and layout of its images, and whether its argmax is inside, are read off the file. What it does not say
-(preprocessing, classes, what the outputs are) comes from a card or from options. An ONNX file is a description of
+Size and layout of its images, and whether its argmax is inside, are read off the file. Preprocessing, classes and
+the kind of output come from a card or from options. An ONNX file is a description of
 operators and holds no code.
 """
 
@@ -33,12 +33,12 @@ _SCORES = (*_TYPES, "tensor(bfloat16)")
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
-    """Load an ONNX file. CheckpointError when it is damaged, or takes anything but colour images."""
+    """Load an ONNX file. Raises CheckpointError when it is damaged, or takes anything but colour images."""
     runtime = require("onnxruntime", "onnx", "running an ONNX file")
     path = loading.located(place)
     with at(path):
         if not path.is_file():
-            raise CheckpointError("there is no such file")
+            raise CheckpointError("no such file; check the path")
         device, note = _device(runtime, loading.device)
         session = _session(runtime, path, device)
         image = _image_input(session.get_inputs())
@@ -54,7 +54,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
 
 
 def _device(runtime: Any, asked: str) -> tuple[str, str]:
-    """The device that both torch and onnxruntime have, and a note where the choice is not plain."""
+    """Return a device that both torch and onnxruntime support, and a note where that is not the fastest one."""
     device = str(resolve_device(asked))
     if device == "cpu" or _CUDA in runtime.get_available_providers():
         return device, ""
@@ -67,7 +67,7 @@ def _device(runtime: Any, asked: str) -> tuple[str, str]:
 
 
 def _session(runtime: Any, path: Path, device: str) -> Any:
-    """A session in which nothing depends on the order in which threads finish."""
+    """Open a session whose results do not depend on the order in which threads finish."""
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
@@ -81,9 +81,9 @@ def _session(runtime: Any, path: Path, device: str) -> Any:
         reason = " ".join(str(error).split())[:160]
         if "external data" in reason.lower():
             raise CheckpointError(
-                "its weights lie in a file of their own, which is not here; copy that one too"
+                "its file of external data, with the weights, is missing; copy that one too"
             ) from None
-        raise CheckpointError(f"is no file that onnxruntime loads ({reason}); export or copy it again") from None
+        raise CheckpointError(f"onnxruntime cannot load it ({reason}); export or copy it again") from None
     if gpu and _CUDA not in session.get_providers():
         raise DeviceError(f"onnxruntime could not start {_CUDA} on {device}; use --device cpu")
     return session
@@ -92,18 +92,18 @@ def _session(runtime: Any, path: Path, device: str) -> Any:
 def _image_input(inputs: list[Any]) -> ImageInput:
     if len(inputs) != 1:
         names = shorten([described.name for described in inputs], 6)
-        raise CheckpointError(f"takes {len(inputs)} inputs ({names}), but an image alone is given; export it with one")
+        raise CheckpointError(f"the network takes {len(inputs)} inputs ({names}); export it with one, the image")
     if inputs[0].type not in _TYPES:
         raise CheckpointError(f"its input is {inputs[0].type}; expected float, float16, double or uint8")
     return ImageInput.of(inputs[0].shape, _TYPES[inputs[0].type])
 
 
 def _output(outputs: list[Any], head: str | None) -> tuple[Any, str]:
-    """The output that is asked for, or else the first, with a note on the others."""
+    """Return the output called `head`, or the first, with a note on the others."""
     names = [output.name for output in outputs]
     if head is not None:
         return outputs[names.index(chosen_head(names, head))], ""
-    note = f"the first of {len(outputs)} outputs is taken ({shorten(names, 8)}); --head takes another"
+    note = f"the first of {len(outputs)} outputs is used ({shorten(names, 8)}); choose another with --head"
     return outputs[0], note if len(outputs) > 1 else ""
 
 
@@ -122,6 +122,6 @@ def _run(session: Any, name: str, output: str) -> Run:
 
 
 def _files(path: Path) -> tuple[Path, ...]:
-    """The file, and that of its weights where they lie beside it under the usual names."""
+    """Return the file, and the file of its weights where there is one under the usual names."""
     beside = (path.with_name(path.name + ending) for ending in (".data", "_data"))
     return (path, *(file for file in beside if file.is_file()))

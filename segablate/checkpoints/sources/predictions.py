@@ -1,16 +1,16 @@
-"""Predictions that lie on the disk, label maps or scores: ``predictions:DIR?name=PATTERN``.
+"""A folder of predictions, label maps or scores: ``predictions:DIR?name=PATTERN``.
 
-A folder with one file for each image of the dataset. After a question mark, joined by ``&``, may be said:
+The folder holds one file for each image of the dataset. Options follow a question mark, joined by ``&``:
 
-- ``name``: how the files are called. ``{name}`` is the name of an image (``segablate datasets show`` lists them),
-  ``{stem}`` its last part, ``{parent}`` what comes before; by default ``{name}`` with the suffix that is there. Images
+- ``name``: the pattern of file names. ``{name}`` is the name of an image (``segablate datasets show`` lists them),
+  ``{stem}`` its last part, ``{parent}`` what comes before; by default ``{name}`` with the suffix of the files. Images
   ``frankfurt/a_leftImg8bit.png`` (of a dataset with this ``image_suffix``) find their predictions
   ``frankfurt/a_gtFine_labelIds.png`` by ``{name}_gtFine_labelIds.png``, or by ``{stem}...`` where these are not nested.
 - ``encoding`` of label maps (grey or palette images, ``.npy``): ``codes`` of the label set, as in its label files, the
   default; ``index``, 0 for the first class; or ``colours``, RGB by the colours of the classes.
 
-A value that is no class lies outside the label set: predicting it is a miss. An ``.npz`` holds either ``logits`` or
-``probabilities``, K x H x W; what is smaller than the label map is enlarged bilinearly.
+A value that is no class is outside the label set: predicting it is a miss. An ``.npz`` holds either ``logits`` or
+``probabilities``, K x H x W; scores smaller than the label map are enlarged bilinearly.
 """
 
 from segablate.checkpoints.label_maps import ENCODINGS, LabelMaps
@@ -22,7 +22,7 @@ _OPTIONS = ("encoding", "name")
 
 
 def open_source(text: str, loading: Loading) -> Segmenter:
-    """Find the files; those of a dataset are looked up when it is known. Raises CheckpointError."""
+    """Find the files of a folder. Raises CheckpointError for a folder or options that do not exist."""
     place, options = _parse(text)
     files = find_files(loading.located(place), options.get("name"))
     if files.suffix == SCORE_SUFFIX:
@@ -41,22 +41,22 @@ def open_source(text: str, loading: Loading) -> Segmenter:
 
 
 def _parse(text: str) -> tuple[str, dict[str, str]]:
-    """``DIR?key=value&key=value`` taken apart; CheckpointError for an option that does not exist."""
+    """Parse ``DIR?key=value&key=value``. Raises CheckpointError for an option that does not exist."""
     place, _, query = text.partition("?")
     options = {}
     for part in filter(None, query.split("&")):
         key, _, value = part.partition("=")
         if key not in _OPTIONS or not value:
             near = did_you_mean(key, _OPTIONS) if key not in _OPTIONS else f"; write {key}=VALUE"
-            raise CheckpointError(f"predictions:{text}: {part!r} is no option of predictions{near}")
+            raise CheckpointError(f"predictions:{text}: {part!r} is not an option{near}")
         options[key] = value
     if not place:
-        raise CheckpointError(f"predictions:{text} names no folder; write predictions:DIR")
+        raise CheckpointError(f"predictions:{text} has no folder; write predictions:DIR")
     return place, options
 
 
 def _unused(loading: Loading, **more: object) -> tuple[str, ...]:
-    """A note on options that only a network could follow."""
+    """Return a note on options that apply only to networks."""
     given = {f"--{name.replace('_', '-')}": value for name, value in loading.preprocessing.items()}
     given |= {"--window": loading.window, "--flip": loading.flip, "--key": loading.key, **more}
     named = [name for name, value in given.items() if value]

@@ -1,7 +1,7 @@
-"""A program saved by ``torch.export.save``, for which its author is trusted: ``pt2:FILE``.
+"""A program saved by ``torch.export.save``, whose author is trusted: ``pt2:FILE``.
 
 ``torch.export.load`` is no safe reader: it falls back to unpickling, evaluates the text of symbolic sizes, and calls
-whatever functions of torch a graph names. So such a file is refused without ``--trust-pickle``.
+any function of torch that a graph names. Such a file is refused without ``--trust-pickle``.
 """
 
 import logging
@@ -22,15 +22,15 @@ SUFFIXES = (".pt2",)
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
-    """Load a program onto its device. CheckpointError without trust, or when it is damaged or takes no single image."""
+    """Load a program onto its device. Raises CheckpointError without trust, for damage, and for several inputs."""
     path = loading.located(place)
     with at(path):
         if not path.is_file():
-            raise CheckpointError("there is no such file")
+            raise CheckpointError("no such file; check the path")
         if not loading.trust_pickle:
             raise CheckpointError(
-                "loading a .pt2 file can run whatever code it holds; pass --trust-pickle if you made it or trust who "
-                "did, or export the network to ONNX"
+                "loading a .pt2 file can run any code in it; pass --trust-pickle if you made it or trust its author, "
+                "or export the network to ONNX"
             )
         program = _load(path)
         image = _image_input(program)
@@ -40,37 +40,39 @@ def open_source(place: str, loading: Loading) -> Segmenter:
 
 
 def _load(path: Path) -> ExportedProgram:
-    """Read the archive; the library logs a traceback for what is then raised, which is left out."""
+    """Read the archive, without the traceback that the library logs for an error that it then raises."""
     if not zipfile.is_zipfile(path):
-        raise CheckpointError("is no .pt2 archive, or is cut short; copy it, or save it with torch.export.save, again")
+        raise CheckpointError(
+            "is no .pt2 archive, or is cut short; copy it again, or save it again with torch.export.save"
+        )
     log = logging.getLogger("torch.export")
     level = log.level
     log.setLevel(logging.CRITICAL)
     try:
         return torch.export.load(path)
-    except Exception as error:  # whatever it stumbles over
+    except Exception as error:  # the library raises any kind
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise CheckpointError(
-            f"holds no program that torch {torch.__version__} reads ({reason}); save it again with torch.export.save"
+            f"torch {torch.__version__} cannot read it ({reason}); save it again with torch.export.save"
         ) from None
     finally:
         log.setLevel(level)
 
 
 def _image_input(program: ExportedProgram) -> ImageInput:
-    """Read off the placeholder of the one input, whose sides are integers where they are fixed."""
+    """Read the input off its placeholder, whose sides are integers where they are fixed."""
     names = program.graph_signature.user_inputs
     nodes = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
     found = [node.meta.get("val") for node in nodes]
     if len(found) != 1 or not isinstance(found[0], Tensor):
         raise CheckpointError(
-            f"takes {len(names)} inputs ({shorten(names, 6)}), but an image alone is given; export it with one"
+            f"the network takes {len(names)} inputs ({shorten(names, 6)}); export it with one, the image"
         )
     return ImageInput.of(found[0].shape, found[0].dtype)
 
 
 def _kind(program: ExportedProgram) -> str:
-    """Label maps where the only output is of integers."""
+    """Return "labels" where the only output has an integer dtype, else "softmax"."""
     (results,) = next(node for node in program.graph.nodes if node.op == "output").args
     values = [node.meta.get("val") for node in results if hasattr(node, "meta")]
     integers = len(values) == 1 and isinstance(values[0], Tensor) and not values[0].is_floating_point()

@@ -1,4 +1,4 @@
-"""Anybody's network with a state dict: ``python:MODULE:FACTORY(...)@FILE``.
+"""A network from a user's Python code, with a state dict: ``python:MODULE:FACTORY(...)@FILE``.
 
 As in ``python:nets.unet:unet(num_classes=12)@weights.pth`` or ``python:nets/unet.py:unet(num_classes=12)@weights.pth``.
 The module is a dotted name, found from the working directory too, or the path of a ``.py`` file. The factory is called
@@ -20,7 +20,7 @@ _FORM = re.compile(r"(?P<module>.+?):(?P<factory>[A-Za-z_]\w*)(?P<arguments>\(.*
 
 @dataclass(frozen=True)
 class PythonSpec:
-    """The parts of a specification."""
+    """The parts of a ``python:`` specification."""
 
     module: str
     factory: str
@@ -32,7 +32,7 @@ class PythonSpec:
 
 
 def parse_spec(text: str) -> PythonSpec:
-    """Take ``module:factory(arguments)@weights`` apart; CheckpointError when it has another form."""
+    """Parse ``module:factory(arguments)@weights``. Raises CheckpointError for another form."""
     found = _FORM.fullmatch(text.strip())
     if not found:
         raise CheckpointError(f"'python:{text}' is malformed; write python:package.module:factory(num_classes=11)@FILE")
@@ -40,13 +40,16 @@ def parse_spec(text: str) -> PythonSpec:
 
 
 def open_source(text: str, loading: Loading) -> Segmenter:
-    """Build the network and load its weights strictly, with the default preprocessing and what `loading` overrides."""
+    """Build the network and load its weights strictly.
+
+    Raises UserCodeError for code that cannot be imported, and CheckpointError for weights that do not fit.
+    """
     from segablate.checkpoints.network import prepared, with_classes_of
     from segablate.weights import load_strictly, read_weights, state_dict
 
     spec = parse_spec(text)
     if spec.weights is None:
-        raise CheckpointError(f"{spec} names no weights; add @FILE, as in {spec}@weights.pth")
+        raise CheckpointError(f"{spec} has no weights; add @FILE, as in {spec}@weights.pth")
     path = loading.located(spec.weights)
     weights = read_weights(path, key=loading.key)
     files = (path,)
@@ -56,12 +59,24 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     module = build(spec)
     tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
     notes = load_strictly(module, tensors, str(path))
-    source = Source(f"python:{text}", files, {}, (*weights.notes, *notes))
+    source = Source(f"python:{text}", files, {}, (*weights.notes, *notes), str(spec))
     return with_classes_of(weights, prepared(module, source, loading))
 
 
+def open_new(text: str, loading: Loading, classes: int) -> Segmenter:
+    """Build the network as its factory does; the number of classes is what the factory's arguments say."""
+    from segablate.checkpoints.network import prepared
+
+    spec = parse_spec(text)
+    files: tuple[Path, ...] = ()
+    if spec.module.endswith(".py"):
+        spec = replace(spec, module=str(loading.located(spec.module)))
+        files = (Path(spec.module),)
+    return prepared(build(spec), Source(f"python:{text}", files, {}, (), str(spec)), loading)
+
+
 def build(spec: PythonSpec) -> Any:
-    """Call the factory; UserCodeError when it is not there, CheckpointError when it fails or returns no module."""
+    """Call the factory. Raises UserCodeError when there is none, CheckpointError when it fails or returns no module."""
     from torch import nn
 
     factory = find_function(spec.module, spec.factory)

@@ -1,4 +1,4 @@
-"""The checkpoints that come with the package: ``sample:ce``, ``sample:weighted``."""
+"""A checkpoint that comes with the package: ``sample:ce``, ``sample:weighted``."""
 
 from dataclasses import replace
 
@@ -9,12 +9,12 @@ from segablate.errors import CheckpointError, did_you_mean
 
 
 def sample_checkpoints() -> list[str]:
-    """Names of the checkpoints in the sample data, sorted."""
+    """Return the names of the checkpoints in the sample data, sorted."""
     return sorted(path.stem for path in (sample_data() / "checkpoints").glob("*.safetensors"))
 
 
 def open_source(name: str, loading: Loading) -> Segmenter:
-    """Load a checkpoint of the sample data by name."""
+    """Load a checkpoint of the sample data. Raises CheckpointError for an unknown name."""
     if name not in sample_checkpoints():
         raise CheckpointError(f"the sample data has no checkpoint {name!r}{did_you_mean(name, sample_checkpoints())}")
     path = sample_data() / "checkpoints" / f"{name}.safetensors"

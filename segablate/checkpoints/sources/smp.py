@@ -1,9 +1,9 @@
-"""Networks of segmentation_models_pytorch: ``smp:Unet(...)@FILE``, ``smp:DIR``.
+"""A network of segmentation_models_pytorch: ``smp:Unet(...)@FILE``, ``smp:DIR``.
 
 Every architecture of the library with literal arguments, as in ``smp:Unet(encoder_name="resnet34", classes=11)@w.pth``,
 or a folder that its ``save_pretrained`` wrote. The weights are a state dict, see :mod:`segablate.weights`; ``classes``,
-where not stated, is read off it. ``encoder_weights`` is never loaded: it only says by which constants pixels are
-normalised. Where an architecture takes only sides that divide by the stride of its encoder, images are padded to that.
+where not stated, is read off it. ``encoder_weights`` is never loaded: it only selects the constants that normalise
+pixels. Where an architecture needs sides divisible by the stride of its encoder, images are padded to that.
 """
 
 import inspect
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from segablate.checkpoints.encoder_constants import encoder_constants
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
-from segablate.checkpoints.specification import check_names, literal_arguments, parse_network
+from segablate.checkpoints.specification import LibraryNetwork, check_names, literal_arguments, parse_network
 from segablate.errors import CheckpointError, at, did_you_mean
 from segablate.extras import require
 
@@ -32,7 +32,7 @@ KINDS = {
     **dict.fromkeys((None, "identity", "logsoftmax"), "softmax"),
     **dict.fromkeys(("sigmoid", "softmax", "softmax2d"), "probabilities"),
 }
-"""What a network gives, by its ``activation``."""
+"""The kind of a network's output by its ``activation``."""
 
 CONFIGURATION = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -43,7 +43,7 @@ OLD_NAMES = {"decoder_use_batchnorm", "psp_use_batchnorm"}
 
 @dataclass(frozen=True)
 class LibraryArguments:
-    """A network to be built: its architecture, its arguments, and the files it comes from, the weights first."""
+    """A network to build: its architecture, its arguments, and its files, the weights first."""
 
     spec: str
     architecture: str
@@ -56,29 +56,49 @@ class LibraryArguments:
 
 
 def open_source(text: str, loading: Loading) -> Segmenter:
-    """Build the network and load its weights strictly. MissingExtra without the library, or where it does not load."""
+    """Build the network and load its weights strictly.
+
+    Raises MissingExtra where the library is missing or broken, and CheckpointError for weights that do not fit.
+    """
     from segablate.checkpoints.network import prepared
     from segablate.weights import count_classes, load_strictly, read_weights, state_dict
 
-    require("torchvision", "smp", f"smp:{text}")  # its encoders need it: the error is to name what is broken
+    require("torchvision", "smp", f"smp:{text}")  # first: the library needs it, and the error shall name it
     smp = require("segmentation_models_pytorch", "smp", f"smp:{text}")
-    plan = _written(smp, text, loading) if _is_written(smp, text, loading) else _saved(text, loading)
+    plan = _parse(smp, text, loading) if _is_call(smp, text, loading) else _read_folder(text, loading)
     weights = read_weights(plan.files[0], key=loading.key)
     stripped = state_dict(weights, strip_prefix=loading.strip_prefix)
-    plan = _completed(smp, plan, count_classes(stripped, HEADS))
+    plan = _complete(smp, plan, count_classes(stripped, HEADS))
     module = _build(smp, plan)
     tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
     notes = (*weights.notes, *load_strictly(module, tensors, str(plan.files[0])))
-    preprocessing, whence = encoder_constants(smp, plan.encoder, plan.arguments.get("encoder_weights"))
+    preprocessing, origin = encoder_constants(smp, plan.encoder, plan.arguments.get("encoder_weights"))
     overridden = loading.preprocessing.keys() & {"mean", "std"}
-    facts = {"network": _call(smp, plan), **({} if overridden else {"mean and std": whence})}
+    facts = {"network": _call(smp, plan), **({} if overridden else {"mean and std": origin})}
     return prepared(
         module,
-        Source(plan.spec, plan.files, facts, notes),
+        Source(plan.spec, plan.files, facts, notes, f"smp:{_call(smp, plan)}"),
         loading,
-        _fitting(module, preprocessing),
+        _with_size(module, preprocessing),
         KINDS[plan.arguments.get("activation")],
     )
+
+
+def open_new(text: str, loading: Loading, classes: int) -> Segmenter:
+    """Build the network with random weights, for this many classes unless it states their number."""
+    from segablate.checkpoints.network import prepared
+
+    require("torchvision", "smp", f"smp:{text}")
+    smp = require("segmentation_models_pytorch", "smp", f"smp:{text}")
+    spec = parse_network("smp", text, 'Unet(encoder_name="resnet34", classes=11)')
+    if spec.name not in _architectures(smp):
+        near = did_you_mean(spec.name, _architectures(smp))
+        raise CheckpointError(f"segmentation_models_pytorch has no architecture {spec.name!r}{near}")
+    plan = _complete(smp, _bind(smp, spec, text, ()), classes)
+    module = _build(smp, plan)
+    preprocessing, _ = encoder_constants(smp, plan.encoder, plan.arguments.get("encoder_weights"))
+    source = Source(plan.spec, (), {"network": _call(smp, plan)}, (), f"smp:{_call(smp, plan)}")
+    return prepared(module, source, loading, _with_size(module, preprocessing), KINDS[plan.arguments.get("activation")])
 
 
 def _architectures(smp: ModuleType) -> dict[str, Any]:
@@ -86,25 +106,30 @@ def _architectures(smp: ModuleType) -> dict[str, Any]:
 
 
 def _signature(architecture: Any) -> inspect.Signature:
-    """How an architecture is built. Of the class itself, some Pythons give the signature of its ``__new__``."""
+    """Return the signature of ``__init__``; of the class, some Pythons return the signature of ``__new__``."""
     whole = inspect.signature(architecture.__init__)
     return whole.replace(parameters=list(whole.parameters.values())[1:])
 
 
-def _is_written(smp: ModuleType, text: str, loading: Loading) -> bool:
-    """Whether a specification writes a network out; otherwise it is a folder."""
+def _is_call(smp: ModuleType, text: str, loading: Loading) -> bool:
+    """Return whether a specification is a call of an architecture; otherwise it is a folder."""
     if loading.located(text).is_dir():
         return False
     return "(" in text or "@" in text or text in _architectures(smp)
 
 
-def _written(smp: ModuleType, text: str, loading: Loading) -> LibraryArguments:
+def _parse(smp: ModuleType, text: str, loading: Loading) -> LibraryArguments:
     spec = parse_network("smp", text, 'Unet(encoder_name="resnet34", classes=11)')
     if spec.name not in _architectures(smp):
         near = did_you_mean(spec.name, _architectures(smp))
         raise CheckpointError(f"segmentation_models_pytorch has no architecture {spec.name!r}{near}")
     if spec.weights is None:
-        raise CheckpointError(f"{spec} names no weights; add @FILE, as in {spec}@weights.pth")
+        raise CheckpointError(f"{spec} has no weights; add @FILE, as in {spec}@weights.pth")
+    return _bind(smp, spec, text, (loading.located(spec.weights),))
+
+
+def _bind(smp: ModuleType, spec: LibraryNetwork, text: str, files: tuple[Path, ...]) -> LibraryArguments:
+    """Bind the arguments of a specification to their names. Raises CheckpointError where they do not fit."""
     positional, named = literal_arguments(spec.arguments, spec, f'{spec.name}("resnet34", classes=11)')
     signature = _signature(_architectures(smp)[spec.name])
     try:
@@ -112,47 +137,49 @@ def _written(smp: ModuleType, text: str, loading: Loading) -> LibraryArguments:
     except TypeError as error:
         raise CheckpointError(f"{spec} cannot be built: {error}") from None
     arguments = dict(zip(signature.parameters, positional, strict=False)) | named
-    return LibraryArguments(f"smp:{text}", spec.name, arguments, (loading.located(spec.weights),))
+    return LibraryArguments(f"smp:{text}", spec.name, arguments, files)
 
 
-def _saved(text: str, loading: Loading) -> LibraryArguments:
-    """What a folder of ``save_pretrained`` says of itself."""
+def _read_folder(text: str, loading: Loading) -> LibraryArguments:
+    """Read the configuration in a folder of ``save_pretrained``."""
     folder = _folder(text, loading)
     with at(folder):
         found = [folder / name for name in WEIGHTS if (folder / name).is_file()]
         if not (folder / CONFIGURATION).is_file() or not found:
-            raise CheckpointError(f"save_pretrained writes {CONFIGURATION} and {WEIGHTS[0]}, which are not both here")
+            raise CheckpointError(
+                f"{CONFIGURATION} or {WEIGHTS[0]} is missing; give a folder written by save_pretrained"
+            )
         try:
-            said = json.loads((folder / CONFIGURATION).read_text(encoding="utf-8"))
-            architecture = said["_model_class"]
+            described = json.loads((folder / CONFIGURATION).read_text(encoding="utf-8"))
+            architecture = described["_model_class"]
         except (ValueError, LookupError, TypeError):
             raise CheckpointError(
-                f"{CONFIGURATION} does not name a network of segmentation_models_pytorch (_model_class); for one of "
+                f"{CONFIGURATION} has no _model_class, a network of segmentation_models_pytorch; for one of "
                 f"transformers, write hf:{text}"
             ) from None
-    arguments = {name: value for name, value in said.items() if not name.startswith("_")}
+    arguments = {name: value for name, value in described.items() if not name.startswith("_")}
     return LibraryArguments(f"smp:{text}", str(architecture), arguments, (found[0], folder / CONFIGURATION))
 
 
 def _folder(text: str, loading: Loading) -> Path:
-    """The folder on the disk or, where that is allowed, from the hub."""
+    """Return the folder, downloaded from the hub where that is allowed."""
     folder = loading.located(text)
     if folder.is_dir():
         return folder
     if not loading.allow_download:
         raise CheckpointError(
-            f"{folder}: there is no such folder; give one that save_pretrained wrote, or a network as in "
+            f"{folder}: no such folder; give one written by save_pretrained, or a network as in "
             f'smp:Unet(encoder_name="resnet34", classes=11)@FILE (--allow-download looks on the hub)'
         )
     hub = require("huggingface_hub", "smp", f"smp:{text}")
     try:
         return Path(hub.snapshot_download(text, allow_patterns=[CONFIGURATION, *WEIGHTS]))
     except Exception as error:
-        raise CheckpointError(f"smp:{text} cannot be fetched: {' '.join(str(error).split())[:200]}") from error
+        raise CheckpointError(f"smp:{text} cannot be downloaded: {' '.join(str(error).split())[:200]}") from error
 
 
-def _completed(smp: ModuleType, plan: LibraryArguments, classes: int | None) -> LibraryArguments:
-    """The plan with the number of classes in the weights, where it states none, and its arguments checked."""
+def _complete(smp: ModuleType, plan: LibraryArguments, classes: int | None) -> LibraryArguments:
+    """Add the number of classes in the weights where none is stated, and check the arguments."""
     architectures = _architectures(smp)
     if plan.architecture not in architectures:
         near = did_you_mean(plan.architecture, architectures)
@@ -162,26 +189,26 @@ def _completed(smp: ModuleType, plan: LibraryArguments, classes: int | None) -> 
     plan = replace(plan, arguments={**defaults, **plan.arguments})
     with at(plan.spec):
         _check_encoder(smp, plan)
-        if plan.encoder in smp.encoders.encoders:  # others hand what they do not know on to timm, which checks it
+        if plan.encoder in smp.encoders.encoders:  # others pass unknown arguments to timm, which checks them
             check_names(plan.arguments, {*known, *OLD_NAMES} - {"kwargs"}, plan.architecture)
         if (channels := plan.arguments.get("in_channels", 3)) != 3:
-            raise CheckpointError(f"in_channels is {channels!r}, but images have 3 channels")
+            raise CheckpointError(f"in_channels is {channels!r}, but images have 3 channels; build it with 3")
         if (activation := plan.arguments.get("activation")) not in list(KINDS):
             raise CheckpointError(
-                f"activation is {activation!r}, which gives neither logits nor probabilities; leave it out, "
-                f"as the weights are the same without"
+                f"activation is {activation!r}, which returns neither logits nor probabilities; leave it out: "
+                f"the weights are the same without"
             )
     return plan
 
 
 def _check_encoder(smp: ModuleType, plan: LibraryArguments) -> None:
-    """CheckpointError for an unknown encoder, be it one of timm's names for what lies on a hub, or unknown weights."""
+    """Raise CheckpointError for an unknown encoder or unknown ``encoder_weights``."""
     own = smp.encoders.encoders
     if plan.encoder in own:
         known, weights = own[plan.encoder]["pretrained_settings"], plan.arguments.get("encoder_weights")
         if weights is not None and weights not in list(known):
             raise CheckpointError(
-                f"encoder_weights is {weights!r}, but must be one of {', '.join(known)}, by which pixels are normalised"
+                f"encoder_weights is {weights!r}, but must be one of {', '.join(known)}, which select the normalisation"
             )
         return
     if plan.encoder.startswith("timm-"):
@@ -201,12 +228,12 @@ def _build(smp: ModuleType, plan: LibraryArguments) -> "nn.Module":
         raise CheckpointError(f"{plan.spec} cannot be built: {' '.join(str(error).split())[:200]}") from error
     for part in module.modules():
         if isinstance(part, nn.Softmax | nn.LogSoftmax) and part.dim is None:
-            part.dim = 1  # what torch takes for four dimensions, with a warning
+            part.dim = 1  # torch's choice for four dimensions, which it warns about
     return module
 
 
-def _fitting(module: Any, preprocessing: Preprocessing) -> Preprocessing:
-    """With the sizes that the network takes: of a fixed side, or dividing by the stride of its encoder."""
+def _with_size(module: Any, preprocessing: Preprocessing) -> Preprocessing:
+    """Add the size that the network needs: fixed, or divisible by the stride of its encoder."""
     fixed = next((part.img_size for part in module.encoder.modules() if getattr(part, "strict_img_size", False)), None)
     if fixed:
         return replace(preprocessing, resize=tuple(fixed))
@@ -219,9 +246,9 @@ def _fitting(module: Any, preprocessing: Preprocessing) -> Preprocessing:
 
 
 def _call(smp: ModuleType, plan: LibraryArguments) -> str:
-    """``Unet(encoder_name='resnet34', classes=11)``: the arguments that are not the library's defaults."""
+    """Write the network as ``Unet(encoder_name='resnet34', classes=11)``, without the library's defaults."""
     known = _signature(_architectures(smp)[plan.architecture]).parameters
     usual = {name: parameter.default for name, parameter in known.items() if name not in ("encoder_name", "classes")}
-    usual |= {"encoder_weights": plan.arguments.get("encoder_weights")}  # those are not loaded
-    said = {name: value for name, value in plan.arguments.items() if name not in usual or value != usual[name]}
-    return f"{plan.architecture}({', '.join(f'{name}={value!r}' for name, value in said.items())})"
+    usual |= {"encoder_weights": plan.arguments.get("encoder_weights")}  # never loaded
+    stated = {name: value for name, value in plan.arguments.items() if name not in usual or value != usual[name]}
+    return f"{plan.architecture}({', '.join(f'{name}={value!r}' for name, value in stated.items())})"

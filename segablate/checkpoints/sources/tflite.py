@@ -1,7 +1,7 @@
 """A network converted to TensorFlow Lite, run on the CPU by ai-edge-litert: ``tflite:FILE``.
 
-Size and layout of its images, their quantisation and that of the scores are read off the file. Where the input is
-quantised and no constants are stated, pixels of 0..255 become its integers one by one.
+Size and layout of its images, and the quantisation of input and output, are read off the file. Where the input is
+quantised and no constants are stated, pixels of 0..255 map to its integers one to one.
 """
 
 from collections.abc import Mapping
@@ -25,16 +25,16 @@ SUFFIXES = (".tflite",)
 _CONSTANTS = ("scale", "mean", "std", "divisor")
 
 Details = Mapping[str, Any]
-"""What the interpreter says of an input or an output."""
+"""The interpreter's description of an input or an output."""
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
-    """Load a TFLite file. CheckpointError when it is damaged, or takes anything but colour images."""
+    """Load a TFLite file. Raises CheckpointError when it is damaged, or takes anything but colour images."""
     litert = require("ai_edge_litert.interpreter", "tflite", "running a TFLite file")
     path = loading.located(place)
     with at(path):
         if not path.is_file():
-            raise CheckpointError("there is no such file")
+            raise CheckpointError("no such file; check the path")
         if loading.device not in ("auto", "cpu"):
             raise DeviceError(f"device {loading.device!r} was asked for, but TFLite runs on the CPU; use --device cpu")
         interpreter = _interpreter(litert, path)
@@ -53,36 +53,34 @@ def open_source(place: str, loading: Loading) -> Segmenter:
 def _interpreter(litert: Any, path: Path) -> Any:
     with path.open("rb") as file:
         if file.read(8)[4:] != b"TFL3":
-            raise CheckpointError("is no TFLite file; convert or copy it again")
+            raise CheckpointError("is not a TFLite file; convert or copy it again")
     try:
         interpreter = litert.Interpreter(str(path), num_threads=torch.get_num_threads())
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise CheckpointError(
-            f"no TFLite file that ai-edge-litert loads ({reason}); convert or copy it again"
-        ) from None
+        raise CheckpointError(f"ai-edge-litert cannot load it ({reason}); convert or copy it again") from None
     return interpreter
 
 
 def _input(inputs: list[Details]) -> Details:
     if len(inputs) != 1:
         names = shorten([described["name"] for described in inputs], 6)
-        raise CheckpointError(f"takes {len(inputs)} inputs ({names}), but an image alone is given; convert it with one")
+        raise CheckpointError(f"the network takes {len(inputs)} inputs ({names}); convert it with one, the image")
     return inputs[0]
 
 
 def _output(outputs: list[Details], head: str | None) -> tuple[Details, tuple[str, ...]]:
-    """The output that is asked for, or else the first, with a note on the others."""
+    """Return the output called `head`, or the first, with a note on the others."""
     names = [output["name"] for output in outputs]
     if head is not None:
         return outputs[names.index(chosen_head(names, head))], ()
-    note = f"the first of {len(outputs)} outputs is taken ({shorten(names, 8)}); --head takes another"
+    note = f"the first of {len(outputs)} outputs is used ({shorten(names, 8)}); choose another with --head"
     return outputs[0], (note,) if len(outputs) > 1 else ()
 
 
 def _image_input(taken: Details) -> ImageInput:
-    """Of a quantised input the numbers that its integers stand for."""
+    """Describe the input; a quantised one takes the real numbers that its integers represent."""
     if not (_is_float(taken) or _quantisation(taken) or taken["dtype"] == np.uint8):
         raise CheckpointError(f"its input is {np.dtype(taken['dtype'])}; expected float, uint8 or a quantised type")
     shape = [int(side) for side in taken["shape_signature"]]
@@ -103,7 +101,7 @@ def _run(interpreter: Any, taken: Details, given: Details) -> Run:
 
 
 def _quantised(values: np.ndarray, described: Details) -> np.ndarray:
-    """Numbers as the integers that stand for them, ``q = round(x / scale) + zero point``, or in the type asked for."""
+    """Quantise numbers, ``q = round(x / scale) + zero point``, or convert them to the input's dtype."""
     found = _quantisation(described)
     if found is None:
         return values.astype(described["dtype"])
@@ -118,7 +116,7 @@ def _dequantised(values: np.ndarray, described: Details) -> np.ndarray:
 
 
 def _quantisation(described: Details) -> tuple[float, int] | None:
-    """Scale and zero point of a tensor of integers; None where it is not quantised."""
+    """Return scale and zero point of a quantised tensor, or None."""
     scale, zero = described["quantization"]
     return None if _is_float(described) or scale == 0 else (float(scale), int(zero))
 
@@ -132,7 +130,7 @@ def _stated(loading: Loading) -> bool:
 
 
 def _whole_range(taken: Details) -> Preprocessing | None:
-    """Pixels of 0..255 to the whole range of an 8-bit input: ``x = pixel · scale − (zero point − lowest) · scale``."""
+    """Map pixels of 0..255 to the range of an 8-bit input: ``x = pixel · scale − (zero point − lowest) · scale``."""
     found = _quantisation(taken)
     if found is None or np.dtype(taken["dtype"]).itemsize != 1:
         return None

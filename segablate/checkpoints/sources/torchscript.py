@@ -1,7 +1,7 @@
 """A network saved with its code by ``torch.jit.save``: ``torchscript:FILE``.
 
-The code in the archive is TorchScript, which computes with tensors and can touch nothing else. What the archive does
-not say (preprocessing, classes, what the outputs are) comes from a card or from options.
+The code in the archive is TorchScript, which computes with tensors and can touch nothing else. Preprocessing, classes
+and the kind of output come from a card or from options.
 """
 
 import warnings
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
-    """Load an archive onto its device, where frozen constants stay. CheckpointError when it is not a whole archive."""
+    """Load an archive onto its device. Raises CheckpointError when it is damaged or no such archive."""
     from segablate.checkpoints.network import prepared
 
     path = loading.located(place)
@@ -31,7 +31,7 @@ def _load(path: "Path", device: str) -> "nn.Module":
     import torch
 
     if not path.is_file():
-        raise CheckpointError("there is no such file")
+        raise CheckpointError("no such file; check the path")
     try:
         with warnings.catch_warnings():
             # A DeprecationWarning up to torch 2.13 and a FutureWarning, which is printed, from 2.14 on. It is for those

@@ -1,10 +1,10 @@
-"""torchvision's segmentation networks: ``torchvision:MODEL(...)@FILE``.
+"""A segmentation network of torchvision: ``torchvision:MODEL(...)@FILE``.
 
-Every network of ``torchvision.models.segmentation``, as in ``torchvision:deeplabv3_resnet50@w.pth`` or
+Takes every network of ``torchvision.models.segmentation``, as in ``torchvision:deeplabv3_resnet50@w.pth`` or
 ``torchvision:lraspp_mobilenet_v3_large(num_classes=11)@w.pth``. The file is a state dict, see :mod:`segablate.weights`;
-where they are not stated, the number of classes and whether there is an auxiliary head are read off it. Mean and
-standard deviation are those of torchvision's preset for the network. Files that torchvision publishes are recognised by
-their SHA-256, and then their classes are known.
+where not stated, the number of classes and whether there is an auxiliary head are read off it. Mean and standard
+deviation are those of torchvision's preset for the network. Files published by torchvision are recognised by their
+SHA-256, which tells their classes.
 """
 
 import inspect
@@ -24,16 +24,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 HEADS = ("classifier.4.bias", "classifier.low_classifier.bias")
-"""The last layers: of FCN and DeepLabv3, and of LR-ASPP."""
+"""Biases of the last layers of FCN and DeepLabv3, and of LR-ASPP."""
 
 AUXILIARY_HEAD = "aux_classifier.4.bias"
 
 PRETRAINED = ("weights", "weights_backbone")
-"""Arguments by which torchvision would load weights of its own, which are None here."""
+"""Arguments that make torchvision load its own weights; always None here."""
 
 
 def open_source(text: str, loading: Loading) -> Segmenter:
-    """Build the network and load its weights strictly. MissingExtra without a torchvision that loads."""
+    """Build the network and load its weights strictly.
+
+    Raises MissingExtra where torchvision is missing or broken, and CheckpointError for weights that do not fit.
+    """
     from segablate.checkpoints.network import prepared
     from segablate.weights import load_strictly, read_weights, state_dict
 
@@ -43,24 +46,64 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     if spec.name not in known:
         raise CheckpointError(f"torchvision has no segmentation network {spec.name!r}{did_you_mean(spec.name, known)}")
     published = models.get_model_weights(spec.name).DEFAULT
-    path = loading.located(spec.weights) if spec.weights else _fetched(spec, published, loading)
+    path = loading.located(spec.weights) if spec.weights else _download(spec, published, loading)
     weights = read_weights(path, key=loading.key)
     module = _build(models, spec, state_dict(weights, strip_prefix=loading.strip_prefix))
     tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
     notes = (*weights.notes, *load_strictly(module, tensors, str(path)))
     preset = published.transforms()
     recognised = _recognise(path, published)
+    arguments = literal_arguments(spec.arguments, spec, f"{spec.name}(num_classes=11)")[1]
+    found = {name: value for name, value in _read_off(tensors).items() if value}
     return prepared(
         module,
-        Source(f"torchvision:{text}", (path,), _facts(published, recognised), (*notes, *_resizing(preset, loading))),
+        Source(
+            f"torchvision:{text}",
+            (path,),
+            _facts(published, recognised),
+            (*notes, *_resizing(preset, loading)),
+            _call_text(spec.name, {**found, **arguments}),
+        ),
         loading,
         Preprocessing(mean=tuple(preset.mean), std=tuple(preset.std)),
         classes=_classes(published) if recognised else None,
     )
 
 
+def open_new(text: str, loading: Loading, classes: int) -> Segmenter:
+    """Build the network with random weights, for this many classes unless it states their number."""
+    from segablate.checkpoints.network import prepared
+
+    models = require("torchvision.models", "torchvision", f"torchvision:{text}")
+    spec = parse_network("torchvision", text, "deeplabv3_resnet50(num_classes=11)")
+    known = models.list_models(module=models.segmentation)
+    if spec.name not in known:
+        raise CheckpointError(f"torchvision has no segmentation network {spec.name!r}{did_you_mean(spec.name, known)}")
+    _, given = literal_arguments(spec.arguments, spec, f"{spec.name}(num_classes=11)")
+    arguments = {"num_classes": classes, **given}
+    module = models.get_model(spec.name, **arguments, **dict.fromkeys(PRETRAINED))
+    preset = models.get_model_weights(spec.name).DEFAULT.transforms()
+    preprocessing = Preprocessing(mean=tuple(preset.mean), std=tuple(preset.std))
+    source = Source(f"torchvision:{text}", (), {}, (), _call_text(spec.name, arguments))
+    return prepared(module, source, loading, preprocessing)
+
+
+def _call_text(name: str, arguments: Mapping[str, Any]) -> str:
+    return f"torchvision:{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+
+
+def _read_off(tensors: "Mapping[str, Tensor]") -> dict[str, Any]:
+    """Return the arguments that a state dict determines."""
+    from segablate.weights import count_classes
+
+    return {
+        "num_classes": count_classes(tensors, HEADS),
+        "aux_loss": any("aux_classifier." in key for key in tensors),
+    }
+
+
 def _build(models: ModuleType, spec: LibraryNetwork, tensors: "Mapping[str, Tensor]") -> Any:
-    """The network without weights, for the classes and with the auxiliary head of the state dict."""
+    """Build the network without weights, for the classes and the auxiliary head of the state dict."""
     from segablate.weights import count_classes
 
     positional, given = literal_arguments(spec.arguments, spec, f"{spec.name}(num_classes=11)")
@@ -71,12 +114,8 @@ def _build(models: ModuleType, spec: LibraryNetwork, tensors: "Mapping[str, Tens
     check_names(given, known, spec)
     for name in PRETRAINED:
         if given.get(name) is not None:
-            raise CheckpointError(f"{spec}: the weights come from the file; leave {name}={given[name]!r} out")
-    found = {
-        "num_classes": count_classes(tensors, HEADS),
-        "aux_loss": any("aux_classifier." in key for key in tensors),
-    }
-    read_off = {name: value for name, value in found.items() if name in known}
+            raise CheckpointError(f"{spec}: the weights come from the file; leave out {name}={given[name]!r}")
+    read_off = {name: value for name, value in _read_off(tensors).items() if name in known}
     try:
         module = models.get_model(spec.name, **{**read_off, **given, **dict.fromkeys(PRETRAINED)})
     except Exception as error:
@@ -86,9 +125,9 @@ def _build(models: ModuleType, spec: LibraryNetwork, tensors: "Mapping[str, Tens
 
 
 def _fit_auxiliary(module: Any, classes: int | None) -> None:
-    """Give the auxiliary head, which plays no part here, its own number of classes.
+    """Set the number of classes of the auxiliary head, which takes no part in evaluation.
 
-    Who exchanges the classifier of published weights for his own often leaves the auxiliary head at 21 classes.
+    Networks with an exchanged classifier often keep the auxiliary head of 21 classes.
     """
     from torch import nn
 
@@ -97,24 +136,24 @@ def _fit_auxiliary(module: Any, classes: int | None) -> None:
         head[-1] = nn.Conv2d(head[-1].in_channels, classes, 1)
 
 
-def _fetched(spec: LibraryNetwork, published: Any, loading: Loading) -> Path:
-    """The file that torchvision publishes for a network, in torch's cache; CheckpointError unless that is allowed."""
+def _download(spec: LibraryNetwork, published: Any, loading: Loading) -> Path:
+    """Download torchvision's own weights to torch's cache. Raises CheckpointError unless that is allowed."""
     import torch
 
     if not loading.allow_download:
         raise CheckpointError(
-            f"{spec} names no weights; add @FILE, as in {spec}@weights.pth, or pass --allow-download to fetch "
+            f"{spec} has no weights; add @FILE, as in {spec}@weights.pth, or pass --allow-download to download "
             f"torchvision's own {published.name}"
         )
     try:
         published.get_state_dict(check_hash=True)
     except (OSError, RuntimeError) as error:
-        raise CheckpointError(f"{published.url} cannot be fetched: {' '.join(str(error).split())}") from error
+        raise CheckpointError(f"{published.url} cannot be downloaded: {' '.join(str(error).split())}") from error
     return Path(torch.hub.get_dir(), "checkpoints", published.url.rpartition("/")[2])
 
 
 def _recognise(path: Path, published: Any) -> bool:
-    """Whether a file is the one that torchvision publishes: its name there ends in the beginning of its SHA-256."""
+    """Return whether a file is the published one, whose name ends in the first digits of its SHA-256."""
     beginning = Path(published.url).stem.rpartition("-")[2]
     return fingerprint(path).startswith(beginning)
 
@@ -124,7 +163,7 @@ def _facts(published: Any, recognised: bool) -> dict[str, str]:
 
 
 def _resizing(preset: Any, loading: Loading) -> tuple[str, ...]:
-    """What torchvision's preset does beyond this program's preprocessing."""
+    """Return a note on the resizing of torchvision's preset, which is not applied here."""
     if loading.preprocessing.get("resize"):
         return ()
     side = preset.resize_size[0]
@@ -132,5 +171,5 @@ def _resizing(preset: Any, loading: Loading) -> tuple[str, ...]:
 
 
 def _classes(published: Any) -> tuple[str, ...]:
-    """The names of the classes, with that of background as in PASCAL VOC."""
+    """Return the class names, with "background" as in PASCAL VOC."""
     return tuple(name.strip("_") for name in published.meta["categories"])

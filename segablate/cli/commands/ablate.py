@@ -1,6 +1,6 @@
-"""``segablate ablate LOSS``: one sub-command for each loss, built from its signature when it is asked for.
+"""``segablate ablate LOSS``: one sub-command per loss, built from its signature when it is called.
 
-Neither ``--help`` nor ``ablate --help`` imports torch: names and summaries are read from the text of the loss files.
+Neither ``--help`` nor ``ablate --help`` imports torch: names and summaries are read from the source of the losses.
 """
 
 import inspect
@@ -20,6 +20,7 @@ from segablate.cli.options import (
     default_dataset,
     expanded,
 )
+from segablate.cli.sweeps import TrainedOptions, TrainedRequest, ablate_trained
 from segablate.losses import loss_names, loss_summaries
 
 if TYPE_CHECKING:
@@ -30,19 +31,19 @@ _PANEL = "Ablation"
 
 
 class AblateGroup(TyperGroup):
-    """The losses as sub-commands: listed without being imported, built when one is called."""
+    """A group with the losses as sub-commands, which are listed without being imported."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        """Names of the losses."""
+        """Return the names of the losses."""
         return list(loss_names())
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> TyperCommand | None:  # type: ignore[override]
-        """A stand-in with the summary, for listing."""
+        """Return a placeholder with the summary, for the list."""
         summary = loss_summaries().get(cmd_name)
         return None if summary is None else TyperCommand(cmd_name, help=escape(summary), short_help=escape(summary))
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
-        """The command that runs the loss, with an option for each knob; ObjectiveError for an unknown loss."""
+        """Return the command of a loss, with an option for each hyperparameter; ObjectiveError for an unknown loss."""
         from segablate.losses import get_loss
 
         return args[0], _command(get_loss(args[0])), args[1:]
@@ -51,44 +52,46 @@ class AblateGroup(TyperGroup):
 app = typer.Typer(
     cls=AblateGroup,
     no_args_is_help=True,
-    help="One loss under several settings, on one forward pass. A user's own loss: python:package.module.function.",
+    help="Evaluate one loss under several settings on one forward pass. Your own loss: python:package.module:function.",
 )
 
 
 @app.callback()
 def group() -> None:
-    """One loss under several settings, on one forward pass. A user's own loss: python:package.module.function."""
+    """Evaluate one loss under several settings on one forward pass. Your own loss: python:package.module:function."""
 
 
 @dataclass(frozen=True)
 class SweepOptions:
-    """What is tried, and what is measured of it."""
+    """Options of the settings and what is measured of them."""
 
     every: Annotated[
-        bool, typer.Option("--all", help="Every knob over its grid, one at a time.", rich_help_panel=_PANEL)
+        bool,
+        typer.Option("--all", help="Vary every hyperparameter over its grid, one at a time.", rich_help_panel=_PANEL),
     ] = False
     per_class: Annotated[
-        bool, typer.Option("--per-class", help="What each class contributes, too.", rich_help_panel=_PANEL)
+        bool, typer.Option("--per-class", help="Add the contribution of each class.", rich_help_panel=_PANEL)
     ] = False
     objective: Annotated[
         str | None,
-        typer.Option(help="The weighted sum in place of the published one: 'ce + 0.5*rmi'.", rich_help_panel=_PANEL),
+        typer.Option(help="Objective in place of the published one: 'ce + 0.5*rmi'.", rich_help_panel=_PANEL),
     ] = None
     boundary_tolerance: Annotated[
-        str, typer.Option(help="At which boundary F ranks the images: 3 or 0.0075d.", rich_help_panel=_PANEL)
+        str,
+        typer.Option(help="Tolerance of the boundary F that ranks the images: 3 or 0.0075d.", rich_help_panel=_PANEL),
     ] = "3"
     no_gradients: Annotated[
-        bool, typer.Option("--no-gradients", help="Values only; several times quicker.", rich_help_panel=_PANEL)
+        bool, typer.Option("--no-gradients", help="Compute values only; several times faster.", rich_help_panel=_PANEL)
     ] = False
     no_cost: Annotated[bool, typer.Option("--no-cost", help="Leave out time and memory.", rich_help_panel=_PANEL)] = (
         False
     )
     save: Annotated[
-        Path | None, typer.Option(help="Keep the ablation in this new folder.", rich_help_panel="Output")
+        Path | None, typer.Option(help="Save the ablation to this new folder.", rich_help_panel="Output")
     ] = None
     plot: Annotated[
         Path | None,
-        typer.Option(help="Draw value, correlation and cost into this PNG or SVG.", rich_help_panel="Output"),
+        typer.Option(help="Plot value, correlation and cost to this PNG, SVG or PDF.", rich_help_panel="Output"),
     ] = None
 
 
@@ -98,12 +101,13 @@ def ablate(
     checkpoint: str,
     dataset: str | None,
     sweep: SweepOptions,
+    trained: TrainedOptions,
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
     running: RunningOptions,
     output: OutputOptions,
 ) -> None:
-    """Run the sweep and print it."""
+    """Run an ablation and print its report."""
     from segablate.ablation.session import AblationRequest, ablate_checkpoint
     from segablate.ablation.sweep import plan_settings
     from segablate.evaluation.runs import npz, refuse_existing, save_report
@@ -113,6 +117,22 @@ def ablate(
     from segablate.tables.ablation import ablation_report
     from segablate.tables.stored import to_plain
 
+    if trained.train is not None:
+        tolerance = Tolerance.parse(sweep.boundary_tolerance)
+        asked = TrainedRequest(
+            loss,
+            knobs,
+            checkpoint,
+            dataset,
+            sweep.every,
+            sweep.objective,
+            tolerance,
+            sweep.per_class,
+            sweep.save,
+            sweep.plot,
+        )
+        ablate_trained(asked, trained, images, checkpoints, running, output)
+        return
     given = {name: loss.knobs[name].parse_list(text, as_option=True) for name, text in knobs.items()}
     settings = plan_settings(loss, given, sweep.every)
     tolerance = Tolerance.parse(sweep.boundary_tolerance)
@@ -122,7 +142,7 @@ def ablate(
         from segablate.plots import require_drawing
 
         require_drawing(sweep.plot)
-    data = images.open(dataset or default_dataset(checkpoint, f"ablate {loss.name} {checkpoint}"))
+    data = images.open(dataset or default_dataset(checkpoint, f"ablate {loss.name} CHECKPOINT DATASET"))
     asked = AblationRequest(loss, settings, sweep.objective, tolerance, not sweep.no_gradients, not sweep.no_cost)
     found = ablate_checkpoint(checkpoint, data, asked, checkpoints.loading(running), running.execution)
     if not team().leads:
@@ -139,7 +159,7 @@ def ablate(
 
 
 def _command(loss: "Loss") -> Any:
-    """The sub-command of a loss. Options of the checkpoint whose name a knob has are left to cards."""
+    """Build the sub-command of a loss, without checkpoint options that have the name of a hyperparameter."""
 
     def command(**given: Any) -> None:
         knobs = {name: text for name in loss.knobs if (text := given.pop(name)) is not None}
@@ -158,10 +178,11 @@ def _command(loss: "Loss") -> Any:
     return typer.main.get_command(single)
 
 
-_CHECKPOINT = Annotated[str, typer.Argument(help="A checkpoint, a card, or SOURCE:...")]
+_CHECKPOINT = Annotated[str, typer.Argument(help="Checkpoint, card or SOURCE:...")]
 _DATASET = Annotated[str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")]
 _GROUPS = {
     "sweep": SweepOptions,
+    "trained": TrainedOptions,
     "images": DatasetOptions,
     "checkpoints": CheckpointOptions,
     "running": RunningOptions,
@@ -174,16 +195,19 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
 
 
 def _knob_option(knob: "Knob") -> Any:
-    """An option that takes one value or several with commas."""
+    """Return an option that takes one or more comma-separated values."""
     grid = ",".join(knob.format(value) for value in knob.grid)
     meaning = f"{knob.help + ': ' if knob.help else ''}{knob.expected()}. Default {knob.format(knob.default)}"
-    meaning += f"; grid {grid}" if grid else ""
+    meaning += f"; grid: {grid}" if grid else ""
     option = typer.Option(
-        knob.option, help=escape(meaning), metavar="LIST", rich_help_panel="Knobs", show_default=False
+        knob.option, help=escape(meaning), metavar="LIST", rich_help_panel="Hyperparameters", show_default=False
     )
     return Annotated[str | None, option]
 
 
 def _help(loss: "Loss") -> str:
-    knobs = "Knobs given: those settings against the published default, several lists as a grid. None: every knob."
-    return escape(f"{loss.summary}\n\nPublished objective: {loss.objective}. {knobs}")
+    swept = (
+        "Hyperparameters given: their values against the published default, several lists as a grid. None given: every "
+        "hyperparameter over its grid."
+    )
+    return escape(f"{loss.summary}\n\nPublished objective: {loss.objective}. {swept}")

@@ -1,4 +1,4 @@
-"""``segablate checkpoints``: what sources there are, what a checkpoint says of itself, and a first card."""
+"""``segablate checkpoints``: list the sources, show a checkpoint, write a draft of a card."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,11 +8,11 @@ import typer
 from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, expanded
 from segablate.errors import SegablateError
 
-app = typer.Typer(help="Sources of checkpoints, what a checkpoint holds, and checkpoint cards.", no_args_is_help=True)
+app = typer.Typer(help="List sources of checkpoints, show a checkpoint, write a checkpoint card.", no_args_is_help=True)
 
 
 def list_sources(*, output: OutputOptions) -> None:
-    """The sources from which a checkpoint can be loaded."""
+    """List the sources of checkpoints."""
     from segablate.checkpoints import described_sources
     from segablate.render import print_report
     from segablate.tables.checkpoints import sources_report
@@ -27,7 +27,7 @@ def show(
     running: RunningOptions,
     output: OutputOptions,
 ) -> None:
-    """What a checkpoint says of itself: network, preprocessing, classes, hashes."""
+    """Show a checkpoint: network, preprocessing, classes, hashes."""
     from segablate.checkpoints import count_outputs, open_checkpoint
     from segablate.render import print_report
     from segablate.tables.checkpoints import checkpoint_report
@@ -38,12 +38,12 @@ def show(
 
 def init(
     checkpoint: Annotated[str, typer.Argument(help="python:package.module:factory(...)@weights.pth, or SOURCE:...")],
-    out: Annotated[Path, typer.Option(help="Where to write the card.")] = Path("checkpoint.yaml"),
+    out: Annotated[Path, typer.Option(help="File to write the card to.")] = Path("checkpoint.yaml"),
     trust_pickle: Annotated[
-        bool, typer.Option("--trust-pickle", help="Run the code that a file may hold (module:FILE and pt2:FILE).")
+        bool, typer.Option("--trust-pickle", help="Run code in the file (module:FILE, pt2:FILE).")
     ] = False,
 ) -> None:
-    """Write a first checkpoint card, to be corrected by the person who knows how the network was trained."""
+    """Write a draft of a checkpoint card, to be corrected by hand."""
     from segablate.checkpoints import Loading, count_outputs, open_checkpoint
     from segablate.checkpoints.network import Network
     from segablate.checkpoints.sources import card
@@ -53,7 +53,7 @@ def init(
         opened = open_checkpoint(checkpoint, Loading(device="cpu", trust_pickle=trust_pickle))
         outputs = count_outputs(opened)
     except SegablateError as error:
-        typer.echo(f"it does not load yet: {error}", err=True)
+        typer.echo(f"the checkpoint does not load yet: {error}", err=True)
     network = opened if isinstance(opened, Network) else None
     stated, kind = (network.preprocessing, network.kind) if network else (None, "softmax")
     card.write_card(out, checkpoint, outputs, stated, kind)

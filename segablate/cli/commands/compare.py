@@ -1,4 +1,4 @@
-"""``segablate compare``: is B really better than A, and where?"""
+"""``segablate compare``: compare checkpoints, predictions or saved runs on the same images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from segablate.cli.options import (
     RunningOptions,
     default_dataset,
 )
+from segablate.cli.trainings import TrainingsOptions, compare_groups
 from segablate.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -24,17 +25,17 @@ if TYPE_CHECKING:
     from segablate.tables import Report
 
 _PANEL = "Comparison"
-MOST = 26  # one letter each
+MOST = 26  # each run is called by a letter
 
 
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """How runs are paired and resampled, and what is kept."""
+    """Options of pairing, resampling and output."""
 
     on: Annotated[
         str | None,
         typer.Option(
-            help="The dataset on which whatever is no saved run is evaluated: LAYOUT:DIRECTORY, or sample.",
+            help="Dataset on which to evaluate what is not a saved run: LAYOUT:DIRECTORY, or sample.",
             rich_help_panel=_PANEL,
         ),
     ] = None
@@ -44,30 +45,32 @@ class ComparisonOptions:
     group_by: Annotated[
         str | None,
         typer.Option(
-            help="Regular expression on image names: images in which it finds the same (its first group, if any) are "
-            "drawn together, for frames of one video are not independent.",
+            help="Regular expression on image names; images with the same match (or first group) are resampled "
+            "together, as for frames of one video.",
             rich_help_panel=_PANEL,
         ),
     ] = None
-    replicates: Annotated[int, typer.Option(help="Draws of the bootstrap.", min=100, rich_help_panel=_PANEL)] = 10_000
-    seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0, rich_help_panel=_PANEL)] = 0
+    replicates: Annotated[
+        int, typer.Option(help="Number of bootstrap replicates.", min=100, rich_help_panel=_PANEL)
+    ] = 10_000
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.", min=0, rich_help_panel=_PANEL)] = 0
     save: Annotated[
-        Path | None, typer.Option(help="Keep the comparison and its runs in this new folder.", rich_help_panel="Output")
+        Path | None, typer.Option(help="Save the comparison and its runs to this new folder.", rich_help_panel="Output")
     ] = None
     plot: Annotated[
         Path | None,
-        typer.Option(help="Draw the differences of the classes into this PNG, SVG or PDF.", rich_help_panel="Output"),
+        typer.Option(help="Plot the differences of the classes to this PNG, SVG or PDF.", rich_help_panel="Output"),
     ] = None
 
     def method(self, runs: "Mapping[str, Evaluation]", measuring: MeasureOptions) -> "Method":
-        """How the runs are compared: at the tolerances asked for, else those for which they were made."""
+        """Return the options of the comparison, at the tolerances asked for, else those of the runs."""
         from segablate.comparison import Method, shared_tolerances
 
         tolerances = measuring.tolerances if measuring.tolerance is not None else shared_tolerances(runs)
         return Method(measuring.void_as_error, tolerances, self.replicates, self.seed, self.group_by)
 
     def refuse_early(self) -> None:
-        """Refuse before the work what could not be written after it."""
+        """Raise before the work for an output that could not be written after it."""
         from segablate.evaluation.runs import refuse_existing
         from segablate.plots import require_drawing
 
@@ -84,6 +87,7 @@ def compare(
     ] = None,
     *,
     comparing: ComparisonOptions,
+    grouping: TrainingsOptions,
     measuring: MeasureOptions,
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
@@ -91,12 +95,16 @@ def compare(
     caching: CacheOptions,
     output: OutputOptions,
 ) -> None:
-    """Compare checkpoints, predictions or saved runs on the same images: is B better than A, and where?
+    """Compare checkpoints, predictions or saved runs on the same images, with paired statistics.
 
-    Differences of mIoU, mean recall, pixel accuracy, boundary F and losses with paired bootstrap intervals of the score
-    of the set; of each class with p corrected for their number; the confusions and images that changed most. More than
-    two are ranked. Without arguments: the two sample checkpoints.
+    Prints differences in mIoU, mean recall, pixel accuracy, boundary F and losses with paired bootstrap confidence
+    intervals; differences per class with corrected p-values; and the confusions and images that changed most. Three or
+    more runs are ranked. Without arguments: two of the sample checkpoints. With --trainings: groups of saved runs,
+    each the trainings of one setting.
     """
+    if grouping.trainings:
+        compare_groups(runs or [], grouping, comparing, measuring, output)
+        return
     from segablate.comparison import compare, intersect, require_comparable
     from segablate.evaluation.session import Persistence, evaluate_checkpoint
     from segablate.render import print_report
@@ -110,7 +118,7 @@ def compare(
         require_comparable(found)  # before anything is evaluated
     for name in names:
         if name not in found:
-            data = images.open(comparing.on or default_dataset(name, f"compare {' '.join(names)} --on"))
+            data = images.open(comparing.on or default_dataset(name, "compare A B --on DATASET"))
             loading, keeping = checkpoints.loading(running), Persistence(not caching.no_cache)
             found[name] = evaluate_checkpoint(name, data, measuring.request, loading, running.execution, keeping)
     if not team().leads:
@@ -129,27 +137,32 @@ def compare(
 
 
 def _checked(names: list[str], on: str | None) -> list[str]:
-    """What is to be compared.
+    """Return the names to compare.
 
-    UsageError for too few, for one given twice, for an --on that nothing needs; RunError for a path that is not there.
+    UsageError for too few or too many, for one given twice and for a needless --on; RunError for a path that does not
+    exist.
     """
     from segablate.evaluation.runs import is_run
 
     if not 2 <= len(names) <= MOST:
-        raise UsageError(f"compare takes 2 to {MOST} runs or checkpoints, but got {len(names)}; as in: compare A B")
+        raise UsageError(
+            f"compare takes 2 to {MOST} runs or checkpoints, but {len(names)} given. Usage: segablate compare A B"
+        )
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise UsageError(f"{twice[0]} is given twice; to compare it under other options, evaluate it with --save")
+        raise UsageError(
+            f"{twice[0]} is given twice; to compare it under other options, save each with evaluate --save"
+        )
     absent = [name for name in names if ":" not in name and not Path(name).exists()]
     if absent:
-        raise RunError(f"{absent[0]}: there is no such run, checkpoint or card; check the path, or give SOURCE:...")
+        raise RunError(f"{absent[0]}: no such run, checkpoint or card; check the path, or give SOURCE:...")
     if on is not None and all(is_run(Path(name)) for name in names):
-        raise UsageError(f"--on {on} has no use: all of {', '.join(names)} are saved runs; leave it out")
+        raise UsageError(f"--on {on} has no effect: {', '.join(names)} are saved runs; leave it out")
     return names
 
 
 def _saved(names: list[str]) -> "dict[str, Evaluation]":
-    """Those that are saved runs."""
+    """Load the names that are saved runs."""
     from segablate.evaluation.results import load_run
     from segablate.evaluation.runs import is_run
 
@@ -157,7 +170,7 @@ def _saved(names: list[str]) -> "dict[str, Evaluation]":
 
 
 def _save(report: "Report", runs: "Mapping[str, Evaluation]", path: Path) -> None:
-    """The report, to be shown again, and each run in a folder of its own: a, b, ..."""
+    """Save the report, and each run in a folder of its own: a, b, ..."""
     from segablate.evaluation.results import evaluation_files
     from segablate.evaluation.runs import save_report
     from segablate.render import render

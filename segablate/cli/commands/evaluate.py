@@ -1,4 +1,4 @@
-"""``segablate evaluate``: a checkpoint and a dataset in, tables of scores out."""
+"""``segablate evaluate``: evaluate a checkpoint on a dataset."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,14 +20,14 @@ from segablate.cli.viewing import CountingOptions, ViewingOptions
 
 def evaluate(
     checkpoint: Annotated[
-        str, typer.Argument(help="A checkpoint, a card, or SOURCE:...; see `segablate checkpoints list`.")
+        str, typer.Argument(help="Checkpoint, card or SOURCE:...; see `segablate checkpoints list`.")
     ] = "sample:ce",
     dataset: Annotated[str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")] = None,
     *,
     save: Annotated[
         Path | None,
         typer.Option(
-            help="Keep the run in this new folder; what is measured is written beside it as the run goes.",
+            help="Save the run to this new folder; pieces are written beside it meanwhile.",
             rich_help_panel="Output",
         ),
     ] = None,
@@ -35,20 +35,20 @@ def evaluate(
         bool,
         typer.Option(
             "--resume",
-            help="With --save: go on where a run that was killed or stopped broke off.",
+            help="With --save: continue an interrupted run.",
             rich_help_panel="Output",
         ),
     ] = False,
     write_predictions: Annotated[
         Path | None,
         typer.Option(
-            help="Write the predicted label maps into this new folder, as PNG of the dataset's codes.",
+            help="Write the predicted label maps to this new folder, as PNG of the dataset's codes.",
             rich_help_panel="Output",
         ),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Draw the reliability diagrams into this PNG, SVG or PDF.", rich_help_panel="Output"),
+        typer.Option(help="Plot reliability diagrams to this PNG, SVG or PDF.", rich_help_panel="Output"),
     ] = None,
     measuring: MeasureOptions,
     counting: CountingOptions,
@@ -61,7 +61,7 @@ def evaluate(
 ) -> None:
     """Evaluate a checkpoint on a dataset: recall, precision, IoU and boundary F per class, mIoU, losses, calibration.
 
-    Without arguments, a checkpoint and a dataset that come with the package.
+    Without arguments: a sample checkpoint on the sample data.
     """
     from segablate.evaluation.pieces import remove_pieces
     from segablate.evaluation.results import save_run
@@ -77,7 +77,7 @@ def evaluate(
         require_drawing(plot)
         measuring = replace(measuring, calibration=True)
     counts = counting.counts(measuring, viewing)
-    data = images.open(dataset or default_dataset(checkpoint, f"evaluate {checkpoint}"))
+    data = images.open(dataset or default_dataset(checkpoint, "evaluate CHECKPOINT DATASET"))
     request = replace(measuring.request, counts=counts)
     run = evaluate_checkpoint(checkpoint, data, request, checkpoints.loading(running), running.execution, keeping)
     if not team().leads:

@@ -1,4 +1,4 @@
-"""``segablate losses``: the catalogue."""
+"""``segablate losses``: list the losses, or print one in detail."""
 
 from typing import Annotated
 
@@ -6,11 +6,11 @@ import typer
 
 from segablate.cli.options import OutputOptions, expanded
 
-app = typer.Typer(help="The losses: all of them, or all of one.", no_args_is_help=True)
+app = typer.Typer(help="List the losses, or show one in detail.", no_args_is_help=True)
 
 
 def list_losses(*, output: OutputOptions) -> None:
-    """List the losses with their knobs and published objectives."""
+    """List the losses with their hyperparameters and published objectives."""
     from segablate.render import print_report
     from segablate.tables.catalogue import losses_report
 
@@ -18,11 +18,11 @@ def list_losses(*, output: OutputOptions) -> None:
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A loss, or python:package.module.function.")],
+    name: Annotated[str, typer.Argument(help="Loss, or python:package.module:function.")],
     *,
     output: OutputOptions,
 ) -> None:
-    """Show one loss: formula, knobs with ranges and grids, paper, objective, and what it does by design."""
+    """Show one loss: formula, hyperparameters with ranges and grids, paper, objective, declared exceptions."""
     from dataclasses import replace
 
     from segablate.losses import get_loss

@@ -9,7 +9,7 @@ from segablate.cli.options import OutputOptions
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(help="A folder with saved runs in it.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(help="Folder with saved runs.")] = Path("runs"),
     *,
     output: OutputOptions,
 ) -> None:

@@ -1,4 +1,4 @@
-"""``segablate show``: a saved run again."""
+"""``segablate show``: print a saved run again."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,17 +16,17 @@ _PLAIN = ReadingOptions(), ViewingOptions(), None
 
 
 def show(
-    run: Annotated[Path, typer.Argument(help="A folder written with --save.")],
+    run: Annotated[Path, typer.Argument(help="Folder written with --save.")],
     *,
     reading: ReadingOptions,
     viewing: ViewingOptions,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Draw boundary scores over tolerances into this PNG, SVG or PDF.", rich_help_panel="Output"),
+        typer.Option(help="Plot boundary scores over tolerances to this PNG, SVG or PDF.", rich_help_panel="Output"),
     ] = None,
     output: OutputOptions,
 ) -> None:
-    """Show a saved run again, in any format; an evaluation also under other conventions, or at other tolerances."""
+    """Print a saved run in any format; an evaluation also under other conventions or at other tolerances."""
     from segablate.evaluation.runs import read_description
     from segablate.render import print_report
 
@@ -37,7 +37,7 @@ def show(
 
 
 def _evaluation(path: Path, reading: ReadingOptions, viewing: ViewingOptions, plot: Path | None) -> "Report":
-    """Scores from the counts, at the tolerances asked for or those for which the run was made; the curve drawn."""
+    """Return the report of an evaluation at the tolerances asked for, else its own; plot the curve."""
     from segablate.comparison import shared_tolerances
     from segablate.evaluation.results import load_run
     from segablate.plots import draw_curve
@@ -52,14 +52,14 @@ def _evaluation(path: Path, reading: ReadingOptions, viewing: ViewingOptions, pl
 
 
 def _report(path: Path, kind: str, *, plain: bool) -> "Report":
-    """A report as it was written. UsageError where it is asked for otherwise."""
+    """Return a saved report. UsageError where options ask for another one."""
     from segablate.evaluation.runs import load_report
     from segablate.tables.stored import from_plain
 
     if not plain:
         again = {"comparison": "compare", "ablation": "ablate"}.get(kind, kind)
         raise UsageError(
-            f"{path} is a saved {kind}, which is shown as it was written: --tolerance, --void-as-error, --as and the "
-            f"like are for saved evaluations; {again} again with them"
+            f"{path} is a saved {kind}, which is printed as it was saved; --tolerance, --void-as-error, --as and "
+            f"similar options need a saved evaluation; run segablate {again} again with them"
         )
     return from_plain(load_report(path, kind))

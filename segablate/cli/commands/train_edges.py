@@ -1,4 +1,4 @@
-"""``segablate train-edges``: the network that SEMEDA compares with, from the masks of a dataset."""
+"""``segablate train-edges``: train SEMEDA's edge network on the masks of a dataset."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +12,11 @@ from segablate.cli.options import DatasetOptions
 def train_edges(
     dataset: Annotated[str, typer.Argument(help="LAYOUT:DIRECTORY, or sample; see `segablate datasets list`.")],
     *,
-    out: Annotated[Path, typer.Option(help="Where to write the network (safetensors).")],
-    seed: Annotated[int, typer.Option(help="Of weights, crops and noise.", rich_help_panel="Training", min=0)] = 0,
-    steps: Annotated[int, typer.Option(help="Steps of Adam.", rich_help_panel="Training", min=1)] = 300,
+    out: Annotated[Path, typer.Option(help="File to write the network to (safetensors).")],
+    seed: Annotated[
+        int, typer.Option(help="Random seed for weights, crops and noise.", rich_help_panel="Training", min=0)
+    ] = 0,
+    steps: Annotated[int, typer.Option(help="Number of Adam steps.", rich_help_panel="Training", min=1)] = 300,
     noise: Annotated[
         float,
         typer.Option(
@@ -24,16 +26,16 @@ def train_edges(
     onehot_scale: Annotated[
         float | None,
         typer.Option(
-            help="Factor on the one-hot labels before the softmax; by default one that makes it 0.95 sure.",
+            help="Factor on the one-hot labels before the softmax; by default for a probability of 0.95.",
             rich_help_panel="Training",
         ),
     ] = None,
     masks: Annotated[
-        int, typer.Option(help="Most masks that are read, evenly spaced.", rich_help_panel="Training", min=1)
+        int, typer.Option(help="Maximum number of masks, evenly spaced.", rich_help_panel="Training", min=1)
     ] = 200,
     images: DatasetOptions,
 ) -> None:
-    """Train the edge network of SEMEDA on the masks of a dataset, by default of its train split; takes seconds."""
+    """Train SEMEDA's edge network on the masks of a dataset, by default of its train split."""
     from segablate.edges import Training, save_edge_network, train_edge_network
     from segablate.render import progress
 

@@ -11,38 +11,38 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 TILE = 1024
-"""Columns whose affinities to as many others exist at once: 8 MiB in float64."""
+"""Columns of a tile of affinities: TILE² values in float64 are 8 MiB."""
 
 
 def sum_of_squares(x: Tensor, y: Tensor) -> Tensor:
-    """Σ_ij (A_ij - B_ij)² over all images, 0-dim: ½ (⟨DDᵀ, SSᵀ⟩ + Σ_kl (DSᵀ)_kl (DSᵀ)_lk), of C×C matrices only."""
+    """Return Σ_ij (A_ij - B_ij)² over all images, 0-dim: ½ (⟨DDᵀ, SSᵀ⟩ + Σ_kl (DSᵀ)_kl (DSᵀ)_lk), C×C matrices."""
     d, s = x - y, x + y
-    across = d @ s.mT
+    across = d @ s.mT  # N C C
     return ((d @ d.mT) * (s @ s.mT) + across * across.mT).sum() / 2
 
 
 def sum_of_magnitudes(x: Tensor, y: Tensor) -> Tensor:
-    """Σ_ij |A_ij - B_ij| over all images, 0-dim, tile by tile of the upper triangle."""
+    """Return Σ_ij |A_ij - B_ij| over all images, 0-dim, tile by tile of the upper triangle."""
     return _Magnitudes.apply(x, y, torch.is_grad_enabled() and x.requires_grad)  # type: ignore[return-value]
 
 
 class _Magnitudes(torch.autograd.Function):
-    """(X, Y, whether a gradient will be wanted) -> value; the gradient at X is 2 Σ_j sign(A_ij - B_ij) x_j."""
+    """(X, Y, differentiable) -> value; the gradient at X is 2 Σ_j sign(A_ij - B_ij) x_j."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, differentiable: bool) -> Tensor:
         d, s = x - y, x + y
-        left, right = torch.cat([d, s], 1) / 2, torch.cat([s, d], 1)
+        left, right = torch.cat([d, s], 1) / 2, torch.cat([s, d], 1)  # N 2C M
         total = x.new_zeros(())
-        gradient = torch.zeros_like(x) if differentiable else None
+        gradient = torch.zeros_like(x) if differentiable else None  # N C M
         for image in range(len(x)):
             for rows, columns in _upper_tiles(x.shape[2]):
                 both = 1 if rows == columns else 2
-                difference = left[image, :, rows].mT @ right[image, :, columns]
+                difference = left[image, :, rows].mT @ right[image, :, columns]  # rows columns
                 total += both * difference.abs().sum()
                 if gradient is None:
                     continue
-                sign = difference.sign_()
+                sign = difference.sign_()  # rows columns
                 gradient[image, :, rows] += x[image, :, columns] @ sign.mT
                 if both == 2:
                     gradient[image, :, columns] += x[image, :, rows] @ sign

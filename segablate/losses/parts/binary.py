@@ -1,6 +1,6 @@
 """Probabilities of each class against the rest with their binary cross entropy, a few classes at a time, in float64.
 
-Maps are N k H W, for the k classes of a slice. No logarithm is taken of what may have been rounded to 0.
+Maps are N k H W, for the k classes of a slice. No logarithm is taken of a value that may be rounded to 0.
 """
 
 from collections.abc import Iterable
@@ -12,28 +12,28 @@ from torch import Tensor
 
 
 class Binary(Protocol):
-    """What :class:`Logistic` and :class:`Softmax` offer, both made of logits N C H W."""
+    """Interface of :class:`Logistic` and :class:`Softmax`, both made of logits N C H W."""
 
     logits: Tensor
 
     def probability(self, classes: slice) -> Tensor:
-        """p."""
+        """Return p."""
         ...
 
     def complement(self, classes: slice) -> Tensor:
-        """1 - p, exact where p is almost 1."""
+        """Return 1 - p, exact where p is almost 1."""
         ...
 
     def entropy(self, classes: slice, target: Tensor) -> Tensor:
-        """H = -y ln p - (1 - y) ln(1 - p), in nats; the target y is 0 or 1."""
+        """Return H = -y ln p - (1 - y) ln(1 - p), in nats; the target y is 0 or 1."""
         ...
 
     def collect(self, classes: slice, target: Tensor, weight: Tensor, slope: Tensor) -> Tensor:
-        """What these classes give of the gradient, from the weights of H and the gradient that comes to p besides."""
+        """Return these classes' share of the gradient, from the weights of H and the gradient at p from elsewhere."""
         ...
 
     def finish(self, gradient: Tensor, chunks: Iterable[slice]) -> None:
-        """Make the gradient at the logits (N C H W, in place) of what was collected for all classes, once."""
+        """Turn the collected shares of all classes (N C H W, in place) into the gradient at the logits, once."""
         ...
 
 
@@ -57,7 +57,7 @@ class Logistic:
         return weight * (probability - target) + slope * probability * (1 - probability)
 
     def finish(self, gradient: Tensor, chunks: Iterable[slice]) -> None:
-        """Nothing is left to do: a logit has a say in its own class alone."""
+        """Do nothing: a logit enters the probability of its own class alone."""
 
 
 class Softmax:
@@ -65,14 +65,14 @@ class Softmax:
 
     The largest class of a pixel may have a p that rounds to 1: its 1 - p is summed from the others. With b_k = p_k
     times the gradient at p_k, the gradient at z_j is b_j - p_j Σ_k b_k; where the largest class m is not the label, its
-    b_m grows without bound and is kept apart: w_m p_m at z_m, -w_m p_m p_j/(1 - p_m) at the others.
+    b_m grows without bound and is collected separately: w_m p_m at z_m, -w_m p_m p_j/(1 - p_m) at the others.
     """
 
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
         self.total = logits.double().logsumexp(1, keepdim=True)  # N 1 H W
-        self.largest = logits.argmax(1, keepdim=True)
-        others = logits.double().scatter(1, self.largest, -torch.inf).logsumexp(1, keepdim=True)
+        self.largest = logits.argmax(1, keepdim=True)  # N 1 H W
+        others = logits.double().scatter(1, self.largest, -torch.inf).logsumexp(1, keepdim=True)  # N 1 H W
         self.log_rest = others - self.total  # ln(1 - p) of the largest class
         self.shared = torch.zeros_like(self.total)
         self.mistaken = torch.zeros_like(self.total)
@@ -89,9 +89,9 @@ class Softmax:
         return -log_probability.where(target > 0, log_rest)
 
     def collect(self, classes: slice, target: Tensor, weight: Tensor, slope: Tensor) -> Tensor:
-        probability, largest = self.probability(classes), self._is_largest(classes)
+        probability, largest = self.probability(classes), self._is_largest(classes)  # N k H W
         small = probability.where(~largest, 0)  # at most a half
-        share = slope * probability + weight * torch.where(target > 0, -1, small / (1 - small))
+        share = slope * probability + weight * torch.where(target > 0, -1, small / (1 - small))  # N k H W
         self.shared += share.sum(1, keepdim=True)
         self.mistaken += (weight * probability).where(largest & (target == 0), 0).sum(1, keepdim=True)
         return share

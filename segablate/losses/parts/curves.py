@@ -1,4 +1,4 @@
-"""Monotone curves from [0, 1] to [0, 1], piecewise quadratic Bézier: what Auto Seg-Loss puts in place of logic.
+"""Monotone curves from [0, 1] to [0, 1], piecewise quadratic Bézier: Auto Seg-Loss's substitute for logical operations.
 
 A curve of m pieces has the control points (0, 0), P_1, ..., P_{2m-1}, (1, 1); piece k goes from point 2k to 2k+2 with
 2k+1 in the middle. It is written as the coordinates of the free points, x1, y1, x2, y2, ...: 2(2m - 1) numbers.
@@ -22,12 +22,12 @@ from torch.autograd.function import once_differentiable
 from segablate.errors import KnobError
 
 STEEPEST = 1e-6
-"""Least distance of a from 0 and 1, where the slope would be infinite."""
+"""Smallest distance of a from 0 and 1, where the slope would be infinite."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One quadratic piece by its coefficients: it ends at ``end``, h = start + linear t + quadratic t²."""
+    """One quadratic piece by its coefficients, from ``begin`` to ``end``: h = start + linear t + quadratic t²."""
 
     begin: float
     end: float
@@ -39,7 +39,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Curve:
-    """Called with probabilities of any shape it gives as many values; differentiable, the slope in closed form."""
+    """A curve: maps probabilities of any shape to values of that shape; differentiable, the slope in closed form."""
 
     pieces: tuple[Piece, ...]
 
@@ -47,7 +47,7 @@ class Curve:
         return _Value.apply(x, self)  # type: ignore[return-value]
 
     def value_and_slope(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """h and dh/dx; a joint belongs to the piece on its left."""
+        """Return h and dh/dx, of the shape of x; a joint belongs to the piece on its left."""
         first, *rest = self.pieces
         value, slope = _on_piece(first, x)
         for piece in rest:
@@ -58,10 +58,10 @@ class Curve:
 
 
 def read_curves(theta: Sequence[float], count: int) -> tuple[Curve, ...]:
-    """So many curves, of equally many pieces each, from the coordinates of their free points one after another.
+    """Read ``count`` curves, each of the same number of pieces, from the coordinates of their free points in order.
 
-    The coordinates of a single curve stand for every one of them; 1, 2 and 4 curves never have the same length. Raises
-    :class:`KnobError` where the numbers make neither one nor that many curves, or a curve turns back.
+    The coordinates of a single curve are used for all of them; 1, 2 and 4 curves never have the same length. Raises
+    :class:`KnobError` where the numbers make neither one nor ``count`` curves, or a curve is not monotone.
     """
     if len(theta) % 4 == 2:
         return (_read_curve(theta),) * count
@@ -80,8 +80,8 @@ def _read_curve(coordinates: Sequence[float]) -> Curve:
         for before, after in pairwise(values):
             if after < before:
                 raise KnobError(
-                    f"theta goes from {name} = {before:g} to {after:g}, but a curve never turns back; "
-                    f"let the {name} of each point be at least that of the point before it"
+                    f"theta goes from {name} = {before:g} to {after:g}, but curves must be monotone; "
+                    f"give each point a {name} of at least that of the point before it"
                 )
     pieces = (_piece(x[k : k + 3], y[k : k + 3]) for k in range(0, len(x) - 2, 2))
     return Curve(tuple(piece for piece in pieces if piece.end > piece.begin))
@@ -95,7 +95,7 @@ def _piece(x: Sequence[float], y: Sequence[float]) -> Piece:
 
 def _on_piece(piece: Piece, x: Tensor) -> tuple[Tensor, Tensor]:
     width, a = piece.end - piece.begin, piece.middle
-    u = ((x - piece.begin) / width).clamp(0, 1)  # clamped for those on other pieces, which are not used
+    u = ((x - piece.begin) / width).clamp(0, 1)  # clamped: values on other pieces are not used
     root = (a**2 * (1 - u) + (1 - a) ** 2 * u).sqrt()  # a² + (1 - 2a) u, in which nothing cancels
     t = u / (a + root)
     value = piece.start + t * (piece.linear + piece.quadratic * t)
@@ -104,12 +104,12 @@ def _on_piece(piece: Piece, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Value(torch.autograd.Function):
-    """(x, curve) -> h(x); keeps the slopes for the gradient, and nothing else of the size of x."""
+    """(x, curve) -> h(x); keeps only the slopes for the gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, curve: Curve) -> Tensor:
         value, slope = torch.empty_like(x), torch.empty_like(x)
-        # one image, or one class, at a time: the intermediate steps are many
+        # one image, or one class, at a time, as there are many intermediate tensors
         for part, its_value, its_slope in zip(x, value, slope, strict=True):
             v, s = curve.value_and_slope(part)
             its_value.copy_(v)

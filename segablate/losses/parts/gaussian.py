@@ -6,16 +6,16 @@ from torch import Tensor
 
 
 def taps(window: int, sigma: float) -> tuple[float, ...]:
-    """The weights along one axis from the centre outwards, adding up to 1 over both sides; window odd, in pixels."""
+    """Return the weights along one axis from the centre outwards, adding up to 1 over both sides; window is odd."""
     sides = [math.exp(-(offset**2) / (2 * sigma**2)) for offset in range(window // 2 + 1)]
     total = sides[0] + 2 * sum(sides[1:])
     return tuple(side / total for side in sides)
 
 
 def blurred(maps: Tensor, weights: tuple[float, ...]) -> Tensor:
-    """Weighted sums over the square window around each pixel, in the last two axes; beyond the frame is 0.
+    """Return weighted sums over the square window around each pixel, in the last two axes; 0 beyond the frame.
 
-    Its own adjoint, so that gradients go back by the same function.
+    The operation is its own adjoint, so that the same function carries gradients back.
     """
     for axis in (-2, -1):
         length = maps.shape[axis]

@@ -1,4 +1,7 @@
-"""The region term of RMI with its gradient, one class at a time."""
+"""The region mutual information of RMI with its gradient, one class at a time.
+
+Shapes: B images that contain the class, d = radius² coordinates, n windows, h w cells.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +23,7 @@ FLOOR = 1e-6
 
 @dataclass(frozen=True)
 class RegionOptions:
-    """The knobs of ``rmi``, its two switches as such: ``drop`` windows with void, correct for the number of points."""
+    """Hyperparameters of ``rmi``, its two-way choices as booleans: ``drop`` is void=drop, ``by_points`` normalise."""
 
     radius: int
     pool: str
@@ -32,16 +35,17 @@ class RegionOptions:
 
     @property
     def absent(self) -> float:
-        """The term of a class that is not there: that of M = 0."""
+        """Return the value of a class that is not in the image: that of M = 0."""
         return math.log(math.sqrt(self.alpha) + LOG_OFFSET)
 
 
 @dataclass(frozen=True)
 class RegionBatch:
-    """What is settled before any class is looked at: labels, valid pixels as 0 and 1, N H W; height and width in cells;
-    kept windows N n (None: all); points N.
+    """One batch as all classes need it.
 
-    ``points`` is 0 for an image that does not count; ``labelled`` lists the images that show each class.
+    ``labels`` and ``valid`` (0 and 1) are N H W, ``cells`` height and width in cells, ``kept`` the windows N n bool
+    (None: all), ``points`` N, 0 for an image that does not count; ``labelled`` lists the images that contain each
+    class.
     """
 
     options: RegionOptions
@@ -58,21 +62,23 @@ def prepare_batch(logits: Logits, labels: Labels, options: RegionOptions) -> Reg
     valid, narrow, present = _survey(labels, logits.shape[1])
     height, width = pooled(valid[:1], options.stride, "max", torch.float32).shape[1:]
     count = window_count(height, width, options.radius)
-    kept = kept_windows(~valid, options.radius, options.stride) if options.drop and count else None
+    kept = kept_windows(~valid, options.radius, options.stride) if options.drop and count else None  # N n bool
     points = kept.sum(1).double() if kept is not None else torch.full_like(valid[:, 0, 0], count, dtype=torch.float64)
-    points = points * valid.any()
-    shown = (present & (points > 0).unsqueeze(1)).T.tolist()
-    labelled = [[image for image, there in enumerate(row) if there] for row in shown]
+    points = points * valid.any()  # N
+    containing = (present & (points > 0).unsqueeze(1)).T.tolist()
+    labelled = [[image for image, here in enumerate(row) if here] for row in containing]
     return RegionBatch(options, narrow, _as_factor(valid, logits.dtype), (height, width), kept, points, labelled)
 
 
 @shared
 def _survey(labels: Labels, classes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Which pixels are valid, N H W; the labels in a small type, compared with every class faster; which classes each
-    image shows, N C."""
-    valid = labels != IGNORE
-    images = torch.arange(len(labels), device=labels.device).view(-1, 1, 1) * (classes + 1)
-    cell = images + labels.long().where(valid, classes)
+    """Return the valid pixels, N H W bool, the labels in a small type and the classes in each image, N C bool.
+
+    Labels of a small type are compared faster with every class.
+    """
+    valid = labels != IGNORE  # N H W
+    images = torch.arange(len(labels), device=labels.device).view(-1, 1, 1) * (classes + 1)  # N 1 1
+    cell = images + labels.long().where(valid, classes)  # N H W
     pixels = torch.bincount(cell.flatten(), minlength=len(labels) * (classes + 1)).view(len(labels), -1)
     narrow = labels.to(torch.uint8 if classes <= IGNORE else torch.int16)
     return valid, narrow, pixels[:, :classes] > 0
@@ -80,13 +86,13 @@ def _survey(labels: Labels, classes: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @shared
 def _as_factor(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """1 and 0: a floating-point mask multiplies faster."""
+    """Return the mask as 1 and 0, N H W: a floating-point mask multiplies faster."""
     return mask.to(dtype)
 
 
 @dataclass(frozen=True)
 class ClassResult:
-    """What one class gives in the B images that show it: B each, and ``slope``, the gradient at its cells, B h w."""
+    """Results of one class in the B images that contain it: B each, and ``slope``, the gradient at its cells, B h w."""
 
     term: Tensor
     gain: Tensor
@@ -96,23 +102,23 @@ class ClassResult:
 
 
 class RegionMutualInformation(torch.autograd.Function):
-    """(logits, batch, whether a gradient will be wanted) -> value, 0-dim; term, gain, present, failed, N C.
+    """(logits, batch, differentiable) -> value, 0-dim; term, gain, present, failed, N C.
 
-    All but the value are detached. The gradient at the cells, a stride²-th of the logits, is found together with the
-    value, while the points of a class are there; backward spreads it over the pixels. The points of two classes never
-    exist at once.
+    All but the value are detached. The gradient at the cells, 1/stride² of the size of the logits, is computed together
+    with the value, while the points of a class are in memory; backward spreads it over the pixels. The points of two
+    classes are never in memory together.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: Logits, batch: RegionBatch, differentiable: bool) -> tuple[Tensor, ...]:
-        found, failed = _regress_all(logits, batch, differentiable)
-        term = _table({index: each.term for index, each in found.items()}, batch, logits, batch.options.absent)
-        gain = _table({index: each.gain for index, each in found.items()}, batch, logits, 0.0)
-        present = _table({index: each.present for index, each in found.items()}, batch, logits, False)
-        counted = batch.points > 0
+        results, failed = _regress_all(logits, batch, differentiable)
+        term = _table({index: each.term for index, each in results.items()}, batch, logits, batch.options.absent)
+        gain = _table({index: each.gain for index, each in results.items()}, batch, logits, 0.0)
+        present = _table({index: each.present for index, each in results.items()}, batch, logits, False)
+        counted = batch.points > 0  # N
         images = counted.sum().clamp(min=1)
         ctx.save_for_backward(logits, images)
-        ctx.batch, ctx.slopes = batch, {index: each.slope for index, each in found.items()}
+        ctx.batch, ctx.slopes = batch, {index: each.slope for index, each in results.items()}
         ctx.mark_non_differentiable(term, gain, present, failed)
         value = term.where(counted.unsqueeze(1), 0).sum() / images
         return value.to(logits.dtype), term, gain, present, failed
@@ -123,22 +129,21 @@ class RegionMutualInformation(torch.autograd.Function):
         logits, images = ctx.saved_tensors
         batch, options = ctx.batch, ctx.batch.options
         probability = _probabilities(logits, options)
-        gradient = torch.zeros_like(logits, memory_format=torch.contiguous_format)
+        gradient = torch.zeros_like(logits, memory_format=torch.contiguous_format)  # N C H W
         for index, slope in ctx.slopes.items():
             chosen = batch.labelled[index]
             at_class, valid = _pick(probability(index), chosen), _pick(batch.valid, chosen)
             spread = unpooled(slope * (upstream[0] / images), at_class * valid, options.stride, options.pool) * valid
             gradient[chosen, index] = spread if options.softmax else spread * at_class * (1 - at_class)
         if options.softmax:
-            all_classes = logits.softmax(1)
+            all_classes = logits.softmax(1)  # N C H W
             gradient = all_classes * (gradient - (all_classes * gradient).sum(1, keepdim=True))
         return gradient, None, None
 
 
 def _regress_all(logits: Logits, batch: RegionBatch, differentiable: bool) -> tuple[dict[int, ClassResult], Tensor]:
-    """Every class that is there, and which factorisations failed, N C: those are done again by eigenvalues."""
-
-    options, there = batch.options, [index for index, images in enumerate(batch.labelled) if images]
+    """Regress every class present; failed factorisations, N C, are repeated by eigenvalues."""
+    options, classes = batch.options, [index for index, images in enumerate(batch.labelled) if images]
 
     def cells(index: int) -> Tensor:
         images = tuple(batch.labelled[index])
@@ -148,18 +153,18 @@ def _regress_all(logits: Logits, batch: RegionBatch, differentiable: bool) -> tu
         return _regress(cells(index), batch.labelled[index], batch, solver, differentiable)
 
     if differentiable:
-        found = {index: regress(index, by_cholesky) for index in there}
+        results = {index: regress(index, by_cholesky) for index in classes}
     else:
-        found = _regress_together({index: cells(index) for index in there}, batch)
-    failed = _table({index: each.failed for index, each in found.items()}, batch, logits, False)
+        results = _regress_together({index: cells(index) for index in classes}, batch)
+    failed = _table({index: each.failed for index, each in results.items()}, batch, logits, False)
     again = {index: regress(index, by_eigenvalues) for index in failed.any(0).nonzero().flatten().tolist()}
-    return found | again, failed
+    return results | again, failed
 
 
 def _probabilities(logits: Tensor, options: RegionOptions) -> Callable[[int], Tensor]:
-    """The map N H W of a class, made when asked for: all at once they would be as large as the logits."""
+    """Return a function from a class to its map N H W: all maps at once would be as large as the logits."""
     if options.softmax:
-        all_classes = _softmax(logits)
+        all_classes = _softmax(logits)  # N C H W
         return lambda index: all_classes[:, index]
     return lambda index: logits[:, index].sigmoid()
 
@@ -180,43 +185,43 @@ def _cells(
     pool: str,
     stride: int,
 ) -> Tensor:
-    """One class in the images that show it: cells of its probabilities and of its labels, B 2 h w."""
-    probability = _softmax(logits)[:, index] if softmax else logits[:, index].sigmoid()
+    """Return the cells of one class's probabilities and labels in the images that contain it, B 2 h w."""
+    probability = _softmax(logits)[:, index] if softmax else logits[:, index].sigmoid()  # N H W
     at_class = torch.addcmul(probability.new_full((), FLOOR), _pick(probability, images), _pick(valid, images))
     maps = at_class, (_pick(labels, images) == index).view(torch.uint8)
     cells = torch.stack([pooled(each, stride, pool, at_class.dtype) for each in maps], 1).double()
-    # near 0 already here, so that taking the mean out of the scatter matrix cancels little
+    # centred here already, so that subtracting the mean from the scatter matrix cancels little
     return cells - cells.mean((2, 3), keepdim=True)
 
 
 def _points(cells: Tensor, kept: Tensor | None, radius: int) -> Tensor:
-    """Every window as a point, probabilities above labels, B 2d n; 0 where dropped."""
+    """Return every window as a point, probabilities above labels, B 2d n; 0 where dropped."""
     points = windows(cells.flatten(0, 1), radius).flatten(3).reshape(len(cells), 2 * radius**2, -1)
     return points if kept is None else points * kept.unsqueeze(1)
 
 
 def _moments(points: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """Scatter matrices B 2d 2d and means B 2d of the points."""
-    mean = points.sum(-1) / count.unsqueeze(-1)
+    """Return scatter matrices B 2d 2d and means B 2d of the points."""
+    mean = points.sum(-1) / count.unsqueeze(-1)  # B 2d
     return points @ points.mT - count[:, None, None] * mean.unsqueeze(-1) * mean.unsqueeze(-2), mean
 
 
 @shared
 def _moments_of_all(cells: Tensor, radius: int) -> tuple[Tensor, Tensor]:
-    """The moments of every window; the points themselves are not kept."""
+    """Return the moments of every window; the points themselves are not kept."""
     points = _points(cells, None, radius)
     return _moments(points, torch.full_like(points[:, 0, 0], points.shape[-1]))
 
 
 def _regress_together(cells: Mapping[int, Tensor], batch: RegionBatch) -> dict[int, ClassResult]:
-    """All classes by one factorisation, without slopes: their scatter matrices are small."""
+    """Regress all classes by one factorisation, without slopes: their scatter matrices are small."""
     if not cells:
         return {}
     images = {index: batch.labelled[index] for index in cells}
-    scatter = torch.cat([_scatter(each, images[index], batch) for index, each in cells.items()])
-    count = torch.cat([_pick(batch.points, each) for each in images.values()])
-    found, _ = _solve(scatter, count, batch.options, by_cholesky)
-    columns = zip(*(each.split([len(i) for i in images.values()]) for each in found), strict=True)
+    scatter = torch.cat([_scatter(each, images[index], batch) for index, each in cells.items()])  # classes·B 2d 2d
+    count = torch.cat([_pick(batch.points, each) for each in images.values()])  # classes·B
+    results, _ = _solve(scatter, count, batch.options, by_cholesky)
+    columns = zip(*(each.split([len(i) for i in images.values()]) for each in results), strict=True)
     return {index: ClassResult(*column, slope=None) for index, column in zip(cells, columns, strict=True)}
 
 
@@ -230,12 +235,12 @@ def _scatter(cells: Tensor, images: Sequence[int], batch: RegionBatch) -> Tensor
 def _solve(
     scatter: Tensor, count: Tensor, options: RegionOptions, solver: Solver
 ) -> tuple[tuple[Tensor, ...], Residual]:
-    """Loss, gain, present and failed of B scatter matrices of ``count`` points, and the regression behind them."""
+    """Return term, gain, present and failed of B scatter matrices of ``count`` points, and the regression."""
     residual = solver(scatter, options.alpha)
     # a single cell that differs by one pixel scatters by 1/stride⁴; rounding stays far below
-    present = scatter.diagonal(dim1=-2, dim2=-1)[:, options.radius**2 :].amax(-1) > 1e-8
-    term = residual.term - count.log() / 2 if options.by_points else residual.term
-    gain = uninformed(scatter, options.alpha) - residual.half_log_det
+    present = scatter.diagonal(dim1=-2, dim2=-1)[:, options.radius**2 :].amax(-1) > 1e-8  # B
+    term = residual.term - count.log() / 2 if options.by_points else residual.term  # B
+    gain = uninformed(scatter, options.alpha) - residual.half_log_det  # B
     return (term.where(present, options.absent), gain.where(present, 0), present, residual.failed), residual
 
 
@@ -244,22 +249,22 @@ def _regress(
 ) -> ClassResult:
     options, count = batch.options, _pick(batch.points, images)
     kept = None if batch.kept is None else _pick(batch.kept, images)
-    points = _points(cells, kept, options.radius)
+    points = _points(cells, kept, options.radius)  # B 2d n
     scatter, mean = _moments(points, count)
-    found, residual = _solve(scatter, count, options, solver)
+    results, residual = _solve(scatter, count, options, solver)
     slope = None
     if differentiable:
-        slope = residual.slope()
+        slope = residual.slope()  # B d 2d
         at_points = torch.baddbmm(-(slope @ mean.unsqueeze(-1)), slope, points)  # B d n
         if kept is not None:
             at_points = at_points * kept.unsqueeze(1)
-        slope = unwindowed(at_points, batch.cells, options.radius).where(found[2][:, None, None], 0)
+        slope = unwindowed(at_points, batch.cells, options.radius).where(results[2][:, None, None], 0)  # B h w
         slope = slope.to(batch.valid.dtype)
-    return ClassResult(*found, slope=slope)
+    return ClassResult(*results, slope=slope)
 
 
 def _table(values: dict[int, Tensor], batch: RegionBatch, logits: Logits, fill: float) -> Tensor:
-    """What the classes that are there give in their images, N C, and ``fill`` elsewhere."""
+    """Arrange the values of each class present in its images as N C, with ``fill`` elsewhere."""
     dtype = torch.bool if isinstance(fill, bool) else torch.float64
     table = torch.full(logits.shape[:2], fill, dtype=dtype, device=logits.device)
     if values:
@@ -270,5 +275,5 @@ def _table(values: dict[int, Tensor], batch: RegionBatch, logits: Logits, fill: 
 
 
 def _pick(tensor: Tensor, images: Sequence[int]) -> Tensor:
-    """These images; the tensor itself, uncopied, if they are all."""
+    """Return these images; the tensor itself, uncopied, if they are all."""
     return tensor if len(images) == len(tensor) else tensor[list(images)]

@@ -1,4 +1,4 @@
-"""The tensors that losses take and give, by name: what a shape means is said here and nowhere else."""
+"""Names of the tensors that losses take and return, with their dtypes and shapes."""
 
 from typing import Annotated
 
@@ -7,10 +7,10 @@ from torch import Tensor
 IGNORE = 255
 """The label of a void pixel."""
 
-Logits = Annotated[Tensor, "float, N C H W: raw scores, before softmax or logistic"]
+Logits = Annotated[Tensor, "float, N C H W: raw scores, before softmax or sigmoid"]
 Labels = Annotated[Tensor, "integer, N H W: class indices 0..C-1, and 255 for void"]
 Image = Annotated[Tensor, "float, N 3 H W: red, green, blue in 0..255"]
-Features = Annotated[Tensor, "float, N D h w: what the network sees before its classifier, on its own grid"]
-Region = Annotated[Tensor, "float, N H W: the share to which a pixel takes part, in 0..1"]
+Features = Annotated[Tensor, "float, N D h w: the network's features before its classifier, on their own grid"]
+Region = Annotated[Tensor, "float, N H W: weight of a pixel, in 0..1"]
 ClassWeights = Annotated[Tensor, "float, C: one weight a class"]
 Scalar = Annotated[Tensor, "float, 0-dim"]

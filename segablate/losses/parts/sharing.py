@@ -1,12 +1,12 @@
-"""What several settings of a loss have in common, worked out once for one batch.
+"""Steps that several settings of a loss have in common, computed once for one batch.
 
 ::
 
     with sharing():
         for settings in sweep:
-            term(logits, labels, **settings)
+            loss(logits, labels, **settings)
 
-A loss says which of its steps can be shared by ``@shared``; outside the block such a step is an ordinary function.
+A loss marks the steps that can be shared by ``@shared``; outside the block such a step is an ordinary function.
 """
 
 import functools
@@ -25,7 +25,7 @@ _kept: ContextVar[dict[Any, tuple[Any, Any]] | None] = ContextVar("kept", defaul
 
 @contextmanager
 def sharing() -> Iterator[None]:
-    """Inside the block, shared steps are remembered; the tensors must not be written to meanwhile."""
+    """Remember the results of shared steps inside the block; the tensors must not be written to in it."""
     token = _kept.set({})
     try:
         yield
@@ -34,10 +34,10 @@ def sharing() -> Iterator[None]:
 
 
 def shared(function: Callable[..., Result]) -> Callable[..., Result]:
-    """A step whose result, inside :func:`sharing`, is kept for the same tensors and equal other arguments.
+    """Decorate a step: inside :func:`sharing` its result is kept for the same tensors and equal other arguments.
 
     Arguments are tensors and hashable values; the caller must not write to the result. Steps that autograd records are
-    worked out anew: the graph of one setting is gone when the next one needs it.
+    computed every time: the graph of one setting is freed before the next one needs it.
     """
 
     @functools.wraps(function)
@@ -47,7 +47,7 @@ def shared(function: Callable[..., Result]) -> Callable[..., Result]:
             return function(*arguments)
         key = function, *(id(each) if isinstance(each, Tensor) else each for each in arguments)
         if key not in kept:
-            kept[key] = function(*arguments), arguments  # the tensors are held: the id of a freed one comes again
+            kept[key] = function(*arguments), arguments  # the tensors are held: the id of a freed one may be reused
         return kept[key][0]
 
     return remembered

@@ -17,14 +17,14 @@ INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
 
 @cache
 def kernel(ksize: int) -> tuple[tuple[float, ...], ...]:
-    """j / (j² + dy²) for j = 1..r and dy = 0..r."""
+    """Return j / (j² + dy²) for j = 1..r and dy = 0..r."""
     r = ksize // 2
     return tuple(tuple(j / (j * j + dy * dy) for dy in range(r + 1)) for j in range(1, r + 1))
 
 
 @cache
 def integer_kernel(ksize: int) -> tuple[tuple[tuple[int, ...], ...], torch.dtype]:
-    """The kernel times the least number that makes it whole, and the smallest type that holds any sum of it."""
+    """Return the kernel times the least number that makes it whole, and the smallest type that holds any sum of it."""
     r = ksize // 2
     squares = [j * j + dy * dy for j in range(1, r + 1) for dy in range(r + 1)]
     scale = math.lcm(*(n // math.gcd(n, j) for n, j in zip(squares, _distances(r), strict=True)))
@@ -34,21 +34,21 @@ def integer_kernel(ksize: int) -> tuple[tuple[tuple[int, ...], ...], torch.dtype
 
 
 def step_gain(ksize: int) -> float:
-    """What the derivative gives at a step of height 1: the sum of the positive entries of the kernel."""
+    """Return the derivative at a step of height 1: the sum of the positive entries of the kernel."""
     return sum(row[0] + 2 * sum(row[1:]) for row in kernel(ksize))
 
 
 def derivatives(padded: Tensor, weights: tuple[tuple[float, ...], ...]) -> tuple[Tensor, Tensor]:
-    """Along x and along y, N H W each, of maps padded by r on every side, N H+2r W+2r."""
+    """Differentiate along x and along y, N H W each, maps padded by r on every side, N H+2r W+2r."""
     return _along_x(padded, weights), _along_x(padded.mT, weights).mT
 
 
 def pulled_back(along_x: Tensor, along_y: Tensor, weights: tuple[tuple[float, ...], ...]) -> Tensor:
-    """The gradient at maps N H W, which were padded by repeating their frame, from those at their derivatives."""
+    """Return the gradient at maps N H W, which were padded by repeating their frame, from that at their derivatives."""
     r = len(weights)
     # the kernels are odd, so that their adjoint is their negative on maps surrounded by zeros
     x, y = (F.pad(gradient, (2 * r,) * 4) for gradient in (along_x, along_y))
-    padded = _along_x(x, weights) + _along_x(y.mT, weights).mT
+    padded = _along_x(x, weights) + _along_x(y.mT, weights).mT  # N H+2r W+2r
     return -_unpad(_unpad(padded, r).mT, r).mT
 
 
@@ -62,17 +62,17 @@ def pad(maps: Tensor, r: int) -> Tensor:
 
 def _along_x(padded: Tensor, weights: tuple[tuple[float, ...], ...]) -> Tensor:
     r = len(weights)
-    total = torch.zeros_like(padded[:, r:-r, r:-r])
+    total = torch.zeros_like(padded[:, r:-r, r:-r])  # N H W
     height, width = total.shape[1:]
     for j, row in enumerate(weights, 1):
-        step = padded[:, :, r + j : r + j + width] - padded[:, :, r - j : r - j + width]
+        step = padded[:, :, r + j : r + j + width] - padded[:, :, r - j : r - j + width]  # N H+2r W
         for dy in range(-r, r + 1):
             total.add_(step[:, r + dy : r + dy + height], alpha=row[abs(dy)])
     return total
 
 
 def _unpad(padded: Tensor, r: int) -> Tensor:
-    """The adjoint of repeating the first and last row r times: what reached the copies is added to the row."""
+    """Return the adjoint of repeating the first and last row r times: the copies are added to the row."""
     inner = padded[:, r:-r].clone()
     inner[:, 0] += padded[:, :r].sum(1)
     inner[:, -1] += padded[:, -r:].sum(1)

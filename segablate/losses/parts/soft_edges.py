@@ -1,7 +1,7 @@
 """Edges of label maps, and soft edges of probability maps, for the surrogates of boundary metrics.
 
-An edge pixel of a class differs, somewhere in its 3×3 window, from its own label; void differs from every class, the
-image frame from none.
+A pixel is on the edge of its class if its 3×3 window holds another label; void differs from every class, the image
+frame from none.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from segablate.losses.parts.curves import Curve
 from segablate.losses.parts.shapes import IGNORE, Labels
 
 EPSILON = 1e-8
-"""Added below every fraction line, as the authors do."""
+"""Added to every denominator, as the authors do."""
 
 
 class EdgeSums(NamedTuple):
-    """Predicted edge, the share of it near a labelled one, labelled edge pixels, the share of them near a predicted."""
+    """Predicted edge, its part near a labelled edge, labelled edge pixels, their part near a predicted edge."""
 
     predicted: Tensor
     predicted_near: Tensor
@@ -29,39 +29,39 @@ class EdgeSums(NamedTuple):
 
 
 def f_score(sums: EdgeSums) -> Tensor:
-    """2 P R / (P + R) with precision P and recall R of the edges, of the shape of the sums."""
+    """Return 2 P R / (P + R) with precision P and recall R of the edges, of the shape of the sums."""
     precision = sums.predicted_near / (sums.predicted + EPSILON)
     recall = sums.labelled_near / (sums.labelled + EPSILON)
     return 2 * precision * recall / (precision + recall + EPSILON)
 
 
 def label_edges(labels: Labels) -> Tensor:
-    """Labelled pixels on the edge of their class, N H W bool."""
-    maps = labels.unsqueeze(1).float()
-    mixed = F.max_pool2d(maps, 3, 1, 1) + F.max_pool2d(-maps, 3, 1, 1) > 0
+    """Return the labelled pixels on the edge of their class, N H W bool."""
+    maps = labels.unsqueeze(1).float()  # N 1 H W
+    mixed = F.max_pool2d(maps, 3, 1, 1) + F.max_pool2d(-maps, 3, 1, 1) > 0  # N 1 H W
     return mixed.squeeze(1) & (labels != IGNORE)
 
 
 def spread(maps: Tensor, reach: int) -> Tensor:
-    """The largest value in the square window of this reach around each pixel, clipped at the frame, N H W."""
+    """Return the largest value in the square window of this reach around each pixel, clipped at the frame, N H W."""
     rows, columns = (min(reach, size) for size in maps.shape[1:])
-    across = F.max_pool2d(maps.unsqueeze(1), (1, 2 * columns + 1), 1, (0, columns))
+    across = F.max_pool2d(maps.unsqueeze(1), (1, 2 * columns + 1), 1, (0, columns))  # N 1 H W
     return F.max_pool2d(across, (2 * rows + 1, 1), 1, (rows, 0)).squeeze(1)
 
 
 def edge_scores(
     probabilities: Tensor, labels: Labels, curves: Sequence[Curve], tolerance: int, drop: bool
 ) -> tuple[Tensor, EdgeSums]:
-    """Soft boundary F-score of each class, C and attached, and the sums it is made of, C each and detached.
+    """Return the soft boundary F-score of each class, C and attached, and the sums it is made of, C each, detached.
 
-    Classes without a labelled edge, and class 0 where it is dropped, are not looked at: all theirs is 0.
+    Classes without a labelled edge, and class 0 where it is dropped, are left out and are 0 everywhere.
     """
-    edges = label_edges(labels)
+    edges = label_edges(labels)  # N H W bool
     pixels = torch.bincount(labels[edges].long(), minlength=probabilities.shape[1])
     counted = [index for index, count in enumerate(pixels.tolist()) if count and not (drop and index == 0)]
     batch = _EdgeBatch(edges, labels, tuple(curves), tolerance, counted)
-    wanted = torch.is_grad_enabled() and probabilities.requires_grad
-    scores, *sums = _Scores.apply(probabilities, batch, wanted)  # type: ignore[misc]
+    differentiable = torch.is_grad_enabled() and probabilities.requires_grad
+    scores, *sums = _Scores.apply(probabilities, batch, differentiable)  # type: ignore[misc]
     return scores, EdgeSums(*sums)
 
 
@@ -74,18 +74,18 @@ class _EdgeBatch(NamedTuple):
 
 
 class _Scores(torch.autograd.Function):
-    """(probabilities, batch, whether a gradient will be wanted) -> F-scores, and the four sums; float64, C each.
+    """(probabilities, batch, differentiable) -> F-scores, and the four sums; float64, C each.
 
-    One class at a time, its gradient found with its value: the many maps of two classes never exist at once.
+    One class at a time, its gradient with its value: the many maps of two classes are never in memory together.
     """
 
     @staticmethod
     def forward(ctx: Any, probabilities: Tensor, batch: _EdgeBatch, differentiable: bool) -> tuple[Tensor, ...]:
-        results = torch.zeros(5, probabilities.shape[1], dtype=torch.float64, device=probabilities.device)
-        gradient = torch.zeros_like(probabilities) if differentiable else None
+        results = torch.zeros(5, probabilities.shape[1], dtype=torch.float64, device=probabilities.device)  # 5 C
+        gradient = torch.zeros_like(probabilities) if differentiable else None  # N C H W
         for index in batch.counted:
             with torch.set_grad_enabled(differentiable):
-                probability = probabilities[:, index].detach().requires_grad_(differentiable)
+                probability = probabilities[:, index].detach().requires_grad_(differentiable)  # N H W
                 sums = _sum_edges(probability, batch.edges & (batch.labels == index), batch)
                 score = f_score(sums)
             if gradient is not None:
@@ -104,12 +104,12 @@ class _Scores(torch.autograd.Function):
 
 
 def _sum_edges(probability: Tensor, labelled: Tensor, batch: _EdgeBatch) -> EdgeSums:
-    """The four sums of one class. Its soft edge is the exclusive or of its probability and that after erosion."""
+    """Return the four sums of one class; its soft edge is the exclusive or of the probability and its erosion."""
     and_here, and_eroded, or_here, or_eroded = batch.curves
-    eroded = -spread(-probability, 1)
-    here, there = or_here(probability), or_eroded(eroded)
-    predicted = here + there - here * there - and_here(probability) * and_eroded(eroded)
-    target = labelled.to(predicted.dtype)
-    near_label, near_predicted = (spread(maps, batch.tolerance) for maps in (target, predicted))
+    eroded = -spread(-probability, 1)  # N H W
+    here, there = or_here(probability), or_eroded(eroded)  # N H W
+    predicted = here + there - here * there - and_here(probability) * and_eroded(eroded)  # N H W
+    target = labelled.to(predicted.dtype)  # N H W
+    near_label, near_predicted = (spread(maps, batch.tolerance) for maps in (target, predicted))  # N H W
     products = (predicted, predicted * near_label, target, near_predicted * target)
     return EdgeSums(*(product.sum(dtype=torch.float64) for product in products))

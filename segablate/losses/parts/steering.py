@@ -1,4 +1,4 @@
-"""Where a boundary pixel should go: distances to the label boundary, and the neighbour that is nearest to it."""
+"""The direction of a boundary pixel: distances to the label boundary, and the neighbour nearest to it."""
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +9,11 @@ from segablate.losses.parts.directions import OFFSETS, Pixels
 from segablate.losses.parts.shapes import IGNORE
 
 OUTSIDE = 1e5
-"""The distance of what lies outside the image."""
+"""Distance of the pixels outside the image."""
 
 
 def label_boundary(labels: Tensor) -> Tensor:
-    """Pixels whose label differs from the one below or to the right, and all void pixels; N H W bool."""
+    """Return the pixels whose label differs from the one below or to the right, and all void pixels; N H W bool."""
     boundary = labels == IGNORE
     boundary[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     boundary[:, :, :-1] |= labels[:, :, :-1] != labels[:, :, 1:]
@@ -21,11 +21,11 @@ def label_boundary(labels: Tensor) -> Tensor:
 
 
 def distances(boundary: Tensor, floored: bool, to_corner: bool) -> Tensor:
-    """Distance d to the nearest boundary pixel, N H W float32 in pixels; max(0, ⌊d - 1⌋) if `floored`.
+    """Return the distance d to the nearest boundary pixel, N H W float32 in pixels; max(0, ⌊d - 1⌋) if `floored`.
 
-    In an image without one infinite or, if `to_corner`, that to the pixel above its top left corner.
+    In an image without boundary it is infinite or, if `to_corner`, the distance to the pixel above the top left corner.
     """
-    away = distance_transform(boundary)
+    away = distance_transform(boundary)  # N H W
     if to_corner:
         height, width = boundary.shape[1:]
         down = torch.arange(1, height + 1, device=boundary.device, dtype=torch.float64).view(-1, 1)
@@ -35,12 +35,12 @@ def distances(boundary: Tensor, floored: bool, to_corner: bool) -> Tensor:
 
 
 def targets(away: Tensor, pixels: Pixels) -> tuple[Tensor, Tensor]:
-    """The neighbour of least distance, K indices into OFFSETS (the first of several), and whether there is one, K.
+    """Return the neighbour of least distance, K indices into OFFSETS (the first of several), and whether it counts, K.
 
-    There is none where the pixel itself is nearer than all its neighbours.
+    It does not count where the pixel itself is nearer than all its neighbours.
     """
-    padded = F.pad(away, (1, 1, 1, 1), value=OUTSIDE)
+    padded = F.pad(away, (1, 1, 1, 1), value=OUTSIDE)  # N H+2 W+2
     around = [padded[pixels.image, pixels.row + 1 + down, pixels.column + 1 + right] for down, right in OFFSETS]
-    nearest = torch.stack([*around, away[pixels]]).argmin(0)
+    nearest = torch.stack([*around, away[pixels]]).argmin(0)  # K
     aimed = nearest < len(OFFSETS)
     return nearest.clamp(max=len(OFFSETS) - 1), aimed

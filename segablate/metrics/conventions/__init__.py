@@ -1,4 +1,4 @@
-"""Conventions of other tools by name: the same counts, as somebody else would report them."""
+"""Conventions of other tools by name: the scores that they report for the same counts."""
 
 from segablate.errors import UsageError, did_you_mean
 from segablate.metrics.conventions.boundaries import BOUNDARIES, BoundaryConvention
@@ -18,7 +18,7 @@ __all__ = [
 
 
 def convention_named(name: str) -> Convention | BoundaryConvention:
-    """The convention of this name. UsageError, with the nearest names, where there is none."""
+    """Return the convention of this name; raises UsageError with the nearest names where there is none."""
     known = {convention.name: convention for convention in (OURS, *REGIONS, *BOUNDARIES)}
     if name not in known:
         raise UsageError(f"no convention is called {name!r}{did_you_mean(name, known)}")

@@ -1,6 +1,6 @@
-"""The conventions that draw boundaries of their own: counted only when named before an evaluation.
+"""The conventions with boundaries of their own: counted only when named before an evaluation.
 
-Each keeps, per image, sums (T, K, C) for T distances and C classes, which a run holds as a statistic under
+Each keeps, per image, sums (T, K, C) for T distances and C classes, which are saved in a run as the statistic
 :attr:`BoundaryConvention.statistic`; scores are functions of those sums.
 """
 
@@ -22,19 +22,19 @@ GSCNN_SHARES = (0.0005, 0.001875, 0.00375, 0.005)
 BAND_SHARE = 0.02
 
 Count = Callable[[np.ndarray, np.ndarray, int, Sequence[Tolerance]], np.ndarray]
-"""Labels and predictions, (H, W) uint8, the number of classes and the tolerances asked for, to sums (T, K, C) int64."""
+"""(labels and predictions (H, W) uint8, number of classes, tolerances) -> sums (T, K, C) int64."""
 
 Score = Callable[[np.ndarray], np.ndarray]
-"""Sums of each image, (N, T, K, C), to a score of each distance and class, (T, C)."""
+"""Sums of each image (N, T, K, C) -> a score of each distance and class, (T, C)."""
 
 
 @dataclass(frozen=True)
 class BoundaryConvention:
     """The boundary rule of one tool.
 
-    - `name`, `tool`, `differs`: as of :class:`Convention`.
-    - `measure`: what it calls its number.
-    - `distances`: what its T distances are, from the tolerances asked for, as a person reads them.
+    - `name`, `tool`, `differs`: as in :class:`Convention`.
+    - `measure`: the tool's name for its score.
+    - `distances`: the text of its T distances, from the tolerances given.
     - `count`, `score`: see :data:`Count` and :data:`Score`.
     """
 
@@ -48,14 +48,14 @@ class BoundaryConvention:
 
     @property
     def statistic(self) -> str:
-        """The name under which a run keeps the sums."""
+        """Return the name of the sums in a saved run."""
         return f"boundary_of_{self.name.replace('-', '_')}"
 
 
 def count_boundary_conventions(
     labels: np.ndarray, predicted: np.ndarray, classes: int, *, names: Sequence[str], tolerances: Sequence[Tolerance]
 ) -> dict[str, np.ndarray]:
-    """The sums of one image under each of the conventions `names`, by their :attr:`BoundaryConvention.statistic`."""
+    """Count one image under each of the conventions `names`, by their :attr:`BoundaryConvention.statistic`."""
     chosen = [convention for convention in BOUNDARIES if convention.name in names]
     return {convention.statistic: convention.count(labels, predicted, classes, tolerances) for convention in chosen}
 
@@ -63,64 +63,64 @@ def count_boundary_conventions(
 def count_davis(
     labels: np.ndarray, predicted: np.ndarray, classes: int, _: Sequence[Tolerance], *, shares: Sequence[float]
 ) -> np.ndarray:
-    """One-sided boundaries of each class, matched within `shares` of the diagonal, rounded up; sums (T, 4, C).
+    """Match one-sided boundaries of each class within `shares` of the diagonal, rounded up; sums (T, 4, C).
 
     Both masks are 0 on void, whose edge thus becomes a boundary.
     """
     within = [rounded_up(share, labels.shape) for share in shares]
     masks = _masks(labels, predicted, classes)
-    return np.stack([matches(one_sided(found), one_sided(wanted), within) for found, wanted in masks], axis=-1)
+    return np.stack([matches(one_sided(predicted), one_sided(label), within) for predicted, label in masks], axis=-1)
 
 
 def count_monai(labels: np.ndarray, predicted: np.ndarray, classes: int, tolerances: Sequence[Tolerance]) -> np.ndarray:
-    """Inner edges of each class, matched within the tolerances; sums (T, 4, C). Both masks are 0 on void.
+    """Match inner edges of each class within the tolerances; sums (T, 4, C). Both masks are 0 on void.
 
-    KnobError where there is no tolerance: MONAI has no default.
+    Raises KnobError without a tolerance: MONAI has no default.
     """
     if not tolerances:
         raise KnobError("monai-nsd matches within a tolerance and has no default; give one, as in --tolerance 3")
     within = [tolerance.pixels(*labels.shape) for tolerance in tolerances]
     masks = _masks(labels, predicted, classes)
-    return np.stack([matches(inner_edge(found), inner_edge(wanted), within) for found, wanted in masks], axis=-1)
+    return np.stack([matches(inner_edge(predicted), inner_edge(label), within) for predicted, label in masks], axis=-1)
 
 
 def count_band_overlap(labels: np.ndarray, predicted: np.ndarray, classes: int, _: Sequence[Tolerance]) -> np.ndarray:
-    """Intersection and union of each class's inner bands, in pixels that are not void; sums (1, 2, C).
+    """Count intersection and union of each class's inner bands, in pixels that are not void; sums (1, 2, C).
 
-    The bands are 0.02 of the diagonal wide, rounded, and are drawn in the maps as they are, void or not.
+    The bands are 0.02 of the diagonal wide, rounded, and are computed in the maps as they are, void included.
     """
     width = max(1, round(BAND_SHARE * hypot(*labels.shape)))
     valid = labels != IGNORE
     sums = np.zeros((1, 2, classes), np.int64)
     for index in range(classes):
-        found, wanted = (inner_band(values == index, width) & valid for values in (predicted, labels))
-        sums[0, :, index] = np.sum(found & wanted), np.sum(found | wanted)
+        ours, theirs = (inner_band(values == index, width) & valid for values in (predicted, labels))
+        sums[0, :, index] = np.sum(ours & theirs), np.sum(ours | theirs)
     return sums
 
 
 def davis_f(sums: np.ndarray) -> np.ndarray:
-    """F of each image and class, averaged over images, (T, C): 1 where neither map has a boundary, never left out."""
-    matched_found, found, matched_wanted, wanted = np.moveaxis(sums.astype(np.float64), 2, 0)
-    precision = np.divide(matched_found, found, out=np.ones_like(found), where=found > 0)
-    recall = np.divide(matched_wanted, wanted, out=np.ones_like(wanted), where=wanted > 0)
+    """Average F over images, (T, C); F of an image is 1 where neither map has a boundary, never left out."""
+    matched_predicted, predicted, matched_labelled, labelled = np.moveaxis(sums.astype(np.float64), 2, 0)  # N T C each
+    precision = np.divide(matched_predicted, predicted, out=np.ones_like(predicted), where=predicted > 0)
+    recall = np.divide(matched_labelled, labelled, out=np.ones_like(labelled), where=labelled > 0)
     total = precision + recall
     return np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0).mean(axis=0)
 
 
 def monai_nsd(sums: np.ndarray) -> np.ndarray:
-    """Matched over all boundary pixels of both maps, averaged over the images where there are any, (T, C)."""
+    """Average matched over all boundary pixels of both maps over the images where there are any, (T, C)."""
     matched, present = sums[:, :, [0, 2]].sum(axis=2), sums[:, :, [1, 3]].sum(axis=2)
     return nanmean(np.moveaxis(_ratio(matched, present), 0, -1))
 
 
 def band_iou(sums: np.ndarray) -> np.ndarray:
-    """Intersection over union of the bands, pooled over images, (1, C)."""
+    """Return intersection over union of the bands, pooled over images, (1, C)."""
     pooled = sums.sum(axis=0)
     return _ratio(pooled[:, 0], pooled[:, 1])
 
 
 def _masks(labels: np.ndarray, predicted: np.ndarray, classes: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Predicted and labelled mask of each class, 0 on void."""
+    """Return the predicted and the labelled mask of each class, 0 on void."""
     valid = labels != IGNORE
     return [((predicted == index) & valid, labels == index) for index in range(classes)]
 

@@ -1,4 +1,4 @@
-"""What a convention is: how one tool gets from pixel counts to a mean IoU, and when it gives no number at all."""
+"""Conventions as objects: the rules by which one tool computes a mean IoU from pixel counts, and when it refuses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ import numpy as np
 from segablate.metrics.confusion import ClassCounts, Confusion, class_counts
 
 Rule = Callable[[ClassCounts], np.ndarray]
-"""Counts of each image, (N, C), to a score of each class, (C,), or to one of the set, ()."""
+"""Counts of each image (N, C) -> a score of each class, (C,), or of the set, ()."""
 
 Refusal = Callable[[Confusion], str]
-"""Why a tool gives no number for these pixels; empty where it gives one."""
+"""Counts -> the reason why a tool reports no score for these pixels; empty where it reports one."""
 
 
 def takes_all(_: Confusion) -> str:
-    """The tool gives a number for any labels and predictions."""
+    """Refuse nothing: the tool reports a score for any labels and predictions."""
     return ""
 
 
@@ -25,7 +25,7 @@ def takes_all(_: Confusion) -> str:
 class Convention:
     """The rule of one tool for confusion counts.
 
-    - `name`: as on the command line; `tool`: what it is and which of its functions is meant.
+    - `name`: as on the command line; `tool`: the tool, its version and the function that is meant.
     - `differs`: one sentence on what makes its number differ from ours.
     - `iou`: of each class, as the tool reports it; `miou`: the mean that it reports.
     - `mean_recall`, `pixel_accuracy`: where the tool reports them under any name.
@@ -43,9 +43,9 @@ class Convention:
 
 
 class Scores(NamedTuple):
-    """What a tool reports for a set: (C,) IoU of the classes, and its means; nan where it reports none.
+    """Scores that a tool reports for a set: (C,) IoU of the classes, and its means; nan where it reports none.
 
-    `refusal` says why there is no number at all.
+    `refusal` is the reason why there is no score at all, else empty.
     """
 
     iou: np.ndarray
@@ -56,7 +56,7 @@ class Scores(NamedTuple):
 
 
 def scores_under(convention: Convention, confusion: Confusion) -> Scores:
-    """The scores of a set, from the counts of its images, as the tool of the convention would report them."""
+    """Compute the scores of a set, from the counts of its images, as the tool of the convention reports them."""
     refusal = convention.refusal(confusion)
     if refusal:
         return Scores(np.full(confusion.classes, np.nan), nan, nan, nan, refusal)

@@ -1,6 +1,6 @@
-"""The conventions for confusion counts, as data: the tools' names, their rules, and what makes each differ.
+"""The conventions for confusion counts, as data: the tools' names, their rules, and how each differs.
 
-Every one is held against values that the tool itself gave, or, where it could not be run, against its source.
+Each is tested against values that the tool itself returned or, where it could not be run, against its source.
 """
 
 from segablate.metrics.confusion import iou, recall
@@ -31,7 +31,7 @@ from segablate.metrics.image_level import labelled_iou
 OURS = Convention(
     "segablate",
     "this program",
-    "counts over the set; void takes no part; classes in neither map are left out; outside predictions are misses",
+    "counts over the set; void is left out; classes in neither map are left out; outside predictions are misses",
     of_set(iou),
     mean_defined(of_set(iou)),
     mean_recall,
@@ -51,14 +51,14 @@ REGIONS: tuple[Convention, ...] = (
     Convention(
         "cityscapes",
         "cityscapesScripts 2.3, pixel-level evaluation",
-        "the same rule, on its 19 classes; its table gives no mean recall and no pixel accuracy",
+        "the same rule, on its 19 classes; its table has no mean recall and no pixel accuracy",
         of_set(iou),
         mean_defined(of_set(iou)),
     ),
     Convention(
         "hf-evaluate",
         "Hugging Face evaluate, mean_iou",
-        "the same rule when called once for the set; called once a batch and averaged, as in training, it is another",
+        "the same rule when called once for the set; another when called once a batch and averaged, as in training",
         of_set(iou),
         mean_defined(of_set(iou)),
         mean_recall,
@@ -75,7 +75,7 @@ REGIONS: tuple[Convention, ...] = (
     Convention(
         "torchmetrics",
         "torchmetrics 1.9, JaccardIndex (macro)",
-        "the same mean, but stops at predictions outside the classes, and shows 0 for a class in neither map",
+        "the same mean, but stops at predictions outside the classes, and reports 0 for a class in neither map",
         of_set(iou, absent=0.0),
         mean_defined(of_set(iou)),
         refusal=refuses_outside,
@@ -108,7 +108,7 @@ REGIONS: tuple[Convention, ...] = (
     Convention(
         "monai",
         "MONAI 1.6, MeanIoU, with maps that are 0 on void",
-        "mean over images of the mean over the classes labelled in the image; invented classes cost nothing",
+        "mean over images of the mean over the classes labelled in the image; classes only predicted cost nothing",
         over_images(labelled_iou),
         mean_of_images(labelled_iou),
     ),

@@ -1,1 +1,1 @@
-"""Parts of several networks."""
+"""Modules that several networks share."""

@@ -1,4 +1,4 @@
-"""What DeepLabv3 and DeepLabv3+ share in VainF's code: backbones with dilation, and spatial pyramid pooling.
+"""Modules of DeepLabv3 and DeepLabv3+ in VainF's code: backbones with dilation, and spatial pyramid pooling.
 
 Chen et al., Rethinking Atrous Convolution for Semantic Image Segmentation, arXiv:1706.05587;
 https://github.com/VainF/DeepLabV3Plus-Pytorch.
@@ -15,13 +15,13 @@ from segablate.networks.parts.mobilenet import MobileNetV2
 from segablate.networks.parts.resnet import Shapes, blocks_of, bottlenecks, layers_in
 
 DILATIONS = {16: (6, 12, 18), 8: (12, 24, 36)}
-"""Dilations of the three branches, by the output stride: pixels along a side to one of the last features."""
+"""Dilations of the three branches by the output stride, the pixels along a side of one of the last features."""
 
 BACKBONES = ("resnet50", "resnet101", "mobilenet")
 
 
 class ResNet(nn.Module):
-    """A ResNet without its classifier; gives the features at a quarter of the size and the last ones."""
+    """A ResNet without its classifier; returns the features at a quarter of the size and the last ones."""
 
     low_channels, channels = 256, 2048
 
@@ -44,7 +44,7 @@ class ResNet(nn.Module):
 
 
 def build_backbone(name: str, output_stride: int) -> ResNet | MobileNetV2:
-    """The backbone called ``name``; CheckpointError for another, or where the output stride is neither 8 nor 16."""
+    """Build the backbone called ``name``; raises CheckpointError for another name or output stride."""
     check_stride(output_stride)
     if name not in BACKBONES:
         raise CheckpointError(f"no backbone is called {name!r}{did_you_mean(name, BACKBONES)}")
@@ -54,14 +54,14 @@ def build_backbone(name: str, output_stride: int) -> ResNet | MobileNetV2:
 
 
 def check_stride(output_stride: int) -> int:
-    """The output stride; CheckpointError where it is neither 8 nor 16."""
+    """Return the output stride; raises CheckpointError where it is neither 8 nor 16."""
     if output_stride not in DILATIONS:
         raise CheckpointError(f"output_stride is {output_stride}, but must be 8 or 16")
     return output_stride
 
 
 def read_backbone(shapes: Shapes) -> Mapping[str, Any]:
-    """Which backbone a state dict has; KeyError where it is none of :data:`BACKBONES`."""
+    """Read the backbone from a state dict; raises KeyError where it is none of :data:`BACKBONES`."""
     if any(key.startswith("backbone.high_level_features.") for key in shapes):
         return {"backbone": "mobilenet"}
     return {"backbone": f"resnet{layers_in(shapes, 'backbone.layer3')}"}
@@ -73,8 +73,8 @@ class SpatialPyramidPooling(nn.Module):
     def __init__(self, inputs: int, dilations: Sequence[int]) -> None:
         super().__init__()
         dilated = (normalised(nn.Conv2d(inputs, 256, 3, padding=d, dilation=d, bias=False)) for d in dilations)
-        scene = nn.Sequential(nn.AdaptiveAvgPool2d(1), *normalised(nn.Conv2d(inputs, 256, 1, bias=False)))
-        self.convs = nn.ModuleList([normalised(nn.Conv2d(inputs, 256, 1, bias=False)), *dilated, scene])
+        mean = nn.Sequential(nn.AdaptiveAvgPool2d(1), *normalised(nn.Conv2d(inputs, 256, 1, bias=False)))
+        self.convs = nn.ModuleList([normalised(nn.Conv2d(inputs, 256, 1, bias=False)), *dilated, mean])
         self.project = normalised(nn.Conv2d(256 * len(self.convs), 256, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,10 +84,10 @@ class SpatialPyramidPooling(nn.Module):
 
 
 def normalised(convolution: nn.Conv2d) -> nn.Sequential:
-    """The convolution, batch norm and ReLU."""
+    """Return the convolution followed by batch norm and ReLU."""
     return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True))
 
 
 def two_convolutions(inputs: int, num_classes: int) -> tuple[nn.Module, ...]:
-    """A 3 by 3 convolution to 256 channels, and the classes."""
+    """Return a 3 by 3 convolution to 256 channels, and the classifier."""
     return (*normalised(nn.Conv2d(inputs, 256, 3, padding=1, bias=False)), nn.Conv2d(256, num_classes, 1))

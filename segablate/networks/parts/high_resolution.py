@@ -34,27 +34,30 @@ DEPTHS = {
 
 
 def depth_called(name: str) -> Depth:
-    """The entry of :data:`DEPTHS`; CheckpointError where there is none."""
+    """Return the entry of :data:`DEPTHS`; raises CheckpointError where there is none."""
     if name not in DEPTHS:
         raise CheckpointError(f"no depth of HRNet is called {name!r}{did_you_mean(name, tuple(DEPTHS))}")
     return DEPTHS[name]
 
 
 def read_trunk(shapes: Shapes) -> Mapping[str, Any]:
-    """What a state dict tells of the trunk; KeyError for a name that it lacks, CheckpointError for an unknown depth."""
+    """Read the trunk's arguments from a state dict.
+
+    Raises KeyError for a name that it lacks, CheckpointError for an unknown depth.
+    """
     modules = tuple(count_items(shapes, f"stage{stage}") for stage in (2, 3, 4))
     blocks = count_items(shapes, "stage2.0.branches.0")
-    found = Depth(shapes["layer1.0.conv1.weight"][0], count_items(shapes, "layer1"), modules, blocks)  # type: ignore[arg-type]
-    names = [name for name, known in DEPTHS.items() if known == found]
+    depth = Depth(shapes["layer1.0.conv1.weight"][0], count_items(shapes, "layer1"), modules, blocks)  # type: ignore[arg-type]
+    names = [name for name, known in DEPTHS.items() if known == depth]
     if not names:
-        raise CheckpointError(f"its stages are {tuple(found)}, those of none of the depths {', '.join(DEPTHS)}")
+        raise CheckpointError(f"its stages are {tuple(depth)}, those of none of the depths {', '.join(DEPTHS)}")
     return {"width": shapes["stage2.0.branches.0.0.conv1.weight"][0], "depth": names[0]}
 
 
 class HighResolution(nn.Module):
     """Images N 3 H W to features at a quarter of the size: all branches, resized to the finest and stacked.
 
-    The channels of the branches are ``width`` times 1, 2, 4 and 8. ``align_corners``: how branches are resized.
+    The channels of the branches are ``width`` times 1, 2, 4 and 8. ``align_corners`` applies to resizing.
     """
 
     def __init__(self, width: int, depth: Depth, align_corners: bool) -> None:
@@ -75,7 +78,7 @@ class HighResolution(nn.Module):
             before = after
 
     def stacked(self, image: Tensor) -> Tensor:
-        """N, :attr:`channels`, h, w features."""
+        """Return features N D h w, D being :attr:`channels`."""
         stem = self.relu(self.bn2(self.conv2(self.relu(self.bn1(self.conv1(image))))))
         branches = [self.layer1(stem)]
         for stage in (2, 3, 4):
@@ -85,7 +88,7 @@ class HighResolution(nn.Module):
         return torch.cat([self.resized(branch, branches[0]) for branch in branches], dim=1)
 
     def resized(self, x: Tensor, like: Tensor) -> Tensor:
-        """``x`` at the height and width of ``like``, bilinear."""
+        """Resize ``x`` to the height and width of ``like``, bilinear."""
         return resized(x, like, self.align_corners)
 
 
@@ -128,14 +131,14 @@ class Basic(nn.Module):
 
 
 def transition(before: Sequence[int], after: Sequence[int]) -> nn.ModuleList:
-    """What makes the branches of a stage from those of the one before; the last new one halves the coarsest."""
+    """Return the modules from the branches of one stage to those of the next; a new branch halves the coarsest."""
     kept = zip(before, after, strict=False)
     same = [nn.Identity() if old == new else normalised(old, new, stride=1) for old, new in kept]
     return nn.ModuleList([*same, *(nn.Sequential(normalised(before[-1], new, 2)) for new in after[len(before) :])])
 
 
 def fusion(widths: Sequence[int], source: int, target: int) -> nn.Module:
-    """From one branch to another: a projection to a finer one, halvings to a coarser one."""
+    """Return the module from one branch to another: a projection to a finer one, halvings to a coarser one."""
     if source == target:
         return nn.Identity()
     if source > target:
@@ -146,6 +149,6 @@ def fusion(widths: Sequence[int], source: int, target: int) -> nn.Module:
 
 
 def normalised(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """A 3 by 3 convolution, batch norm and ReLU."""
+    """Return a 3 by 3 convolution, batch norm and ReLU."""
     convolution = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))

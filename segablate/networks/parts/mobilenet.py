@@ -14,11 +14,11 @@ STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3,
 """Expansion, channels, blocks and stride."""
 
 LOW_LEVEL = 4
-"""How many blocks, the stem among them, run at a quarter of the size or more."""
+"""Number of blocks, with the stem, at a quarter of the size or more."""
 
 
 class MobileNetV2(nn.Module):
-    """Without its last convolution and classifier; gives the features at a quarter of the size and the last ones."""
+    """MobileNetV2 without last convolution and classifier; returns features at a quarter of the size and the last."""
 
     low_channels, channels = 24, 320
 
@@ -35,7 +35,7 @@ class MobileNetV2(nn.Module):
 
 
 def inverted_residuals(output_stride: int) -> list[nn.Module]:
-    """All blocks; where the output stride is reached, dilation takes the place of stride from the block after on."""
+    """Build all blocks; once the output stride is reached, dilation replaces stride from the next block on."""
     blocks: list[nn.Module] = []
     inputs, reached, dilation = 32, 2, 1
     for expansion, outputs, count, stride in STAGES:
@@ -72,6 +72,6 @@ class InvertedResidual(nn.Module):
 def activated(
     inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1, groups: int = 1
 ) -> nn.Sequential:
-    """A convolution without padding, batch norm, and ReLU up to 6."""
+    """Return a convolution without padding, batch norm and ReLU6."""
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, 0, dilation, groups, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU6(inplace=True))

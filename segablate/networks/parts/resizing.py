@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 
 def resized(x: Tensor, like: Tensor, align_corners: bool = False) -> Tensor:
-    """``x`` N D h w at the height and width of ``like``; itself where it has them."""
+    """Resize ``x`` N D h w to the height and width of ``like``; return it as it is where it has them."""
     if x.shape[-2:] == like.shape[-2:]:
         return x
     return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=align_corners)

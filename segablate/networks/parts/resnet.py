@@ -1,4 +1,4 @@
-"""The layers of a ResNet with bottlenecks, under the names that torchvision and most authors gave them.
+"""The layers of a ResNet with bottlenecks, under the names that torchvision and most authors use.
 
 He et al., Deep Residual Learning for Image Recognition, CVPR 2016, with the stride on the 3 by 3 convolution, and
 dilation in place of it where the resolution is to stay (Yu et al., Dilated Residual Networks, CVPR 2017).
@@ -11,24 +11,24 @@ from torch import Tensor, nn
 from segablate.errors import CheckpointError
 
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-"""Bottlenecks in ``layer1`` to ``layer4`` of a ResNet, by how many layers it has."""
+"""Bottlenecks in ``layer1`` to ``layer4`` of a ResNet, by its number of layers."""
 
 EXPANSION = 4
-"""Channels that come out of a bottleneck over those inside it."""
+"""Output channels of a bottleneck over those inside it."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 """The names and shapes of the tensors of a state dict."""
 
 
 def blocks_of(layers: int) -> tuple[int, ...]:
-    """The entry of :data:`BLOCKS`; CheckpointError where there is none."""
+    """Return the entry of :data:`BLOCKS`; raises CheckpointError where there is none."""
     if layers not in BLOCKS:
         raise CheckpointError(f"a ResNet of {layers} layers is not among those known: {', '.join(map(str, BLOCKS))}")
     return BLOCKS[layers]
 
 
 def layers_in(shapes: Shapes, layer3: str) -> int:
-    """How many layers the ResNet has whose third stage is named ``layer3`` in a state dict.
+    """Return the number of layers of the ResNet whose third stage is named ``layer3`` in a state dict.
 
     Raises KeyError where there is no such stage, CheckpointError where it is that of no known ResNet.
     """
@@ -40,7 +40,7 @@ def layers_in(shapes: Shapes, layer3: str) -> int:
 
 
 def count_items(shapes: Shapes, name: str) -> int:
-    """The number of modules in the sequence called ``name``; KeyError where there is no such sequence."""
+    """Count the modules in the sequence called ``name``; raises KeyError where there is no such sequence."""
     items = {key.removeprefix(f"{name}.").partition(".")[0] for key in shapes if key.startswith(f"{name}.")}
     if not items:
         raise KeyError(f"{name}.0")
@@ -69,14 +69,14 @@ class Bottleneck(nn.Module):
 
 
 def shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """What is added to the result of a block whose input has another shape."""
+    """Return the projection of a block's input, which is added to its result where their shapes differ."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
 
 def bottlenecks(
     inputs: int, width: int, blocks: int, stride: int = 1, dilations: tuple[int, int] = (1, 1)
 ) -> nn.Sequential:
-    """A stage: its first block has the stride; ``dilations`` are those of the first block and of all others."""
+    """Build a stage: its first block has the stride; ``dilations`` are those of the first block and of all others."""
     first, others = dilations
     rest = (Bottleneck(EXPANSION * width, width, dilation=others) for _ in range(blocks - 1))
     return nn.Sequential(Bottleneck(inputs, width, stride, first), *rest)

@@ -1,0 +1,232 @@
+"""``segablate train``: a checkpoint from a network, a dataset and a recipe."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.markup import escape
+
+from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, default_dataset, expanded
+from segablate.errors import UsageError
+
+if TYPE_CHECKING:
+    from segablate.training.recipe import SourcedRecipe
+    from segablate.training.session import TrainingHabits, TrainingRequest
+
+_PANEL, _RECIPE = "Training", "Recipe"
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What is trained, and how it is kept."""
+
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Recipe by name, or a FILE.yaml; options below override it.", rich_help_panel=_PANEL),
+    ] = None
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the training; by default in runs/, named after it.", rich_help_panel=_PANEL),
+    ] = None
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was stopped.", rich_help_panel=_PANEL)
+    ] = False
+    seed: Annotated[
+        int,
+        typer.Option(help="Random seed for new weights, order, augmentation, dropout.", rich_help_panel=_PANEL, min=0),
+    ] = 0
+    train_split: Annotated[str, typer.Option(help="Split to train on.", rich_help_panel=_PANEL)] = "train"
+    holdout: Annotated[
+        str,
+        typer.Option(
+            help="Validation on this share at the end of the train split, or on a split; 0: none.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = "0.1"
+    validate_every: Annotated[
+        int | None,
+        typer.Option(help="Steps between validations; by default ten in all; 0: none.", rich_help_panel=_PANEL, min=0),
+    ] = None
+    encoder: Annotated[
+        Path | None,
+        typer.Option(help="Weights to start from where names and shapes fit.", rich_help_panel=_PANEL),
+    ] = None
+    part: Annotated[
+        Literal["full", "head"], typer.Option(help="Train the network, or its classifier.", rich_help_panel=_PANEL)
+    ] = "full"
+    keep_head: Annotated[
+        bool,
+        typer.Option(
+            "--keep-head", help="With --part head: start from the classifier's weights.", rich_help_panel=_PANEL
+        ),
+    ] = False
+    state_every: Annotated[
+        float, typer.Option(help="Seconds between states to resume from.", rich_help_panel=_PANEL, min=0)
+    ] = 180.0
+    log: Annotated[
+        str | None,
+        typer.Option(help="Also log to tensorboard, trackio, wandb or mlflow.", rich_help_panel=_PANEL),
+    ] = None
+
+
+def train(
+    network: str,
+    dataset: str | None,
+    fields: Mapping[str, str],
+    training: TrainOptions,
+    checkpoints: CheckpointOptions,
+    running: RunningOptions,
+    output: OutputOptions,
+) -> None:
+    """Train and print what came of it."""
+    from segablate.render import print_report
+    from segablate.runtime import team
+    from segablate.tables.training import training_report
+    from segablate.training.recipe import open_recipe
+    from segablate.training.session import TrainingRequest, split_holdout, train
+
+    recipe = _recipe(open_recipe, training.recipe, fields, training.part)
+    place = dataset or _dataset_of(network, recipe)
+    data, holdout = split_holdout(place, training.train_split, training.holdout)
+    _refuse_leak(recipe, training, holdout, place)
+    request = TrainingRequest(
+        network,
+        data,
+        recipe.recipe,
+        training.seed,
+        holdout if training.validate_every != 0 else None,
+        training.part,
+        training.keep_head,
+        training.encoder,
+        checkpoints.loading(running),
+    )
+    folder = training.save or _folder(network, data.spec, recipe, training)
+    _check_folder(folder, training.resume)
+    with _habits(request, training, running, folder) as habits:
+        found = train(request, folder, habits)
+    if team().leads:
+        print_report(training_report(found, recipe), output.format, wide=output.wide)
+
+
+def command() -> Any:
+    """Return the function of the command, with an option for each field of a recipe."""
+    from segablate.training.recipe import recipe_fields
+
+    known = recipe_fields()
+
+    def run(**given: Any) -> None:
+        fields = {name: text for name in known if (text := given.pop(f"field_{name}")) is not None}
+        train(fields=fields, **given)
+
+    parameters = [
+        _parameter(
+            "network", Annotated[str, typer.Argument(help="A network without weights, or a checkpoint.")], "small"
+        ),
+        _parameter("dataset", Annotated[str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")], None),
+        *(_parameter(f"field_{name}", _field_option(name), None) for name in known),
+        _parameter("training", TrainOptions),
+        _parameter("checkpoints", CheckpointOptions),
+        _parameter("running", RunningOptions),
+        _parameter("output", OutputOptions),
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return expanded(run, without={*known, "window", "stride", "flip", "batch_size", "on_error"})
+
+
+HELP = escape(
+    "Train a network on a dataset, deterministically under a seed, into a checkpoint for the other commands.\n\n"
+    "A recipe sets the options under Recipe; segablate recipes list shows those of the papers. Without arguments: the "
+    "small network on the sample data."
+)
+
+
+def _field_option(name: str) -> Any:
+    from segablate.training.recipe import format_field, recipe_fields
+
+    knob = recipe_fields()[name]
+    expected = knob.expected() if knob.range.words or knob.kind.number is not str else "text"
+    shown = f"{knob.help}: {expected}. Default {format_field(name, knob.default)}"
+    option = typer.Option(knob.option, help=escape(shown), metavar="VALUE", rich_help_panel=_RECIPE, show_default=False)
+    return Annotated[str | None, option]
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _recipe(open_recipe: Any, name: str | None, fields: Mapping[str, str], part: str) -> "SourcedRecipe":
+    from segablate.training.recipe import HEAD_RATE, SourcedRecipe, parse_field
+
+    found = open_recipe(name) if name else SourcedRecipe("options")
+    values = {field: parse_field(field, text) for field, text in fields.items()}
+    if part == "head" and not name:
+        values.setdefault("rate", HEAD_RATE)
+    return found.overridden(values)
+
+
+def _dataset_of(network: str, recipe: "SourcedRecipe") -> str:
+    if recipe.dataset == "sample" or network == "small":
+        return "sample"
+    return default_dataset(network, f"train {network}")
+
+
+def _refuse_leak(recipe: "SourcedRecipe", training: TrainOptions, holdout: Any, place: str) -> None:
+    """UsageError where the best weights would be chosen on the split that evaluate reports."""
+    from segablate.datasets import open_dataset
+
+    if recipe.recipe.keep == "best" and holdout is not None and holdout.split != training.train_split:
+        reported = open_dataset(place).split
+        if holdout.split == reported:
+            raise UsageError(
+                f"--keep best on split {reported!r}, which evaluate reports, would leak it into the weights; hold out "
+                f"a part of the train split, as in --holdout 0.1"
+            )
+
+
+def _folder(network: str, dataset: str, recipe: "SourcedRecipe", training: TrainOptions) -> Path:
+    import re
+
+    what = recipe.name if training.recipe else recipe.recipe.objective
+    words = [network, dataset.partition(":")[0], what, f"seed{training.seed}"]
+    return Path("runs", "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", word).strip("_") for word in words))
+
+
+def _check_folder(folder: Path, resume: bool) -> None:
+    """UsageError for a training that is under way in a folder, unless it is to go on."""
+    from segablate.training.session import SUMMARY
+    from segablate.training.states import has_states
+
+    if (folder / SUMMARY).is_file():
+        raise UsageError(f"{folder} holds a finished training; choose another --save, or remove it")
+    if has_states(folder) and not resume:
+        raise UsageError(f"{folder} holds a training that was stopped; pass --resume to go on, or remove it")
+    if folder.exists() and not has_states(folder) and any(folder.iterdir()) and not resume:
+        raise UsageError(f"{folder} is there already and holds something else; choose another --save")
+
+
+@contextmanager
+def _habits(
+    request: "TrainingRequest", training: TrainOptions, running: RunningOptions, folder: Path
+) -> "Iterator[TrainingHabits]":
+    from segablate.render import training_progress
+    from segablate.runtime import team
+    from segablate.training.logging import open_log
+    from segablate.training.session import TrainingHabits
+
+    total = request.recipe.total(len(request.dataset))
+    with (
+        training_progress(total, request.recipe.batch, silent=not team().leads) as show,
+        open_log(training.log if team().leads else None, folder, request) as log,
+    ):
+
+        def progress(step: int, numbers: Mapping[str, float]) -> None:
+            show(step, numbers)
+            if numbers:
+                log(step, numbers)
+
+        yield TrainingHabits(running.execution.workers, training.state_every, training.validate_every, progress)

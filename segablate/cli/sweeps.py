@@ -1,0 +1,315 @@
+"""``ablate LOSS --train``: the options of trainings, and the way from them to a table."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from segablate.cli.options import CheckpointOptions, DatasetOptions, OutputOptions, RunningOptions, default_dataset
+from segablate.errors import UsageError
+
+if TYPE_CHECKING:
+    from segablate.datasets import Dataset
+    from segablate.losses import Loss
+    from segablate.metrics.tolerance import Tolerance
+    from segablate.training.planning import Row
+    from segablate.training.recipe import SourcedRecipe
+    from segablate.training.sweep import Sweep
+
+_PANEL = "Training"
+_STEPS_OF_HEAD = 100
+_FEWEST_STEPS = 10
+
+
+@dataclass(frozen=True)
+class TrainedOptions:
+    """Whether and how each setting is trained."""
+
+    train: Annotated[
+        Literal["head", "full"] | None,
+        typer.Option(help="Train every setting: the classifier alone, or the full network.", rich_help_panel=_PANEL),
+    ] = None
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Steps of each training; by default 100 for the head.", rich_help_panel=_PANEL, min=1),
+    ] = None
+    seeds: Annotated[str, typer.Option(help="Number of seeds, or the seeds with commas.", rich_help_panel=_PANEL)] = "3"
+    weight: Annotated[
+        str | None,
+        typer.Option(help="Weights of the loss in the objective, with commas.", rich_help_panel=_PANEL),
+    ] = None
+    against: Annotated[
+        str | None,
+        typer.Option(help="Objectives to train too, with commas: 'ce,focal'.", rich_help_panel=_PANEL),
+    ] = None
+    recipe: Annotated[str | None, typer.Option(help="Recipe by name, or a FILE.yaml.", rich_help_panel=_PANEL)] = None
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A field of the recipe, as in rate=0.01; repeatable.", rich_help_panel=_PANEL),
+    ] = None
+    train_split: Annotated[str, typer.Option(help="Split to train on.", rich_help_panel=_PANEL)] = "train"
+    keep_head: Annotated[
+        bool,
+        typer.Option("--keep-head", help="With --train head: keep the classifier's weights.", rich_help_panel=_PANEL),
+    ] = False
+    group_by: Annotated[
+        str | None,
+        typer.Option(help="Regular expression on image names that groups dependent images.", rich_help_panel=_PANEL),
+    ] = None
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Time for all trainings, as in 30m or 2h: sets the steps.", rich_help_panel=_PANEL),
+    ] = None
+    cells: Annotated[
+        str | None, typer.Option(help="Run a share of the trainings, as in 3/8.", rich_help_panel=_PANEL)
+    ] = None
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="What runs the trainings.", rich_help_panel=_PANEL)
+    ] = "local"
+    processes: Annotated[
+        int,
+        typer.Option(help="Processes of the local engine; 0: one for each device.", rich_help_panel=_PANEL, min=0),
+    ] = 0
+    threads: Annotated[
+        int, typer.Option(help="Threads of each training; part of the plan.", rich_help_panel=_PANEL, min=1)
+    ] = 1
+    ray_address: Annotated[str | None, typer.Option(help="Address of a Ray cluster.", rich_help_panel=_PANEL)] = None
+
+
+@dataclass(frozen=True)
+class TrainedRequest:
+    """What the command line asked for beside the options of trainings."""
+
+    loss: "Loss"
+    knobs: Mapping[str, str]
+    checkpoint: str
+    dataset: str | None
+    every: bool
+    objective: str | None
+    tolerance: "Tolerance"
+    per_class: bool
+    save: Path | None
+    plot: Path | None
+
+
+def ablate_trained(
+    asked: TrainedRequest,
+    options: TrainedOptions,
+    images: DatasetOptions,
+    checkpoints: CheckpointOptions,
+    running: RunningOptions,
+    output: OutputOptions,
+) -> None:
+    """Train every setting under every seed, evaluate, and print the table."""
+    from segablate.render import print_report
+    from segablate.tables.trained import trained_report
+    from segablate.training.ablation import fixed_ablation, gather, missing_note
+
+    rows = _rows(asked, options)
+    sweep = _sweep(asked, rows, options, images, checkpoints, running)
+    folder = asked.save or _folder(asked, options)
+    if asked.plot is not None:
+        from segablate.plots import require_drawing
+
+        require_drawing(asked.plot)
+    sweep = _within_budget(sweep, folder, options)
+    missing = _run(sweep, folder, options)
+    if missing:
+        typer.echo(missing_note(missing, len(sweep.cells), folder))
+        return
+    fixed = fixed_ablation(asked.loss, rows, sweep, asked.tolerance, running.execution)
+    group_by, per_class = options.group_by, asked.per_class
+    found = gather(asked.loss, rows, sweep, folder, fixed, asked.tolerance, group_by, per_class)
+    report = trained_report(found, folder)
+    if asked.plot is not None:
+        from segablate.plots import draw_trainings
+
+        draw_trainings(found.comparison, asked.plot)
+    print_report(report, output.format, wide=output.wide)
+
+
+def _rows(asked: TrainedRequest, options: TrainedOptions) -> "tuple[Row, ...]":
+    from segablate.ablation.sweep import plan_settings
+    from segablate.objective.weighted_sum import parse_objective
+    from segablate.training.planning import plan_rows, split_objectives
+
+    loss = asked.loss
+    given = {name: loss.knobs[name].parse_list(text, as_option=True) for name, text in asked.knobs.items()}
+    beside = options.weight is not None or options.against is not None
+    settings = plan_settings(loss, given, asked.every, training=True) if given or asked.every or not beside else ()
+    settings = settings or plan_settings(loss, {next(iter(loss.knobs), ""): ()} if loss.knobs else {}, training=True)
+    objective = parse_objective(asked.objective or loss.objective)
+    against = split_objectives(options.against) if options.against else []
+    return plan_rows(loss, settings, objective, _numbers("--weight", options.weight), against)
+
+
+def _sweep(
+    asked: TrainedRequest,
+    rows: "tuple[Row, ...]",
+    options: TrainedOptions,
+    images: DatasetOptions,
+    checkpoints: CheckpointOptions,
+    running: RunningOptions,
+) -> "Sweep":
+    from segablate.datasets import open_dataset
+    from segablate.render import summary_of
+    from segablate.training.session import TrainingRequest
+    from segablate.training.sweep import Sweep
+
+    place = asked.dataset or default_dataset(asked.checkpoint, f"ablate {asked.loss.name} {asked.checkpoint}")
+    reported = images.open(place)
+    data = _same_classes(open_dataset(place, options.train_split), images)
+    if set(data.names) & set(reported.names) and data.split == reported.split:
+        raise UsageError(f"split {data.split!r} is trained on and reported on; pass --split or --train-split")
+    recipe = _recipe(asked, options)
+    part = options.train or "head"
+    request = TrainingRequest(
+        asked.checkpoint,
+        data,
+        recipe.recipe,
+        part=part,
+        keep_head=options.keep_head,
+        loading=checkpoints.loading(running),
+    )
+    trained = tuple(row.trained for row in rows)
+    tolerances = (asked.tolerance,)
+    return Sweep(trained, _seeds(options.seeds), request, reported, tolerances, options.threads, summary_of)
+
+
+def _same_classes(data: "Dataset", images: DatasetOptions) -> "Dataset":
+    from segablate.datasets.merging import merge_classes
+
+    return data if images.classes is None else merge_classes(data, images.classes)
+
+
+def _recipe(asked: TrainedRequest, options: TrainedOptions) -> "SourcedRecipe":
+    from segablate.training.recipe import HEAD_RATE, SourcedRecipe, open_recipe, parse_field, recipe_fields
+
+    found = open_recipe(options.recipe) if options.recipe else SourcedRecipe("options")
+    values: dict[str, Any] = {}
+    for text in options.set_ or []:
+        name, sign, value = text.partition("=")
+        if not sign or name not in recipe_fields():
+            from segablate.errors import did_you_mean
+
+            raise UsageError(f"--set {text!r}: write FIELD=VALUE{did_you_mean(name, recipe_fields())}")
+        values[name] = parse_field(name, value)
+    if options.steps is not None:
+        values["steps"] = options.steps
+    elif "steps" not in values and "epochs" not in values and not options.recipe:
+        values["steps"] = _STEPS_OF_HEAD if options.train == "head" else 1000
+    if options.train == "head" and not options.recipe:
+        values.setdefault("rate", HEAD_RATE)
+    return found.overridden(values)
+
+
+def _within_budget(sweep: "Sweep", folder: Path, options: TrainedOptions) -> "Sweep":
+    """The sweep with as many steps as the budget allows. Measures a step, and says what fits before it starts."""
+    from segablate.training.ablation import step_seconds
+    from segablate.training.sweep import PLAN, read_plan
+
+    if options.budget is None:
+        return sweep
+    if (folder / PLAN).is_file():  # the steps are planned already
+        return _with_steps(sweep, int(read_plan(folder)["recipe"]["steps"]))
+    seconds = _seconds(options.budget)
+    folder.mkdir(parents=True, exist_ok=True)
+    step = step_seconds(sweep, folder)
+    cells, at_once = len(sweep.cells), options.processes or _cores(sweep)
+    rounds = -(-cells // at_once)
+    wanted = sweep.request.recipe.total(len(sweep.request.dataset))
+    steps = min(int(seconds / rounds / step), wanted)
+    disk = cells * _bytes(sweep) / 2**20
+    typer.echo(
+        f"{len(sweep.settings)} settings × {len(sweep.seeds)} seeds, {at_once} at a time, {step:.3g} s a step: "
+        f"{steps} of {wanted} steps each fit into {options.budget}; about {disk:.0f} MiB on disk",
+        err=True,
+    )
+    if steps < _FEWEST_STEPS:
+        raise UsageError(
+            f"--budget {options.budget} leaves {steps} steps for each of {cells} trainings; ask for fewer settings or "
+            f"seeds, or for at least {rounds * step * _FEWEST_STEPS / 60:.0f}m"
+        )
+    return _with_steps(sweep, steps)
+
+
+def _with_steps(sweep: "Sweep", steps: int) -> "Sweep":
+    recipe = replace(sweep.request.recipe, steps=steps, epochs=None)
+    return replace(sweep, request=replace(sweep.request, recipe=recipe))
+
+
+def _run(sweep: "Sweep", folder: Path, options: TrainedOptions) -> int:
+    from segablate.render import progress
+    from segablate.training.ablation import SweepHabits, run_sweep
+    from segablate.training.cells import result_of
+    from segablate.training.engines import EngineOptions
+    from segablate.training.sweep import PLAN, share_of
+
+    cells = share_of(sweep.cells, options.cells) if options.cells else sweep.cells
+    done = sum(result_of(folder, cell) is not None for cell in cells) if (folder / PLAN).is_file() else 0
+    engine = EngineOptions(options.processes, options.ray_address)
+    with progress(len(cells), "training", unit="trainings") as advance:
+        advance(done)
+        habits: SweepHabits = SweepHabits(
+            folder, options.cells, options.engine, engine, lambda count, result: advance(1)
+        )
+        try:
+            return run_sweep(sweep, habits)
+        except KeyboardInterrupt:
+            print(f"{folder} holds what was trained; the same command goes on", file=sys.stderr)
+            raise
+
+
+def _folder(asked: TrainedRequest, options: TrainedOptions) -> Path:
+    import re
+
+    words = ["ablate", asked.loss.name, asked.checkpoint, options.train or "head"]
+    return Path("runs", "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", word).strip("_") for word in words))
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.strip().isdigit() for part in parts):
+        raise UsageError(f"--seeds is {text!r}, but must be a number of seeds, or seeds with commas, as in 3 or 0,1,2")
+    numbers = tuple(int(part) for part in parts)
+    if len(numbers) == 1 and "," not in text:
+        if numbers[0] < 1:
+            raise UsageError("--seeds is 0, but at least one training is needed")
+        return tuple(range(numbers[0]))
+    if len(set(numbers)) < len(numbers):
+        raise UsageError(f"--seeds is {text!r}: name every seed once")
+    return numbers
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...]:
+    if text is None:
+        return ()
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} is {text!r}, but must be numbers with commas, as in 0.1,0.3,1") from None
+
+
+def _seconds(text: str) -> float:
+    import re
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h|min)?", text.strip())
+    if not found:
+        raise UsageError(f"--budget is {text!r}, but must be a time such as 90s, 30m or 2h")
+    return float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600, None: 60}[found[2]]
+
+
+def _cores(sweep: "Sweep") -> int:
+    from segablate.training.engines.local import devices_of
+
+    return len(devices_of(sweep))
+
+
+def _bytes(sweep: "Sweep") -> int:
+    """About what a cell leaves on disk: its weights, and while it runs two states of three times their size."""
+    from segablate.training.ablation import weights_bytes
+
+    return 2 * 3 * weights_bytes(sweep)

@@ -1,0 +1,90 @@
+"""Trainings and recipes as tables."""
+
+from collections.abc import Sequence
+
+from segablate.tables import Column, Report, Table
+from segablate.training.recipe import SourcedRecipe, format_field, recipe_fields
+from segablate.training.session import Training
+
+
+def recipes_report(recipes: Sequence[SourcedRecipe]) -> Report:
+    """Return the page of ``segablate recipes list``."""
+    columns = (
+        Column("recipe", "recipe", "text"),
+        Column("network", "network", "text"),
+        Column("dataset", "dataset", "text"),
+        Column("objective", "objective", "prose"),
+        Column("about", "what it is", "prose"),
+        Column("claimed", "claimed", "prose", wide=True),
+    )
+    rows = tuple(
+        {
+            "recipe": each.name,
+            "network": each.network,
+            "dataset": each.dataset,
+            "objective": each.recipe.objective,
+            "about": each.about,
+            "claimed": each.claimed,
+        }
+        for each in recipes
+    )
+    notes = ("None of the papers states an error bar or more than one seed.",)
+    return Report("Recipes", (), (Table("recipes", "Recipes", columns, rows),), notes)
+
+
+def recipe_report(recipe: SourcedRecipe) -> Report:
+    """Return the page of ``segablate recipes show``."""
+    facts = [("about", recipe.about), ("network", recipe.network), ("dataset", recipe.dataset)]
+    facts += [("claimed", recipe.claimed)] if recipe.claimed else []
+    return Report(recipe.name, tuple(fact for fact in facts if fact[1]), (_fields(recipe, every=True),))
+
+
+def training_report(training: Training, recipe: SourcedRecipe) -> Report:
+    """Return the page of ``segablate train``."""
+    facts = training.facts
+    dataset, steps = facts["dataset"], facts["steps"]
+    head = [
+        ("checkpoint", training.checkpoint),
+        ("network", facts["network"]),
+        ("trained on", f"{dataset['name']}, split {dataset['split']}, {dataset['images']} images"),
+        ("objective", facts["objective"]),
+        ("seed", str(facts["seed"])),
+        ("steps", f"{steps}, weights after step {facts['taken after step']}"),
+        ("time", f"{facts['seconds']:.0f} s"),
+    ]
+    tables = [_validation(training)] if facts["validation"] else []
+    notes = [*training.notes]
+    if facts["batches without a label"]:
+        notes.append(f"{facts['batches without a label']} batches without a labelled pixel were skipped")
+    if facts["steps without a finite loss"]:
+        notes.append(f"{facts['steps without a finite loss']} steps without a finite loss were skipped")
+    notes.append(f"segablate evaluate {training.checkpoint} DATASET evaluates it")
+    title = f"{facts['network']} trained on {dataset['name']}"
+    return Report(title, tuple(head), (*tables, _fields(recipe, every=False)), tuple(notes))
+
+
+def _validation(training: Training) -> Table:
+    columns = (Column("step", "step", "count"), Column("miou", "mIoU", "share"))
+    rows = tuple({"step": int(step), "miou": miou} for step, miou in training.facts["validation"].items())
+    return Table("validation", "Validation on the hold-out", columns, rows)
+
+
+def _fields(recipe: SourcedRecipe, *, every: bool) -> Table:
+    """The fields; unless `every`, only those that are stated."""
+    columns = (
+        Column("field", "field", "text"),
+        Column("value", "value", "prose"),
+        Column("source", "source", "text"),
+        Column("meaning", "meaning", "prose", wide=not every),
+    )
+    rows = tuple(
+        {
+            "field": name,
+            "value": format_field(name, getattr(recipe.recipe, name)),
+            "source": recipe.sources.get(name, "default"),
+            "meaning": knob.help,
+        }
+        for name, knob in recipe_fields().items()
+        if every or name in recipe.sources
+    )
+    return Table("recipe", f"Recipe {recipe.name}", columns, rows)

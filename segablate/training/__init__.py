@@ -1,0 +1,1 @@
+"""Training: recipes, augmentation, the loop and its states, and sweeps of settings × seeds."""

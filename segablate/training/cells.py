@@ -1,0 +1,137 @@
+"""Running one cell of a sweep, whoever does it; and the claims by which several runners share a sweep."""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from segablate.errors import DivergedError, RunError
+from segablate.files import write_atomically
+from segablate.training.sweep import Cell, CellResult, Sweep
+
+DONE = "cell.json"
+"""What came of a cell; written last."""
+
+_CLAIM = "claim"
+_BEAT = 15.0
+"""Seconds between two signs of life of whoever runs a cell."""
+
+STALE = 120.0
+"""Seconds after which a claim without a sign of life is void."""
+
+Progress = Callable[[int, Mapping[str, float]], None]
+
+
+def cell_folder(folder: Path, cell: Cell) -> Path:
+    """Return the folder of a cell in that of its sweep."""
+    return folder / "cells" / cell.folder_name
+
+
+def result_of(folder: Path, cell: Cell) -> CellResult | None:
+    """Return what came of a cell; None where it has not ended. RunError where its file is damaged."""
+    path = cell_folder(folder, cell) / DONE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        run = path.parent / found["run"] if found["run"] else None
+        return CellResult(cell, run, found["diverged"], found["seconds"], found["training"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RunError(f"{path} is damaged; remove {path.parent} to train that cell again") from None
+
+
+def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda step, numbers: None) -> CellResult:
+    """Train and evaluate one cell, going on from its last state. Raises a SegablateError, but not for divergence."""
+    import cv2
+    import torch
+
+    from segablate.checkpoints import Loading
+    from segablate.evaluation.results import save_run
+    from segablate.evaluation.session import Execution, Request, evaluate_checkpoint
+    from segablate.training.session import TrainingHabits, train
+
+    torch.set_num_threads(sweep.threads)
+    cv2.setNumThreads(1)
+    place = cell_folder(folder, cell)
+    request = sweep.request_of(cell)
+    try:
+        training = train(request, place, TrainingHabits(progress=progress), features=folder)
+    except DivergedError:
+        return _finish(folder, cell, None)
+    if training.facts["diverged"]:
+        return _finish(folder, cell, None)
+    run = place / "run"
+    if not (run / "run.json").is_file():
+        given = request.loading
+        loading = Loading(given.device, given.precision, trust_pickle=True)  # it was written here
+        wanted = Request(losses="none", tolerances=sweep.tolerances, calibration=False)
+        found = evaluate_checkpoint(training.checkpoint, sweep.reported, wanted, loading, Execution())
+        save_run(found, run, sweep.summary(found))
+    return _finish(folder, cell, "run")
+
+
+def _finish(folder: Path, cell: Cell, run: str | None) -> CellResult:
+    place = cell_folder(folder, cell)
+    from segablate.training.session import finished
+
+    training = finished(place)
+    facts = dict(training.facts) if training else {}
+    entry = {
+        "run": run,
+        "diverged": facts.get("diverged", ""),
+        "seconds": facts.get("seconds", 0.0),
+        "training": facts,
+        "host": socket.gethostname(),
+    }
+    write_atomically(place / DONE, json.dumps(entry, indent=1))
+    return CellResult(cell, place / run if run else None, entry["diverged"], entry["seconds"], facts)
+
+
+@contextmanager
+def claimed(folder: Path, cell: Cell) -> Iterator[bool]:
+    """Claim a cell for this runner while the context lasts; yields whether nobody else has it.
+
+    A claim without a sign of life for :data:`STALE` seconds is void, as after a crash or on a machine that is gone.
+    """
+    place = cell_folder(folder, cell)
+    place.mkdir(parents=True, exist_ok=True)
+    claim = place / _CLAIM
+    if not _take(claim):
+        yield False
+        return
+    stop = threading.Event()
+    beat = threading.Thread(target=_signs_of_life, args=(claim, stop), daemon=True)
+    beat.start()
+    try:
+        yield True
+    finally:
+        stop.set()
+        beat.join()
+        claim.unlink(missing_ok=True)
+
+
+def _take(claim: Path) -> bool:
+    with suppress(FileNotFoundError):
+        if time.time() - claim.stat().st_mtime > STALE:
+            with suppress(OSError):  # one of several takes it away
+                void = claim.with_name(f"{_CLAIM}.{uuid.uuid4().hex}")
+                os.rename(claim, void)
+                void.unlink()
+    try:
+        handle = os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    except FileExistsError:
+        return False
+    with os.fdopen(handle, "w") as file:
+        file.write(f"{socket.gethostname()} {os.getpid()}\n")
+    return True
+
+
+def _signs_of_life(claim: Path, stop: threading.Event) -> None:
+    while not stop.wait(_BEAT):
+        with suppress(OSError):
+            os.utime(claim)

@@ -1,0 +1,166 @@
+"""Training the classifier alone: what it sees is computed once for every image and its mirror image, and kept.
+
+The features lie in a memory-mapped file in the folder of the training or of the sweep, named after the checkpoint, the
+preprocessing and the list of images.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segablate.checkpoints.inference import at_size
+from segablate.checkpoints.network import LastConvolution
+from segablate.datasets.dataset import Dataset
+from segablate.datasets.reading import ahead_in_threads
+from segablate.errors import RunError
+from segablate.training.batches import VIEW, Batches, TrainingBatch, or_raise
+from segablate.training.starting import Start
+
+_AGREES = 1e-4
+"""How far scores from kept features may be from those of the network, of the largest."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the classifier sees, images × 2 (as it is, mirrored) × D h w float32, in a file."""
+
+    file: Path
+    shape: tuple[int, ...]
+
+    def read(self, index: int, mirrored: bool) -> np.ndarray:
+        """Return D h w of one image."""
+        return np.load(self.file, mmap_mode="r")[index, int(mirrored)]
+
+
+@dataclass(frozen=True)
+class HeadBatches(Batches):
+    """Batches of features in the place of images; the only augmentation is mirroring."""
+
+    features: Features | None = None
+
+    def read(self, step: int) -> TrainingBatch:
+        """Return this process's share of the batch of a step."""
+        assert self.features is not None
+        epoch, chosen = self.indices(step)
+        features, images, labels = [], [], []
+        for index in map(int, chosen[self.rank :: self.size]):
+            rng = np.random.default_rng([self.seed, VIEW, epoch, index])
+            mirrored = bool(rng.random() < self.recipe.flip)
+            image, label = self._kept.get(self.dataset, index, None)
+            turn = -1 if mirrored else 1
+            features.append(self.features.read(index, mirrored))
+            images.append(image[:, ::turn])
+            labels.append(label[:, ::turn])
+        return TrainingBatch(step, np.stack(images), np.stack(labels), np.stack(features))
+
+    @contextmanager
+    def ahead(self, steps: range, workers: int) -> Iterator[Iterator[TrainingBatch]]:
+        """Yield the batches of these steps in order, read ahead by threads."""
+        with ahead_in_threads(self.read, steps, workers) as found:
+            yield (or_raise(batch) for batch in found)
+
+
+def head_logits(start: Start, features: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the outputs of the classifier on features N D h w, N K H W at the size of the labels."""
+    return at_size(start.network.module.get_submodule(start.classifier)(features).float(), size)
+
+
+def can_keep_features(start: Start, dataset: Dataset) -> bool:
+    """Return whether all the network does after its classifier is to enlarge what that gives."""
+    sample = dataset.read(0)
+    assert sample.image is not None
+    images = torch.from_numpy(sample.image[None]).to(start.network.device)
+    module = start.network.module.eval()
+    with torch.no_grad(), LastConvolution(module, True) as last:
+        scores = start.network.scores(images)
+    assert last.inputs is not None
+    with torch.no_grad():
+        ours = head_logits(start, last.inputs, (images.shape[1], images.shape[2]))
+    if ours.shape != scores.shape:
+        return False
+    return bool((ours - scores).abs().max() <= _AGREES * scores.abs().max().clamp(min=1e-12))
+
+
+def keep_features(
+    start: Start, dataset: Dataset, folder: Path, progress: Callable[[int], None] = lambda images: None
+) -> Features:
+    """Compute the features of every image and its mirror image, unless they are kept from earlier.
+
+    Raises RunError where the disk is full, and where images differ in size.
+    """
+    file = folder / f"features-{_key(start, dataset)}.npy"
+    if file.is_file():
+        return Features(file, np.load(file, mmap_mode="r").shape)
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        shape = _write(start, dataset, temporary, progress)
+        os.replace(temporary, file)
+    except OSError as error:
+        raise RunError(
+            f"{folder}: features cannot be kept ({error.strerror or error}); make room, or move --save"
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Features(file, shape)
+
+
+def _write(start: Start, dataset: Dataset, file: Path, progress: Callable[[int], None]) -> tuple[int, ...]:
+    kept: np.memmap | None = None
+    for index in range(len(dataset)):
+        found = np.stack([_features(start, dataset, index, mirrored) for mirrored in (False, True)])
+        if kept is None:
+            shape = (len(dataset), *found.shape)
+            _reserve(file, int(np.prod(shape)) * 4 + 128)
+            kept = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
+        if found.shape != kept.shape[1:]:
+            raise RunError("images differ in size, and so do their features; state a --resize that they share")
+        kept[index] = found
+        progress(1)
+    assert kept is not None
+    kept.flush()
+    return kept.shape
+
+
+def _features(start: Start, dataset: Dataset, index: int, mirrored: bool) -> np.ndarray:
+    image = dataset.read(index).image
+    assert image is not None
+    view = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
+    with torch.no_grad(), LastConvolution(start.network.module.eval(), True) as last:
+        start.network.scores(torch.from_numpy(view[None]).to(start.network.device))
+    assert last.inputs is not None
+    return last.inputs[0].float().cpu().numpy()
+
+
+def _reserve(file: Path, size: int) -> None:
+    """Fail now where the disk has no room: a write into a hole of a mapped file would end the process."""
+    with open(file, "wb") as opened:
+        os.posix_fallocate(opened.fileno(), 0, size)
+
+
+def _key(start: Start, dataset: Dataset) -> str:
+    """16 digits of what decides the features: weights, preprocessing, images."""
+    digest = hashlib.sha256()
+    state = start.network.module.state_dict()
+    for name in sorted(state):
+        if not name.startswith(f"{start.classifier}."):
+            digest.update(name.encode())
+            digest.update(state[name].detach().cpu().contiguous().numpy().tobytes())
+    stamps = [dataset.stamp(index) for index in range(len(dataset))]
+    described = [str(start.network.preprocessing), str(start.network.precision), list(dataset.names), stamps]
+    digest.update(json.dumps(described).encode())
+    return digest.hexdigest()[:16]
+
+
+def with_features(batches: Batches, features: Features) -> HeadBatches:
+    """Return the same batches with features."""
+    plain = replace(batches.recipe, resize=None, crop=None)
+    return HeadBatches(batches.dataset, plain, batches.seed, batches.rank, batches.size, features=features)

@@ -1,0 +1,82 @@
+"""Optimiser, parameter groups and the norm of gradients."""
+
+from collections.abc import Collection, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from segablate.training.recipe import Recipe
+
+_NORMS = (
+    nn.modules.batchnorm._NormBase,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.LocalResponseNorm,
+)
+_DECAYED = (nn.modules.conv._ConvNd, nn.Linear, nn.Embedding)
+
+
+def make_optimiser(module: nn.Module, recipe: Recipe, new: Collection[str]) -> torch.optim.Optimizer:
+    """Return the optimiser of the trainable parameters; `new` names those whose rate has the head's factor.
+
+    Parameters lie in up to four groups: new or not, decayed or not. Each group's ``factor`` goes before the rate.
+    """
+    undecayed = set() if recipe.decay_norms else undecayed_names(module)
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            factor = recipe.head_factor if name in new else 1.0
+            decay = 0.0 if name in undecayed else recipe.weight_decay
+            groups.setdefault((factor, decay), []).append(parameter)
+    listed = [
+        {"params": parameters, "weight_decay": decay, "factor": factor}
+        for (factor, decay), parameters in groups.items()
+    ]
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(listed, lr=recipe.rate, momentum=recipe.momentum)
+    make = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
+    return make(listed, lr=recipe.rate)
+
+
+def undecayed_names(module: nn.Module) -> set[str]:
+    """Return the names of biases and of the parameters of normalisation layers."""
+    names = set()
+    for place, part in module.named_modules():
+        for name, _ in part.named_parameters(recurse=False):
+            decayed = isinstance(part, _DECAYED) and name != "bias"
+            other = not isinstance(part, (*_DECAYED, *_NORMS)) and "bias" not in name
+            if not (decayed or other):
+                names.add(f"{place}.{name}" if place else name)
+    return names
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group its factor of this learning rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["factor"]
+
+
+def clip_gradients(parameters: Iterable[Tensor], largest: float) -> None:
+    """Scale the gradients so that their Euclidean norm is at most this."""
+    torch.nn.utils.clip_grad_norm_(list(parameters), largest)
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer, names: dict[int, str]) -> dict[str, Tensor]:
+    """Return the state of an optimiser as tensors by ``parameter/key``; `names` gives a parameter's name by its id."""
+    return {
+        f"{names[id(parameter)]}/{key}": torch.as_tensor(value)
+        for parameter, state in optimiser.state.items()
+        for key, value in state.items()
+        if value is not None
+    }
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, names: dict[int, str], tensors: dict[str, Tensor]) -> None:
+    """Put the state of :func:`optimiser_tensors` back."""
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            prefix = f"{names[id(parameter)]}/"
+            found = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            optimiser.state[parameter] = {
+                key: value if key == "step" else value.to(parameter.device) for key, value in found.items()
+            }

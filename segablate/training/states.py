@@ -1,0 +1,98 @@
+"""What a training is resumed from: files that are there whole or not at all, the last two of which are kept.
+
+``state-STEP.safetensors`` holds the weights (``module/...``), the optimiser (``optimiser/...``) and what losses carry
+from batch to batch (``loss/...``); its metadata key ``segablate_training`` holds the identity of the training, the step
+and numbers of the course. Order, augmentation and dropout come from (seed, step), so nothing else is needed.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from segablate.errors import RunError
+from segablate.files import write_atomically
+
+KEPT = 2
+
+_KEY = "segablate_training"
+
+
+@dataclass(frozen=True)
+class State:
+    """A training after `step` steps; `facts` are plain values of its course."""
+
+    step: int
+    module: Mapping[str, Tensor]
+    optimiser: Mapping[str, Tensor]
+    losses: Mapping[str, Tensor] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_state(folder: Path, state: State, identity: str) -> None:
+    """Write a state, whole or not at all, and remove all but the last two. OSError where the disk is full."""
+    from safetensors.torch import save
+
+    parts = {"module": state.module, "optimiser": state.optimiser, "loss": state.losses}
+    tensors = {
+        f"{part}/{name}": tensor.detach().cpu().contiguous().clone()
+        for part, named in parts.items()
+        for name, tensor in named.items()
+    }
+    described = {"identity": identity, "step": state.step, "facts": dict(state.facts)}
+    write_atomically(folder / _name(state.step), save(tensors, {_KEY: json.dumps(described, sort_keys=True)}))
+    for old in sorted(folder.glob("state-*.safetensors"))[:-KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def read_state(folder: Path, identity: str) -> State | None:
+    """Return the last whole state of a training; None where there is none yet.
+
+    Raises RunError where states are there and none of them is whole, and for a state of another training.
+    """
+    files = sorted(folder.glob("state-*.safetensors"), reverse=True)
+    for file in files:
+        found = _read(file)
+        if found is None:
+            continue
+        described, tensors = found
+        if described["identity"] != identity:
+            raise RunError(f"{folder} holds a training under other options; choose another --save, or remove it")
+        parts: dict[str, dict[str, Tensor]] = {"module": {}, "optimiser": {}, "loss": {}}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition("/")
+            parts[part][rest] = tensor
+        return State(described["step"], parts["module"], parts["optimiser"], parts["loss"], described["facts"])
+    if files:
+        raise RunError(f"{folder}: none of the {len(files)} states is whole; remove the folder and train again")
+    return None
+
+
+def has_states(folder: Path) -> bool:
+    """Return whether a folder holds states, whole or not."""
+    return any(folder.glob("state-*.safetensors"))
+
+
+def remove_states(folder: Path) -> None:
+    """Remove all states, once the training has its result."""
+    for file in folder.glob("state-*.safetensors"):
+        file.unlink(missing_ok=True)
+
+
+def _name(step: int) -> str:
+    return f"state-{step:09d}.safetensors"
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    """The description and the tensors; None for a damaged file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), "pt") as opened:
+            described = json.loads((opened.metadata() or {})[_KEY])
+            return described, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError):
+        return None

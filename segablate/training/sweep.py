@@ -1,0 +1,169 @@
+"""A sweep: every setting trained under every seed, from the same start, with the same order and augmentation per seed.
+
+A sweep is a folder of cells, one for each setting and seed::
+
+    SWEEP/plan.json                  what is trained, whole; written first
+    SWEEP/cells/003-radius_5-seed1/  a training, then run/ as `evaluate --save` writes it, and cell.json, written last
+    SWEEP/features-*.npy             what the classifier sees, where it alone is trained
+
+Whoever runs cells, here or elsewhere, does the same to those that are missing; see :mod:`segablate.training.engines`.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from segablate.datasets.dataset import Dataset
+from segablate.errors import RunError, UsageError
+from segablate.evaluation.results import Evaluation
+from segablate.files import write_atomically
+from segablate.metrics.tolerance import Tolerance
+from segablate.training.recipe import plain_recipe
+from segablate.training.session import TrainingRequest, start_files
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class SweepSetting:
+    """One row: its name, and the objective that is trained."""
+
+    name: str
+    objective: str
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is trained and evaluated; the first setting is the baseline.
+
+    - `request`: network, data and recipe of every training; its objective and seed are those of each cell.
+    - `reported`: the split that the result is reported on; `tolerances`: of its boundary F-scores.
+    - `threads`: of torch in a cell, fixed so that numbers do not depend on who runs it.
+    - `summary`: renders an evaluation as the JSON that a saved run holds for scripts; it can be pickled.
+    """
+
+    settings: tuple[SweepSetting, ...]
+    seeds: tuple[int, ...]
+    request: TrainingRequest
+    reported: Dataset
+    tolerances: tuple[Tolerance, ...] = ()
+    threads: int = 1
+    summary: Callable[[Evaluation], str] = lambda run: "{}"
+
+    @property
+    def cells(self) -> "tuple[Cell, ...]":
+        """All cells, seed by seed, so that the first ones already compare all settings."""
+        return tuple(
+            Cell(place * len(self.settings) + row, setting, seed)
+            for place, seed in enumerate(self.seeds)
+            for row, setting in enumerate(self.settings)
+        )
+
+    def request_of(self, cell: "Cell") -> TrainingRequest:
+        """Return the training of a cell."""
+        recipe = replace(self.request.recipe, objective=cell.setting.objective)
+        return replace(self.request, recipe=recipe, seed=cell.seed)
+
+    def described(self) -> dict[str, Any]:
+        """Return the plan as JSON holds it."""
+        request = self.request
+        recipe = {key: value for key, value in plain_recipe(request.recipe).items() if key != "objective"}
+        return {
+            "network": request.network,
+            "dataset": f"{request.dataset.spec}, split {request.dataset.split}, {len(request.dataset)} images",
+            "reported on": f"split {self.reported.split}, {len(self.reported)} images",
+            "settings": {setting.name: setting.objective for setting in self.settings},
+            "seeds": list(self.seeds),
+            "train": request.part,
+            "keep head": request.keep_head,
+            "recipe": recipe,
+            "tolerances": [str(tolerance) for tolerance in self.tolerances],
+            "threads": self.threads,
+            "files": _digest([start_files(request), _stamps(request.dataset), _stamps(self.reported)]),
+        }
+
+
+def _stamps(dataset: Dataset) -> list[list[str]]:
+    return [[name, dataset.stamp(index)] for index, name in enumerate(dataset.names)]
+
+
+def _digest(plain: Any) -> str:
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of a sweep."""
+
+    index: int
+    setting: SweepSetting
+    seed: int
+
+    @property
+    def folder_name(self) -> str:
+        """A name that sorts by index and can be read."""
+        readable = re.sub(r"[^A-Za-z0-9.]+", "_", self.setting.name).strip("_")[:40]
+        return f"{self.index:03d}-{readable}-seed{self.seed}"
+
+
+def open_sweep(folder: Path, sweep: Sweep) -> None:
+    """Write the plan into a folder, or check it against the plan that is there.
+
+    Raises RunError, with what changed, where it is another plan.
+    """
+    described = sweep.described()
+    path = folder / PLAN
+    if not path.is_file():
+        if folder.exists() and any(folder.iterdir()):
+            raise UsageError(f"{folder} is there already and holds no sweep; choose another --save")
+        write_atomically(path, json.dumps(described, indent=1))
+        return
+    before = read_plan(folder)
+    changed = [name for name in described if before.get(name) != described[name]]
+    if changed:
+        told = "; ".join(_change(name, before.get(name), described[name]) for name in changed[:3])
+        raise RunError(f"{folder} holds a sweep with another plan: {told}; choose another --save, or ask for the same")
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """Return the plan of a sweep's folder. RunError where it is damaged."""
+    try:
+        found = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise RunError(f"{folder / PLAN} is damaged; remove {folder} and begin again")
+    return found
+
+
+def share_of(cells: Sequence[Cell], text: str) -> list[Cell]:
+    """Return the share of the cells that ``3/8`` means: every eighth, from the third. UsageError for another form."""
+    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text.strip())
+    if not found or int(found[1]) > int(found[2]):
+        raise UsageError(f"--cells is {text!r}, but must be a share such as 3/8, the third of eight")
+    return list(cells[int(found[1]) - 1 :: int(found[2])])
+
+
+def _change(name: str, before: Any, now: Any) -> str:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        return ", ".join(f"{name} {key}: {before.get(key, 'none')} is now {now.get(key, 'none')}" for key in keys[:3])
+    return f"{name}: {before} is now {now}"
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What came of a cell: where its run is, or at which step it diverged.
+
+    - `seconds`: of training; `facts`: the summary of the training.
+    """
+
+    cell: Cell
+    run: Path | None
+    diverged: str = ""
+    seconds: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
