@@ -83,20 +83,12 @@ def visible_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
                 continue
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             links += [path for name in folders if os.path.islink(path := Path(directory, name))]
-            chosen = [
-                name for name in files if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
+            found += [
+                Path(directory, name)
+                for name in files
+                if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
             ]
-            for path in (Path(directory, name) for name in chosen):
-                _require_text(path)
-                found.append(path)
     return sorted(found)
-
-
-def _require_text(path: Path) -> None:
-    """Raise Unreadable for a name in another encoding than the system's: it can be neither printed nor stored."""
-    text = str(path)
-    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise Unreadable(f"{text!a}: the name is not valid UTF-8; rename the file or folder")
 
 
 def _is_new(directory: str, seen: set[tuple[int, int]]) -> bool:
