@@ -292,3 +292,35 @@ def test_commands(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "stray" not in printed
     assert "road" in printed
     assert run(["datasets", "check", f"hf:{saved}", "--split", "nowhere"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("dataset_dict.json", '{"splits": 3}', "has no 'splits'; save the dataset again"),
+        ("dataset_dict.json", '{"splits": ["val"], "splits": ["test"]}', "has the key 'splits' twice"),
+        ("dataset_dict.json", "[" * 100_000, "nests too many levels deep|is not valid JSON"),
+        ("validation/state.json", '{"_data_files": [{"filename": 3}]}', "names no files; save the dataset again"),
+        ("validation/state.json", '{"_data_files": {"a": 1}}', "has no '_data_files'"),
+        ("validation/dataset_info.json", '{"features": ["image"]}', "has no 'features'"),
+        ("validation/dataset_info.json", '{"features": {"image": 3, "label": [[[]]]}}', "the label maps are in none"),
+        ("id2label.json", '{"road": [1]}', "expected names by code"),
+        ("dataset.yaml", "image_column: [a]", r"image_column is \['a'\], but must be text"),
+    ],
+)
+def test_odd_json_is_refused(saved: Path, file: str, content: str, message: str) -> None:
+    root = saved
+    (root / file).write_text(content)
+    with pytest.raises(SegablateError, match=message):
+        open_dataset(f"hf:{root}")
+
+
+def test_rows_of_another_type_than_described(saved: Path) -> None:
+    root = saved
+    path = root / "validation/dataset_info.json"
+    described = json.loads(path.read_text())
+    described["features"]["other"] = described["features"]["image"]
+    path.write_text(json.dumps(described))
+    (root / "dataset.yaml").write_text("image_column: other\n")
+    with pytest.raises(SegablateError, match="other"):
+        open_dataset(f"hf:{root}").read(0)

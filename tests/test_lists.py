@@ -235,3 +235,13 @@ def test_a_folder_that_cannot_be_listed_is_refused(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(Unreadable, match="closed: permission denied; allow reading it"):
         visible_files(tmp_path, IMAGE_SUFFIXES)
+
+
+def test_names_in_another_encoding_are_read(toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    predictions = write_predictions(tmp_path / "pred", 6, (24, 32))
+    for folder in (toy / "images/val", toy / "labels/val", predictions):
+        os.rename(folder / "s1.png", os.fsencode(folder) + b"/caf\xe9.png")
+    assert run(["evaluate", f"predictions:{predictions}", f"folder:{toy}", "--no-cache", "--workers", "0"]) == 0
+    (toy / "labels/val" / os.fsdecode(b"caf\xe9.png")).write_bytes(b"BM")
+    assert run(["evaluate", f"predictions:{predictions}", f"folder:{toy}", "--no-cache", "--workers", "0"]) == 1
+    assert r"caf\udce9.png: not a readable image" in capsys.readouterr().err.replace("\n", "")

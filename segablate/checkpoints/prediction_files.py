@@ -71,7 +71,7 @@ class PredictionFiles:
         the sizes and checksums of their arrays.
         """
         entries = sorted(f"{path.relative_to(self.folder).as_posix()} {_content(path)}" for path in paths)
-        return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:16]
+        return hashlib.sha256("\n".join(entries).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def _refuse(self, missing: Sequence[str], images: int) -> None:
         first = self.path(missing[0])

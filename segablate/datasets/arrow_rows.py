@@ -1,5 +1,7 @@
 """Read images and label maps from the Arrow files of a saved Hugging Face dataset, row by row."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,14 +34,20 @@ class Rows:
     def image(self, item: Item, reading: Reading) -> Picture:
         """Decode the image of an item."""
         where = f"{item.image}, {item.name}"
-        return decode_picture(_encoded(self._value(item, self.images), where), where, reading)
+        with _as_described(where):
+            data = _encoded(self._value(item, self.images), where)
+        return decode_picture(data, where, reading)
 
     def labels(self, item: Item, reading: Reading) -> LabelFile:
         """Read the label map of an item."""
-        where, value = f"{item.labels}, {item.name}", self._value(item, self.maps)
-        if _arrow().types.is_struct(value.type):
-            return decode_label_file(_encoded(value, where), where, reading.exif)
-        codes = _matrix(value, where)
+        where = f"{item.labels}, {item.name}"
+        with _as_described(where):
+            value = self._value(item, self.maps)
+            encoded = _encoded(value, where) if _arrow().types.is_struct(value.type) else None
+            codes = _matrix(value, where) if encoded is None else None
+        if encoded is not None:
+            return decode_label_file(encoded, where, reading.exif)
+        assert codes is not None
         return LabelFile(codes.tobytes(), codes)
 
     def _value(self, item: Item, column: str) -> Any:
@@ -63,7 +71,17 @@ def open_rows(path: Path) -> Any:
 def file_names(path: Path, column: str) -> list[str | None]:
     """Return for each row the name of the file that its image was made from."""
     compute = require("pyarrow.compute", "hf", "reading Arrow files")
-    return compute.struct_field(open_rows(path).column(column), "path").to_pylist()
+    with _as_described(str(path)):
+        return compute.struct_field(open_rows(path).column(column), "path").to_pylist()
+
+
+@contextmanager
+def _as_described(where: str) -> Iterator[None]:
+    """Raise Unreadable for a row of another type than dataset_info.json states."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, _arrow().ArrowException) as error:
+        raise Unreadable(f"{where}: not of the type in dataset_info.json ({_line(error)}); save it again") from None
 
 
 def _arrow() -> ModuleType:

@@ -69,12 +69,11 @@ class LabelFiles(ImageAndLabelFiles):
 class Stored:
     """An item as stored.
 
-    - `data`: the bytes of the label file, for a hash; `codes`: H, W integers, colours packed.
+    - `codes`: H, W integers, colours packed.
     - `pixels`: H, W, 3 uint8 RGB, upright; None where not read.
     - `remarks`: choices made in reading.
     """
 
-    data: bytes
     codes: np.ndarray
     pixels: np.ndarray | None
     remarks: Remark
@@ -113,30 +112,39 @@ class Dataset:
 
     def read(self, index: int, *, image: bool = True) -> Sample:
         """Decode one item, without its image if `image` is false. Raises a SegablateError that names the file."""
-        item, stored = self.items[index], self.stored(index, image=image)
-        with at(_where(item)):
-            indices = self.labels.decode_codes(stored.codes)
-        pixels = stored.pixels
+        item = self.items[index]
+        label_hash, indices, remarks = self._read_labels(item)
+        pixels, others = self._read_image(item, indices.shape) if image else (None, Remark.NONE)
         if pixels is not None and pixels.shape[:2] != indices.shape:
             raise DatasetError(
                 f"{item.labels}: the label map is {_size(indices)}, but its image {item.image.name} is {_size(pixels)}"
                 f"; export both at one size"
             )
-        label_hash = hashlib.sha256(stored.data).hexdigest()[:16]
-        return Sample(index, item.name, pixels, indices, label_hash, stored.remarks)
+        return Sample(index, item.name, pixels, indices, label_hash, remarks | others)
 
     def stored(self, index: int, *, image: bool = True) -> "Stored":
         """Return the pixels and codes of one item, whatever their size and codes. Raises as :meth:`read`."""
         item = self.items[index]
+        _, codes, remarks = self._read_codes(item)
+        pixels, others = self._read_image(item, codes.shape) if image else (None, Remark.NONE)
+        return Stored(codes, pixels, remarks | others)
+
+    def _read_labels(self, item: Item) -> tuple[str, np.ndarray, Remark]:
+        """Return hash and class indices of a label file; its bytes are freed before the image is read."""
+        file, codes, remarks = self._read_codes(item)
+        with at(_where(item)):
+            return hashlib.sha256(file.data).hexdigest()[:16], self.labels.decode_codes(codes), remarks
+
+    def _read_codes(self, item: Item) -> tuple[LabelFile, np.ndarray, Remark]:
         file = self.source.labels(item, self.reading)
         with at(_where(item)):
             codes = self.labels.as_codes(file.coloured() if self.labels.encoding == "colours" else file.values)
-            remarks = file.remarks | self._palette_remarks(file, codes)
-        if not image:
-            return Stored(file.data, codes, None, remarks)
+            return file, codes, file.remarks | self._palette_remarks(file, codes)
+
+    def _read_image(self, item: Item, size: Sequence[int]) -> tuple[np.ndarray, Remark]:
         picture = self.source.image(item, self.reading)
-        pixels, turned = oriented(picture, codes.shape, self.reading.exif)
-        return Stored(file.data, codes, pixels, remarks | picture.remarks | turned)
+        pixels, turned = oriented(picture, size, self.reading.exif)
+        return pixels, picture.remarks | turned
 
     def _palette_remarks(self, file: LabelFile, codes: np.ndarray) -> Remark:
         """Check the palette of a label file against the first one's, and the user's class colours."""

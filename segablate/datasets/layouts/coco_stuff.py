@@ -109,8 +109,11 @@ def _open_panoptic(root: Path, split: str, images: Path, path: Path) -> Dataset:
         segments = {Path(name).stem: _categories(entry["segments_info"]) for name, entry in entries}
         masks = path.with_suffix("")
         items = tuple(Item(Path(name).stem, images / name, masks / entry["file_name"]) for name, entry in entries)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DatasetError(f"{path}: not a panoptic annotation file ({error!r}); unpack it again") from None
+    twice = len(items) - len(segments)
+    if twice:
+        raise DatasetError(f"{path}: {counted(twice, 'image')} annotated more than once; unpack it again")
     require_labels(items)
     labels = "labels are panoptic: 133 classes"
     return Dataset(f"coco-stuff:{root}", "coco-stuff", split, PANOPTIC, items, (labels,), Panoptic(segments))

@@ -19,7 +19,6 @@ layout "folder", and:
 "val" also opens the split "validation". An image is called by the file it was made from, or else by its number.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,10 @@ from segablate.datasets.dataset import Dataset, Item
 from segablate.datasets.description import READING_KEYS, read_description, read_label_set, read_reading, text
 from segablate.datasets.layout import Layout, choose_split
 from segablate.errors import DatasetError, at, shorten
+from segablate.files import is_file
 from segablate.images.pictures import Reading
 from segablate.labels import IGNORE, LabelSet
+from segablate.text_files import read_json
 
 LAYOUT = Layout((), "dataset_dict.json or state.json, as save_to_disk writes them", "validation", always_void=False)
 
@@ -42,7 +43,7 @@ _USUAL = ("val", "validation", "test")
 def splits(root: Path) -> list[str]:
     """Return the splits in `root`; "all" for a dataset without splits."""
     if (root / "dataset_dict.json").is_file():
-        return list(_entry(root / "dataset_dict.json", "splits"))
+        return [str(name) for name in _entry(root / "dataset_dict.json", "splits", list)]
     return [_ALL] if (root / "state.json").is_file() else []
 
 
@@ -59,7 +60,7 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
         said = read_description(described, _KEYS) if described.is_file() else {}
         reading = read_reading(said)
         image, label = (text(said[key], key) if said.get(key) else None for key in ("image_column", "label_column"))
-    features = _entry(folder / "dataset_info.json", "features")
+    features = _entry(folder / "dataset_info.json", "features", dict)
     with at(folder):
         columns = find_columns(features, image, label)
     items, rows = _items(folder, columns)
@@ -73,25 +74,29 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
 
 def _read(path: Path) -> Any:
     """Return the value in a JSON file. Raises DatasetError when it is missing or invalid."""
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file; save the dataset again with save_to_disk") from None
-    except ValueError as error:
-        raise DatasetError(f"{path}: is not valid JSON ({error}); save the dataset again") from None
+    if not is_file(path):
+        raise DatasetError(f"{path}: no such file; save the dataset again with save_to_disk")
+    with at(path):
+        return read_json(path)
 
 
-def _entry(path: Path, key: str) -> Any:
-    """Return an entry of the object in a JSON file. Raises DatasetError when it is missing or empty."""
+def _entry(path: Path, key: str, kind: type) -> Any:
+    """Return an entry of the object in a JSON file.
+
+    Raises DatasetError when it is missing, empty or of another type.
+    """
     found = _read(path)
-    if not isinstance(found, dict) or not found.get(key):
+    if not isinstance(found, dict) or not found.get(key) or not isinstance(found[key], kind):
         raise DatasetError(f"{path}: has no {key!r}; save the dataset again with save_to_disk")
     return found[key]
 
 
 def _items(folder: Path, columns: Columns) -> tuple[tuple[Item, ...], dict[str, int]]:
     """Return an item for each row of a split, in order, and the index of its row in its file."""
-    paths = [folder / entry["filename"] for entry in _entry(folder / "state.json", "_data_files")]
+    files = _entry(folder / "state.json", "_data_files", list)
+    if not all(isinstance(entry, dict) and isinstance(entry.get("filename"), str) for entry in files):
+        raise DatasetError(f"{folder / 'state.json'}: names no files; save the dataset again with save_to_disk")
+    paths = [folder / entry["filename"] for entry in files]
     places = [(path, row) for path in paths for row in range(open_rows(path).num_rows)]
     if not places:
         raise DatasetError(f"{folder} has no rows; choose another split")
@@ -102,7 +107,7 @@ def _items(folder: Path, columns: Columns) -> tuple[tuple[Item, ...], dict[str, 
 
 def _names(paths: list[Path], column: str) -> list[str] | None:
     """Return the names of the files that the images were made from; None when one is missing or two are equal."""
-    names = [Path(file or "").stem for path in paths for file in file_names(path, column)]
+    names = [Path(str(file or "")).stem for path in paths for file in file_names(path, column)]
     return names if all(names) and len(set(names)) == len(names) else None
 
 
@@ -114,7 +119,7 @@ def _label_set(root: Path, said: dict[str, Any], feature: Any) -> LabelSet | Non
     path = root / "id2label.json"
     if path.is_file():
         return _numbered(root.name, _read(path), path)
-    names = class_names(feature)
+    names = [str(name) for name in class_names(feature) or ()]
     return LabelSet(root.name, tuple(names), tuple((code,) for code in range(len(names)))) if names else None
 
 

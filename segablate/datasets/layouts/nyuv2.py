@@ -60,11 +60,16 @@ class Arrays:
 
     def image(self, item: Item, reading: Reading) -> Picture:
         """Read one image, H, W, 3 uint8 RGB."""
-        return Picture(np.ascontiguousarray(self._read("images", item).T))
+        pixels = np.ascontiguousarray(self._read("images", item).T)
+        if pixels.ndim != 3 or pixels.shape[-1] != 3 or pixels.dtype != np.uint8:
+            raise Unreadable(f"{self.path}: images are {pixels.dtype} of shape {pixels.shape}; copy the file again")
+        return Picture(pixels)
 
     def labels(self, item: Item, reading: Reading) -> LabelFile:
         """Read one label map, H, W uint16 of 0..894."""
         codes = np.ascontiguousarray(self._read("labels", item).T)
+        if codes.ndim != 2 or codes.dtype.kind not in "iu":
+            raise Unreadable(f"{self.path}: labels are {codes.dtype} of shape {codes.shape}; copy the file again")
         return LabelFile(codes.tobytes(), codes)
 
     def _read(self, key: str, item: Item) -> np.ndarray:
@@ -72,7 +77,7 @@ class Arrays:
         try:
             with h5py.File(self.path, "r") as file:
                 return np.asarray(file[key][int(item.name) - 1])
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, IndexError, TypeError, RuntimeError) as error:
             raise Unreadable(
                 f"{self.path}: not the labelled release of NYU Depth v2 ({error}); copy it again"
             ) from None
