@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 
 class SegablateError(Exception):
@@ -68,7 +69,9 @@ class RecipeError(SegablateError):
 
 
 class DivergedError(SegablateError):
-    """A training whose loss stayed infinite or undefined."""
+    """A training whose loss stayed infinite or undefined; `trained` is what there was before."""
+
+    trained: Any = None
 
 
 class DeviceError(SegablateError):

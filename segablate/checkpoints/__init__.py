@@ -133,7 +133,11 @@ def is_new_network(spec: str) -> bool:
     source, _, rest = spec.partition(":")
     if source not in new_network_sources() or split_weights(rest)[1] is not None:
         return False
-    return source != "hf" and not Path(rest).expanduser().is_dir()
+    folder = Path(rest).expanduser()
+    if source != "hf":
+        return not folder.is_dir()
+    weights = any(True for suffix in (".safetensors", ".bin") for _ in folder.glob(f"*{suffix}*"))
+    return (folder / "config.json").is_file() and not weights
 
 
 @cache

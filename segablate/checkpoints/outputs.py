@@ -173,7 +173,7 @@ def _label_maps(output: Tensor) -> Tensor:
 
 def _note_on_range(scores: Tensor, kind: str) -> str:
     """Return a note on logits that look like probabilities. Raises CheckpointError for probabilities outside 0..1."""
-    low, high = (float(value) for value in scores.aminmax())
+    low, high = (float(value) for value in scores.detach().aminmax())
     if kind == "probabilities" and (low < -1e-3 or high > 1 + 1e-3):
         raise CheckpointError(
             f"the output is stated to be probabilities, but its values are {low:.3g} to {high:.3g}; "

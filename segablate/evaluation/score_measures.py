@@ -131,13 +131,13 @@ def _loss_inputs(
     if output.features is not None:
         inputs["features"] = output.features[place : place + 1].clone()
     if "edge_net" in inputs and logits.shape[1] > classes:
-        inputs["edge_net"] = _widened(inputs["edge_net"], logits.shape[1] - classes)
+        inputs["edge_net"] = widened_edges(inputs["edge_net"], logits.shape[1] - classes)
     labels = torch.from_numpy(sample.labels).to(logits.device)[None].long()
     one_channel = output.one_channel and logits.shape[1] == 2  # else both outputs are joined in one class
     return LossInputs(logits[place : place + 1].clone(), labels, sample.labels, classes, inputs, one_channel)
 
 
-def _widened(edge_net: Any, surplus: int) -> Any:
+def widened_edges(edge_net: Any, surplus: int) -> Any:
     """Return the edge network with zero weights for the `surplus` outputs that have no class."""
     from torch.nn.functional import pad
 

@@ -25,7 +25,8 @@ def hrnet_ocr(num_classes: int, width: int = 48, depth: str = "full", align_corn
     """Build the network with random weights.
 
     ``width`` is the number of channels of the finest branch; ``depth`` is full, small_v1 or small_v2. Images N 3 H W
-    to logits N C H W, those of the last head; the head before it, ``aux_head``, finds the regions of the classes.
+    to logits N C H W, those of the last head; the head before it, ``aux_head``, finds the regions of the classes, and
+    in training mode its logits are returned too: ``{"out": logits, "aux": logits}``.
     ``align_corners`` applies to the resizing of features and logits; set it as in training.
 
     Raises CheckpointError for another depth.
@@ -50,12 +51,13 @@ class HRNetOCR(HighResolution):
         self.cls_head = nn.Conv2d(CHANNELS, num_classes, 1)
         self.aux_head = pointwise(self.channels, num_classes)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor | dict[str, Tensor]:
         stacked = self.stacked(image)
         regions = self.aux_head(stacked)
         features = self.conv3x3_ocr(stacked)
         scores = self.cls_head(self.ocr_distri_head(features, class_features(features, regions)))
-        return self.resized(scores, image)
+        logits = self.resized(scores, image)
+        return {"out": logits, "aux": self.resized(regions, image)} if self.training else logits
 
 
 def class_features(features: Tensor, regions: Tensor) -> Tensor:

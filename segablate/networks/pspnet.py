@@ -20,7 +20,8 @@ PREPROCESSING = IMAGENET
 def pspnet(num_classes: int, layers: int = 50, bins: Sequence[int] = (1, 2, 3, 6), aux: bool = True) -> nn.Module:
     """Build the network with random weights; ``layers`` is 50, 101 or 152, ``bins`` the cells a side of each pooling.
 
-    Images N 3 H W of any size to logits N C H W. ``aux``: with the auxiliary head on ``layer3``, used only in training.
+    Images N 3 H W of any size to logits N C H W. ``aux``: with an auxiliary head on ``layer3``, whose logits are
+    returned in training mode alone: ``{"out": logits, "aux": logits}``.
 
     Raises CheckpointError for another number of layers.
     """
@@ -48,17 +49,19 @@ class PSPNet(nn.Module):
         self.layer4 = bottlenecks(1024, 512, blocks[3], dilations=(4, 4))
         self.ppm = PyramidPooling(2048, bins)
         self.cls = head(2 * 2048, 512, num_classes)
-        if aux:
-            self.aux = head(1024, 256, num_classes)
+        self.aux = head(1024, 256, num_classes) if aux else None
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor | dict[str, Tensor]:
         """Return logits N C H W. Cell k is pixel 8k of a side, so that sides are padded to 8k + 1 with 0, the mean."""
         height, width = image.shape[-2:]
         padded = F.pad(image, (0, (1 - width) % STRIDE, 0, (1 - height) % STRIDE))
-        features = self.layer4(self.layer3(self.layer2(self.layer1(self.layer0(padded)))))
-        scores = self.cls(self.ppm(features))
-        whole = F.interpolate(scores, padded.shape[-2:], mode="bilinear", align_corners=True)
-        return whole[..., :height, :width]
+        third = self.layer3(self.layer2(self.layer1(self.layer0(padded))))
+        scores = [self.cls(self.ppm(self.layer4(third)))]
+        if self.training and self.aux is not None:
+            scores.append(self.aux(third))
+        whole = [F.interpolate(each, padded.shape[-2:], mode="bilinear", align_corners=True) for each in scores]
+        logits, *auxiliary = (each[..., :height, :width] for each in whole)
+        return {"out": logits, "aux": auxiliary[0]} if auxiliary else logits
 
 
 class PyramidPooling(nn.Module):

@@ -36,9 +36,14 @@ class WeightedTerm:
         taken = {name: value for name, value in inputs.items() if name in self.loss.inputs - self.settings.keys()}
         return self.weight * self.loss(logits, labels, **taken, **self.settings)
 
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return the settings without class weights, which are an input of the loss."""
+        return {name: value for name, value in self.settings.items() if name not in self.loss.inputs}
+
     def __str__(self) -> str:
         weight = "" if self.weight == 1 else f"{format_value(self.weight)}*"
-        settings = {name: value for name, value in self.settings.items() if name != "weights"}
+        settings = self.hyperparameters
         parts = [format_settings(self.loss.knobs, settings)] if settings else []
         if "weights" in self.settings:
             parts.insert(0, f"weights={':'.join(map(format_value, self.settings['weights']))}")
@@ -62,7 +67,7 @@ class Objective:
     @property
     def needs(self) -> frozenset[str]:
         """Return the inputs beyond logits and labels without which it cannot be computed."""
-        return frozenset().union(*(term.loss.needs(term.settings) for term in self.terms))
+        return frozenset().union(*(term.loss.needs(term.hyperparameters) for term in self.terms))
 
     def with_settings(self, name: str, settings: Mapping[str, Any]) -> "Objective":
         """Return the same sum with these settings, on top of those given, in every term of that name.

@@ -1,10 +1,13 @@
 """Trainings and recipes as tables."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from segablate.tables import Column, Report, Table
 from segablate.training.recipe import SourcedRecipe, format_field, recipe_fields
-from segablate.training.session import Training
+
+if TYPE_CHECKING:
+    from segablate.training.session import Training
 
 
 def recipes_report(recipes: Sequence[SourcedRecipe]) -> Report:
@@ -36,10 +39,11 @@ def recipe_report(recipe: SourcedRecipe) -> Report:
     """Return the page of ``segablate recipes show``."""
     facts = [("about", recipe.about), ("network", recipe.network), ("dataset", recipe.dataset)]
     facts += [("claimed", recipe.claimed)] if recipe.claimed else []
-    return Report(recipe.name, tuple(fact for fact in facts if fact[1]), (_fields(recipe, every=True),))
+    head = tuple(fact for fact in facts if fact[1])
+    return Report(recipe.name, head, (_fields(recipe, every=True),), recipe.differs)
 
 
-def training_report(training: Training, recipe: SourcedRecipe) -> Report:
+def training_report(training: "Training", recipe: SourcedRecipe) -> Report:
     """Return the page of ``segablate train``."""
     facts = training.facts
     dataset, steps = facts["dataset"], facts["steps"]
@@ -52,18 +56,20 @@ def training_report(training: Training, recipe: SourcedRecipe) -> Report:
         ("steps", f"{steps}, weights after step {facts['taken after step']}"),
         ("time", f"{facts['seconds']:.0f} s"),
     ]
+    if facts["auxiliary outputs"]:
+        head.append(("auxiliary outputs", str(facts["auxiliary outputs"])))
     tables = [_validation(training)] if facts["validation"] else []
     notes = [*training.notes]
     if facts["batches without a label"]:
-        notes.append(f"{facts['batches without a label']} batches without a labelled pixel were skipped")
+        notes.append(f"steps skipped, as their batch has no labelled pixel: {facts['batches without a label']}")
     if facts["steps without a finite loss"]:
-        notes.append(f"{facts['steps without a finite loss']} steps without a finite loss were skipped")
-    notes.append(f"segablate evaluate {training.checkpoint} DATASET evaluates it")
+        notes.append(f"steps skipped, as their loss was not finite: {facts['steps without a finite loss']}")
+    notes.append(f"segablate evaluate {training.checkpoint} {dataset['name']} evaluates it")
     title = f"{facts['network']} trained on {dataset['name']}"
     return Report(title, tuple(head), (*tables, _fields(recipe, every=False)), tuple(notes))
 
 
-def _validation(training: Training) -> Table:
+def _validation(training: "Training") -> Table:
     columns = (Column("step", "step", "count"), Column("miou", "mIoU", "share"))
     rows = tuple({"step": int(step), "miou": miou} for step, miou in training.facts["validation"].items())
     return Table("validation", "Validation on the hold-out", columns, rows)
@@ -72,7 +78,7 @@ def _validation(training: Training) -> Table:
 def _fields(recipe: SourcedRecipe, *, every: bool) -> Table:
     """The fields; unless `every`, only those that are stated."""
     columns = (
-        Column("field", "field", "text"),
+        Column("field", "field", "prose"),
         Column("value", "value", "prose"),
         Column("source", "source", "text"),
         Column("meaning", "meaning", "prose", wide=not every),

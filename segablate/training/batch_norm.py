@@ -24,6 +24,13 @@ def freeze(module: nn.Module) -> None:
                 parameter.requires_grad_(False)
 
 
+def set_momentum(module: nn.Module, momentum: float) -> None:
+    """Set the share of a batch in the running statistics of every batch norm."""
+    for part in module.modules():
+        if isinstance(part, _NORMS):
+            part.momentum = momentum
+
+
 def synchronise(module: nn.Module, add: Add) -> None:
     """Let every batch norm take its statistics over the batches of all processes, in place; keys stay as they are."""
     for part in module.modules():

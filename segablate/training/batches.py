@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead_in_threads
 from segablate.errors import RecipeError
 from segablate.samples import Sample
-from segablate.training.augmentation import augment, resized
+from segablate.training.augmentation import View, augment, resized
 from segablate.training.recipe import Recipe
 
 ORDER, VIEW, NOISE = range(3)
@@ -27,12 +28,14 @@ class TrainingBatch:
 
     - `images`: N H W 3 uint8 RGB; `labels`: N H W uint8 class indices, 255 void.
     - `features`: N D h w float32, what the classifier sees, where it alone is trained.
+    - `inside`: N H W bool, false where images are padded; None where none is.
     """
 
     step: int
     images: np.ndarray
     labels: np.ndarray
     features: np.ndarray | None = None
+    inside: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Batches:
     _kept: "_Kept" = field(default_factory=lambda: _Kept(), repr=False)
 
     def __post_init__(self) -> None:
-        """Raise RecipeError where the split does not fill a batch, or processes cannot share one."""
+        """Raise RecipeError where the split does not fill a batch, or processes cannot share one; for a bad padding."""
         if len(self.dataset) < self.recipe.batch:
             raise RecipeError(
                 f"the split {self.dataset.split!r} has {len(self.dataset)} images to train on, fewer than a batch of "
@@ -62,22 +65,28 @@ class Batches:
                 f"a batch of {self.recipe.batch} cannot be shared by {self.size} processes; use a multiple of "
                 f"{self.size}, as in --batch {self.size * -(-self.recipe.batch // self.size)}"
             )
+        label = self.recipe.pad_label
+        if label is not None and label >= len(self.dataset.labels):
+            raise RecipeError(
+                f"pad_label is {label}, but {self.dataset.labels.name!r} has the classes 0 to "
+                f"{len(self.dataset.labels) - 1}; use one of them, or none for void"
+            )
 
     def indices(self, step: int) -> tuple[int, np.ndarray]:
         """Return the epoch of a step and the images of its whole batch, in the order of their seed."""
         in_epoch = len(self.dataset) // self.recipe.batch
         epoch, place = divmod(step, in_epoch)
-        order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(len(self.dataset))
+        order = _order(self.seed, epoch, len(self.dataset))
         return epoch, order[place * self.recipe.batch : (place + 1) * self.recipe.batch]
 
     def read(self, step: int) -> TrainingBatch:
         """Return this process's share of the batch of a step. Raises a SegablateError that names a broken file."""
         epoch, chosen = self.indices(step)
         views = [self._view(epoch, int(index)) for index in chosen[self.rank :: self.size]]
-        if len({labels.shape for _, labels in views}) > 1:
+        if len({view.labels.shape for view in views}) > 1:
             raise RecipeError("images of several sizes do not make a batch; state a --crop, as in --crop 256x256")
-        images, labels = zip(*views, strict=True)
-        return TrainingBatch(step, np.stack(images), np.stack(labels))
+        images, labels = np.stack([view.image for view in views]), np.stack([view.labels for view in views])
+        return TrainingBatch(step, images, labels, inside=_inside(views))
 
     @contextmanager
     def ahead(self, steps: range, workers: int) -> Iterator[Iterator[TrainingBatch]]:
@@ -85,9 +94,20 @@ class Batches:
         with ahead_in_threads(self.read, steps, workers) as found:
             yield (or_raise(batch) for batch in found)
 
-    def _view(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def _view(self, epoch: int, index: int) -> View:
         image, labels = self._kept.get(self.dataset, index, self.recipe.resize)
         return augment(image, labels, self.recipe, np.random.default_rng([self.seed, VIEW, epoch, index]))
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, images: int) -> np.ndarray:
+    return np.random.default_rng([seed, ORDER, epoch]).permutation(images)
+
+
+def _inside(views: list[View]) -> np.ndarray | None:
+    if all(view.inside is None for view in views):
+        return None
+    return np.stack([np.ones(view.labels.shape, bool) if view.inside is None else view.inside for view in views])
 
 
 class _Kept:

@@ -1,13 +1,15 @@
 """The course of a training: ``progress.jsonl``, one line of JSON for each step, and the best weights so far."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from segablate.errors import RunError
+from segablate.files import write_atomically
 
 FILE = "progress.jsonl"
 
@@ -19,34 +21,34 @@ class Course:
         self.folder, self.leads = folder, leads
 
     def go_on(self, step: int) -> None:
-        """Drop what was written after this step, by an attempt that was killed."""
+        """Drop what was written after this step, by an attempt that was killed. RunError where that cannot be done."""
         path = self.folder / FILE
-        if not self.leads or not path.is_file():
+        if not self.leads:
             return
-        kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        for later in self.folder.glob("best-*.safetensors"):
+            if later.name > _best(step):
+                later.unlink(missing_ok=True)
+        if path.is_file():
+            kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+            with self._writing(path):
+                write_atomically(path, "".join(f"{line}\n" for line in kept))
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Write one line. RunError where it cannot be written."""
-        if not self.leads:
-            return
-        try:
-            with open(self.folder / FILE, "a", encoding="utf-8") as file:
+        path = self.folder / FILE
+        if self.leads:
+            with self._writing(path), open(path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
-        except OSError as error:
-            reason = error.strerror or error
-            raise RunError(f"{self.folder / FILE} cannot be written: {reason}; then go on with --resume") from None
 
     def keep_best(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Keep the weights of a step; those of the last but one stay, for a state may still name them."""
         from safetensors.torch import save
 
-        from segablate.files import write_atomically
-
         if not self.leads:
             return
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
-        write_atomically(self.folder / _best(step), save(tensors))
+        with self._writing(self.folder / _best(step)):
+            write_atomically(self.folder / _best(step), save(tensors))
         for old in sorted(self.folder.glob("best-*.safetensors"))[:-2]:
             old.unlink(missing_ok=True)
 
@@ -55,6 +57,15 @@ class Course:
         from safetensors.torch import load_file
 
         return load_file(self.folder / _best(step))
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        """RunError, which says how to go on, where a file cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or error
+            raise RunError(f"{path} cannot be written ({reason}); make room, then go on with --resume") from None
 
 
 def _best(step: int) -> str:

@@ -17,12 +17,11 @@ import torch
 from torch import Tensor
 
 from segablate.checkpoints.inference import at_size
-from segablate.checkpoints.network import LastConvolution
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import ahead_in_threads
 from segablate.errors import RunError
 from segablate.training.batches import VIEW, Batches, TrainingBatch, or_raise
-from segablate.training.starting import Start
+from segablate.training.starting import Start, seen_by_classifier
 
 _AGREES = 1e-4
 """How far scores from kept features may be from those of the network, of the largest."""
@@ -78,12 +77,11 @@ def can_keep_features(start: Start, dataset: Dataset) -> bool:
     sample = dataset.read(0)
     assert sample.image is not None
     images = torch.from_numpy(sample.image[None]).to(start.network.device)
-    module = start.network.module.eval()
-    with torch.no_grad(), LastConvolution(module, True) as last:
+    start.network.module.eval()
+    with torch.no_grad(), seen_by_classifier(start) as seen:
         scores = start.network.scores(images)
-    assert last.inputs is not None
     with torch.no_grad():
-        ours = head_logits(start, last.inputs, (images.shape[1], images.shape[2]))
+        ours = head_logits(start, seen[-1], (images.shape[1], images.shape[2]))
     if ours.shape != scores.shape:
         return False
     return bool((ours - scores).abs().max() <= _AGREES * scores.abs().max().clamp(min=1e-12))
@@ -134,10 +132,10 @@ def _features(start: Start, dataset: Dataset, index: int, mirrored: bool) -> np.
     image = dataset.read(index).image
     assert image is not None
     view = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
-    with torch.no_grad(), LastConvolution(start.network.module.eval(), True) as last:
+    start.network.module.eval()
+    with torch.no_grad(), seen_by_classifier(start) as seen:
         start.network.scores(torch.from_numpy(view[None]).to(start.network.device))
-    assert last.inputs is not None
-    return last.inputs[0].float().cpu().numpy()
+    return seen[-1][0].float().cpu().numpy()
 
 
 def _reserve(file: Path, size: int) -> None:

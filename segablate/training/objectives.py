@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from segablate.objective.knobs import complete
 from segablate.objective.weighted_sum import Objective, WeightedTerm
 from segablate.samples import logits_for
+from segablate.training.forward import Scores
+from segablate.training.task import Task
 
 Carried = Mapping[str, Tensor]
-"""What losses carry from batch to batch, by ``place of the term/name``."""
+"""What losses carry from batch to batch, by ``place of the output/place of the term/name``."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,25 @@ class Value:
     carried: Carried = field(default_factory=dict)
 
 
+def evaluate_outputs(
+    task: Task, scores: Scores, labels: Tensor, inputs: Mapping[str, Any], carried: Carried, processes: int
+) -> Value:
+    """Return the objective of the main output plus the weighted one of each auxiliary output.
+
+    The arguments are those of :func:`evaluate_objective`.
+    """
+    one = scores.one_channel
+    found = evaluate_objective(task.objective, scores.logits, labels, inputs, _inside(carried, 0), processes, one)
+    total, terms, kept = found.total, dict(found.terms), _placed(found.carried, 0)
+    for place, logits in enumerate(scores.auxiliary, start=1):
+        objective = task.auxiliary or task.objective
+        other = evaluate_objective(objective, logits, labels, inputs, _inside(carried, place), processes, one)
+        total = total + task.recipe.auxiliary * other.total
+        terms[f"auxiliary {place}"] = task.recipe.auxiliary * other.total.detach()
+        kept |= _placed(other.carried, place)
+    return Value(total, terms, kept)
+
+
 def evaluate_objective(
     objective: Objective,
     logits: Tensor,
@@ -34,25 +56,24 @@ def evaluate_objective(
     inputs: Mapping[str, Any],
     carried: Carried,
     processes: int,
-    *,
     one_channel: bool = False,
 ) -> Value:
     """Return the objective of a batch.
 
     `logits`: N K H W float; `labels`: N H W int64, 255 void; `inputs`: what losses take beside them, by name;
-    `processes`: how many share the batch; `one_channel`: see :func:`segablate.samples.logits_for`. The value of a loss
-    that divides by summed counts is a share of the whole and counts that many times, so that the mean over processes is
-    the value of the whole batch.
+    `processes`: how many share the batch. The value of a loss that divides by summed counts is a share of the whole
+    and counts that many times, so that the mean over processes is the value of the whole batch. `one_channel`: the
+    logits are two classes made of one channel, which losses by sigmoid see as it is.
     """
     total, terms, kept = None, {}, {}
     for place, term in enumerate(objective.terms):
         seen = logits_for(term.loss.reads(term.settings), logits, one_channel)
-        more = _carry(term, seen, labels, {name: carried[f"{place}/{name}"] for name in _names(carried, place)})
-        kept |= {f"{place}/{name}": tensor for name, tensor in more.items()}
-        value = term(seen, labels, **{**inputs, **more})
+        more = _carry(term, seen, labels, _inside(carried, place))
+        kept |= _placed(more, place)
+        value = _evaluated(term, seen, labels, {**inputs, **more})
         value = value * processes if term.loss.summed else value
         total = value if total is None else total + value
-        terms[str(term)] = value.detach()
+        terms[_free(str(term), terms)] = value.detach()
     assert total is not None
     return Value(total, terms, kept)
 
@@ -62,12 +83,31 @@ def local_terms(objective: Objective) -> list[str]:
     return list(dict.fromkeys(term.loss.name for term in objective.terms if not term.loss.summed))
 
 
-def _names(carried: Carried, place: int) -> list[str]:
-    return [name.partition("/")[2] for name in carried if name.startswith(f"{place}/")]
+def _evaluated(term: WeightedTerm, logits: Tensor, labels: Tensor, inputs: Mapping[str, Any]) -> Tensor:
+    """The value of a term; not a number where its matrices cannot be decomposed, as those of scores that are none."""
+    try:
+        return term(logits, labels, **inputs)
+    except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
+        return logits.mean() * torch.nan
 
 
-def _carry(term: WeightedTerm, logits: Tensor, labels: Tensor, previous: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    if term.loss.carry is None:
+def _carry(term: WeightedTerm, logits: Tensor, labels: Tensor, previous: Carried) -> Carried:
+    if term.loss.carry is None or "weights" in term.settings:
         return {}
-    settings = complete(term.loss.knobs, term.settings, term.loss.name)
+    settings = complete(term.loss.knobs, term.hyperparameters, term.loss.name)
     return term.loss.carry(logits.detach(), labels, previous or None, **settings)
+
+
+def _free(name: str, taken: Mapping[str, Tensor]) -> str:
+    """The text of a term, numbered where another term has the same."""
+    alike = sum(other == name or other.startswith(f"{name} #") for other in taken)
+    return f"{name} #{alike + 1}" if alike else name
+
+
+def _inside(carried: Carried, place: int) -> dict[str, Tensor]:
+    prefix = f"{place}/"
+    return {name.removeprefix(prefix): tensor for name, tensor in carried.items() if name.startswith(prefix)}
+
+
+def _placed(carried: Carried, place: int) -> dict[str, Tensor]:
+    return {f"{place}/{name}": tensor for name, tensor in carried.items()}

@@ -7,25 +7,20 @@ from torch import Tensor, nn
 
 from segablate.training.recipe import Recipe
 
-_NORMS = (
-    nn.modules.batchnorm._NormBase,
-    nn.GroupNorm,
-    nn.LayerNorm,
-    nn.LocalResponseNorm,
-)
-_DECAYED = (nn.modules.conv._ConvNd, nn.Linear, nn.Embedding)
+_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 def make_optimiser(module: nn.Module, recipe: Recipe, new: Collection[str]) -> torch.optim.Optimizer:
     """Return the optimiser of the trainable parameters; `new` names those whose rate has the head's factor.
 
-    Parameters lie in up to four groups: new or not, decayed or not. Each group's ``factor`` goes before the rate.
+    Parameters are grouped by the factor on their learning rate, a group's ``factor``, and by their weight decay.
     """
     undecayed = set() if recipe.decay_norms else undecayed_names(module)
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             factor = recipe.head_factor if name in new else 1.0
+            factor *= recipe.auxiliary_factor if is_auxiliary(name) else 1.0
             decay = 0.0 if name in undecayed else recipe.weight_decay
             groups.setdefault((factor, decay), []).append(parameter)
     listed = [
@@ -38,16 +33,24 @@ def make_optimiser(module: nn.Module, recipe: Recipe, new: Collection[str]) -> t
     return make(listed, lr=recipe.rate)
 
 
+def is_auxiliary(name: str) -> bool:
+    """Return whether a parameter is of an auxiliary head, by the names that they have: aux, aux_classifier, ..."""
+    return any(part.startswith("aux") for part in name.split("."))
+
+
 def undecayed_names(module: nn.Module) -> set[str]:
     """Return the names of biases and of the parameters of normalisation layers."""
-    names = set()
-    for place, part in module.named_modules():
-        for name, _ in part.named_parameters(recurse=False):
-            decayed = isinstance(part, _DECAYED) and name != "bias"
-            other = not isinstance(part, (*_DECAYED, *_NORMS)) and "bias" not in name
-            if not (decayed or other):
-                names.add(f"{place}.{name}" if place else name)
-    return names
+    return {
+        f"{place}.{name}" if place else name
+        for place, part in module.named_modules()
+        for name, _ in part.named_parameters(recurse=False)
+        if "bias" in name or _is_norm(part)
+    }
+
+
+def _is_norm(part: nn.Module) -> bool:
+    """Also of a library's own layers, and in TorchScript, where the class is known by name alone."""
+    return isinstance(part, _NORMS) or "Norm" in getattr(part, "original_name", type(part).__name__)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -1,36 +1,38 @@
 """Writing what was trained, so that every other command opens it."""
 
+import os
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from segablate.checkpoints.network import Network
+from segablate.checkpoints.sources import builtin, native, python
 from segablate.files import write_atomically
 from segablate.training.starting import Start
 
 WEIGHTS, CARD, OWN = "weights.safetensors", "card.yaml", "checkpoint.safetensors"
 
 
-def save_checkpoint(start: Start, spec: str, folder: Path, training: Mapping[str, Any]) -> Path:
+def save_checkpoint(start: Start, folder: Path, training: Mapping[str, Any]) -> Path:
     """Write the network's weights into a folder and return the file to evaluate.
 
     A network of this project becomes a ``.safetensors`` that describes itself; any other, weights and a card beside
-    them. `training`: plain values on how it was trained.
+    them. `training`: plain values on how it was trained. OSError where the disk is full.
     """
-    network = start.network
-    if network.source.network.startswith("builtin:"):
+    network, source = start.network, start.network.source.network
+    if source.startswith("builtin:") and start.inference.plain:
         return _save_own(network, folder, training)
-    if network.source.network:
+    if source:
         _save_weights(network.module.state_dict(), folder / WEIGHTS)
-        return _write_card(network, folder, network.source.network, WEIGHTS)
-    return _write_card(network, folder, _save_whole(network, spec, folder), None)
+        return _write_card(start, folder, _seen_from(source, folder), WEIGHTS)
+    return _write_card(start, folder, _save_whole(network, folder), None)
 
 
 def _save_own(network: Network, folder: Path, training: Mapping[str, Any]) -> Path:
-    from segablate.checkpoints.sources import builtin, native
-
     call = builtin.parse_call(network.source.network.removeprefix("builtin:"))
     described = {
         "architecture": call.name,
@@ -51,32 +53,43 @@ def _save_weights(state: Mapping[str, Tensor], path: Path) -> None:
     write_atomically(path, save(tensors))
 
 
-def _save_whole(network: Network, spec: str, folder: Path) -> str:
-    """Write network and weights together, as their library does; returns the source for a card."""
-    from torch import nn
+def _seen_from(source: str, folder: Path) -> str:
+    """The source of a card in this folder: the path of a Python file is seen from there."""
+    if not source.startswith("python:"):
+        return source
+    spec = python.parse_spec(source.removeprefix("python:"))
+    if not spec.module.endswith(".py"):
+        return source
+    return str(replace(spec, module=Path(os.path.relpath(spec.module, folder)).as_posix()))
 
+
+def _save_whole(network: Network, folder: Path) -> str:
+    """Write network and weights together, as their library does; returns the source for a card."""
     module: Any = network.module
-    if spec.startswith("hf:"):
-        inner: Any = next(part for part in module.modules() if hasattr(part, "save_pretrained"))
-        inner.save_pretrained(folder / "hf")
-        return "hf:hf"
-    if spec.startswith("torchscript:"):
+    if isinstance(module, torch.jit.ScriptModule):
         module.save(str(folder / "network.pt"))
         return "torchscript:network.pt"
-    import torch
-
-    assert isinstance(module, nn.Module)
+    inner: Any = next((part for part in module.modules() if hasattr(part, "save_pretrained")), None)
+    if inner is not None:
+        inner.save_pretrained(folder / "hf")
+        return "hf:hf"
     torch.save(module, folder / "network.pth")
     return "module:network.pth"
 
 
-def _write_card(network: Network, folder: Path, source: str, weights: str | None) -> Path:
+def _write_card(start: Start, folder: Path, source: str, weights: str | None) -> Path:
     import yaml
 
+    network = start.network
     card: dict[str, Any] = {"source": source, **({"weights": weights} if weights else {})}
     card |= {"preprocessing": network.preprocessing.plain(), "output": network.kind}
     card |= {"head": network.head} if network.head is not None else {}
+    card |= {} if start.inference.plain else {"inference": _plain(asdict(start.inference))}
     card |= {"classes": list(network.classes)} if network.classes else {}
     card |= {"class_map": dict(network.class_map)} if network.class_map else {}
     write_atomically(folder / CARD, yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
     return folder / CARD
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

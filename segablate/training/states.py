@@ -60,7 +60,9 @@ def read_state(folder: Path, identity: str) -> State | None:
             continue
         described, tensors = found
         if described["identity"] != identity:
-            raise RunError(f"{folder} holds a training under other options; choose another --save, or remove it")
+            raise RunError(
+                f"{folder} holds a training under other options or of other data; choose another --save, or remove it"
+            )
         parts: dict[str, dict[str, Tensor]] = {"module": {}, "optimiser": {}, "loss": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition("/")
@@ -77,8 +79,8 @@ def has_states(folder: Path) -> bool:
 
 
 def remove_states(folder: Path) -> None:
-    """Remove all states, once the training has its result."""
-    for file in folder.glob("state-*.safetensors"):
+    """Remove all states and the best weights, once the training has its result."""
+    for file in (*folder.glob("state-*.safetensors"), *folder.glob("best-*.safetensors")):
         file.unlink(missing_ok=True)
 
 

@@ -22,8 +22,9 @@ from segablate.errors import RunError, UsageError
 from segablate.evaluation.results import Evaluation
 from segablate.files import write_atomically
 from segablate.metrics.tolerance import Tolerance
+from segablate.training.identity import start_files
 from segablate.training.recipe import plain_recipe
-from segablate.training.session import TrainingRequest, start_files
+from segablate.training.request import TrainingRequest
 
 PLAN = "plan.json"
 

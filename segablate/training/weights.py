@@ -1,17 +1,23 @@
 """Class weights of cross entropy, computed from the train split or read from a file."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from segablate.datasets.dataset import Dataset
-from segablate.errors import RecipeError
-from segablate.labels import IGNORE
-from segablate.objective.weighted_sum import Objective
+from segablate.errors import RecipeError, at
+from segablate.objective.weighted_sum import Objective, WeightedTerm
+from segablate.text_files import read_text
 
-Counts = np.ndarray
-"""(C,) labelled pixels of each class."""
+
+class Counts(NamedTuple):
+    """Of each class, (C,) int64: its pixels, and all labelled pixels of the images that it is in."""
+
+    pixels: np.ndarray
+    around: np.ndarray
 
 
 def class_weights(objective: Objective, how: str, dataset: Dataset) -> Objective:
@@ -22,25 +28,58 @@ def class_weights(objective: Objective, how: str, dataset: Dataset) -> Objective
     """
     if how == "none":
         return objective
-    takers = [term for term in objective.terms if term.loss.name == "ce" and "weights" not in term.settings]
-    if not takers:
+    if not takes_weights(objective):
         raise RecipeError(f"class weights {how!r} are for ce, which objective '{objective}' lacks; leave them out")
-    weights = RULES[how](_pixels(dataset)) if how in RULES else _read(Path(how), len(dataset.labels))
-    return objective.with_settings("ce", {"weights": tuple(float(f"{weight:.9g}") for weight in weights)})
+    weights = RULES[how](count_pixels(dataset)) if how in RULES else _read(Path(how), len(dataset.labels))
+    return Objective(tuple(_weighted(term, weights) for term in objective.terms))
 
 
-def _sqrt_inverse(pixels: Counts) -> np.ndarray:
-    return _of_mean_one(np.where(pixels > 0, np.maximum(pixels, 1.0) ** -0.5, 0))
+def takes_weights(objective: Objective) -> bool:
+    """Return whether a term is a `ce` that states no weights."""
+    return any(_is_plain(term) for term in objective.terms)
 
 
-def _inverse(pixels: Counts) -> np.ndarray:
-    return _of_mean_one(np.where(pixels > 0, 1 / np.maximum(pixels, 1.0), 0))
+def count_pixels(dataset: Dataset) -> Counts:
+    """Count the labelled pixels of a split by class. RecipeError where there are none."""
+    classes = len(dataset.labels)
+    pixels, around = np.zeros((2, classes), np.int64)
+    for index in range(len(dataset)):
+        counts = np.bincount(dataset.read(index, image=False).labels.ravel(), minlength=256)[:classes]
+        pixels += counts
+        around += np.where(counts > 0, counts.sum(), 0)
+    if not pixels.any():
+        raise RecipeError(f"split {dataset.split!r} of {dataset.spec} has no labelled pixel to weigh classes by")
+    return Counts(pixels, around)
 
 
-def _median(pixels: Counts) -> np.ndarray:
-    """Median frequency balancing: the median of the class frequencies over each frequency (Eigen and Fergus, 2015)."""
-    present = pixels > 0
-    return np.where(present, np.median(pixels[present]) / np.maximum(pixels, 1), 0)
+def _is_plain(term: WeightedTerm) -> bool:
+    return term.loss.name == "ce" and "weights" not in term.settings
+
+
+def _weighted(term: WeightedTerm, weights: np.ndarray) -> WeightedTerm:
+    if not _is_plain(term):
+        return term
+    return replace(term, settings={**term.settings, "weights": tuple(float(f"{weight:.9g}") for weight in weights)})
+
+
+def _sqrt_inverse(counts: Counts) -> np.ndarray:
+    """The inverse of the square root of the frequency; their mean is 1."""
+    return _of_mean_one(np.where(counts.pixels > 0, np.maximum(counts.pixels, 1.0) ** -0.5, 0))
+
+
+def _inverse(counts: Counts) -> np.ndarray:
+    """The inverse of the frequency; their mean is 1."""
+    return _of_mean_one(np.where(counts.pixels > 0, 1 / np.maximum(counts.pixels, 1.0), 0))
+
+
+def _median(counts: Counts) -> np.ndarray:
+    """Median frequency balancing: the median of the class frequencies over each of them.
+
+    The frequency of a class is its share of the labelled pixels in the images that it is in (Eigen and Fergus,
+    ICCV 2015, arXiv:1411.4734).
+    """
+    frequency = counts.pixels / np.maximum(counts.around, 1)
+    return np.where(frequency > 0, np.median(frequency[frequency > 0]) / np.maximum(frequency, 1e-300), 0)
 
 
 RULES: dict[str, Callable[[Counts], np.ndarray]] = {
@@ -55,23 +94,18 @@ def _of_mean_one(weights: np.ndarray) -> np.ndarray:
     return weights / weights[weights > 0].mean()
 
 
-def _pixels(dataset: Dataset) -> Counts:
-    counts = np.zeros(256, np.int64)
-    for index in range(len(dataset)):
-        counts += np.bincount(dataset.read(index, image=False).labels.ravel(), minlength=256)
-    counts[IGNORE] = 0
-    return counts[: len(dataset.labels)]
-
-
 def _read(path: Path, classes: int) -> np.ndarray:
-    try:
-        weights = np.array([float(word) for word in path.read_text(encoding="utf-8").replace(",", " ").split()])
-    except OSError:
+    if not path.is_file():
         raise RecipeError(
             f"--class-weights is {str(path)!r}, but must be none, {', '.join(RULES)} or a file of numbers"
-        ) from None
-    except ValueError as error:
-        raise RecipeError(f"{path}: {error}; a file of class weights holds one number a class") from None
-    if len(weights) != classes or not (np.isfinite(weights) & (weights >= 0)).all():
-        raise RecipeError(f"{path}: must hold {classes} numbers of at least 0, one a class; it holds {len(weights)}")
-    return weights
+        )
+    with at(path):
+        try:
+            weights = np.array([float(word) for word in read_text(path).replace(",", " ").split()])
+        except ValueError as error:
+            raise RecipeError(f"{error}; a file of class weights has one number a class") from None
+        if len(weights) != classes:
+            raise RecipeError(f"has {len(weights)} numbers; write {classes}, one a class")
+        if not (np.isfinite(weights) & (weights >= 0)).all():
+            raise RecipeError("has a number below 0, or one that is not finite; class weights are at least 0")
+        return weights

@@ -49,7 +49,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         loading,
         Preprocessing.parse(described["preprocessing"]),
         described["output"],
-        tuple(described["classes"]),
+        tuple(described["classes"]) or None,
     )
 
 

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 _PANEL, _RECIPE = "Training", "Recipe"
 
+_FORMS = {
+    **dict.fromkeys(("resize", "crop"), "HEIGHTxWIDTH"),
+    **dict.fromkeys(("pad_colour", "mean", "std"), "R:G:B"),
+    "scale": "LEAST:LARGEST",
+}
+"""How the values of fields that are several numbers are written."""
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -105,7 +112,8 @@ def train(
         checkpoints.loading(running),
     )
     folder = training.save or _folder(network, data.spec, recipe, training)
-    _check_folder(folder, training.resume)
+    if team().leads:  # the others may come when it has written already
+        _check_folder(folder, training.resume)
     with _habits(request, training, running, folder) as habits:
         found = train(request, folder, habits)
     if team().leads:
@@ -151,7 +159,8 @@ def _field_option(name: str) -> Any:
     knob = recipe_fields()[name]
     expected = knob.expected() if knob.range.words or knob.kind.number is not str else "text"
     shown = f"{knob.help}: {expected}. Default {format_field(name, knob.default)}"
-    option = typer.Option(knob.option, help=escape(shown), metavar="VALUE", rich_help_panel=_RECIPE, show_default=False)
+    form = _FORMS.get(name, "VALUE")
+    option = typer.Option(knob.option, help=escape(shown), metavar=form, rich_help_panel=_RECIPE, show_default=False)
     return Annotated[str | None, option]
 
 

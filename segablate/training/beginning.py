@@ -1,0 +1,100 @@
+"""From a request to a task: network, data and objective opened, and checked against each other."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from segablate.datasets.dataset import Dataset
+from segablate.errors import RecipeError, shorten
+from segablate.evaluation.inputs import with_inputs
+from segablate.objective.weighted_sum import Objective, parse_objective
+from segablate.runtime import team
+from segablate.training.batches import Batches
+from segablate.training.fitting import activation, fitted
+from segablate.training.heads import can_keep_features, keep_features, with_features
+from segablate.training.identity import identity_of
+from segablate.training.objectives import local_terms
+from segablate.training.recipe import Recipe
+from segablate.training.request import TrainingRequest
+from segablate.training.starting import Start, open_start, require_classifier
+from segablate.training.task import Task
+from segablate.training.weights import class_weights, takes_weights
+
+
+def begin(request: TrainingRequest, features: Path, progress: Callable[[int], None] = lambda images: None) -> Task:
+    """Open network and data of a training. Raises a SegablateError for whatever does not fit.
+
+    `features`: the folder in which what a classifier sees is kept, where it alone is trained.
+    """
+    recipe = _completed(request)
+    objective, auxiliary = _objectives(recipe, request.dataset)
+    start = open_start(
+        request.network,
+        request.dataset,
+        recipe,
+        request.loading,
+        request.seed,
+        encoder=request.encoder,
+        new_classifier=request.part == "head" and not request.keep_head,
+    )
+    recipe = fitted(recipe, start.network.preprocessing)
+    needs = objective.needs | (auxiliary.needs if auxiliary else frozenset())
+    _, inputs, notes = with_inputs(start.network, needs, request.dataset, f"objective {objective}")
+    network = replace(start.network, kind=activation(start.network.kind, objective))
+    notes = (*start.notes, *notes, *_notes(request, recipe, objective, start))
+    start = replace(start, network=network, notes=notes)
+    batches = Batches(request.dataset, recipe, request.seed, team().rank, team().size)
+    if request.part == "head":
+        start, batches = _head_alone(start, batches, features, progress)
+    identity = identity_of(request, recipe, objective, start.network.source.files)
+    return Task(start, batches, recipe, objective, identity, needs, inputs, request.part, auxiliary)
+
+
+def _objectives(recipe: Recipe, dataset: Dataset) -> tuple[Objective, Objective | None]:
+    """The objective of the main output, and another of auxiliary ones where there is one, under class weights."""
+    objective = class_weights(parse_objective(recipe.objective), recipe.class_weights, dataset)
+    if recipe.auxiliary_objective is None:
+        return objective, None
+    auxiliary = parse_objective(recipe.auxiliary_objective)
+    return objective, class_weights(auxiliary, recipe.class_weights if takes_weights(auxiliary) else "none", dataset)
+
+
+def _head_alone(
+    start: Start, batches: Batches, features: Path, progress: Callable[[int], None]
+) -> tuple[Start, Batches]:
+    """The start with nothing but its classifier to be trained, on batches of features where they can be kept."""
+    require_classifier(start.classifier)
+    for name, parameter in start.network.module.named_parameters():
+        parameter.requires_grad_(name.startswith(f"{start.classifier}."))
+    if can_keep_features(start, batches.dataset):
+        return start, with_features(batches, keep_features(start, batches.dataset, features, progress))
+    note = "the network goes on after its classifier: no features were kept, and steps run the whole network"
+    return replace(start, notes=(*start.notes, note)), batches
+
+
+def _completed(request: TrainingRequest) -> Recipe:
+    """The recipe, with what the part that is trained settles: the classifier sees no augmentation but mirroring."""
+    recipe = request.recipe
+    if request.part == "head":
+        plain = {
+            "scale": (1.0, 1.0),
+            "scale_step": 0.0,
+            "shorter": None,
+            "crop": None,
+            "photometric": False,
+            "blur": 0.0,
+        }
+        colours = dict.fromkeys(("brightness", "tint", "contrast", "saturation"), 0.0)
+        recipe = replace(recipe, **plain, **colours)
+    if recipe.keep == "best" and request.holdout is None:
+        raise RecipeError("--keep best needs a hold-out of the train split; pass --holdout 0.1")
+    return recipe
+
+
+def _notes(request: TrainingRequest, recipe: Recipe, objective: Objective, start: Start) -> tuple[str, ...]:
+    notes = [f"classifier {start.classifier!r} alone was trained"] if request.part == "head" else []
+    if team().size > 1 and (names := local_terms(objective)):
+        notes.append(f"{shorten(names, 6)}: means over the local batches of {team().size} processes")
+    if team().size > 1 and recipe.norm == "train":
+        notes.append(f"batch norm took its statistics over the local batches of {team().size} processes")
+    return tuple(notes)

@@ -1,0 +1,47 @@
+"""What makes two trainings the same: all that decides their numbers."""
+
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import asdict
+from pathlib import Path
+
+from segablate.files import fingerprint
+from segablate.objective.weighted_sum import Objective
+from segablate.runtime import team
+from segablate.training.objectives import local_terms
+from segablate.training.recipe import Recipe, plain_recipe
+from segablate.training.request import TrainingRequest
+
+
+def identity_of(request: TrainingRequest, recipe: Recipe, objective: Objective, files: Collection[Path] = ()) -> str:
+    """Return a hash of everything that decides the numbers of a training, but for the device.
+
+    `files`: those that the network was read from.
+    """
+    dataset, holdout, processes = request.dataset, request.holdout, team().size
+    loading = {name: str(value) for name, value in asdict(request.loading).items() if name != "device"}
+    described = [
+        plain_recipe(recipe),
+        str(objective),
+        [request.network, request.seed, request.part, request.keep_head, loading],
+        sorted(fingerprint(path) for path in _files(request, files)),
+        [dataset.spec, dataset.split, list(dataset.names), repr(dataset.labels)],
+        [dataset.stamp(index) for index in range(len(dataset))],
+        list(holdout.names) if holdout else None,
+        processes if recipe.norm == "train" or local_terms(objective) else None,
+    ]
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def start_files(request: TrainingRequest) -> list[str]:
+    """Return the SHA-256 of the files that a training starts from, as far as its request names them."""
+    return sorted(fingerprint(path) for path in _files(request, ()))
+
+
+def _files(request: TrainingRequest, files: Collection[Path]) -> set[Path]:
+    """The files of the network and of the encoder, also where they are named in the request alone."""
+    network = request.network
+    named = [request.loading.located(text) for text in (network, network.partition("@")[2]) if text]
+    encoder = [request.encoder] if request.encoder else []
+    return {path.resolve() for path in (*files, *named, *encoder) if path.is_file()}
