@@ -138,6 +138,11 @@ def test_chance_is_a_kappa_below_a_twentieth(right: int, noted: bool) -> None:
     assert all("Cohen's kappa 0.05" in note for note in notes)
 
 
+def test_the_most_frequent_class_alone_is_as_good_as_a_constant_map() -> None:
+    (note,) = near_chance(*of_pixels([(0, 0, 700), (1, 0, 200), (2, 0, 100)]), LABELS)
+    assert "always predicting the most frequent of 3 classes has 23.3 %" in note
+
+
 def test_little_more_than_a_constant_map_is_not_near_chance() -> None:
     pair = of_pixels([(0, 0, 900), (1, 1, 3), (1, 0, 47), (2, 0, 50)])  # mIoU 0.321, the constant 0.300; kappa 0.054
     assert near_chance(*pair, LABELS) == []

@@ -17,7 +17,7 @@ SCORES = ("calibration", "conventions*", "evaluation*", "image_level", "roc", "r
 FILES = ("files", "images", "label_files", "labels", "unreadable", "yaml_files", "bad_inputs", "palettes", "formats")
 DATASETS = ("datasets*", "layouts", "lists", "merging", "palettes", "scribbles", "hf_datasets", "sample_data")
 
-SLOW = ("training_team", "statistics_*calibration", "statistics_*coverage", "resuming_cli", "hf_checkpoints", "smp")
+SLOW = ("training_team", "statistics_*calibration", "statistics_*coverage", "resuming_cli")
 """Tests that are not run: they start other programs, or take minutes."""
 
 OUTSIDE = (
@@ -74,7 +74,10 @@ PARTS = {
     ),
     "checkpoints": Part(
         ("checkpoints",),
-        ("checkpoints", "outputs", "inference", "predictions", "one_channel", "formats", "image_processors", "exports"),
+        (
+            *("checkpoints", "hf_checkpoints", "image_processors", "preprocessing", "inference"),
+            *("outputs", "one_channel", "exports", "predictions", "formats"),
+        ),
     ),
     "training": Part(("training",), ("training_*", "cells", "batches")),
 }
