@@ -76,7 +76,7 @@ PARTS = {
         ("checkpoints",),
         (
             *("checkpoints", "hf_checkpoints", "image_processors", "preprocessing", "inference"),
-            *("outputs", "one_channel", "exports", "predictions", "formats"),
+            *("outputs", "one_channel", "exports", "predictions", "formats", "bad_inputs", "evaluation"),
         ),
     ),
     "training": Part(("training",), ("training_*", "cells", "batches")),

@@ -59,39 +59,43 @@ class Run:
                 print(f"{file}: {len(found['tests'])} tests, {found['left']} failed or skipped", flush=True)
         self.tests = {name: each for file in files for name, each in kept[file]["tests"].items()}
 
-    def guards(self, part: str, change: Change) -> list[str]:
-        """Return the tests of a part that call the changed function, the quick ones first.
+    def stages(self, part: str, change: Change) -> list[list[str]]:
+        """Return the tests of a part to try in turn: those that call the changed function, then others of its file.
 
-        At the level of a module, and where no test calls it, these are the tests that call anything in its file.
+        Each is sorted by time. Where no test calls anything in the file, these are all tests of the part.
         """
         files = set(PARTS[part].tests)
-        ours = {name: found["calls"] for name, found in self.tests.items() if name.split("::")[0] in files}
-        names = [name for name, calls in ours.items() if f"{change.file}:{change.scope}" in calls]
-        names = names or [name for name, calls in ours.items() if any(c.startswith(f"{change.file}:") for c in calls)]
-        return sorted(names or ours, key=lambda name: self.tests[name]["seconds"])
+        calls = {name: found["calls"] for name, found in self.tests.items() if name.split("::")[0] in files}
+        first = {name for name in calls if f"{change.file}:{change.scope}" in calls[name]}
+        near = {name for name in calls if any(call.startswith(f"{change.file}:") for call in calls[name])}
+        stages = [first, near - first] if near else [set(calls)]
+        return [sorted(names, key=lambda name: self.tests[name]["seconds"]) for names in stages if names]
 
     def try_all(self, wanted: list[Numbered], processes: int, patience: float) -> None:
         """Try changes, several at a time, each for `patience` seconds beyond its tests' own; record the results."""
-        queue, free, busy = list(reversed(wanted)), list(range(processes)), {}
+        queue = [(each, self.stages(each[1], each[2])) for each in reversed(wanted)]
+        free, busy = list(range(processes)), {}
         for slot in free:
             self.copy(slot)
         while queue or busy:
             while queue and free:
-                slot, each = free.pop(), queue.pop()
-                busy[slot] = (each, self.start(each, slot, patience))
-            for slot, (each, trial) in list(busy.items()):
+                slot, (each, stages) = free.pop(), queue.pop()
+                busy[slot] = (each, stages, self.start(each[2], stages[0], slot, patience))
+            for slot, (each, stages, trial) in list(busy.items()):
                 if (found := trial.result()) is not None:
                     del busy[slot]
                     free.append(slot)
                     self.put_back(each[2], slot)
-                    self.record(each, found, time.monotonic() - trial.started)
+                    if found["code"] == 0 and stages[1:]:
+                        queue.append((each, stages[1:]))
+                    else:
+                        self.record(each, found, time.monotonic() - trial.started)
             time.sleep(0.02)
 
-    def start(self, each: Numbered, slot: int, patience: float) -> Trial:
-        """Start the trial of one change in a copy."""
-        _, part, change = each
+    def start(self, change: Change, names: list[str], slot: int, patience: float) -> Trial:
+        """Start the trial of one change in a copy, on the tests of these names."""
         copy = self.folder / f"copy-{slot}"
-        file, names = copy / change.file, self.guards(part, change)
+        file = copy / change.file
         for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
             compiled.unlink()  # that of another text of the same length would be taken for it
         file.write_bytes(change.applied(file.read_bytes()))
