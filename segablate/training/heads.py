@@ -1,7 +1,7 @@
 """Training the classifier alone: what it sees is computed once for every image and its mirror image, and kept.
 
-The features are kept in a memory-mapped file in the folder of the training or of the sweep, named after the checkpoint, the
-preprocessing and the list of images.
+The features are kept in a memory-mapped file in the folder of the training or of the sweep, named after the
+checkpoint, the preprocessing and the list of images.
 """
 
 import hashlib
