@@ -422,7 +422,7 @@ def unknown_loss(place: Place) -> list[str]:
 
 
 @bad(r"No such option: --smoothing; the help of --prior-hits, --prior-misses, --momentum mentions 'smoothing'$")
-def _word_of_the_help(toy: Path, tmp_path: Path) -> list[str]:
+def word_of_the_help(place: Place) -> list[str]:
     return ["ablate", "recall", "--smoothing", "1,2"]
 
 
