@@ -71,7 +71,7 @@ class TrainedOptions:
     ] = "local"
     processes: Annotated[
         int,
-        typer.Option(help="Processes of the local engine; 0: one for each device.", rich_help_panel=_PANEL, min=0),
+        typer.Option(help="Processes of the local engine; 0: one for each GPU or core.", rich_help_panel=_PANEL, min=0),
     ] = 0
     threads: Annotated[
         int, typer.Option(help="Threads of each training; part of the plan.", rich_help_panel=_PANEL, min=1)
