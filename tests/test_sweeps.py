@@ -283,6 +283,8 @@ def test_the_command_prints_trainings_and_their_cost(
         assert row["mean"] == pytest.approx(np.mean(scores))
         assert row["spread"] == pytest.approx(np.std(scores, ddof=1))
     assert [row["ended"] for row in found["tables"]["cells"]] == [2, 2, 2, 2]
+    assert "Varied by the seeds: first weights, order of the images, augmentation." in found["notes"]
+    assert not any("pretrained" in note for note in found["notes"])
 
 
 @pytest.mark.parametrize(
