@@ -130,7 +130,7 @@ def test_checkpoints_describe_themselves(file: Path):
     assert metadata["classes"] == CLASSES
     assert metadata["output"] in {"softmax", "sigmoid"}
     recipe = open_recipe(f"sample-{file.stem}").recipe
-    weighted = "(weights=" if recipe.class_weights else ""
+    weighted = "" if recipe.class_weights == "none" else "(weights="
     assert metadata["training"]["objective"].startswith(recipe.objective + weighted)
     assert metadata["preprocessing"]["channels"] == "rgb"
     assert file.stat().st_size < 450_000
