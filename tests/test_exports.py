@@ -232,7 +232,11 @@ def test_an_onnx_card(tmp_path: Path) -> None:
     [
         ((1, 1, 24, 32), {}, r"its input is 1x1x24x32; expected three channels"),
         ((3, 24, 32), {}, r"its input is 3x24x32; expected colour images, N x 3 x H x W or N x H x W x 3"),
-        (("n", 3, "h", "w"), {"inputs": 2}, r"the network takes 2 inputs \(image, spare0\); export it with one, the image"),
+        (
+            ("n", 3, "h", "w"),
+            {"inputs": 2},
+            r"the network takes 2 inputs \(image, spare0\); export it with one, the image",
+        ),
         (("n", 3, "h", "w"), {"dtype": "INT32"}, r"its input is tensor\(int32\); expected float"),
     ],
 )

@@ -96,7 +96,8 @@ def _finish(folder: Path, cell: Cell, run: str | None) -> CellResult:
 def claimed(folder: Path, cell: Cell) -> Iterator[bool]:
     """Claim a cell for this runner while the context lasts; yields whether nobody else has it.
 
-    A claim without a sign of life for :data:`STALE` seconds is void, as after a crash or on a machine that is gone.
+    A claim is void where its process has ended, seen from the same machine, or without a sign of life for
+    :data:`STALE` seconds, as on a machine that is gone.
     """
     place = cell_folder(folder, cell)
     place.mkdir(parents=True, exist_ok=True)
@@ -117,7 +118,7 @@ def claimed(folder: Path, cell: Cell) -> Iterator[bool]:
 
 def _take(claim: Path) -> bool:
     with suppress(FileNotFoundError):
-        if time.time() - claim.stat().st_mtime > STALE:
+        if time.time() - claim.stat().st_mtime > STALE or _ended(claim.read_text(encoding="utf-8", errors="replace")):
             with suppress(OSError):  # one of several takes it away
                 void = claim.with_name(f"{_CLAIM}.{uuid.uuid4().hex}")
                 os.rename(claim, void)
@@ -127,8 +128,30 @@ def _take(claim: Path) -> bool:
     except FileExistsError:
         return False
     with os.fdopen(handle, "w") as file:
-        file.write(f"{socket.gethostname()} {os.getpid()}\n")
+        file.write(f"{_machine()} {os.getpid()}")
     return True
+
+
+def _machine() -> str:
+    """Name this machine, and on Linux the namespace in which its process numbers count."""
+    try:
+        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _ended(claimant: str) -> bool:
+    """Return whether whoever wrote this claim was a process of this machine that has ended."""
+    machine, _, number = claimant.rpartition(" ")
+    if machine != _machine() or not number.isdecimal() or os.name != "posix":
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is somebody else's
+        return False
+    return False
 
 
 def _signs_of_life(claim: Path, stop: threading.Event) -> None:
