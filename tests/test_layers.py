@@ -16,7 +16,7 @@ FLOORS = (
     ("errors",),
     ("extras", "limits"),
     ("text_files", "user_code"),
-    ("yaml_files",),
+    ("archives", "plain_values", "yaml_files"),
     ("labels",),
     ("files", "samples"),
     ("images", "objective", "weights", "kernels", "networks", "runtime"),
