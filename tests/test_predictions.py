@@ -418,6 +418,26 @@ def test_scores_none_of_which_can_be_read(data: Dataset, tmp_path: Path) -> None
         measured(spec, data, on_error="skip")
 
 
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+def test_infinite_scores_are_named_and_measured_as_large(infinite: float, data: Dataset, tmp_path: Path) -> None:
+    plain = [np.eye(4, dtype=np.float32)[data.read(index).labels % 4].transpose(2, 0, 1) * 9 for index in range(6)]
+    broken = [scores.copy() for scores in plain]
+    for scores in broken[1:3]:
+        scores[2, :2, 3] = infinite
+    measures = Measures({name: get_loss(name) for name in ("ce", "bce")}, (), calibration=True)
+    run = evaluate(open_checkpoint(save_scores(tmp_path / "p", logits=broken), CPU), data, measures)
+    assert [note for note in run.notes if "infinite" in note] == [
+        "scores are infinite at 4 pixels of 2 images (s1, s2), and are measured as 10 000 or -10 000 there"
+    ]
+    assert all(np.isfinite(values).all() for values in (*run.values.values(), *run.statistics.values()))
+    clamped = [scores.clip(-1e4, 1e4) for scores in broken]
+    same = evaluate(open_checkpoint(save_scores(tmp_path / "c", logits=clamped), CPU), data, measures)
+    assert not any("infinite" in note for note in same.notes)
+    for loss, values in same.values.items():
+        assert np.array_equal(values, run.values[loss])
+    assert np.array_equal(same.confusion.total(), run.confusion.total())
+
+
 def test_predictions_that_cannot_be_hashed(data: Dataset, tmp_path: Path) -> None:
     spec = save_scores(tmp_path / "p", logits=[np.zeros((4, 24, 32), np.float32)] * 6)
     (tmp_path / "p/s3.npz").unlink()
