@@ -5,6 +5,7 @@ Errors state the fact; the caller adds the path with :func:`segablate.errors.at`
 
 import ast
 import lzma
+import re
 import struct
 import zipfile
 import zlib
@@ -24,11 +25,16 @@ _END, _END64 = b"PK\5\6", b"PK\6\6"
 """Marks of the record behind the directory, and of the one before it in archives beyond 4 GiB."""
 
 _MOST_COMMENT = 1 << 16
-_HEADER_BYTES = 1 << 16
+HEADER_BYTES = 1 << 16
 """Most bytes of the header of an array."""
 
 _PLAIN = "?bhilqBHILQefdUS"
 """Type characters of arrays without objects or fields, of numpy's sizes."""
+
+_KIND = re.compile(r"""['"]descr['"]\s*:\s*(?:'(?P<simple>[^']*)'|(?P<fields>\[.*?\])\s*,\s*')""")
+_ORDER = re.compile(r"""['"]fortran_order['"]\s*:\s*(True|False)""")
+_SHAPE = re.compile(r"""['"]shape['"]\s*:\s*\(\s*((?:\d{1,18}L?(?:\s*,\s*\d{1,18}L?)*)?)\s*,?\s*\)""")
+"""The entries of the header of an array, which is a Python dictionary."""
 
 _DAMAGE = (
     *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
@@ -99,7 +105,7 @@ def read_structure(data: bytes) -> dict[str, np.ndarray]:
 def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     """Read one array of an open ``.npz``, of at most the size of pixels. Raises DamagedArchive and TooLarge."""
     entry = archive.getinfo(f"{name}.npy")
-    if entry.file_size > PIXEL_BYTES + _HEADER_BYTES:
+    if entry.file_size > PIXEL_BYTES + HEADER_BYTES:
         raise TooLarge(
             f"its {name} take {entry.file_size / 2**30:.1f} GiB; at most {PIXEL_BYTES // 2**30} GiB are read"
         )
@@ -114,24 +120,27 @@ def array_names(archive: zipfile.ZipFile) -> list[str]:
 def read_header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
     """Return shape, whether in Fortran's order, type, and the length of the header of an array in numpy's format.
 
-    Raises DamagedArchive for a header that numpy.save does not write, and for arrays of objects or fields.
+    Raises DamagedArchive for a header that numpy.save does not write.
     """
     if data[:6] != b"\x93NUMPY" or data[6:8] not in (b"\1\0", b"\2\0", b"\3\0"):
         raise DamagedArchive("has no array of numpy; save it with numpy.save")
     start = 10 if data[6] == 1 else 12
     end = start + int.from_bytes(data[8:start], "little")
+    if end > min(len(data), HEADER_BYTES):
+        raise DamagedArchive("has an array whose header is cut off; save it with numpy.save")
+    header = data[start:end].decode("latin-1")
+    kind, order, sides = _KIND.search(header), _ORDER.search(header), _SHAPE.search(header)
     try:
-        if end > min(len(data), _HEADER_BYTES):
-            raise ValueError("its header is cut off")
-        stated = ast.literal_eval(data[start:end].decode("latin-1").strip())
-        shape, fortran, dtype = stated["shape"], stated["fortran_order"], np.dtype(stated["descr"])
-        if not isinstance(stated["descr"], str) or dtype.char not in _PLAIN or not isinstance(fortran, bool):
-            raise ValueError(f"it holds {dtype}"[:80])
-        if not isinstance(shape, tuple) or not all(type(side) is int and 0 <= side < 1 << 40 for side in shape):
-            raise ValueError("its shape is none")
-    except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, RecursionError) as error:
+        if not (kind and order and sides):
+            raise ValueError("its header is damaged")
+        dtype = np.dtype(kind["simple"] if kind["simple"] is not None else ast.literal_eval(kind["fields"]))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         reason = " ".join(str(error).split())[:80]
         raise DamagedArchive(f"has no readable array ({reason}); save it with numpy.save") from None
+    shape = tuple(int(side) for side in sides[1].replace("L", "").split(",") if side.strip())
+    if any(side >= 1 << 40 for side in shape):
+        raise DamagedArchive("has an array of an impossible shape; save it with numpy.save")
+    fortran = order[1] == "True"
     return shape, fortran, dtype, end
 
 
@@ -139,8 +148,10 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     """Unpack a member and return its array, which owns its memory."""
     with archive.open(entry) as member:
         head = member.read(min(entry.file_size, 12))
-        head += member.read(min(int.from_bytes(head[8 : 10 if head[6:7] == b"\1" else 12], "little"), _HEADER_BYTES))
+        head += member.read(min(int.from_bytes(head[8 : 10 if head[6:7] == b"\1" else 12], "little"), HEADER_BYTES))
         shape, fortran, dtype, start = read_header(head)
+        if dtype.char not in _PLAIN:
+            raise DamagedArchive(f"holds {entry.filename[:60]} of {str(dtype)[:60]}; save plain numbers")
         if prod(shape) * dtype.itemsize != entry.file_size - start:
             raise DamagedArchive(f"holds {entry.filename[:60]} of another size than stated; write it again")
         values = np.empty(prod(shape), dtype)

@@ -66,6 +66,7 @@ def test_arrays_come_back_as_they_were(compressed: bool) -> None:
         "{'descr': 'x', 'fortran_order': False, 'shape': (1,)}",
         "{'descr': '<f4', 'shape': (1,)}",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (" + "1" * 4000,
         "[1, 2]",
         "5",
         "(" * 5000,
