@@ -14,7 +14,7 @@ PACKAGE = Path(segablate.__file__).parent
 
 FLOORS = (
     ("errors",),
-    ("extras", "limits"),
+    ("extras", "limits", "locks"),
     ("text_files", "user_code"),
     ("archives", "plain_values", "yaml_files"),
     ("labels",),
