@@ -94,7 +94,7 @@ def test_what_is_no_folder_gets_no_lock(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with held(tmp_path / "file"), held(Path(os.devnull)), held(None):
         assert [path.name for path in tmp_path.iterdir()] == ["file"]
-    with pytest.raises(RunError, match="cannot be written: .*; choose another --save"), held(tmp_path / "file/run"):
+    with pytest.raises(RunError, match=r"cannot be written: .*; choose another --save"), held(tmp_path / "file/run"):
         pass
 
 
