@@ -15,9 +15,9 @@ PACKAGE = Path(segablate.__file__).parent
 
 FLOORS = (
     ("errors",),
-    ("extras", "limits"),
+    ("extras", "limits", "locks"),
     ("text_files", "user_code"),
-    ("yaml_files",),
+    ("archives", "plain_values", "yaml_files"),
     ("labels",),
     ("files", "samples"),
     ("images", "objective", "weights", "kernels", "networks", "runtime"),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from segablate.cli import application
+from segablate.cli.locking import locks_released
 from segablate.cli.output import ClosedOutput, guarded_output
 from segablate.errors import SegablateError
 from segablate.runtime import team
@@ -22,7 +23,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     0, 1 (an error), 2 (usage), 130 (interrupted), or 141 (whatever reads standard output has closed it).
     """
     try:
-        with guarded_output():
+        with guarded_output(), locks_released():
             code = application.app(arguments, prog_name="segablate", standalone_mode=False)
         team().leave()
     except ClosedOutput as error:

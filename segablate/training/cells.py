@@ -10,12 +10,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from segablate.errors import DivergedError, RunError
-from segablate.files import write_atomically
+from segablate.errors import DivergedError, RunError, fact
+from segablate.files import is_file, write_atomically
+from segablate.limits import TooLarge
+from segablate.plain_values import check
+from segablate.text_files import MalformedText, read_json
 from segablate.training.sweep import Cell, CellResult, Sweep
 
 DONE = "cell.json"
 """What came of a cell; written last."""
+
+_RESULT = {
+    "run": (None, str),
+    "diverged": str,
+    "seconds": float,
+    "training": {"notes?": [str], "batches without a label?": int},
+}
 
 _CLAIM = "claim"
 _BEAT = 15.0
@@ -35,14 +45,14 @@ def cell_folder(folder: Path, cell: Cell) -> Path:
 def result_of(folder: Path, cell: Cell) -> CellResult | None:
     """Return what came of a cell; None where it has not ended. RunError where its file is damaged."""
     path = cell_folder(folder, cell) / DONE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        run = path.parent / found["run"] if found["run"] else None
-        return CellResult(cell, run, found["diverged"], found["seconds"], found["training"])
-    except FileNotFoundError:
+    if not is_file(path):
         return None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise RunError(f"{path} is damaged; remove {path.parent} to train that cell again") from None
+    try:
+        found = check(read_json(path), _RESULT, DONE)
+    except (MalformedText, TooLarge) as error:
+        raise RunError(f"{path} is damaged ({fact(error)}); remove {path.parent} to train that cell again") from None
+    run = path.parent / "run" if found["run"] else None
+    return CellResult(cell, run, found["diverged"], found["seconds"], found["training"])
 
 
 def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda step, numbers: None) -> CellResult:

@@ -26,6 +26,9 @@ from segablate.checkpoints.sources import python
 from segablate.checkpoints.specification import split_weights
 from segablate.errors import CheckpointError, at, did_you_mean
 from segablate.files import write_atomically
+from segablate.limits import TooLarge
+from segablate.text_files import MalformedText
+from segablate.yaml_files import read_yaml
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -64,15 +67,13 @@ def open_source(place: str, loading: Loading) -> Segmenter:
 
 def read_card(path: Path) -> dict[str, Any]:
     """Read the mapping of a card. Raises CheckpointError when it is missing or malformed, and for wrong entries."""
-    import yaml
-
     if not path.is_file():
         raise CheckpointError(f"{path}: no such card; `segablate checkpoints init SPEC` writes a draft")
     with at(path):
         try:
-            card = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise CheckpointError(f"is not valid YAML: {' '.join(str(error).split())}") from None
+            card = read_yaml(path)
+        except (MalformedText, TooLarge) as error:
+            raise CheckpointError(str(error)) from None
         if not isinstance(card, dict) or not isinstance(card.get("source"), str):
             raise CheckpointError(
                 "is not a checkpoint card; it must have an entry source, as in source: python:net.py:make()"

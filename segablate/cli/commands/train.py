@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
+from segablate.cli.locking import lock_output
 from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, default_dataset, expanded
 from segablate.errors import UsageError
 
@@ -112,6 +113,7 @@ def train(
         checkpoints.loading(running),
     )
     folder = training.save or _folder(network, data.spec, recipe, training)
+    lock_output(folder)
     if team().leads:  # the others may come when it has written already
         _check_folder(folder, training.resume)
     with _habits(request, training, running, folder) as habits:
