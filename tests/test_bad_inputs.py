@@ -360,7 +360,7 @@ def folder_as_checkpoint(place: Place) -> list[str]:
     return place.evaluate(checkpoint=str(place.root / "toy"))
 
 
-@bad(r"net\.pth: loading a whole pickled module runs any code in the file; pass --trust-pickle")
+@bad(r"net\.pth: loading a whole pickled module runs any code in the file; pass --trust-code")
 def whole_module_without_trust(place: Place) -> list[str]:
     torch.save(Command(place.root / "marker"), place.weights)
     return place.evaluate(checkpoint=f"module:{place.weights}")

@@ -367,7 +367,7 @@ class Bomb:
         return Path.touch, (self.marker,)  # type: ignore[return-value]
 
 
-TRUST = Loading(device="cpu", trust_pickle=True)
+TRUST = Loading(device="cpu", trust_code=True)
 
 
 def test_a_whole_module_needs_trust(tmp_path: Path) -> None:
@@ -375,27 +375,27 @@ def test_a_whole_module_needs_trust(tmp_path: Path) -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU())
     torch.save(module, tmp_path / "whole.pth")
     spec = f"module:{tmp_path / 'whole.pth'}"
-    with pytest.raises(CheckpointError, match=r"whole\.pth: .*runs any code in the file; pass --trust-pickle"):
+    with pytest.raises(CheckpointError, match=r"whole\.pth: .*runs any code in the file; pass --trust-code"):
         open_checkpoint(spec, CPU)
     opened = open_checkpoint(spec, TRUST)
     assert near(scores(opened), plain_forward(module))  # type: ignore[arg-type]
     assert opened.source.facts["module"] == "Sequential"
-    assert opened.source.notes == ("whole.pth was unpickled with --trust-pickle: code in it has run",)
+    assert opened.source.notes == ("whole.pth was unpickled with --trust-code: code in it has run",)
 
 
 def test_a_first_card_of_a_whole_module_needs_trust_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(nn.Conv2d(3, 4, 1), tmp_path / "whole.pth")
     command = ["checkpoints", "init", f"module:{tmp_path / 'whole.pth'}", "--out"]
     assert run([*command, str(tmp_path / "a.yaml")]) == 0
-    assert "pass --trust-pickle" in capsys.readouterr().err
-    assert run([*command, str(tmp_path / "b.yaml"), "--trust-pickle"]) == 0
+    assert "pass --trust-code" in capsys.readouterr().err
+    assert run([*command, str(tmp_path / "b.yaml"), "--trust-code"]) == 0
     assert "does not load" not in capsys.readouterr().err
     assert "outputs (4), in order" in (tmp_path / "b.yaml").read_text()
 
 
 def test_without_trust_nothing_runs(tmp_path: Path) -> None:
     torch.save(Bomb(tmp_path / "marker"), tmp_path / "bomb.pth")
-    with pytest.raises(CheckpointError, match="pass --trust-pickle"):
+    with pytest.raises(CheckpointError, match="pass --trust-code"):
         open_checkpoint(f"module:{tmp_path / 'bomb.pth'}", CPU)
     assert not (tmp_path / "marker").exists()
     with pytest.raises(CheckpointError, match=r"holds NoneType, not a whole module"):

@@ -40,7 +40,7 @@ def carried_out(wanted: TrainingRequest, folder: Path) -> tuple[Task, Network]:
     """Train two steps; the task, and the network that what was written gives."""
     task = begin(wanted, folder)
     found = conclude(wanted, task, fit(task, habits(folder)), folder)
-    opened = open_checkpoint(found.checkpoint, replace(CPU, trust_pickle=True))
+    opened = open_checkpoint(found.checkpoint, replace(CPU, trust_code=True))
     assert isinstance(opened, Network)
     return task, opened
 
@@ -253,7 +253,7 @@ def test_fine_tuning_a_pickled_module(data: Path, tmp_path: Path, monkeypatch: p
     import pickled_nets  # type: ignore[import-not-found]
 
     torch.save(pickled_nets.small(4), tmp_path / "net.pth")
-    trusting = replace(CPU, trust_pickle=True)
+    trusting = replace(CPU, trust_code=True)
     learns(request(data, f"module:{tmp_path / 'net.pth'}", loading=trusting, **TWO), tmp_path / "run")
 
 
