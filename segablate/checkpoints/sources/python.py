@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from segablate.checkpoints.code_files import files_of
+from segablate.checkpoints.imported_files import files_of
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.specification import literal_arguments
 from segablate.checkpoints.trust import check_for
