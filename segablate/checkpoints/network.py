@@ -16,6 +16,7 @@ from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, DeviceError, thousands
 from segablate.runtime import Precision, autocast, describe, exact_arithmetic, resolve_device
 from segablate.samples import Batch, Output, ScoreKind
+from segablate.user_code import own_output
 from segablate.weights import Weights
 from segablate.weights.classes import Colour, class_colours, class_names
 
@@ -111,7 +112,8 @@ class Network:
     def _run(self, notes: dict[str, None], pixels: Tensor) -> Tensor:
         """Return the module's output at its resolution. The module is user code: its errors become CheckpointErrors."""
         try:
-            output = self.module(pixels)
+            with own_output():
+                output = self.module(pixels)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:

@@ -156,6 +156,7 @@ def _sweep(
 ) -> "Sweep":
     from segablate.datasets import open_dataset
     from segablate.render import summary_of
+    from segablate.training.recipe import refuse_code
     from segablate.training.session import TrainingRequest
     from segablate.training.sweep import Sweep
 
@@ -164,7 +165,8 @@ def _sweep(
     data = _same_classes(open_dataset(place, options.train_split), images)
     if set(data.names) & set(reported.names) and data.split == reported.split:
         raise UsageError(f"split {data.split!r} is trained on and reported on; pass --split or --train-split")
-    recipe = _recipe(asked, options)
+    recipe, loading = _recipe(asked, options), checkpoints.loading(running)
+    refuse_code(recipe, loading.trust_code)
     part = options.train or "head"
     request = TrainingRequest(
         asked.checkpoint,
@@ -172,7 +174,7 @@ def _sweep(
         recipe.recipe,
         part=part,
         keep_head=options.keep_head,
-        loading=checkpoints.loading(running),
+        loading=loading,
     )
     trained = tuple(row.trained for row in rows)
     tolerances = (asked.tolerance,)

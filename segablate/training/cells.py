@@ -63,12 +63,13 @@ def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda
     from segablate.checkpoints import Loading
     from segablate.evaluation.results import save_run
     from segablate.evaluation.session import Execution, Request, evaluate_checkpoint
-    from segablate.training.session import TrainingHabits, train
+    from segablate.training.session import TrainingHabits, finished, train
 
     torch.set_num_threads(sweep.threads)
     cv2.setNumThreads(1)
     place = cell_folder(folder, cell)
     request = sweep.request_of(cell)
+    given, own = request.loading, finished(place) is None
     try:
         training = train(request, place, TrainingHabits(progress=progress), features=folder)
     except DivergedError:
@@ -77,8 +78,8 @@ def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda
         return _finish(folder, cell, None)
     run = place / "run"
     if not (run / "run.json").is_file():
-        given = request.loading
-        loading = Loading(given.device, given.precision, trust_pickle=True)  # it was written here
+        trusted = given.trust_code or own  # a checkpoint written by this very call holds the code that just ran
+        loading = Loading(given.device, given.precision, trust_code=trusted)
         wanted = Request(losses="none", tolerances=sweep.tolerances, calibration=False)
         found = evaluate_checkpoint(training.checkpoint, sweep.reported, wanted, loading, Execution())
         save_run(found, run, sweep.summary(found))

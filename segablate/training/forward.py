@@ -14,6 +14,7 @@ from segablate.evaluation.score_measures import class_logits
 from segablate.runtime import autocast
 from segablate.training.heads import head_logits
 from segablate.training.starting import Start, seen_by_classifier
+from segablate.user_code import own_output
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def forward(start: Start, images: Tensor, *, auxiliary: bool, features: bool) ->
 
 def _run(start: Start, pixels: Tensor) -> Any:
     try:
-        return start.network.module(pixels)
+        with own_output():
+            return start.network.module(pixels)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:

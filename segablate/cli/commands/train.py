@@ -94,10 +94,11 @@ def train(
     from segablate.render import print_report
     from segablate.runtime import team
     from segablate.tables.training import training_report
-    from segablate.training.recipe import open_recipe
+    from segablate.training.recipe import open_recipe, refuse_code
     from segablate.training.session import TrainingRequest, split_holdout, train
 
-    recipe = _recipe(open_recipe, training.recipe, fields, training.part)
+    recipe, loading = _recipe(open_recipe, training.recipe, fields, training.part), checkpoints.loading(running)
+    refuse_code(recipe, loading.trust_code)
     place = dataset or _dataset_of(network, recipe)
     data, holdout = split_holdout(place, training.train_split, training.holdout)
     _refuse_leak(recipe, training, holdout, place)
@@ -110,7 +111,7 @@ def train(
         training.part,
         training.keep_head,
         training.encoder,
-        checkpoints.loading(running),
+        loading,
     )
     folder = training.save or _folder(network, data.spec, recipe, training)
     lock_output(folder)
