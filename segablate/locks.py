@@ -2,7 +2,6 @@
 
 import errno
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,7 +54,7 @@ def _taken(path: Path, lock: Path) -> int | None:
             ) from None
         if _is_still(handle, lock):
             os.truncate(handle, 0)
-            os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            os.write(handle, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
             return handle
         os.close(handle)  # whoever held it has removed it in between
 
