@@ -32,7 +32,7 @@ def together(folder: Path, *command: str, processes: int = 2) -> subprocess.Comp
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 
