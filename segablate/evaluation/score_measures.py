@@ -7,9 +7,12 @@ to the host where it is written, or where a measure exists for the host only.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from segablate.errors import CheckpointError
 from segablate.evaluation.alignment import Alignment
 from segablate.evaluation.measures import Measures, counts_at_boundaries, further_counts, record_of, write_predicted
+from segablate.evaluation.remarks import INFINITE
 from segablate.evaluation.results import ImageRecord
 from segablate.kernels.confusion import count_confusion_of_batch
 from segablate.labels import LabelSet
@@ -38,6 +41,7 @@ def measure_scores(
     if bool(highest.isnan().any()):
         broken = [s.name for s, score in zip(batch.samples, highest, strict=True) if bool(score.isnan().any())]
         raise CheckpointError(f"the output of the network is NaN for {broken[0]}; check its weights and preprocessing")
+    infinite = infinite_pixels(scores)
     truth = torch.from_numpy(batch.labels).to(scores.device)
     counts = count_confusion_of_batch(truth, predicted, len(labels)).cpu().numpy()
     logits = class_logits(scores, output.kind, alignment) if measures.of_scores or len(labels) == 2 else scores
@@ -45,6 +49,7 @@ def measure_scores(
     at_boundaries = _at_boundaries_on_host if truth.device.type == "cpu" else _at_boundaries_on_device
     for place, sample in enumerate(batch.samples):
         boundary, statistics = at_boundaries(truth[place], predicted[place], len(labels), measures)
+        statistics |= {INFINITE: infinite[place]}
         if on_host is not None:
             write_predicted(sample, on_host[place], labels, measures)
             statistics |= further_counts(sample, on_host[place], labels, measures)
@@ -99,6 +104,18 @@ def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Ten
         predicted.masked_fill_(plane > highest, index)
         torch.maximum(highest, plane, out=highest)
     return predicted, highest
+
+
+def infinite_pixels(scores: "Tensor") -> np.ndarray:
+    """Return the number of pixels of each image at which any of the scores (N, K, H, W) is infinite, (N,) int64."""
+    import torch
+
+    if bool(scores.sum().isfinite()):
+        return np.zeros(len(scores), np.int64)
+    infinite = torch.zeros_like(scores[:, 0], dtype=torch.bool)
+    for plane in scores.unbind(1):
+        infinite |= plane.isinf()
+    return infinite.sum(dim=(1, 2)).cpu().numpy()
 
 
 def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":
