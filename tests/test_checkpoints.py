@@ -443,14 +443,25 @@ def test_list_and_show(network_file: Path, capsys: pytest.CaptureFixture[str]) -
     listed = json.loads(capsys.readouterr().out)
     assert [row["source"] for row in listed["tables"]["sources"]] == checkpoint_sources()
     place = card(network_file.parent, classes=list("abcd"), class_map={"d": None})
-    command = ["checkpoints", "show", place, "--device", "cpu", "--window", "16", "--mean", "1,2,3"]
+    command = ["checkpoints", "show", place, "--device", "cpu", "--window", "16", "--mean", "0.1,0.2,0.3"]
     assert run([*command, "--format", "json", "--trust-code"]) == 0
     tables = json.loads(capsys.readouterr().out)["tables"]
     values = {row["fact"]: row["value"] for row in tables["facts"]}
     assert values["outputs"] == "4"
-    assert "− (1, 2, 3)" in values["preprocessing"]
+    assert "− (0.1, 0.2, 0.3)" in values["preprocessing"]
     assert values["inference"].startswith("windows 16x16 (or the image, where it is smaller), stride 10x10")
     assert [row["means"] for row in tables["classes"]] == ["a", "b", "c", "outside the label set"]
+
+
+@pytest.mark.parametrize("given", [{"mean": [123.7, 116.3, 103.5]}, {"mean": 110.0, "scale": "0.004"}])
+def test_a_mean_of_pixels_at_the_scale_of_shares(given: dict[str, Any], network_spec: str) -> None:
+    """Other libraries multiply such a mean by 1/255, too."""
+    with pytest.raises(
+        CheckpointError, match=r"net\.pth: mean is .*, but scale .* brings pixels to 0\.\.1.*state scale 1"
+    ):
+        open_checkpoint(network_spec, Loading(device="cpu", preprocessing=given))
+    for fitting in ({**given, "scale": "1"}, {"mean": [0.485, 0.456, 1.0]}):
+        open_checkpoint(network_spec, Loading(device="cpu", preprocessing=fitting))
 
 
 @pytest.mark.parametrize(

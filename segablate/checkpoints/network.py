@@ -13,7 +13,7 @@ from segablate.checkpoints.outputs import KINDS, read_output, two_channels
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source
 from segablate.datasets.dataset import Dataset
-from segablate.errors import CheckpointError, DeviceError, thousands
+from segablate.errors import CheckpointError, DeviceError, at, thousands
 from segablate.runtime import Precision, autocast, describe, exact_arithmetic, resolve_device
 from segablate.samples import Batch, Output, ScoreKind
 from segablate.user_code import own_output
@@ -142,6 +142,8 @@ def prepared(
     if kind not in (*KINDS, "labels"):
         raise CheckpointError(f"output is {kind!r}, but must be softmax, sigmoid, probabilities or labels")
     preprocessing = Preprocessing.parse(loading.preprocessing, preprocessing)
+    with at(source.spec):
+        preprocessing.refuse_mean_of_pixels()
     inference = Inference.parse({"window": loading.window, "stride": loading.stride, "flip": loading.flip})
     parameters = sum(parameter.numel() for parameter in module.parameters())
     facts = {

@@ -115,7 +115,8 @@ def means(values: Floats, pixels: Floats | None = None) -> Statistic:
     weighted = np.where(defined, values, 0.0) * weight
 
     def mean(weights: Floats) -> dict[str, Floats]:
-        above, below = weights @ weighted, weights @ weight
+        with np.errstate(invalid="ignore"):  # the value of an image may be infinite
+            above, below = weights @ weighted, weights @ weight
         return {"mean": np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below != 0)}
 
     return mean

@@ -104,7 +104,7 @@ OTHERS = (
         networks.write_card,
         damaged_yaml,
         ("card.yaml", "short.yaml"),
-        ("card.yaml", "short.yaml"),
+        ("card.yaml --trust-code", "short.yaml --trust-code"),
         big=bombs.YAML,
     ),
     _reader(
