@@ -22,6 +22,7 @@ from segablate.errors import CheckpointError, SegablateError
 from segablate.evaluation.loop import evaluate
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.results import Evaluation
+from segablate.evaluation.score_measures import without_infinities
 from segablate.losses import get_loss
 from segablate.metrics.confusion import class_counts, count_confusion, mean_iou
 from segablate.metrics.tolerance import Tolerance
@@ -441,7 +442,7 @@ def test_infinite_scores_are_named_and_measured_as_large(infinite: float, data: 
     measures = Measures({name: get_loss(name) for name in ("ce", "bce")}, (), calibration=True)
     run = evaluate(open_checkpoint(save_scores(tmp_path / "p", logits=broken), CPU), data, measures)
     assert [note for note in run.notes if "infinite" in note] == [
-        "scores are infinite at 4 pixels of 2 images (s1, s2), and are measured as 10 000 or -10 000 there"
+        "scores are infinite at 4 pixels of 2 images (s1, s2), and are measured there as large finite ones, from 10 000"
     ]
     assert all(np.isfinite(values).all() for values in (*run.values.values(), *run.statistics.values()))
     clamped = [scores.clip(-1e4, 1e4) for scores in broken]
@@ -450,6 +451,15 @@ def test_infinite_scores_are_named_and_measured_as_large(infinite: float, data: 
     for loss, values in same.values.items():
         assert np.array_equal(values, run.values[loss])
     assert np.array_equal(same.confusion.total(), run.confusion.total())
+
+
+def test_infinite_scores_stay_the_largest() -> None:
+    scores = torch.tensor([1e6, float("inf"), -float("inf"), 3.0]).view(1, 4, 1, 1).repeat(2, 1, 1, 1)
+    scores[1, 0] = 1.0
+    found, pixels = without_infinities(scores)
+    assert found.flatten(1).tolist() == [[1e6, 2e6, -2e6, 3.0], [1.0, 1e4, -1e4, 3.0]]
+    assert pixels == [1, 1]
+    assert without_infinities(scores[:1])[0].equal(found[:1])  # whatever its mates in a batch are
 
 
 def test_predictions_that_cannot_be_hashed(data: Dataset, tmp_path: Path) -> None:

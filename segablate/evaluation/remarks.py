@@ -37,4 +37,4 @@ def _about_infinite(names: Sequence[str], pixels: np.ndarray) -> tuple[str, ...]
     if not concerned:
         return ()
     where = f"{counted(int(pixels.sum()), 'pixel')} of {counted(len(concerned), 'image')} ({shorten(concerned)})"
-    return (f"scores are infinite at {where}, and are measured as 10 000 or -10 000 there",)
+    return (f"scores are infinite at {where}, and are measured there as large finite ones, from 10 000",)

@@ -28,8 +28,8 @@ from segablate.samples import Batch, LossInputs, Output, Sample
 if TYPE_CHECKING:
     from torch import Tensor
 
-LARGEST = 1e4
-"""What infinite scores are measured as, positive or negative."""
+LARGE = 1e4
+"""The least that infinite scores are measured as, positive or negative."""
 
 
 def measure_scores(
@@ -76,16 +76,21 @@ def measure_scores(
 
 
 def without_infinities(scores: "Tensor") -> "tuple[Tensor, list[int]]":
-    """Return scores (N, K, H, W) without infinite ones, in whose place is :data:`LARGEST`, and their pixels by image.
+    """Return scores (N, K, H, W) without infinite ones, and the number of pixels that had one in each image.
 
-    Losses and calibration are undefined at them, or infinite over the whole set.
+    Losses and calibration would be undefined, or infinite over the whole set. In their place is twice the largest
+    finite score of the image, and at least :data:`LARGE`, at which a softmax is exactly that of infinite ones.
     """
+    import torch
+
     if bool(scores.sum(dtype=scores.dtype).isfinite()):  # one pass; all others are rare
         return scores, [0] * len(scores)
     pixels = scores.isinf().any(dim=1).sum(dim=(1, 2)).tolist()
     if not any(pixels):
         return scores, pixels
-    return scores.where(scores.isfinite() | scores.isnan(), scores.sign() * LARGEST), pixels
+    finite = scores.where(scores.isfinite(), 0).abs().amax(dim=(1, 2, 3), keepdim=True)
+    large = (2 * finite).clamp(LARGE, torch.finfo(scores.dtype).max)
+    return scores.where(scores.isfinite() | scores.isnan(), scores.sign() * large), pixels
 
 
 def _at_boundaries_on_host(
