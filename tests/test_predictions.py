@@ -360,7 +360,7 @@ def test_infinite_scores_are_counted_in_one_note(data: Dataset, tmp_path: Path) 
     found = evaluate(open_checkpoint(save_scores(tmp_path / "p", logits=logits), CPU), data, measures, batch_size=2)
     notes = [note for note in found.notes if "infinite" in note]
     assert len(notes) == 1
-    assert notes[0].startswith("scores are infinite at 11 pixels of 2 images: losses and calibration may be")
+    assert notes[0].startswith("scores are infinite at 11 pixels of 2 images (s1, s4), and are measured there as")
     finite = save_scores(tmp_path / "q", logits=[np.nan_to_num(scores, posinf=1e30, neginf=-1e30) for scores in logits])
     assert not any("infinite" in note for note in evaluate(open_checkpoint(finite, CPU), data, measures).notes)
 

@@ -70,7 +70,12 @@ PARTS = {
     "weights": Part(("weights",), ("weights", "fitting", "unpickling", "damaged_weights", "checkpoints", "networks")),
     "objective": Part(("objective",), ("objective", "knobs", "losses", "sweeps", "cli_ablate", "public_api")),
     "evaluation": Part(
-        ("evaluation",), (*SCORES, "results", "resuming", "cache", "ablation", "comparison", "lists", "profiling")
+        ("evaluation",),
+        (
+            *SCORES,
+            *("results", "resuming", "cache", "ablation", "comparison", "lists", "profiling"),
+            *("predictions", "cli_compare", "cli_ablate"),
+        ),
     ),
     "checkpoints": Part(
         ("checkpoints",),

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,23 @@ class Run:
     def stages(self, part: str, change: Change) -> list[list[str]]:
         """Return the tests of a part to try in turn: those that call the changed function, then others of its file.
 
-        Each is sorted by time. Where no test calls anything in the file, these are all tests of the part.
+        Of each, one case of every test comes first, the quick ones before the others. Where no test calls anything in
+        the file, and for what is outside functions, all tests of the part follow.
         """
         files = set(PARTS[part].tests)
         calls = {name: found["calls"] for name, found in self.tests.items() if name.split("::")[0] in files}
         first = {name for name in calls if f"{change.file}:{change.scope}" in calls[name]}
         near = {name for name in calls if any(call.startswith(f"{change.file}:") for call in calls[name])}
-        stages = [first, near - first] if near else [set(calls)]
-        return [sorted(names, key=lambda name: self.tests[name]["seconds"]) for names in stages if names]
+        stages = [first, near - first, set() if near and change.scope else calls.keys() - near]
+        return [self.in_turn(names) for names in stages if names]
+
+    def in_turn(self, names: set[str]) -> list[str]:
+        """Sort tests by the rank of the case among those of its test, then by time."""
+        rank, seen = {}, Counter[str]()
+        for name in sorted(names, key=lambda name: self.tests[name]["seconds"]):
+            rank[name] = seen[test := name.partition("[")[0]]
+            seen[test] += 1
+        return sorted(rank, key=rank.__getitem__)
 
     def try_all(self, wanted: list[Numbered], processes: int, patience: float) -> None:
         """Try changes, several at a time, each for `patience` seconds beyond its tests' own; record the results."""
