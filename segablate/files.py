@@ -110,9 +110,14 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def fingerprint(path: Path) -> str:
-    """Return the SHA-256 of a file, as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file, as 64 hexadecimal digits. Raises Unreadable when it is no regular, whole file."""
+    try:
+        with open(path, "rb") as file:
+            if not S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Unreadable(f"{shortened(path)}: not a regular file; is the path right?")
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Unreadable(f"{shortened(path)}: {(error.strerror or str(error)).lower()}; is the path right?") from None
 
 
 def cache_folder() -> Path:

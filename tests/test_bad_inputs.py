@@ -421,6 +421,11 @@ def unknown_loss(place: Place) -> list[str]:
     return place.evaluate("--losses", "rim")
 
 
+@bad(r"No such option: --smoothing; the help of --prior-hits, --prior-misses, --momentum mentions 'smoothing'$")
+def word_of_the_help(place: Place) -> list[str]:
+    return ["ablate", "recall", "--smoothing", "1,2"]
+
+
 @bad(r"No such option: --limt")
 def misspelt_option(place: Place) -> list[str]:
     return place.evaluate("--limt", "3")

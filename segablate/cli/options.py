@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from segablate.errors import UsageError
+from segablate.errors import UsageError, at
 
 if TYPE_CHECKING:
     from segablate.checkpoints import Loading
@@ -328,12 +328,10 @@ def _side_or_size(option: str, text: str | None) -> tuple[int, int] | None:
 def _read_class_map(path: Path | None) -> dict[str, str | None] | None:
     if path is None:
         return None
-    import yaml
+    from segablate.yaml_files import read_yaml
 
-    try:
-        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"--class-map {path} cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(mapping, dict):
-        raise UsageError(f"--class-map {path} must map checkpoint classes to dataset classes, as in road: road")
+    with at(f"--class-map {path}"):
+        mapping = read_yaml(path)
+        if not isinstance(mapping, dict) or any(isinstance(target, list | dict) for target in mapping.values()):
+            raise UsageError("must map checkpoint classes to dataset classes, as in road: road")
     return {str(name): None if target is None else str(target) for name, target in mapping.items()}

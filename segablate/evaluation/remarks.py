@@ -1,18 +1,20 @@
-"""Remarks on the files and the scores of each image, kept with its counts until they become notes."""
+"""Remarks on the files of each image, kept with its counts until they become notes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.remarks import remark_notes
-from segablate.errors import counted
+from segablate.errors import counted, shorten
 from segablate.evaluation.results import Evaluation
 from segablate.samples import Sample
 
 _STATISTIC = "remarks"
+
 INFINITE = "infinite"
-"""Statistic of an image: the number of its pixels at which a score is infinite."""
+"""The number of pixels with an infinite score."""
 
 
 def remarks_of(sample: Sample) -> dict[str, np.ndarray]:
@@ -21,18 +23,18 @@ def remarks_of(sample: Sample) -> dict[str, np.ndarray]:
 
 
 def without_remarks(run: Evaluation, dataset: Dataset) -> tuple[Evaluation, tuple[str, ...]]:
-    """Return an evaluation without these statistics, and the notes that they amount to."""
+    """Return an evaluation without the statistic, and the notes that it amounts to."""
     statistics = dict(run.statistics)
     remarks = statistics.pop(_STATISTIC, np.zeros(run.images, np.int32))
     infinite = statistics.pop(INFINITE, np.zeros(run.images, np.int64))
-    notes = (*remark_notes(run.names, remarks.tolist(), dataset.described), *_infinite_note(infinite))
-    return replace(run, statistics=statistics), notes
+    notes = remark_notes(run.names, remarks.tolist(), dataset.described)
+    return replace(run, statistics=statistics), (*notes, *_about_infinite(run.names, infinite))
 
 
-def _infinite_note(pixels: np.ndarray) -> list[str]:
-    """Return a note on infinite scores, which make losses and calibration infinite or undefined."""
-    images = int(np.count_nonzero(pixels))
-    if not images:
-        return []
-    where = f"{counted(int(pixels.sum()), 'pixel')} of {counted(images, 'image')}"
-    return [f"scores are infinite at {where}: losses and calibration may be infinite or undefined"]
+def _about_infinite(names: Sequence[str], pixels: np.ndarray) -> tuple[str, ...]:
+    """Return a note on infinite scores, from the number of their pixels in each image."""
+    concerned = [name for name, count in zip(names, pixels, strict=True) if count]
+    if not concerned:
+        return ()
+    where = f"{counted(int(pixels.sum()), 'pixel')} of {counted(len(concerned), 'image')} ({shorten(concerned)})"
+    return (f"scores are infinite at {where}, and are measured as 10 000 or -10 000 there",)

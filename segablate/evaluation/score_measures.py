@@ -28,6 +28,9 @@ from segablate.samples import Batch, LossInputs, Output, Sample
 if TYPE_CHECKING:
     from torch import Tensor
 
+LARGEST = 1e4
+"""What infinite scores are measured as, positive or negative."""
+
 
 def measure_scores(
     batch: Batch, output: Output, alignment: Alignment, labels: LabelSet, measures: Measures
@@ -35,13 +38,12 @@ def measure_scores(
     """Measure the output of a network for a batch, image by image. CheckpointError where it is NaN."""
     import torch
 
-    scores = output.scores
-    assert scores is not None
+    assert output.scores is not None
+    scores, infinite = without_infinities(output.scores)
     predicted, highest = highest_scores(scores, alignment)
     if bool(highest.isnan().any()):
         broken = [s.name for s, score in zip(batch.samples, highest, strict=True) if bool(score.isnan().any())]
         raise CheckpointError(f"the output of the network is NaN for {broken[0]}; check its weights and preprocessing")
-    infinite = infinite_pixels(scores)
     truth = torch.from_numpy(batch.labels).to(scores.device)
     counts = count_confusion_of_batch(truth, predicted, len(labels)).cpu().numpy()
     logits = class_logits(scores, output.kind, alignment) if measures.of_scores or len(labels) == 2 else scores
@@ -49,7 +51,7 @@ def measure_scores(
     at_boundaries = _at_boundaries_on_host if truth.device.type == "cpu" else _at_boundaries_on_device
     for place, sample in enumerate(batch.samples):
         boundary, statistics = at_boundaries(truth[place], predicted[place], len(labels), measures)
-        statistics |= {INFINITE: infinite[place]}
+        statistics |= {INFINITE: np.array(infinite[place], np.int64)}
         if on_host is not None:
             write_predicted(sample, on_host[place], labels, measures)
             statistics |= further_counts(sample, on_host[place], labels, measures)
@@ -71,6 +73,19 @@ def measure_scores(
             statistics=statistics,
             probed=measures.probe(inputs) if measures.probe and inputs else {},
         )
+
+
+def without_infinities(scores: "Tensor") -> "tuple[Tensor, list[int]]":
+    """Return scores (N, K, H, W) without infinite ones, in whose place is :data:`LARGEST`, and their pixels by image.
+
+    Losses and calibration are undefined at them, or infinite over the whole set.
+    """
+    if bool(scores.sum(dtype=scores.dtype).isfinite()):  # one pass; all others are rare
+        return scores, [0] * len(scores)
+    pixels = scores.isinf().any(dim=1).sum(dim=(1, 2)).tolist()
+    if not any(pixels):
+        return scores, pixels
+    return scores.where(scores.isfinite() | scores.isnan(), scores.sign() * LARGEST), pixels
 
 
 def _at_boundaries_on_host(
@@ -104,18 +119,6 @@ def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Ten
         predicted.masked_fill_(plane > highest, index)
         torch.maximum(highest, plane, out=highest)
     return predicted, highest
-
-
-def infinite_pixels(scores: "Tensor") -> np.ndarray:
-    """Return the number of pixels of each image at which any of the scores (N, K, H, W) is infinite, (N,) int64."""
-    import torch
-
-    if bool(scores.sum().isfinite()):
-        return np.zeros(len(scores), np.int64)
-    infinite = torch.zeros_like(scores[:, 0], dtype=torch.bool)
-    for plane in scores.unbind(1):
-        infinite |= plane.isinf()
-    return infinite.sum(dim=(1, 2)).cpu().numpy()
 
 
 def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":

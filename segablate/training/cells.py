@@ -10,12 +10,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from segablate.errors import DivergedError, RunError
-from segablate.files import write_atomically
+from segablate.errors import DivergedError, RunError, fact
+from segablate.files import is_file, write_atomically
+from segablate.limits import TooLarge
+from segablate.plain_values import check
+from segablate.text_files import MalformedText, read_json
 from segablate.training.sweep import Cell, CellResult, Sweep
 
 DONE = "cell.json"
 """What came of a cell; written last."""
+
+_RESULT = {
+    "run": (None, str),
+    "diverged": str,
+    "seconds": float,
+    "training": {"notes?": [str], "batches without a label?": int},
+}
 
 _CLAIM = "claim"
 _BEAT = 15.0
@@ -35,14 +45,14 @@ def cell_folder(folder: Path, cell: Cell) -> Path:
 def result_of(folder: Path, cell: Cell) -> CellResult | None:
     """Return what came of a cell; None where it has not ended. RunError where its file is damaged."""
     path = cell_folder(folder, cell) / DONE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        run = path.parent / found["run"] if found["run"] else None
-        return CellResult(cell, run, found["diverged"], found["seconds"], found["training"])
-    except FileNotFoundError:
+    if not is_file(path):
         return None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise RunError(f"{path} is damaged; remove {path.parent} to train that cell again") from None
+    try:
+        found = check(read_json(path), _RESULT, DONE)
+    except (MalformedText, TooLarge) as error:
+        raise RunError(f"{path} is damaged ({fact(error)}); remove {path.parent} to train that cell again") from None
+    run = path.parent / "run" if found["run"] else None
+    return CellResult(cell, run, found["diverged"], found["seconds"], found["training"])
 
 
 def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda step, numbers: None) -> CellResult:
@@ -97,7 +107,8 @@ def _finish(folder: Path, cell: Cell, run: str | None) -> CellResult:
 def claimed(folder: Path, cell: Cell) -> Iterator[bool]:
     """Claim a cell for this runner while the context lasts; yields whether nobody else has it.
 
-    A claim without a sign of life for :data:`STALE` seconds is void, as after a crash or on a machine that is gone.
+    A claim is void where its process has ended, seen from the same machine, or without a sign of life for
+    :data:`STALE` seconds, as on a machine that is gone.
     """
     place = cell_folder(folder, cell)
     place.mkdir(parents=True, exist_ok=True)
@@ -118,7 +129,7 @@ def claimed(folder: Path, cell: Cell) -> Iterator[bool]:
 
 def _take(claim: Path) -> bool:
     with suppress(FileNotFoundError):
-        if time.time() - claim.stat().st_mtime > STALE:
+        if time.time() - claim.stat().st_mtime > STALE or _ended(claim.read_text(encoding="utf-8", errors="replace")):
             with suppress(OSError):  # one of several takes it away
                 void = claim.with_name(f"{_CLAIM}.{uuid.uuid4().hex}")
                 os.rename(claim, void)
@@ -128,8 +139,30 @@ def _take(claim: Path) -> bool:
     except FileExistsError:
         return False
     with os.fdopen(handle, "w") as file:
-        file.write(f"{socket.gethostname()} {os.getpid()}\n")
+        file.write(f"{_machine()} {os.getpid()}")
     return True
+
+
+def _machine() -> str:
+    """Name this machine, and on Linux the namespace in which its process numbers count."""
+    try:
+        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _ended(claimant: str) -> bool:
+    """Return whether whoever wrote this claim was a process of this machine that has ended."""
+    machine, _, number = claimant.rpartition(" ")
+    if machine != _machine() or not number.isdecimal() or os.name != "posix":
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is somebody else's
+        return False
+    return False
 
 
 def _signs_of_life(claim: Path, stop: threading.Event) -> None:

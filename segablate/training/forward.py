@@ -19,7 +19,7 @@ from segablate.user_code import own_output
 
 @dataclass(frozen=True)
 class Scores:
-    """What a network gives for a batch of views.
+    """What a network returns for a batch of views.
 
     - `logits`: N K H W float32, the classes of the dataset first, at the size of the views; `auxiliary`: more of them.
     - `features`: N D h w float32, what the classifier sees, where they were asked for.

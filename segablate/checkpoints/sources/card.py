@@ -30,7 +30,9 @@ from segablate.checkpoints.specification import split_weights
 from segablate.checkpoints.trust import CardFile, digest_of
 from segablate.errors import CheckpointError, at, did_you_mean
 from segablate.files import write_atomically
-from segablate.text_files import read_bytes
+from segablate.limits import TooLarge
+from segablate.text_files import MalformedText, decode_text, read_bytes
+from segablate.yaml_files import YAML_BYTES, parse_yaml
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -93,16 +95,14 @@ def read_card(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     """Return the bytes of a card and the mapping in them, read once: trust is in these very bytes."""
-    import yaml
-
     if not path.is_file():
         raise CheckpointError(f"{path}: no such card; `segablate checkpoints init SPEC` writes a draft")
     with at(path):
         try:
-            data = read_bytes(path)
-            card = yaml.safe_load(data.decode("utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise CheckpointError(f"is not valid YAML: {' '.join(str(error).split())}") from None
+            data = read_bytes(path, YAML_BYTES)
+            card = parse_yaml(decode_text(data))
+        except (MalformedText, TooLarge) as error:
+            raise CheckpointError(str(error)) from None
         if not isinstance(card, dict) or not isinstance(card.get("source"), str):
             raise CheckpointError(
                 "is not a checkpoint card; it must have an entry source, as in source: python:net.py:make()"

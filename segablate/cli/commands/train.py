@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
+from segablate.cli.locking import lock_output
 from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, default_dataset, expanded
 from segablate.errors import UsageError
 
@@ -113,6 +114,7 @@ def train(
         loading,
     )
     folder = training.save or _folder(network, data.spec, recipe, training)
+    lock_output(folder)
     if team().leads:  # the others may come when it has written already
         _check_folder(folder, training.resume)
     with _habits(request, training, running, folder) as habits:
@@ -121,8 +123,12 @@ def train(
         print_report(training_report(found, recipe), output.format, wide=output.wide)
 
 
+def listed() -> None:
+    """Stand in the list of commands for :func:`command`, whose options take time to collect."""
+
+
 def command() -> Any:
-    """Return the function of the command, with an option for each field of a recipe."""
+    """Return the command, with an option for each field of a recipe."""
     from segablate.training.recipe import recipe_fields
 
     known = recipe_fields()
@@ -144,7 +150,10 @@ def command() -> Any:
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return expanded(run, without={*known, "window", "stride", "flip", "batch_size", "on_error"})
+    single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+    expanded_run = expanded(run, without={*known, "window", "stride", "flip", "batch_size", "on_error"})
+    single.command("train", help=HELP)(expanded_run)
+    return typer.main.get_command(single)
 
 
 HELP = escape(
