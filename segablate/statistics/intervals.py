@@ -167,6 +167,4 @@ def _quantile(ordered: Floats, share: Floats) -> Floats:
     low = np.floor(place).astype(np.int64)
     rows = np.arange(len(ordered))
     below, above = ordered[rows, low], ordered[rows, np.minimum(low + 1, np.maximum(last, 0))]
-    with np.errstate(invalid="ignore"):  # between two infinite values
-        between = np.where(above == below, below, below + (above - below) * (place - low))
-    return np.where(known, between, np.nan).reshape(np.shape(share))
+    return np.where(known, below + (above - below) * (place - low), np.nan).reshape(np.shape(share))

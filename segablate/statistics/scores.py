@@ -115,8 +115,7 @@ def means(values: Floats, pixels: Floats | None = None) -> Statistic:
     weighted = np.where(defined, values, 0.0) * weight
 
     def mean(weights: Floats) -> dict[str, Floats]:
-        with np.errstate(invalid="ignore"):  # the value of an image may be infinite
-            above, below = weights @ weighted, weights @ weight
+        above, below = weights @ weighted, weights @ weight
         return {"mean": np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below != 0)}
 
     return mean

@@ -87,9 +87,8 @@ def _notes(run: Evaluation) -> tuple[str, ...]:
         if "averaged" in inference
         else ()
     )
-    class_wise = "undefined" if np.isnan(mean) else f"{100 * mean:.2f} %"
     return (
         f"ECE in {BINS} equal bins of the probability of the predicted class. Class-wise ECE, mean over classes: "
-        f"{class_wise}.",
+        f"{100 * mean:.2f} %.",
         *averaged,
     )
