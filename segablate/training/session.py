@@ -124,7 +124,7 @@ def _again(done: Training, task: Task) -> Training:
         raise RunError(f"{done.folder} holds another training; choose another --save, or remove it")
     if done.facts["diverged"]:
         raise DivergedError(f"{done.facts['diverged']} ({done.checkpoint} holds the last finite weights)")
-    return done
+    return replace(done, notes=(*done.notes, "this training was finished before; nothing was trained now"))
 
 
 def conclude(request: TrainingRequest, task: Task, trained: Trained, folder: Path, diverged: str = "") -> Training:

@@ -217,11 +217,16 @@ def _folder(network: str, dataset: str, recipe: "SourcedRecipe", training: Train
 
 def _check_folder(folder: Path, resume: bool) -> None:
     """UsageError for a training that is under way in a folder, unless it is to go on."""
+    from segablate.files import is_file
     from segablate.training.session import SUMMARY
     from segablate.training.states import has_states
 
-    if (folder / SUMMARY).is_file():
-        raise UsageError(f"{folder} holds a finished training; choose another --save, or remove it")
+    if is_file(folder / SUMMARY):
+        if not resume:
+            raise UsageError(
+                f"{folder} holds a finished training; choose another --save, remove it, or print it again with --resume"
+            )
+        return
     if has_states(folder) and not resume:
         raise UsageError(f"{folder} holds a training that was stopped; pass --resume to go on, or remove it")
     if folder.exists() and not has_states(folder) and any(folder.iterdir()) and not resume:
