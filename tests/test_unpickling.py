@@ -178,6 +178,26 @@ def tensor_pickle(
     return data.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("key", "refused"),
+    [
+        ("a" * 1000, False),
+        (("a", 1), False),
+        ((("a", 1), 2), False),
+        (((("a", 1), 2), 3), True),
+        (tuple(range(64)), False),
+        (tuple(range(65)), True),
+        ((1, tuple(range(65))), True),
+    ],
+)
+def test_only_short_and_shallow_tuples_are_keys(key: object, refused: bool) -> None:
+    if refused:
+        with pytest.raises(CheckpointError, match="a deeply nested or very long tuple"):
+            unpickling.mapping([(key, 1)])
+    else:
+        assert unpickling.mapping([(key, 1)]) == {key: 1}
+
+
 def deep_tuple(depth: int) -> bytes:
     return b")" + b"\x85" * depth
 
