@@ -407,6 +407,16 @@ def test_a_recipe_that_names_code(place: Path, tmp_path: Path, capsys: pytest.Ca
     assert canary.exists()
 
 
+def test_the_card_of_a_training_whose_network_was_typed(place: Path) -> None:
+    net = "from torch import nn\n\n\ndef make():\n    return nn.Conv2d(3, 10, 1)\n"
+    (place / "net.py").write_text(net)
+    command = ["train", "python:net.py:make", "sample", "--steps", "1", "--device", "cpu", "--save", "run"]
+    assert run(command) == 0
+    assert evaluate("run/card.yaml") == 0
+    (place / "net.py").write_text(net.replace("1)", "1, bias=True)"))
+    assert evaluate("run/card.yaml") == 1
+
+
 # the working directory, and standard output
 
 

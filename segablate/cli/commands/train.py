@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -120,7 +120,22 @@ def train(
     with _habits(request, training, running, folder) as habits:
         found = train(request, folder, habits)
     if team().leads:
+        _trust(network, found.checkpoint)
         print_report(training_report(found, recipe), output.format, wide=output.wide)
+
+
+def _trust(network: str, checkpoint: str) -> None:
+    """Trust the card of a checkpoint whose network was typed: the Python it names is what has just run."""
+    from segablate.checkpoints import Loading
+    from segablate.checkpoints.sources.card import SUFFIXES, describe
+    from segablate.checkpoints.trust import remember
+    from segablate.files import Unwritable
+
+    if network.startswith("python:") and checkpoint.endswith(SUFFIXES):
+        card = describe(checkpoint, Loading()).loading.card
+        with suppress(Unwritable):  # then evaluate says how to trust it
+            if card is not None:
+                remember(card)
 
 
 def listed() -> None:
