@@ -129,6 +129,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or windows or "~/.cache").expanduser() / "segablate"
 
 
+def config_folder() -> Path:
+    """Return the folder of decisions to keep: ``$SEGABLATE_CONFIG``, or ``segablate`` in the user's configuration."""
+    stated = os.environ.get("SEGABLATE_CONFIG")
+    if stated:
+        return Path(stated).expanduser()
+    windows = os.environ.get("APPDATA") if os.name == "nt" else None
+    return Path(os.environ.get("XDG_CONFIG_HOME") or windows or "~/.config").expanduser() / "segablate"
+
+
 def write_atomically(path: Path, data: bytes | str) -> None:
     """Write a file completely or not at all, also after a crash.
 

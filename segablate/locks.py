@@ -2,7 +2,6 @@
 
 import errno
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -56,7 +55,7 @@ def _taken(path: Path, lock: Path) -> int | None:
         if _is_still(handle, lock):
             with suppress(OSError):  # on a full disk it goes without
                 os.truncate(handle, 0)
-                os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                os.write(handle, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
             return handle
         os.close(handle)  # whoever held it has removed it in between
 

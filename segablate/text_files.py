@@ -40,7 +40,11 @@ def read_text(path: Path, limit: int = TEXT_BYTES) -> str:
 
     Raises MalformedText for other encodings and as :func:`read_bytes`.
     """
-    data = read_bytes(path, limit)
+    return decode_text(read_bytes(path, limit))
+
+
+def decode_text(data: bytes) -> str:
+    """Decode the bytes of a text file, without its byte-order mark. Raises MalformedText for other encodings."""
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")

@@ -8,6 +8,7 @@ from scipy.ndimage import distance_transform_edt
 from segablate.kernels.disks import within
 from segablate.labels import IGNORE
 from segablate.metrics.bands import (
+    BANDS,
     RADII,
     accuracy,
     band_map,
@@ -67,6 +68,13 @@ def test_bands_and_their_counts(size: tuple[int, int], side: int) -> None:
     assert counts.tolist() == [[(expected == b).sum(), ((expected == b) & right).sum()] for b in range(3)]
     maps = (torch.from_numpy(m) for m in (labels, predicted, band_map(nested)))
     assert count_by_distance_on_device(*maps).tolist() == counts.tolist()
+
+
+def test_bands_end_at_3_and_10_pixels() -> None:
+    labels = np.zeros((1, 16), np.uint8)
+    labels[0, 0] = 1  # boundary pixels 0 and 1: the pixel at x is x - 1 from it
+    assert band_map(nested_bands(labels)).tolist() == [[0] * 5 + [1] * 7 + [2] * 4]
+    assert BANDS == ("up to 3 px", "3 to 10 px", "beyond 10 px")
 
 
 def test_without_a_boundary_all_is_far_and_void_is_nowhere() -> None:

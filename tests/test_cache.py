@@ -250,6 +250,18 @@ def test_the_least_recently_used_goes_first(own_cache: Path, monkeypatch: pytest
     assert kept_evaluation("e") is None
 
 
+def test_runs_that_fill_the_cache_exactly_are_kept(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        keep_evaluation(name, replace(evaluation(MAPS, MAPS), skipped=()))
+    folder = own_cache / "evaluations"
+    monkeypatch.setattr(cache, "MOST_BYTES", sum(path.stat().st_size for path in folder.glob("*/*")))
+    cache._shrink(folder / "b")
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]
+    monkeypatch.setattr(cache, "MOST_BYTES", cache.MOST_BYTES - 1)
+    cache._shrink(folder / "b")
+    assert [path.name for path in folder.iterdir()] == ["b"]
+
+
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from segablate.files import cache_folder
 

@@ -153,3 +153,6 @@ def test_segmenters_are_timed_in_turns() -> None:
     assert called == ["a", "b"] * 4
     assert len(found) == 2
     assert min(found) > 0
+    called.clear()
+    milliseconds_in_turns([segmenter("a")], Batch((None,)))  # type: ignore[arg-type]
+    assert called == ["a"] * (9 + 1)

@@ -52,6 +52,13 @@ def test_counts_beyond_what_a_float32_holds_are_exact():
     assert count_confusion(labels, np.zeros_like(labels), 2).tolist() == [[4097**2 - 3, 0, 0], [3, 0, 0], [0, 0, 0]]
 
 
+def test_single_pixels_beyond_what_a_float32_holds_are_counted_exactly():
+    words = 2_400_001
+    labels = np.zeros(8 * words, np.uint8)
+    labels[::8] = 1  # no word of eight equal pixels
+    assert count_confusion(labels, np.zeros_like(labels), 2).tolist() == [[7 * words, 0, 0], [words, 0, 0], [0, 0, 0]]
+
+
 def test_maps_that_are_views_are_counted_as_their_copies():
     labels, predicted = np.random.default_rng(1).integers(0, 5, (2, 40, 60), dtype=np.uint8)
     found = count_confusion(labels[::2, ::-3], predicted.T[::-3, ::2].T, 5)

@@ -123,6 +123,31 @@ def test_a_prediction_better_than_both_is_not_near_chance(
     assert near_chance(maps, predicted, labels) == []
 
 
+def of_pixels(pixels: Sequence[tuple[int, int, int]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Labels and predictions of four equal images with these (label, prediction, pixels)."""
+    labels, predicted = (np.repeat([row[k] for row in pixels], [row[2] for row in pixels])[None] for k in (0, 1))
+    return [labels.astype(np.uint8)] * 4, [predicted.astype(np.uint8)] * 4
+
+
+@pytest.mark.parametrize(("right", "noted"), [(524, True), (526, False)])
+def test_chance_is_a_kappa_below_a_twentieth(right: int, noted: bool) -> None:
+    wrong = 1000 - right  # kappa is (right - wrong) / 1000
+    pair = of_pixels([(0, 0, right), (0, 1, wrong), (1, 1, right), (1, 0, wrong)])
+    notes = near_chance(*pair, LABELS)
+    assert (notes != []) == noted
+    assert all("Cohen's kappa 0.05" in note for note in notes)
+
+
+def test_the_most_frequent_class_alone_is_as_good_as_a_constant_map() -> None:
+    (note,) = near_chance(*of_pixels([(0, 0, 700), (1, 0, 200), (2, 0, 100)]), LABELS)
+    assert "always predicting the most frequent of 3 classes has 23.3 %" in note
+
+
+def test_little_more_than_a_constant_map_is_not_near_chance() -> None:
+    pair = of_pixels([(0, 0, 900), (1, 1, 3), (1, 0, 47), (2, 0, 50)])  # mIoU 0.321, the constant 0.300; kappa 0.054
+    assert near_chance(*pair, LABELS) == []
+
+
 def test_skipped_images_are_counted_and_named() -> None:
     found = replace(evaluation(MAPS, MAPS), skipped=(Skipped("a", "a.png: cut off"), Skipped("b", "b.png: empty")))
     _, notes = page(found)

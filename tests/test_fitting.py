@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from segablate.errors import CheckpointError
-from segablate.weights.fitting import load_strictly, without_prefix, without_wrappers
+from segablate.weights.fitting import count_classes, load_strictly, without_prefix, without_wrappers
 
 
 def network(classes: int = 11) -> nn.Module:
@@ -30,6 +30,19 @@ NAMES = list(network().state_dict())
 @pytest.mark.parametrize("names", [NAMES, []], ids=["names known", "names unknown"])
 def test_prefixes_are_seen_alone_and_stacked(prefix, names):
     assert list(without_wrappers(renamed(prefix), names)) == NAMES
+
+
+def test_classes_are_the_size_of_the_bias_of_a_head():
+    tensors = {
+        "module.ahead.bias": torch.zeros(3),
+        "module.stem.bias": torch.zeros(5),
+        "module.aux.head.bias": torch.zeros(7, 1),
+        "module.head.bias": torch.zeros(21),
+    }
+    assert count_classes(tensors, ["head.bias"]) == 21
+    assert count_classes(tensors, ["classifier.bias", "stem.bias"]) == 5
+    assert count_classes(tensors, ["classifier.bias"]) is None
+    assert count_classes({"head.bias": torch.zeros(4)}, ["head.bias"]) == 4
 
 
 def test_a_prefix_that_the_network_has_itself_stays():

@@ -132,6 +132,8 @@ def test_oneformer_is_told_its_task(tmp_path: Path) -> None:
     (tmp_path / "merges.txt").write_text("#version: 0.2\n")
     tokenizer = transformers.CLIPTokenizer(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
     tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "code.py").write_text("raise SystemExit('was run')")
+    change_json(tmp_path / "tokenizer_config.json", auto_map={"AutoTokenizer": ["code.Tokenizer", None]})
     pixels = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     row = tokenizer("the task is semantic", padding="max_length", max_length=40)
     assert len(set(row["attention_mask"])) == 2
@@ -222,6 +224,13 @@ def test_networks_for_other_tasks_are_refused(small_folder: Path) -> None:
     (small_folder / "code.py").write_text("raise SystemExit('was run')")
     change_json(small_folder / "config.json", **code)
     refused(small_folder, "is of NetForSegmentation, which is no network")
+
+
+def test_code_beside_a_known_network_is_not_run(small_folder: Path) -> None:
+    """Where a configuration names code of its own, the library would run it if it were trusted."""
+    (small_folder / "code.py").write_text("raise SystemExit('was run')")
+    change_json(small_folder / "config.json", auto_map={"AutoConfig": "code.Config"})
+    assert open_checkpoint(f"hf:{small_folder}").classes == ("sky", "road", "car", "tree", "void")
 
 
 def test_a_pickle_and_its_parts_are_read(small_folder: Path) -> None:

@@ -72,6 +72,22 @@ def test_orientation_is_read_and_not_applied(tmp_path: Path, kind: str, orientat
     assert np.array_equal(picture.turned(), TURNS[orientation](picture.pixels))
 
 
+@pytest.mark.parametrize("kind", [b"IHDR", b"PLTE", b"tEXt", b"IDAT", b"IEND"])
+@pytest.mark.parametrize("read", [read_picture, read_label_map])
+def test_a_chunk_that_does_not_match_its_checksum_is_refused(
+    tmp_path: Path, read: Callable[[Path], object], kind: bytes
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(whole := png((2, 2), 8, 3, bytes(6), PALETTE, chunk(b"tEXt", b"Title\0a")))
+    read(path)
+    length = int.from_bytes(whole[(place := whole.index(kind)) - 4 : place], "big")
+    damaged = bytearray(whole)
+    damaged[place + 4 + length] ^= 1  # in the checksum: what it guards could be decoded
+    path.write_bytes(damaged)
+    with pytest.raises(Unreadable, match=f"PNG chunk {kind!r} at byte {place - 4} is damaged"):
+        read(path)
+
+
 def test_orientation_of_xmp(tmp_path: Path) -> None:
     info = PngImagePlugin.PngInfo()
     info.add_itxt("XML:com.adobe.xmp", '<rdf:Description tiff:Orientation="8"/>')

@@ -8,7 +8,7 @@ import pytest
 
 from segablate.errors import KnobError
 from segablate.objective.knobs import complete, find_knob, format_settings, knobs_of
-from segablate.objective.ranges import Choice, Range
+from segablate.objective.ranges import Choice, Range, format_value
 
 
 def example(
@@ -194,3 +194,10 @@ def test_what_is_no_knob():
 def test_torch_is_not_imported():
     code = "import sys; import segablate.objective.knobs; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_whole_floats_lose_their_point_where_all_digits_count():
+    values = [True, False, None, 3, 4.0, -2.0, 0.5, 5e-4, 999_999_999_999_999.0, 1e15, float("inf"), "max"]
+    assert [format_value(value) for value in values] == [
+        "yes", "no", "none", "3", "4", "-2", "0.5", "0.0005", "999999999999999", "1000000000000000.0", "inf", "max",
+    ]  # fmt: skip

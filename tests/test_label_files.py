@@ -12,6 +12,7 @@ from scipy.io import savemat
 from segablate.datasets import open_dataset
 from segablate.files import Unreadable
 from segablate.images.label_maps import read_label_map
+from segablate.limits import TooLarge
 
 LABELS = np.random.default_rng(0).integers(0, 20, (37, 23), dtype=np.uint8)
 
@@ -77,6 +78,20 @@ def test_mat(tmp_path: Path, dtype: type) -> None:
 def test_mat_with_a_structure(tmp_path: Path) -> None:
     savemat(tmp_path / "a.mat", {"GTcls": {"Segmentation": LABELS, "CategoriesPresent": [[1, 2]]}})
     assert np.array_equal(read_label_map(tmp_path / "a.mat"), LABELS)
+
+
+@pytest.mark.parametrize("structures", [{}, {"of": {"name": "x"}}], ids=["alone", "beside a structure"])
+def test_a_mat_with_structures_may_not_grow_as_much_as_one_of_pixels(
+    tmp_path: Path, structures: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segablate.images.arrays.STRUCTURE_START", 0)
+    wide = np.zeros((1000, 1000), np.uint8)  # a thousandth of its size in the file
+    savemat(tmp_path / "a.mat", {"labels": wide, **structures}, do_compression=True)
+    if structures:
+        with pytest.raises(TooLarge, match="its variables take 1 MiB when read; at most 0 MiB are read"):
+            read_label_map(tmp_path / "a.mat")
+    else:
+        assert np.array_equal(read_label_map(tmp_path / "a.mat"), wide)
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,36 @@ def test_camvid_has_32_colours() -> None:
     assert len({code for codes in labels.codes for code in codes} | set(labels.void)) == 32
 
 
+def test_camvid_groups_its_colours_as_segnet_does() -> None:
+    """The colours of label_colors.txt of the release, under SegNet's eleven classes."""
+    colours = {
+        "sky": {"Sky": (128, 128, 128)},
+        "building": {
+            "Building": (128, 0, 0), "Archway": (192, 0, 128), "Bridge": (0, 128, 64), "Tunnel": (64, 0, 64),
+            "Wall": (64, 192, 0),
+        },
+        "pole": {"Column_Pole": (192, 192, 128), "TrafficCone": (0, 0, 64)},
+        "road": {"Road": (128, 64, 128), "LaneMkgsDriv": (128, 0, 192), "LaneMkgsNonDriv": (192, 0, 64)},
+        "pavement": {"Sidewalk": (0, 0, 192), "ParkingBlock": (64, 192, 128), "RoadShoulder": (128, 128, 192)},
+        "tree": {"Tree": (128, 128, 0), "VegetationMisc": (192, 192, 0)},
+        "sign": {"SignSymbol": (192, 128, 128), "Misc_Text": (128, 128, 64), "TrafficLight": (0, 64, 64)},
+        "fence": {"Fence": (64, 64, 128)},
+        "car": {
+            "Car": (64, 0, 128), "SUVPickupTruck": (64, 128, 192), "Truck_Bus": (192, 128, 192),
+            "Train": (192, 64, 128), "OtherMoving": (128, 64, 64),
+        },
+        "pedestrian": {
+            "Pedestrian": (64, 64, 0), "Child": (192, 128, 64), "CartLuggagePram": (64, 0, 192),
+            "Animal": (64, 128, 64),
+        },
+        "bicyclist": {"Bicyclist": (0, 128, 192), "MotorcycleScooter": (192, 0, 192)},
+    }  # fmt: skip
+    labels = layout_module("camvid").ORIGINAL
+    assert labels.names == tuple(colours)
+    for codes, known in zip(labels.codes, colours.values(), strict=True):
+        assert {labels.show_code(code) for code in codes} == set(map(str, known.values()))
+
+
 def test_ade20k(tmp_path: Path) -> None:
     root = tmp_path / "ADEChallengeData2016"
     image(root / "images/validation/ADE_val_00000001.jpg")

@@ -139,6 +139,15 @@ def test_channels_are_found_by_the_sides_of_the_image(shape: tuple[int, ...], cl
     assert note == ""
 
 
+@pytest.mark.parametrize("stride", [2, 4, 8, 16, 32])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 6), (2, 4, 5, 6)], ids=["down", "up"])
+def test_sides_at_a_stride_fit_better_than_sides_in_proportion(stride: int, shape: tuple[int, ...]) -> None:
+    output = scores(*shape)
+    found, note = channels_first(output, (4 * stride - 1, 5 * stride - 1))
+    assert torch.equal(found, output.permute(0, 3, 1, 2))
+    assert note == ""
+
+
 def test_where_both_orders_fit_the_classes_tell_and_else_it_is_said() -> None:
     output = scores(2, 8, 8, 7)
     assert torch.equal(channels_first(output, (16, 16), 7)[0], output.permute(0, 3, 1, 2))

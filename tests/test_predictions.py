@@ -351,6 +351,20 @@ def test_scores_give_what_the_network_gave(data: Dataset, network_spec: str, tmp
     assert stored.facts["checkpoint"]["output"] == "probabilities, from probabilities of 4 outputs"
 
 
+def test_infinite_scores_are_counted_in_one_note(data: Dataset, tmp_path: Path) -> None:
+    logits = [9 * np.eye(4, dtype=np.float32)[data.read(index).labels % 4].transpose(2, 0, 1) for index in range(6)]
+    logits[1][2, :2, :5] = -np.inf
+    logits[4][0, 3, 3] = np.inf
+    logits[4][1, 3, 3] = -np.inf
+    measures = Measures({"ce": get_loss("ce")}, calibration=True)
+    found = evaluate(open_checkpoint(save_scores(tmp_path / "p", logits=logits), CPU), data, measures, batch_size=2)
+    notes = [note for note in found.notes if "infinite" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("scores are infinite at 11 pixels of 2 images (s1, s4), and are measured there as")
+    finite = save_scores(tmp_path / "q", logits=[np.nan_to_num(scores, posinf=1e30, neginf=-1e30) for scores in logits])
+    assert not any("infinite" in note for note in evaluate(open_checkpoint(finite, CPU), data, measures).notes)
+
+
 def test_coarse_scores_are_enlarged_and_images_not_needed(data: Dataset, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     coarse = [rng.random((4, 12, 16)).astype(np.float16) for _ in range(6)]

@@ -7,7 +7,16 @@ import pytest
 from scipy import stats
 
 from segablate.statistics.bootstrap import by_cluster, by_image, clusters_with, resample
-from segablate.statistics.intervals import FEW, estimate, p_value, percentile_interval
+from segablate.statistics.intervals import (
+    FEW,
+    RESOLVED,
+    acceleration,
+    bca_interval,
+    bias_correction,
+    estimate,
+    p_value,
+    percentile_interval,
+)
 from segablate.statistics.scores import means
 
 
@@ -86,3 +95,25 @@ def test_with_enough_images_the_interval_is_the_widened_percentile_one():
     found = estimate(distribution)
     alone = percentile_interval(np.sort(distribution.replicates)[None], stats.t.ppf([0.975], found.freedom))
     assert (found.percentile.low, found.percentile.high) == (alone.low[0], alone.high[0])
+
+
+def test_with_enough_images_bca_is_widened_by_a_third_of_the_degrees_of_freedom():
+    values = np.random.default_rng(1).exponential(1, FEW)
+    distribution = resample([means(values)], by_image(FEW, 2000))[0]["mean"]
+    found, u = estimate(distribution), (values - values.mean()) / (FEW - 1)
+    z = stats.t.ppf(0.975, found.freedom / 3)
+    ordered = np.sort(distribution.replicates)[None]
+    alone = bca_interval(ordered, np.float64(z), bias_correction(distribution), acceleration(u))
+    assert (found.bca.low, found.bca.high) == pytest.approx((float(alone.low), float(alone.high)))
+
+
+@pytest.mark.parametrize(("images", "larger"), [(FEW - 1, True), (FEW, False)])
+def test_p_is_at_least_the_studentised_one_with_few_images_only(images, larger):
+    values = np.random.default_rng(2).normal(0, 1, (images, 200))
+    distribution = resample([means(values)], by_image(images, 2000))[0]["mean"]
+    found = estimate(distribution)
+    p, _ = p_value(distribution, found)
+    student = 2 * stats.t.sf(np.abs(found.value) / found.standard_error, found.freedom)
+    settled = np.minimum((distribution.replicates <= 0).sum(0), (distribution.replicates >= 0).sum(0)) >= RESOLVED
+    assert settled.sum() > 150
+    assert np.all(p[settled] >= student[settled] - 1e-12) == larger

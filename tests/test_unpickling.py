@@ -19,7 +19,7 @@ from segablate import limits
 from segablate.errors import CheckpointError, SegablateError
 from segablate.limits import Budget
 from segablate.weights import read_weights
-from segablate.weights.unpickling import Foreign, ForeignType, Known, unpickle
+from segablate.weights.unpickling import Foreign, ForeignType, Known, check_key, unpickle
 
 TRAINER = """
 import enum
@@ -176,6 +176,26 @@ def tensor_pickle(
     rebuilt = Call(torch._utils._rebuild_tensor_v2, storage, offset, size, stride, False, None)
     Pickler(data, 2).dump({"w": rebuilt})
     return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("key", "refused"),
+    [
+        ("a" * 1000, False),
+        (("a", 1), False),
+        ((("a", 1), 2), False),
+        (((("a", 1), 2), 3), True),
+        (tuple(range(64)), False),
+        (tuple(range(65)), True),
+        ((1, tuple(range(65))), True),
+    ],
+)
+def test_only_short_and_shallow_tuples_are_keys(key: object, refused: bool) -> None:
+    if refused:
+        with pytest.raises(CheckpointError, match="a deeply nested or very long tuple"):
+            check_key(key)
+    else:
+        check_key(key)
 
 
 def deep_tuple(depth: int) -> bytes:

@@ -46,6 +46,8 @@ def test_anchors_are_read() -> None:
         ("- 2007_000032", "2007_000032 is read as another number"),
         ("- 0x1F", "0x1F is read as another number"),
         (f"- {'9' * 5000}", r"line 1: 9{40}\.\.\. is read as another number"),
+        (f"- {'0' * 40}", "line 1: 0{40} is read as another number"),
+        (f"- {'0' * 41}", r"line 1: 0{40}\.\.\. is read as another number"),
         ("- .nan", r"\.nan is read as another number"),
         ("- 1e400", "1e400 is too large a number"),
         ("true: a", 'line 1: the key true is no name; quote it, as in "true":'),

@@ -155,7 +155,29 @@ class CacheOptions:
 
 
 @dataclass(frozen=True)
-class CheckpointOptions:
+class TrustOptions:
+    """Options on code that checkpoints hold."""
+
+    trust_code: Annotated[
+        bool,
+        _option(
+            "Run code that a file holds (torchscript:, module:, pt2:) or a card or recipe names.",
+            _CHECKPOINT,
+            "--trust-code",
+        ),
+    ] = False
+    trust_pickle: Annotated[bool, typer.Option("--trust-pickle", hidden=True)] = False
+
+    @property
+    def trusted(self) -> bool:
+        """Whether code in files may run; a note says that --trust-pickle is an old name."""
+        if self.trust_pickle:
+            typer.echo("note: --trust-pickle is now called --trust-code", err=True)
+        return self.trust_code or self.trust_pickle
+
+
+@dataclass(frozen=True)
+class CheckpointOptions(TrustOptions):
     """Options for loading a checkpoint, which override its card."""
 
     channels: Annotated[str | None, _option("Channel order: rgb or bgr.", _CHECKPOINT)] = None
@@ -185,9 +207,6 @@ class CheckpointOptions:
     ] = None
     key: Annotated[str | None, _option("Key path to the weights, e.g. model.state_dict.", _CHECKPOINT)] = None
     strip_prefix: Annotated[str | None, _option("Prefix to remove from the keys of the weights.", _CHECKPOINT)] = None
-    trust_pickle: Annotated[
-        bool, _option("Run code in the file (module:FILE, pt2:FILE).", _CHECKPOINT, "--trust-pickle")
-    ] = False
     allow_download: Annotated[
         bool, _option("Let a library download missing files from its hub.", _CHECKPOINT, "--allow-download")
     ] = False
@@ -217,7 +236,7 @@ class CheckpointOptions:
             window=_side_or_size("--window", self.window),
             stride=_side_or_size("--stride", self.stride),
             flip=self.flip,
-            trust_pickle=self.trust_pickle,
+            trust_code=self.trusted,
             allow_download=self.allow_download,
         )
 

@@ -65,7 +65,7 @@ def clip_gradients(parameters: Iterable[Tensor], largest: float) -> None:
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer, names: dict[int, str]) -> dict[str, Tensor]:
-    """Return the state of an optimiser as tensors by ``parameter/key``; `names` gives a parameter's name by its id."""
+    """Return the state of an optimiser as tensors by ``parameter/key``; `names`: a parameter's name by its id."""
     return {
         f"{names[id(parameter)]}/{key}": torch.as_tensor(value)
         for parameter, state in optimiser.state.items()

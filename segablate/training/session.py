@@ -190,7 +190,7 @@ def finished(folder: Path) -> Training | None:
 
 
 def validator(task: Task, holdout: Dataset, workers: int) -> Callable[[nn.Module], float]:
-    """Return a function that gives the mIoU of a module on the hold-out, through the evaluation loop."""
+    """Return a function that computes the mIoU of a module on the hold-out, through the evaluation loop."""
     prepared = prepare(task.start.network, holdout, Measures())
 
     def miou(module: nn.Module) -> float:

@@ -28,6 +28,7 @@ from segablate.training.scores import scores_of
 from segablate.training.sharing import agree, share_step
 from segablate.training.states import State, read_state, write_state
 from segablate.training.task import Habits, Task, Trained
+from segablate.user_code import own_output
 
 PATIENCE = 10
 """Steps in a row whose loss may be infinite or undefined before a training counts as diverged."""
@@ -100,7 +101,8 @@ class Trainer:
         overdue = time.monotonic() - self.last_state >= self.habits.state_every
         labelled = bool((batch.labels != IGNORE).any())
         labelled, due = agree(self.habits.team, self.device, labelled, overdue and self.habits.team.leads)
-        value = self._learn(batch) if labelled else None
+        with own_output():
+            value = self._learn(batch) if labelled else None
         self.facts["skipped"] += not labelled
         self.step = batch.step + 1
         self._record(value)
