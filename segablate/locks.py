@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segablate.errors import RunError
@@ -53,8 +53,9 @@ def _taken(path: Path, lock: Path) -> int | None:
                 f"{path} is being written by another process{by}; wait for it, or choose another --save"
             ) from None
         if _is_still(handle, lock):
-            os.truncate(handle, 0)
-            os.write(handle, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
+            with suppress(OSError):  # on a full disk it goes without
+                os.truncate(handle, 0)
+                os.write(handle, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
             return handle
         os.close(handle)  # whoever held it has removed it in between
 

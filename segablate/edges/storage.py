@@ -14,7 +14,7 @@ from segablate.datasets import Dataset, open_dataset
 from segablate.edges.network import EdgeNetwork, Training
 from segablate.edges.training import train_edge_network
 from segablate.errors import CheckpointError, DatasetError, SegablateError, at, shorten
-from segablate.files import cache_folder, fingerprint, write_atomically
+from segablate.files import Unwritable, cache_folder, fingerprint, write_atomically, writing
 from segablate.labels import LabelSet
 from segablate.plain_values import check
 from segablate.text_files import parse_json
@@ -44,19 +44,20 @@ def edge_network_for(
         network = train_edge_network(source, training, progress=progress)
     try:
         save_edge_network(path, network)
-    except OSError:
+    except Unwritable:
         return replace(network, facts={**network.facts, "kept": None})
     return replace(network, facts={**network.facts, "kept": str(path)})
 
 
 def save_edge_network(path: Path, network: EdgeNetwork) -> None:
-    """Write the network and its facts, atomically."""
+    """Write the network and its facts, atomically. Raises Unwritable where that cannot be done."""
     from safetensors.torch import save
 
     pairs = zip(_NAMES, network.layers, strict=True)
     tensors = {name: tensor.contiguous() for names, pair in pairs for name, tensor in zip(names, pair, strict=True)}
     described = {"format": FORMAT, "hash": network.hash, "facts": dict(network.facts)}
-    write_atomically(path, save(tensors, {_KEY: json.dumps(described, sort_keys=True)}))
+    with writing(path):
+        write_atomically(path, save(tensors, {_KEY: json.dumps(described, sort_keys=True)}))
 
 
 def load_edge_network(path: Path, labels: LabelSet | None = None) -> EdgeNetwork:

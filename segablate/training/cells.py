@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segablate.errors import DivergedError, RunError, fact
-from segablate.files import is_file, write_atomically
+from segablate.files import is_file, write_atomically, writing
 from segablate.limits import TooLarge
 from segablate.plain_values import check
 from segablate.text_files import MalformedText, read_json
@@ -99,7 +99,8 @@ def _finish(folder: Path, cell: Cell, run: str | None) -> CellResult:
         "training": facts,
         "host": socket.gethostname(),
     }
-    write_atomically(place / DONE, json.dumps(entry, indent=1))
+    with writing(place):
+        write_atomically(place / DONE, json.dumps(entry, indent=1))
     return CellResult(cell, place / run if run else None, entry["diverged"], entry["seconds"], facts)
 
 
@@ -111,9 +112,11 @@ def claimed(folder: Path, cell: Cell) -> Iterator[bool]:
     :data:`STALE` seconds, as on a machine that is gone.
     """
     place = cell_folder(folder, cell)
-    place.mkdir(parents=True, exist_ok=True)
     claim = place / _CLAIM
-    if not _take(claim):
+    with writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+        mine = _take(claim)
+    if not mine:
         yield False
         return
     stop = threading.Event()

@@ -20,7 +20,7 @@ from typing import Any
 from segablate.datasets.dataset import Dataset
 from segablate.errors import RunError, UsageError, fact
 from segablate.evaluation.results import Evaluation
-from segablate.files import write_atomically
+from segablate.files import write_atomically, writing
 from segablate.limits import TooLarge
 from segablate.metrics.tolerance import Tolerance
 from segablate.plain_values import check
@@ -127,7 +127,8 @@ def open_sweep(folder: Path, sweep: Sweep) -> None:
     if not path.is_file():
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} is there already and holds no sweep; choose another --save")
-        write_atomically(path, json.dumps(described, indent=1))
+        with writing(folder):
+            write_atomically(path, json.dumps(described, indent=1))
         return
     before = read_plan(folder)
     changed = [name for name in described if before.get(name) != described[name]]

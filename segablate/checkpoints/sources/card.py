@@ -29,7 +29,7 @@ from segablate.checkpoints.sources import python
 from segablate.checkpoints.specification import split_weights
 from segablate.checkpoints.trust import CardFile, digest_of
 from segablate.errors import CheckpointError, at, did_you_mean
-from segablate.files import write_atomically
+from segablate.files import write_atomically, writing
 from segablate.limits import TooLarge
 from segablate.text_files import MalformedText, decode_text, read_bytes
 from segablate.yaml_files import YAML_BYTES, parse_yaml
@@ -127,7 +127,8 @@ def write_card(
     values = {name: "null" if value is None else str(value) for name, value in known.plain().items()}
     many = f" ({outputs})" if outputs else ""
     source = yaml.safe_dump(_named(spec, path.parent), sort_keys=False, allow_unicode=True, width=10_000).strip()
-    write_atomically(path, _FIRST.format(source=source, outputs=many, kind=kind, **values))
+    with writing(path):
+        write_atomically(path, _FIRST.format(source=source, outputs=many, kind=kind, **values))
 
 
 _START = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
