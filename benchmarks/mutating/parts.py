@@ -17,7 +17,7 @@ SCORES = ("calibration", "conventions*", "evaluation*", "image_level", "roc", "r
 FILES = ("files", "images", "label_files", "labels", "unreadable", "yaml_files", "bad_inputs", "palettes", "formats")
 DATASETS = ("datasets*", "layouts", "lists", "merging", "palettes", "scribbles", "hf_datasets", "sample_data")
 
-SLOW = ("training_team", "statistics_*calibration", "statistics_*coverage", "resuming_cli")
+SLOW = ("statistics_*calibration", "statistics_*coverage", "resuming_cli")
 """Tests that are not run: they start other programs, or take minutes."""
 
 OUTSIDE = (
@@ -84,7 +84,7 @@ PARTS = {
             *("outputs", "one_channel", "exports", "predictions", "formats", "bad_inputs", "evaluation"),
         ),
     ),
-    "training": Part(("training",), ("training_*", "cells", "batches")),
+    "training": Part(("training",), ("training_*", "cells", "sweeps")),
 }
 
 
