@@ -10,7 +10,7 @@ folder=$1 espnet_steps=${2:-300} small_steps=${3:-800}
 here=$(cd "$(dirname "$0")/.." && pwd)
 espnet="python:$here/examples/espnet.py:espnet(num_classes=12)@$data/checkpoints/espnet_p_2_q_8_camvid.pth"
 stated=(--channels bgr --scale 1 --mean 110.33102643,108.40886315,105.03319369 --std 72.12571015,72.69074534,69.90434816
-        --divisor 255)
+        --divisor 255 --pad-to-multiple 8)
 common=(--seeds 3 --set resize=180x240 --set crop=160x224 --set batch=8 --set brightness=0.2 --set contrast=0.2
         --group-by '_(\d{4})' --boundary-tolerance 2)
 

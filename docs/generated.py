@@ -82,7 +82,11 @@ class Command:
     @property
     def options(self) -> list["Option"]:
         parameters = self.command.get_params(self.context)
-        return [_option(each, self.context) for each in parameters if "--help" not in each.opts]
+        return [
+            _option(each, self.context)
+            for each in parameters
+            if "--help" not in each.opts and not getattr(each, "hidden", False)
+        ]
 
 
 @dataclass(frozen=True)

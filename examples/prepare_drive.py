@@ -3,7 +3,7 @@
 ::
 
     python examples/prepare_drive.py DRIVE/training drive512
-    segablate evaluate examples/wnet.yaml folder:drive512
+    segablate evaluate examples/wnet.yaml folder:drive512 --trust-code
 
 Staal et al., Ridge-based vessel segmentation in color images of the retina, TMI 2004. Images 21 to 36 are the split
 train and 37 to 40 the split val, as W-Net's authors divide them. Every pixel counts: those outside the field of view

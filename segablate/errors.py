@@ -109,6 +109,11 @@ def at(where: str | Path) -> Iterator[None]:
         raise
 
 
+def fact(error: SegablateError) -> str:
+    """Return what is wrong, without what to do about it, which another message says better."""
+    return str(error).partition(";")[0]
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'rmi'?"``, or the list of known names when none is near."""
     known = list(known)

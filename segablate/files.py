@@ -110,9 +110,14 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def fingerprint(path: Path) -> str:
-    """Return the SHA-256 of a file, as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file, as 64 hexadecimal digits. Raises Unreadable when it is no regular, whole file."""
+    try:
+        with open(path, "rb") as file:
+            if not S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise Unreadable(f"{shortened(path)}: not a regular file; is the path right?")
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Unreadable(f"{shortened(path)}: {(error.strerror or str(error)).lower()}; is the path right?") from None
 
 
 def cache_folder() -> Path:
@@ -122,6 +127,15 @@ def cache_folder() -> Path:
         return Path(stated).expanduser()
     windows = os.environ.get("LOCALAPPDATA") if os.name == "nt" else None
     return Path(os.environ.get("XDG_CACHE_HOME") or windows or "~/.cache").expanduser() / "segablate"
+
+
+def config_folder() -> Path:
+    """Return the folder of decisions to keep: ``$SEGABLATE_CONFIG``, or ``segablate`` in the user's configuration."""
+    stated = os.environ.get("SEGABLATE_CONFIG")
+    if stated:
+        return Path(stated).expanduser()
+    windows = os.environ.get("APPDATA") if os.name == "nt" else None
+    return Path(os.environ.get("XDG_CONFIG_HOME") or windows or "~/.config").expanduser() / "segablate"
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

@@ -79,6 +79,20 @@ def deterministic() -> Iterator[None]:
         torch.utils.deterministic.fill_uninitialized_memory = filling  # type: ignore[attr-defined]
 
 
+@contextmanager
+def clean_processes() -> Iterator[None]:
+    """Let Python processes that start while the context lasts import nothing from the working directory."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("PYTHONSAFEPATH", None)
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
 def autocast(device: "torch.device", precision: Precision) -> AbstractContextManager[Any]:
     """Return the context in which a network runs. Raises DeviceError for a precision that the device lacks."""
     import torch

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from segablate.errors import SegablateError, counted
-from segablate.limits import TEXT_BYTES, TooLarge
+from segablate.limits import TEXT_BYTES, Budget, TooLarge
+
+JSON_DEPTH = 60
+"""Most levels of objects and lists in one another in JSON."""
 
 
 class MalformedText(SegablateError):
@@ -37,7 +40,11 @@ def read_text(path: Path, limit: int = TEXT_BYTES) -> str:
 
     Raises MalformedText for other encodings and as :func:`read_bytes`.
     """
-    data = read_bytes(path, limit)
+    return decode_text(read_bytes(path, limit))
+
+
+def decode_text(data: bytes) -> str:
+    """Decode the bytes of a text file, without its byte-order mark. Raises MalformedText for other encodings."""
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")
@@ -51,20 +58,41 @@ def read_json(path: Path, limit: int = TEXT_BYTES) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON text. Raises MalformedText for bad syntax, equal keys and deep nesting."""
+    """Parse JSON text. Raises MalformedText for bad syntax, equal keys and deep nesting, and TooLarge beyond limits."""
+    budget = Budget(len(text))
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Build an object. Raises MalformedText for equal keys, of which Python would keep the last."""
+        budget.check_time()
+        entries = dict(pairs)
+        if len(entries) < len(pairs):
+            raise MalformedText(f"has the key {_repeated(pairs)[:60]!r} twice; remove one")
+        return entries
+
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        value = json.loads(text, object_pairs_hook=unique)
     except ValueError as error:
         raise MalformedText(f"is not valid JSON ({error}); copy or write it again") from None
     except RecursionError:
         raise MalformedText("nests too many levels deep; write it flat") from None
+    _check_depth(value, text)
+    return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object. Raises MalformedText for equal keys, of which Python would keep the last."""
-    entries: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in entries:
-            raise MalformedText(f"has the key {name[:60]!r} twice; remove one")
-        entries[name] = value
-    return entries
+def _repeated(pairs: list[tuple[str, Any]]) -> str:
+    """Return the first name that occurs a second time."""
+    seen = set[str]()
+    return next(name for name, _ in pairs if name in seen or seen.add(name))
+
+
+def _check_depth(value: Any, text: str) -> None:
+    """Raise MalformedText for a value that nests deeper than functions that call themselves may go."""
+    if text.count("[") + text.count("{") <= JSON_DEPTH:
+        return
+    level = [value]
+    for _ in range(JSON_DEPTH):
+        level = [part for node in level for part in (node.values() if isinstance(node, dict) else node)]
+        level = [part for part in level if isinstance(part, dict | list)]
+        if not level:
+            return
+    raise MalformedText(f"nests deeper than {JSON_DEPTH} levels; write it flat")

@@ -79,6 +79,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     return folder
 
 
+@pytest.fixture(autouse=True)
+def own_decisions(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration folder for each test: no test trusts what the user or another test trusts."""
+    monkeypatch.setenv("SEGABLATE_CONFIG", str(tmp_path_factory.getbasetemp() / "decisions" / uuid4().hex))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real datasets and checkpoints."""

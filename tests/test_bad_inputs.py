@@ -215,7 +215,7 @@ def misspelt_preprocessing(place: Place) -> list[str]:
 @bad(r"names its classes a, b, c and 1 more, none of which is in 'toy'")
 def foreign_class_names(place: Place) -> list[str]:
     (place.root / "card.yaml").write_text("source: python:net.py:small(4)\nweights: net.pth\nclasses: [a, b, c, d]\n")
-    return place.evaluate(checkpoint=str(place.root / "card.yaml"))
+    return place.evaluate("--trust-code", checkpoint=str(place.root / "card.yaml"))
 
 
 # datasets
@@ -360,7 +360,7 @@ def folder_as_checkpoint(place: Place) -> list[str]:
     return place.evaluate(checkpoint=str(place.root / "toy"))
 
 
-@bad(r"net\.pth: loading a whole pickled module runs any code in the file; pass --trust-pickle")
+@bad(r"net\.pth: loading a whole pickled module runs any code in the file; pass --trust-code")
 def whole_module_without_trust(place: Place) -> list[str]:
     torch.save(Command(place.root / "marker"), place.weights)
     return place.evaluate(checkpoint=f"module:{place.weights}")
@@ -368,7 +368,7 @@ def whole_module_without_trust(place: Place) -> list[str]:
 
 @bad(r"net\.pth: not a whole TorchScript archive")
 def state_dict_as_torchscript(place: Place) -> list[str]:
-    return place.evaluate(checkpoint=f"torchscript:{place.weights}")
+    return place.evaluate("--trust-code", checkpoint=f"torchscript:{place.weights}")
 
 
 # options
@@ -419,6 +419,11 @@ def tolerance_in_words(place: Place) -> list[str]:
 @bad(r"no loss is called 'rim'; did you mean 'rmi'\?")
 def unknown_loss(place: Place) -> list[str]:
     return place.evaluate("--losses", "rim")
+
+
+@bad(r"No such option: --smoothing; the help of --prior-hits, --prior-misses, --momentum mentions 'smoothing'$")
+def word_of_the_help(place: Place) -> list[str]:
+    return ["ablate", "recall", "--smoothing", "1,2"]
 
 
 @bad(r"No such option: --limt")

@@ -4,6 +4,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from segablate.networks import get_network
 from segablate.samples import Batch, Sample
 
 CPU = Loading(device="cpu")
+TRUST = Loading(device="cpu", trust_code=True)
 
 
 def image(seed: int = 0) -> np.ndarray:
@@ -166,14 +168,14 @@ def test_a_card_says_it_all_and_options_override_it(network: nn.Module, network_
     stated = {"channels": "bgr", "scale": 1, "mean": [100, 110, 120], "std": 50}
     entries = {"preprocessing": stated, "output": "sigmoid", "classes": list("abcd"), "class_map": {"d": None}}
     place = card(network_file.parent, **entries)
-    opened = open_checkpoint(place, CPU)
+    opened = open_checkpoint(place, TRUST)
     assert isinstance(opened, Network)
     assert opened.preprocessing == Preprocessing("bgr", "1", (100.0, 110.0, 120.0), (50.0, 50.0, 50.0))
     assert (opened.kind, opened.classes, opened.class_map) == ("sigmoid", tuple("abcd"), {"d": None})
     assert opened.source.spec == place
     assert opened.source.files[0] == Path(place)
     assert opened.source.facts["card of"] == "python:net.py:small(num_classes=4)@net.pth"
-    loading = Loading(device="cpu", preprocessing={"channels": "rgb"}, output="softmax", class_map={"a": "b"})
+    loading = replace(TRUST, preprocessing={"channels": "rgb"}, output="softmax", class_map={"a": "b"})
     overridden = open_checkpoint(place, loading)
     assert isinstance(overridden, Network)
     assert overridden.preprocessing == Preprocessing("rgb", "1", (100.0, 110.0, 120.0), (50.0, 50.0, 50.0))
@@ -181,7 +183,7 @@ def test_a_card_says_it_all_and_options_override_it(network: nn.Module, network_
     normalised = (image()[..., ::-1].astype(np.float32) - [100, 110, 120]) / 50
     with torch.inference_mode():
         expected = network.eval()(torch.from_numpy(normalised).permute(2, 0, 1)[None].float())
-    assert near(scores(place), expected)
+    assert near(scores(place, TRUST), expected)
 
 
 def test_a_card_of_every_source(network: nn.Module, network_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +192,7 @@ def test_a_card_of_every_source(network: nn.Module, network_file: Path, monkeypa
     save_native(folder / "small.safetensors")
     for source, cls in (("torchscript:net.ts", 4), ("small.safetensors", 3), ("native:small.safetensors", 3)):
         place = card(folder, source=source, weights=None, preprocessing={"mean": 0.5})
-        opened = open_checkpoint(place, CPU)
+        opened = open_checkpoint(place, TRUST)
         assert scores(opened).shape[1] == cls  # type: ignore[arg-type]
         assert opened.source.facts["card of"] == source
         assert "− 0.5" in opened.source.facts["preprocessing"]
@@ -216,7 +218,7 @@ def test_a_card_of_every_source(network: nn.Module, network_file: Path, monkeypa
 )
 def test_malformed_cards(entries: dict[str, Any], message: str, network_file: Path) -> None:
     with pytest.raises(CheckpointError, match=message):
-        open_checkpoint(card(network_file.parent, **entries), CPU)
+        open_checkpoint(card(network_file.parent, **entries), TRUST)
 
 
 def test_a_missing_card() -> None:
@@ -233,7 +235,7 @@ def test_a_first_card_runs_and_its_paths_are_its_own(
     written = Path("cards/first.yaml")
     assert read_card(written)["source"] == "python:../net.py:small(4)"
     assert "outputs (4), in order" in written.read_text()
-    assert scores(str(written)).shape[1] == 4
+    assert scores(str(written), TRUST).shape[1] == 4
     with pytest.raises(CheckpointError, match=r"cards/first\.yaml exists already; choose another --out"):
         write_card(written, "python:net.py:small(4)@net.pth")
     assert run(["checkpoints", "init", "torchscript:nets/later.ts", "--out", "cards/second.yaml"]) == 0
@@ -313,7 +315,7 @@ def save_script(module: nn.Module, path: Path) -> None:
 
 def test_torchscript(network: nn.Module, tmp_path: Path) -> None:
     save_script(network, tmp_path / "net.ts")
-    opened = open_checkpoint(f"torchscript:{tmp_path / 'net.ts'}", CPU)
+    opened = open_checkpoint(f"torchscript:{tmp_path / 'net.ts'}", TRUST)
     assert opened.source.files == (tmp_path / "net.ts",)
     assert near(scores(opened), plain_forward(network))  # type: ignore[arg-type]
 
@@ -331,7 +333,7 @@ def test_only_the_deprecation_of_torchscript_is_silenced(
 
     monkeypatch.setattr(torch.jit, "load", load)
     with pytest.warns(category) as given:
-        open_checkpoint(f"torchscript:{tmp_path / 'net.ts'}", CPU)
+        open_checkpoint(f"torchscript:{tmp_path / 'net.ts'}", TRUST)
     assert [str(warning.message) for warning in given] == ["the archive is of an older torch"]
 
 
@@ -339,7 +341,10 @@ def test_torchscript_is_evaluated(
     toy: Path, network: nn.Module, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_script(network, tmp_path / "net.ts")
-    assert run(["evaluate", f"torchscript:{tmp_path / 'net.ts'}", f"folder:{toy}", "--device", "cpu"]) == 0
+    command = ["evaluate", f"torchscript:{tmp_path / 'net.ts'}", f"folder:{toy}", "--device", "cpu"]
+    assert run(command) == 1
+    assert "is a program that can write any file; pass --trust-code" in capsys.readouterr().err
+    assert run([*command, "--trust-code"]) == 0
     assert "mIoU" in capsys.readouterr().out
     with pytest.raises(CheckpointError, match=r"is a TorchScript archive; write torchscript:.*net\.ts"):
         open_checkpoint(str(tmp_path / "net.ts"), CPU)
@@ -354,7 +359,7 @@ def test_what_is_no_torchscript(content: str, network: nn.Module, tmp_path: Path
         path.write_text("hello " * 100)
     message = "no such file" if content == "nothing" else r"not a whole TorchScript archive .*python:package"
     with pytest.raises(CheckpointError, match=rf"net\.ts: {message}"):
-        open_checkpoint(f"torchscript:{path}", CPU)
+        open_checkpoint(f"torchscript:{path}", TRUST)
 
 
 class Bomb:
@@ -367,35 +372,32 @@ class Bomb:
         return Path.touch, (self.marker,)  # type: ignore[return-value]
 
 
-TRUST = Loading(device="cpu", trust_pickle=True)
-
-
 def test_a_whole_module_needs_trust(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU())
     torch.save(module, tmp_path / "whole.pth")
     spec = f"module:{tmp_path / 'whole.pth'}"
-    with pytest.raises(CheckpointError, match=r"whole\.pth: .*runs any code in the file; pass --trust-pickle"):
+    with pytest.raises(CheckpointError, match=r"whole\.pth: .*runs any code in the file; pass --trust-code"):
         open_checkpoint(spec, CPU)
     opened = open_checkpoint(spec, TRUST)
     assert near(scores(opened), plain_forward(module))  # type: ignore[arg-type]
     assert opened.source.facts["module"] == "Sequential"
-    assert opened.source.notes == ("whole.pth was unpickled with --trust-pickle: code in it has run",)
+    assert opened.source.notes == ("whole.pth was unpickled: code in it has run",)
 
 
 def test_a_first_card_of_a_whole_module_needs_trust_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(nn.Conv2d(3, 4, 1), tmp_path / "whole.pth")
     command = ["checkpoints", "init", f"module:{tmp_path / 'whole.pth'}", "--out"]
     assert run([*command, str(tmp_path / "a.yaml")]) == 0
-    assert "pass --trust-pickle" in capsys.readouterr().err
-    assert run([*command, str(tmp_path / "b.yaml"), "--trust-pickle"]) == 0
+    assert "pass --trust-code" in capsys.readouterr().err
+    assert run([*command, str(tmp_path / "b.yaml"), "--trust-code"]) == 0
     assert "does not load" not in capsys.readouterr().err
     assert "outputs (4), in order" in (tmp_path / "b.yaml").read_text()
 
 
 def test_without_trust_nothing_runs(tmp_path: Path) -> None:
     torch.save(Bomb(tmp_path / "marker"), tmp_path / "bomb.pth")
-    with pytest.raises(CheckpointError, match="pass --trust-pickle"):
+    with pytest.raises(CheckpointError, match="pass --trust-code"):
         open_checkpoint(f"module:{tmp_path / 'bomb.pth'}", CPU)
     assert not (tmp_path / "marker").exists()
     with pytest.raises(CheckpointError, match=r"holds NoneType, not a whole module"):
@@ -441,14 +443,25 @@ def test_list_and_show(network_file: Path, capsys: pytest.CaptureFixture[str]) -
     listed = json.loads(capsys.readouterr().out)
     assert [row["source"] for row in listed["tables"]["sources"]] == checkpoint_sources()
     place = card(network_file.parent, classes=list("abcd"), class_map={"d": None})
-    command = ["checkpoints", "show", place, "--device", "cpu", "--window", "16", "--mean", "1,2,3"]
-    assert run([*command, "--format", "json"]) == 0
+    command = ["checkpoints", "show", place, "--device", "cpu", "--window", "16", "--mean", "0.1,0.2,0.3"]
+    assert run([*command, "--format", "json", "--trust-code"]) == 0
     tables = json.loads(capsys.readouterr().out)["tables"]
     values = {row["fact"]: row["value"] for row in tables["facts"]}
     assert values["outputs"] == "4"
-    assert "− (1, 2, 3)" in values["preprocessing"]
+    assert "− (0.1, 0.2, 0.3)" in values["preprocessing"]
     assert values["inference"].startswith("windows 16x16 (or the image, where it is smaller), stride 10x10")
     assert [row["means"] for row in tables["classes"]] == ["a", "b", "c", "outside the label set"]
+
+
+@pytest.mark.parametrize("given", [{"mean": [123.7, 116.3, 103.5]}, {"mean": 110.0, "scale": "0.004"}])
+def test_a_mean_of_pixels_at_the_scale_of_shares(given: dict[str, Any], network_spec: str) -> None:
+    """Other libraries multiply such a mean by 1/255, too."""
+    with pytest.raises(
+        CheckpointError, match=r"net\.pth: mean is .*, but scale .* brings pixels to 0\.\.1.*state scale 1"
+    ):
+        open_checkpoint(network_spec, Loading(device="cpu", preprocessing=given))
+    for fitting in ({**given, "scale": "1"}, {"mean": [0.485, 0.456, 1.0]}):
+        open_checkpoint(network_spec, Loading(device="cpu", preprocessing=fitting))
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_tolerances_are_those_that_all_can_answer() -> None:
     assert shared_tolerances({"far": far, "other": evaluation(MAPS, GOOD)}) == TOLERANCES
     assert shared_tolerances({"far": far, "none": evaluation(MAPS, GOOD, tolerances=())}) == ()
     with pytest.raises(
-        KnobError, match=r"near: tolerance 2 .* lies beyond the 1 px .* evaluate again with --tolerance 2"
+        KnobError, match=r"near: tolerance 2 .* is beyond the 1 px .* evaluate again with --tolerance 2"
     ):
         compare({"near": near, "far": far}, METHOD)
 

@@ -102,7 +102,7 @@ def test_what_is_to_be_said_of_the_run_stands_on_every_page() -> None:
 def test_a_convention_that_refuses_shows_dashes_and_why() -> None:
     report = convention_report(FOUND, convention_named("kornia"))
     assert all(np.isnan(row["value"]) for table in report.tables for row in table.rows)
-    assert "kornia has no number here: it knows no label to ignore" in report.notes[0]
+    assert "kornia has no number here: it has no label to ignore" in report.notes[0]
 
 
 def test_a_saved_run_is_shown_under_conventions(saved: Path, shown) -> None:

@@ -71,10 +71,10 @@ MALFORMED = {
     "one tensor": (saved(torch.zeros(2)), "it holds no named tensors"),
     "a list": (saved([torch.zeros(2)]), "it holds no named tensors"),
     "sparse": (saved(SPARSE), "it holds a sparse tensor, which is not read; save it again as a dense"),
-    "module": (saved(nn.Conv2d(1, 1, 1)), "a whole pickled torch.nn.modules.conv.Conv2d.*runs code.*--trust-pickle"),
+    "module": (saved(nn.Conv2d(1, 1, 1)), "a whole pickled torch.nn.modules.conv.Conv2d.*runs code.*--trust-code"),
     "old module": (
         saved(nn.Conv2d(1, 1, 1), legacy=True),
-        "a whole pickled torch.nn.modules.conv.Conv2d.*--trust-pickle",
+        "a whole pickled torch.nn.modules.conv.Conv2d.*--trust-code",
     ),
     "module inside": (saved({"model": nn.ReLU(), "epoch": 2}), "a whole pickled torch.nn.modules.activation.ReLU"),
 }

@@ -167,4 +167,4 @@ def test_the_command(toy, tmp_path, capsys):
     network = load_edge_network(out)
     assert f"edge network {network.hash} for the 4 classes of toy" in capsys.readouterr().out
     assert cli.run(["train-edges", f"folder:{toy}", "--out", str(out)]) == 1
-    assert "has no split 'train'; there are val" in " ".join(capsys.readouterr().err.split())
+    assert "has no split 'train'; available: val" in " ".join(capsys.readouterr().err.split())

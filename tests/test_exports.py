@@ -28,11 +28,11 @@ for package in ("onnx", "onnxruntime"):
     optional(package)
 
 SIZE = (24, 32)
-TRUSTED = Loading(device="cpu", trust_pickle=True)
+TRUSTED = Loading(device="cpu", trust_code=True)
 
 
 def opened(spec: Path | str, **more: Any) -> Network:
-    segmenter = open_checkpoint(str(spec), Loading(**{"device": "cpu", "trust_pickle": True, **more}))
+    segmenter = open_checkpoint(str(spec), Loading(**{"device": "cpu", "trust_code": True, **more}))
     assert isinstance(segmenter, Network)
     return segmenter
 
@@ -232,7 +232,7 @@ def test_an_onnx_card(tmp_path: Path) -> None:
     [
         ((1, 1, 24, 32), {}, r"its input is 1x1x24x32; expected three channels"),
         ((3, 24, 32), {}, r"its input is 3x24x32; expected colour images, N x 3 x H x W or N x H x W x 3"),
-        (("n", 3, "h", "w"), {"inputs": 2}, r"takes 2 inputs \(image, spare0\); export it with one, the image"),
+        (("n", 3, "h", "w"), {"inputs": 2}, r"the network takes 2 inputs \(image, spare0\); export it with one"),
         (("n", 3, "h", "w"), {"dtype": "INT32"}, r"its input is tensor\(int32\); expected float"),
     ],
 )
@@ -288,7 +288,7 @@ def test_pt2_gives_what_its_library_gives(tmp_path: Path) -> None:
     assert near(scores(found, images(1, (40, 20))), convolved(images(1, (40, 20))))
     assert found.source.facts["input"] == "?x3x?x? float32"
     assert found.source.facts["parameters"] == "112"
-    assert found.source.notes == ("net.pt2 was loaded with --trust-pickle: code in it may have run",)
+    assert found.source.notes == ("net.pt2 was loaded: code in it may have run",)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -411,7 +411,7 @@ def test_damaged_files_are_one_line(
         content = path.read_bytes()
         path.write_bytes(content[: len(content) * 2 // 3])
     capfd.readouterr()
-    assert run(["checkpoints", "show", f"{ending}:{path}", "--device", "cpu", "--trust-pickle"]) == 1
+    assert run(["checkpoints", "show", f"{ending}:{path}", "--device", "cpu", "--trust-code"]) == 1
     said = capfd.readouterr().err
     assert f"net.{ending}: " in said
     assert "no such file" in said if damage == "missing" else "again" in said

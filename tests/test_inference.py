@@ -159,13 +159,13 @@ def test_a_network_in_windows_from_options_card_and_command_line(toy: Path, netw
     source, _, weights = network_spec.partition("@")
     card = tmp_path / "card.yaml"
     card.write_text(f"source: {source}\nweights: {weights}\ninference: {{window: 16, stride: [8, 12], flip: true}}\n")
-    opened = open_checkpoint(str(card), Loading(device="cpu"))
+    opened = open_checkpoint(str(card), Loading(device="cpu", trust_code=True))
     assert isinstance(opened, Network)
     assert opened.inference == Inference((16, 16), (8, 12), flip=True)
     assert opened.source.facts["inference"] == (
         "windows 16x16 (or the image, where it is smaller), stride 8x12, each image also mirrored; averaged as logits"
     )
-    overridden = open_checkpoint(str(card), Loading(device="cpu", window=(20, 24), flip=False))
+    overridden = open_checkpoint(str(card), Loading(device="cpu", trust_code=True, window=(20, 24), flip=False))
     assert isinstance(overridden, Network)
     assert overridden.inference == Inference((20, 24), None)
     assert overridden.inference.step == (13, 16)

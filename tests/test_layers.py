@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,9 @@ PACKAGE = Path(segablate.__file__).parent
 
 FLOORS = (
     ("errors",),
-    ("extras", "limits"),
+    ("extras", "limits", "locks"),
     ("text_files", "user_code"),
-    ("yaml_files",),
+    ("archives", "plain_values", "yaml_files"),
     ("labels",),
     ("files", "samples"),
     ("images", "objective", "weights", "kernels", "networks", "runtime"),
@@ -36,13 +37,16 @@ FLOORS = (
 LAYERS = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 
 CATALOGUES = {
-    "losses": {"parts"},
-    "checkpoints/sources": set(),
-    "datasets/layouts": set(),
-    "networks": {"parts"},
-    "cli/commands": set(),
+    "losses": ("{}",),
+    "checkpoints/sources": ("open_source",),
+    "datasets/layouts": ("LAYOUT", "splits", "open_split"),
+    "networks": ("{}", "PREPROCESSING"),
+    "training/engines": ("run",),
 }
-"""Folders in which every file is an entry, and the folders that may lie there."""
+"""Folders in which every file is an entry, and what an entry has; {} is the name of its file."""
+
+FOLDERS = {"losses": {"parts"}, "networks": {"parts"}}
+"""The folders in catalogues: what several entries share."""
 
 ALONE = {
     "torch.distributed": {"runtime"},
@@ -88,6 +92,15 @@ def test_imports_come_from_lower_layers(path: Path) -> None:
 def test_a_library_stays_in_its_place(library: str, parts: set[str]) -> None:
     users = {part_of(path) for path in modules() for name in imported(path) if (name + ".").startswith(library + ".")}
     assert users <= parts
+
+
+@pytest.mark.parametrize("folder", CATALOGUES)
+def test_every_file_of_a_catalogue_is_an_entry(folder: str) -> None:
+    place = PACKAGE / folder
+    assert {path.name for path in place.iterdir() if path.is_dir()} - {"__pycache__"} == FOLDERS.get(folder, set())
+    for path in place.glob("[!_]*.py"):
+        module = import_module(f"segablate.{folder.replace('/', '.')}.{path.stem}")
+        assert all(hasattr(module, name.format(path.stem)) for name in CATALOGUES[folder]), f"{path} is no entry"
 
 
 def test_layers_name_what_there_is() -> None:

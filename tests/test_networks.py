@@ -38,7 +38,10 @@ def test_every_name_gives_a_network():
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("smal", r"no network is called 'smal'; did you mean 'small'\?"), ("xyz", "no network is called 'xyz'; there is")],
+    [
+        ("smal", r"no network is called 'smal'; did you mean 'small'\?"),
+        ("xyz", "no network is called 'xyz'; available: deeplabv3"),
+    ],
 )
 def test_unknown_name(name: str, message: str):
     with pytest.raises(CheckpointError, match=message):

@@ -22,6 +22,7 @@ from segablate.errors import CheckpointError, SegablateError
 from segablate.evaluation.loop import evaluate
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.results import Evaluation
+from segablate.evaluation.score_measures import without_infinities
 from segablate.losses import get_loss
 from segablate.metrics.confusion import class_counts, count_confusion, mean_iou
 from segablate.metrics.tolerance import Tolerance
@@ -350,6 +351,20 @@ def test_scores_give_what_the_network_gave(data: Dataset, network_spec: str, tmp
     assert stored.facts["checkpoint"]["output"] == "probabilities, from probabilities of 4 outputs"
 
 
+def test_infinite_scores_are_counted_in_one_note(data: Dataset, tmp_path: Path) -> None:
+    logits = [9 * np.eye(4, dtype=np.float32)[data.read(index).labels % 4].transpose(2, 0, 1) for index in range(6)]
+    logits[1][2, :2, :5] = -np.inf
+    logits[4][0, 3, 3] = np.inf
+    logits[4][1, 3, 3] = -np.inf
+    measures = Measures({"ce": get_loss("ce")}, calibration=True)
+    found = evaluate(open_checkpoint(save_scores(tmp_path / "p", logits=logits), CPU), data, measures, batch_size=2)
+    notes = [note for note in found.notes if "infinite" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("scores are infinite at 11 pixels of 2 images (s1, s4), and are measured there as")
+    finite = save_scores(tmp_path / "q", logits=[np.nan_to_num(scores, posinf=1e30, neginf=-1e30) for scores in logits])
+    assert not any("infinite" in note for note in evaluate(open_checkpoint(finite, CPU), data, measures).notes)
+
+
 def test_coarse_scores_are_enlarged_and_images_not_needed(data: Dataset, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     coarse = [rng.random((4, 12, 16)).astype(np.float16) for _ in range(6)]
@@ -396,16 +411,61 @@ def test_malformed_scores(arrays: dict[str, np.ndarray], message: str, data: Dat
         measured(spec, data)
 
 
+@pytest.mark.parametrize("name", ["s0", "s3"])
 @pytest.mark.parametrize("damage", ["cut", "text", "array"])
-def test_damaged_scores(damage: str, data: Dataset, tmp_path: Path) -> None:
+def test_damaged_scores(damage: str, name: str, data: Dataset, tmp_path: Path) -> None:
     spec = save_scores(tmp_path / "p", logits=[np.zeros((4, 24, 32), np.float32)] * 6)
-    path = tmp_path / "p/s3.npz"
+    path = tmp_path / f"p/{name}.npz"
     with open(tmp_path / "array.npy", "wb") as file:
         np.save(file, np.zeros(3))
     content = {"cut": path.read_bytes()[:900], "text": b"hello", "array": (tmp_path / "array.npy").read_bytes()}
     path.write_bytes(content[damage])
-    with pytest.raises(SegablateError, match=r"s3\.npz: not a whole \.npz file"):
+    with pytest.raises(SegablateError, match=rf"{name}\.npz: not a whole \.npz file"):
         measured(spec, data)
+    assert [s.name for s in measured(spec, data, on_error="skip").skipped] == [name]
+
+
+def test_scores_none_of_which_can_be_read(data: Dataset, tmp_path: Path) -> None:
+    spec = save_scores(tmp_path / "p", logits=[np.zeros((4, 24, 32), np.float32)] * 6)
+    for path in (tmp_path / "p").iterdir():
+        path.write_bytes(b"hello")
+    with pytest.raises(SegablateError, match=r"s0\.npz: not a whole \.npz file"):
+        measured(spec, data, on_error="skip")
+
+
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+def test_infinite_scores_are_named_and_measured_as_large(infinite: float, data: Dataset, tmp_path: Path) -> None:
+    plain = [np.eye(4, dtype=np.float32)[data.read(index).labels % 4].transpose(2, 0, 1) * 9 for index in range(6)]
+    broken = [scores.copy() for scores in plain]
+    for scores in broken[1:3]:
+        scores[2, :2, 3] = infinite
+    measures = Measures({name: get_loss(name) for name in ("ce", "bce")}, (), calibration=True)
+    run = evaluate(open_checkpoint(save_scores(tmp_path / "p", logits=broken), CPU), data, measures)
+    assert [note for note in run.notes if "infinite" in note] == [
+        "scores are infinite at 4 pixels of 2 images (s1, s2), and are measured there as large finite ones, from 10 000"
+    ]
+    assert all(np.isfinite(values).all() for values in (*run.values.values(), *run.statistics.values()))
+    clamped = [scores.clip(-1e4, 1e4) for scores in broken]
+    same = evaluate(open_checkpoint(save_scores(tmp_path / "c", logits=clamped), CPU), data, measures)
+    assert not any("infinite" in note for note in same.notes)
+    for loss, values in same.values.items():
+        assert np.array_equal(values, run.values[loss])
+    assert np.array_equal(same.confusion.total(), run.confusion.total())
+
+
+def test_infinite_scores_stay_the_largest() -> None:
+    scores = torch.tensor([1e6, float("inf"), -float("inf"), 3.0]).view(1, 4, 1, 1).repeat(2, 1, 1, 1)
+    scores[1, 0] = 1.0
+    found, pixels = without_infinities(scores)
+    assert found.flatten(1).tolist() == [[1e6, 2e6, -2e6, 3.0], [1.0, 1e4, -1e4, 3.0]]
+    assert pixels == [1, 1]
+    assert without_infinities(scores[:1])[0].equal(found[:1])  # whatever its mates in a batch are
+
+
+def test_predictions_that_cannot_be_hashed(data: Dataset, tmp_path: Path) -> None:
+    spec = save_scores(tmp_path / "p", logits=[np.zeros((4, 24, 32), np.float32)] * 6)
+    (tmp_path / "p/s3.npz").unlink()
+    (tmp_path / "p/s3.npz").symlink_to("/proc/self/mem")  # of which no byte can be read
     assert [s.name for s in measured(spec, data, on_error="skip").skipped] == ["s3"]
 
 

@@ -1,19 +1,24 @@
 """A saved run comes back as it was; damage of any file is detected and named; a save that fails leaves nothing."""
 
+import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from evaluations import evaluation, noisy, truth
 
-from segablate.errors import RunError
+from segablate.errors import RunError, SegablateError
 from segablate.evaluation import runs
 from segablate.evaluation.results import Evaluation, joined, load_run, save_run, select
 from segablate.evaluation.runs import load_report, read_description, refuse_existing, save_report, sealed
 from segablate.labels import merged
+from segablate.tables import Column, Report, Table
+from segablate.tables.stored import from_plain, to_plain
 
 COLUMNS = ("image", "label", "predicted", "pixels")
 
@@ -67,7 +72,7 @@ def test_without_boundaries_losses_and_void_codes(tmp_path: Path) -> None:
 
 
 def test_merged_classes_come_back_with_what_they_were_made_of(run: Evaluation, tmp_path: Path) -> None:
-    labels = merged(run.labels, {"way": ["road"], "thing": ["car", "tree"]})
+    labels = merged(run.labels, {f"new {name}": [name] for name in run.labels.names})
     save_run(replace(run, labels=labels), tmp_path / "merged", "{}")
     found = load_run(tmp_path / "merged").labels
     assert (found, found.merged_from) == (labels, run.labels)
@@ -118,10 +123,10 @@ def test_a_missing_file_is_named(saved: Path, file: str) -> None:
         load_run(saved)
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "null", '"run"', "{"])
+@pytest.mark.parametrize("text", ["[1, 2]", "null", '"run"', "{", "[" * 5000, '{"a": 1, "a": 2}'])
 def test_a_description_of_another_form_is_damaged(saved: Path, text: str) -> None:
     (saved / "run.json").write_text(text)
-    with pytest.raises(RunError, match=r"damaged: run\.json is not a JSON object"):
+    with pytest.raises(RunError, match=r"damaged: run\.json (is not a JSON object|is not valid|nests|has the key)"):
         load_run(saved)
 
 
@@ -147,8 +152,11 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         load_run(tmp_path)
 
 
+FACTS = {"checkpoint": {"name": "a, b"}, "dataset": {"name": "toy", "images": 5}}
+
+
 def test_a_report_comes_back_and_is_no_evaluation(saved: Path, tmp_path: Path) -> None:
-    save_report("comparison", {"title": "x", "rows": [1, None]}, {"checkpoint": {}}, tmp_path / "cmp", {"a/b": b"c"})
+    save_report("comparison", {"title": "x", "rows": [1, None]}, FACTS, tmp_path / "cmp", {"a/b": b"c"})
     assert load_report(tmp_path / "cmp", "comparison") == {"title": "x", "rows": [1, None]}
     with pytest.raises(RunError, match="cmp is a saved comparison; expected a saved evaluation"):
         load_run(tmp_path / "cmp")
@@ -229,3 +237,133 @@ def test_select_takes_images_in_the_order_asked_for(run: Evaluation) -> None:
     expected = alone.boundary.to_arrays()
     assert all(np.array_equal(array, expected[name]) for name, array in chosen.boundary.to_arrays().items())
     assert select(run, []).images == 0
+
+
+# edited by somebody who knows how to seal it
+
+
+def edited(saved: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Change the description and seal it again."""
+    described = json.loads((saved / "run.json").read_text())
+    described.pop("seal")
+    edit(described)
+    (saved / "run.json").write_text(json.dumps(sealed(described)))
+
+
+def recounted(saved: Path, edit: Callable[[dict[str, np.ndarray]], object]) -> None:
+    """Change the counts, and the description to fit."""
+    with np.load(saved / "counts.npz") as file:
+        arrays = dict(file)
+    edit(arrays)
+    (saved / "counts.npz").write_bytes(runs.npz(arrays))
+    digest = hashlib.sha256((saved / "counts.npz").read_bytes()).hexdigest()
+    edited(saved, lambda described: described["files"].update({"counts.npz": digest}))
+
+
+DESCRIPTIONS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "has no 'kind'": lambda d: d.pop("kind"),
+    "'kind' is 5, but must be text": lambda d: d.update(kind=5),
+    "'written' is None": lambda d: d.update(written=None),
+    "has no 'facts'": lambda d: d.pop("facts"),
+    "'facts': 'checkpoint' has no 'name'": lambda d: d["facts"].update(checkpoint={}),
+    "'facts': 'dataset': 'images' is 1.5": lambda d: d["facts"]["dataset"].update(images=1.5),
+    "'measures': 'tolerances' is 3": lambda d: d["facts"]["measures"].update(tolerances=3),
+    r"'notes'\[0\] is 5": lambda d: d.update(notes=[5]),
+    "has no 'reason'": lambda d: d.update(skipped=[{"name": "x"}]),
+    "its label set has no 'codes'": lambda d: d["labels"].pop("codes"),
+    "3 classes but 1 codes": lambda d: d["labels"].update(codes=[[0]]),
+    "a class without codes": lambda d: d["labels"].update(codes=[[0], [1], []]),
+    "an encoding or a colour that is none": lambda d: d["labels"].update(encoding="x"),
+    "it has no counts": lambda d: d["files"].pop("counts.npz"),
+    "names '../run.json', a file outside": lambda d: d["files"].update({"../run.json": "0"}),
+    "names '/etc/passwd', a file outside": lambda d: d["files"].update({"/etc/passwd": "0"}),
+}
+
+
+@pytest.mark.parametrize("message", DESCRIPTIONS)
+def test_an_edited_description_is_refused_with_its_place(saved: Path, message: str) -> None:
+    edited(saved, DESCRIPTIONS[message])
+    with pytest.raises(SegablateError, match=f"run is damaged: .*{message}"):
+        load_run(saved)
+
+
+COUNTS: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
+    "has no array 'names'": lambda a: a.pop("names"),
+    "has no array 'pixels'": lambda a: a.pop("pixels"),
+    "holds pixels outside its range": lambda a: a.update(pixels=-a["pixels"]),
+    "holds label outside its range": lambda a: a.update(label=a["label"] + 99),
+    "holds image outside its range": lambda a: a.update(image=a["image"] + 99),
+    "holds predicted as float64": lambda a: a.update(predicted=a["predicted"] * 1.0),
+    r"holds label as int32 of shape \d+, but": lambda a: a.update(label=a["label"][1:]),
+    r"holds sizes as int32 of shape 5x1": lambda a: a.update(sizes=a["sizes"][:, :1]),
+    "holds classes outside its range": lambda a: a.update(classes=a["classes"] + 1),
+    "holds value_ce as <U3": lambda a: a.update(value_ce=np.array(["abc"] * 5)),
+    "holds tally_bins as int64 of shape 4x2x3": lambda a: a.update(tally_bins=a["tally_bins"][1:]),
+    "holds tally_bands as int64 of shape 5x7": lambda a: a.update(tally_bands=np.zeros((5, 7), np.int64)),
+    "holds names as float64": lambda a: a.update(names=np.zeros(5)),
+    "holds an image twice": lambda a: a.update(names=np.array(["a"] * 5)),
+    "holds label_hashes as <U1 of shape 3": lambda a: a.update(label_hashes=np.array(["a"] * 3)),
+    "lacks a part of the counts of calibration": lambda a: a.update(tally_reliability=np.zeros((5, 3, 15, 3))),
+    "lacks a part of the counts in trimaps": lambda a: a.update(tally_trimap=np.zeros((5, 2, 3, 3))),
+    "boundary counts lack reach": lambda a: a.pop("boundary_reach"),
+    "boundary counts do not fit": lambda a: a.update(boundary_pixels=-a["boundary_pixels"]),
+    "boundary counts are damaged": lambda a: a.update(boundary_side=a["boundary_side"][1:]),
+}
+
+
+@pytest.mark.parametrize("message", COUNTS)
+def test_edited_counts_are_refused_with_their_name(saved: Path, message: str) -> None:
+    recounted(saved, COUNTS[message])
+    with pytest.raises(RunError, match=f"run is damaged: .*{message}"):
+        load_run(saved)
+
+
+def test_counts_that_are_no_archive_are_refused(saved: Path) -> None:
+    (saved / "counts.npz").write_bytes(b"hello")
+    edited(saved, lambda d: d["files"].update({"counts.npz": hashlib.sha256(b"hello").hexdigest()}))
+    with pytest.raises(SegablateError, match=r"run is damaged: not a whole \.npz file"):
+        load_run(saved)
+
+
+REPORT: dict[str, Any] = to_plain(
+    Report(
+        "x",
+        (("dataset", "toy"),),
+        (
+            Table(
+                "t",
+                "T",
+                (Column("a", "A", "share"), Column("b", "B", "interval"), Column("c", "C", "swatch")),
+                ({"a": 0.5, "b": (0.1, 0.2), "c": (1, 2, 3)},),
+            ),
+        ),
+    )
+)
+REPORTS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "has no 'title'": lambda r: r.pop("title"),
+    "'facts'": lambda r: r.update(facts=[["x"]]),
+    "'columns' is 5": lambda r: r["tables"][0].update(columns=5),
+    "of kind 'x', which is none": lambda r: r["tables"][0]["columns"][0].update(kind="x"),
+    "marks an end that is none": lambda r: r["tables"][0]["columns"][0].update(mark="x"),
+    "has 99 digits": lambda r: r["tables"][0]["columns"][0].update(digits=99),
+    "a cell of column 'a' is 'x', but must be a number": lambda r: r["tables"][0]["rows"][0].update(a="x"),
+    "a cell of column 'b' is not 2 numbers": lambda r: r["tables"][0]["rows"][0].update(b=[1]),
+    "a cell of column 'c' is not 3 numbers": lambda r: r["tables"][0]["rows"][0].update(c=[1, 2, 999]),
+    "keys without a column": lambda r: r["tables"][0]["rows"][0].update(z=1),
+    "has 1 rows but marks": lambda r: r["tables"][0].update(sections=[7]),
+}
+
+
+def test_a_report_is_read_as_it_was_written() -> None:
+    assert to_plain(from_plain(json.loads(json.dumps(REPORT)))) == REPORT
+
+
+@pytest.mark.parametrize("message", ["", *REPORTS])
+def test_an_edited_report_is_refused(message: str) -> None:
+    edited: Any = json.loads(json.dumps(REPORT))
+    if not message:
+        edited = [edited]
+    else:
+        REPORTS[message](edited)
+    with pytest.raises(RunError, match=f"the saved report is damaged: .*{message}"):
+        from_plain(edited)

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from torch import nn
 
 from segablate.networks import get_network
+from segablate.training.recipe import open_recipe
 
 SAMPLE = Path(__file__).parents[1] / "sample_data"
 DATASET = yaml.safe_load((SAMPLE / "dataset.yaml").read_text())
@@ -128,7 +129,9 @@ def test_checkpoints_describe_themselves(file: Path):
     assert metadata["format"] == 1
     assert metadata["classes"] == CLASSES
     assert metadata["output"] in {"softmax", "sigmoid"}
-    assert metadata["training"]["objective"] == file.stem
+    recipe = open_recipe(f"sample-{file.stem}").recipe
+    weighted = "" if recipe.class_weights == "none" else "(weights="
+    assert metadata["training"]["objective"].startswith(recipe.objective + weighted)
     assert metadata["preprocessing"]["channels"] == "rgb"
     assert file.stat().st_size < 450_000
 

@@ -1,6 +1,6 @@
 """Prose that users read avoids words that are no words of the field, or that say nothing.
 
-The documentation is checked. ``PROGRAM = True`` checks the docstrings, help texts and messages of the program too.
+The documentation is checked, and the docstrings, help texts and messages of the program.
 """
 
 import ast
@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PROGRAM = False
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "sample_data" / "README.md"]
 SOURCES = sorted((ROOT / "segablate").rglob("*.py"))
 GENERATED = "<!-- Generated"
@@ -80,7 +79,6 @@ def test_documents_avoid_these_words(page: Path) -> None:
     assert [fault for part in paragraphs(text) for fault in faults(part)] == []
 
 
-@pytest.mark.skipif(not PROGRAM, reason="the program's own words are not checked yet")
 def test_the_program_avoids_these_words() -> None:
     found = {
         str(source.relative_to(ROOT)): [fault for part in strings(source.read_text("utf-8")) for fault in faults(part)]

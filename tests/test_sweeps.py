@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +175,20 @@ def test_one_runner_has_a_cell_until_it_shows_no_life(sweep: Sweep, tmp_path: Pa
         assert after
 
 
+def test_the_claim_of_a_process_that_ended_is_void_at_once(sweep: Sweep, tmp_path: Path) -> None:
+    cell = sweep.cells[0]
+    claim = cell_folder(tmp_path, cell) / "claim"
+    with claimed(tmp_path, cell):
+        mine = claim.read_text()
+    process = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    ended = f"{mine.rpartition(' ')[0]} {int(process.stdout)}"
+    for text, free in ((ended, True), (f"elsewhere {ended}", False), (mine, False), ("", False)):
+        claim.write_text(text)
+        with claimed(tmp_path, cell) as taken:
+            assert taken == free, text
+        claim.unlink(missing_ok=True)
+
+
 def test_a_damaged_cell_is_named(sweep: Sweep, tmp_path: Path) -> None:
     cell = sweep.cells[0]
     place = cell_folder(tmp_path, cell)
@@ -283,6 +299,8 @@ def test_the_command_prints_trainings_and_their_cost(
         assert row["mean"] == pytest.approx(np.mean(scores))
         assert row["spread"] == pytest.approx(np.std(scores, ddof=1))
     assert [row["ended"] for row in found["tables"]["cells"]] == [2, 2, 2, 2]
+    assert "Varied by the seeds: first weights, order of the images, augmentation." in found["notes"]
+    assert not any("pretrained" in note for note in found["notes"])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Two processes count what one counts; the error of one of them is said once and ends both."""
 
+import json
 import os
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def together(folder: Path, *command: str, processes: int = 2) -> subprocess.Comp
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -111,6 +112,23 @@ def test_two_processes_ablate_as_one_does(
     assert done.stdout == capsys.readouterr().out
     assert "over_images" in done.stdout
     assert (tmp_path / "one/values.npz").read_bytes() == (tmp_path / "two/values.npz").read_bytes()
+
+
+def test_two_processes_compare_as_one_does(
+    toy: Path, tmp_path: Path, network_spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps = write_predictions(tmp_path / "maps", 6, (24, 32))
+    command = ["compare", network_spec, f"predictions:{maps}", "--on", f"folder:{toy}", "--device", "cpu"]
+    command += ["--workers", "0", "--no-cache", "--format", "json"]
+    done = together(tmp_path, *command, "--save", "two")
+    assert done.returncode == 0, done.stderr
+    assert run([*command, "--save", str(tmp_path / "one")]) == 0
+    both, alone = (json.loads(text)["tables"] for text in (done.stdout, capsys.readouterr().out))
+    for table in ("scores", "classes"):
+        assert both[table] == alone[table]
+    for name in ("a", "b"):
+        one, two = (tmp_path / place / name / "counts.npz" for place in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes()
 
 
 @pytest.mark.gpu

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 from trainings import CPU, blank_labels, copied, habits, request, same, task_of, trained, write_splits
 
@@ -266,6 +268,60 @@ def test_a_damaged_state_falls_back_to_the_one_before(
     assert [entry["step"] for entry in course(tmp_path / "run")] == list(range(1, 9))
 
 
+def edit_state(path: Path, edit: Callable[[dict[str, Any], dict[str, torch.Tensor]], object]) -> None:
+    """Change the description and the tensors of a state."""
+    with safe_open(str(path), "pt") as file:
+        described = json.loads(file.metadata()["segablate_training"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    edit(described, tensors)
+    path.write_bytes(save(tensors, {"segablate_training": json.dumps(described)}))
+
+
+def _cut(tensors: dict[str, torch.Tensor], part: str) -> None:
+    name = next(name for name in tensors if name.startswith(part) and tensors[name].ndim == 4)
+    tensors[name] = tensors[name][:1]
+
+
+EDITS: dict[str, Callable[[dict[str, Any], dict[str, torch.Tensor]], object]] = {
+    "'seconds' is 'x', but must be a number": lambda d, t: d["facts"].update(seconds="x"),
+    "has no 'best'": lambda d, t: d["facts"].pop("best"),
+    "validation is not by step": lambda d, t: d["facts"].update(validation={"x": 0.5}),
+    "'best' is 5": lambda d, t: d["facts"].update(best=5),
+    "state of the optimiser": lambda d, t: t.update(
+        {f"{next(n for n in t if n.endswith('_buffer'))}/x": torch.ones(1)}
+    ),
+    "shape of the optimiser": lambda d, t: _cut(t, "optimiser/"),
+    "size mismatch": lambda d, t: _cut(t, "module/"),
+    "Missing key": lambda d, t: t.pop(next(name for name in t if name.startswith("module/"))),
+}
+
+
+@pytest.mark.parametrize("message", EDITS)
+def test_an_edited_state_is_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+    fields = {**MOVING, "optimiser": "sgd"}
+    interrupted(data, tmp_path / "run", monkeypatch, **fields)
+    edit_state(tmp_path / "run/state-000000005.safetensors", EDITS[message])
+    with pytest.raises(RunError, match=f"its last state does not fit the network .*{message[:20]}"):
+        train(request(data, **fields), tmp_path / "run", TrainingHabits(validate_every=0))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ({"steps": "x"}, "'steps' is 'x', but must be a whole number"),
+        ({"notes": 5}, "'notes' is 5, but must be a list"),
+        ({"validation": {"x": 1}}, "'validation' is not by step"),
+        ({"checkpoint": None}, "'checkpoint' is None, but must be text"),
+    ],
+)
+def test_an_edited_summary_is_refused(data: Path, tmp_path: Path, edit: dict[str, Any], message: str) -> None:
+    trained(data, tmp_path / "run")
+    path = tmp_path / "run/training.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **edit}))
+    with pytest.raises(RunError, match=rf"training\.json is damaged \(.*{message}\); remove .* and train again"):
+        trained(data, tmp_path / "run")
+
+
 def test_no_whole_state_is_an_error(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(data, tmp_path / "run", monkeypatch)
     for state in (tmp_path / "run").glob("state-*"):
@@ -307,7 +363,7 @@ def test_a_finished_training_is_not_done_again(data: Path, tmp_path: Path) -> No
     with pytest.raises(RunError, match="run holds another training; choose another --save, or remove it"):
         trained(data, tmp_path / "run", rate=0.5)
     (tmp_path / "run/training.json").write_text("{")
-    with pytest.raises(RunError, match=r"training\.json is damaged; remove .*run and train again"):
+    with pytest.raises(RunError, match=r"training\.json is damaged .*; remove .*run and train again"):
         trained(data, tmp_path / "run")
 
 

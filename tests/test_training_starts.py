@@ -40,7 +40,7 @@ def carried_out(wanted: TrainingRequest, folder: Path) -> tuple[Task, Network]:
     """Train two steps; the task, and the network that what was written gives."""
     task = begin(wanted, folder)
     found = conclude(wanted, task, fit(task, habits(folder)), folder)
-    opened = open_checkpoint(found.checkpoint, replace(CPU, trust_pickle=True))
+    opened = open_checkpoint(found.checkpoint, TRUSTING)
     assert isinstance(opened, Network)
     return task, opened
 
@@ -64,6 +64,7 @@ def learns(wanted: TrainingRequest, folder: Path) -> tuple[Task, Network]:
     return task, opened
 
 
+TRUSTING = replace(CPU, trust_code=True)
 TWO = {"steps": 2, "rate": 1e-3}
 
 
@@ -181,7 +182,7 @@ def test_a_factory_in_a_python_file(data: Path, tmp_path: Path, monkeypatch: pyt
     learns(request(data, "python:nets/net.py:small(num_classes=4)", **TWO), Path("runs/a"))
     assert yaml.safe_load(Path("runs/a/card.yaml").read_text())["source"].startswith("python:../../nets/net.py:small(")
     monkeypatch.chdir("/")
-    assert scores(open_checkpoint(str(tmp_path / "runs/a/card.yaml"), CPU)).shape[1] == 4  # type: ignore[arg-type]
+    assert scores(open_checkpoint(str(tmp_path / "runs/a/card.yaml"), TRUSTING)).shape[1] == 4  # type: ignore[arg-type]
 
 
 def test_a_factory_in_a_module(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +222,7 @@ def written_card(folder: Path, **entries: Any) -> Path:
 def test_fine_tuning_by_a_card(data: Path, tmp_path: Path) -> None:
     """A foreign network in a foreign colour order, with an output for void beside the classes."""
     card = written_card(tmp_path / "net", inference={"window": [32, 32], "flip": True})
-    task, opened = carried_out(request(data, str(card), **TWO), tmp_path / "run")
+    task, opened = carried_out(request(data, str(card), loading=TRUSTING, **TWO), tmp_path / "run")
     assert task.start.alignment.outputs == (0, 1, 2, 3, None)
     whole = replace(opened, inference=task.start.network.inference)
     torch.testing.assert_close(scores(whole), scores(task.start.network), rtol=1e-4, atol=1e-4)
@@ -234,16 +235,17 @@ def test_fine_tuning_by_a_card(data: Path, tmp_path: Path) -> None:
 def test_fine_tuning_torchscript(data: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 1))
+    script = f"torchscript:{tmp_path / 'net.pt'}"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated")
         torch.jit.save(torch.jit.script(network), str(tmp_path / "net.pt"))
-        task, opened = learns(request(data, f"torchscript:{tmp_path / 'net.pt'}", **TWO), tmp_path / "run")
+        task, opened = learns(request(data, script, loading=TRUSTING, **TWO), tmp_path / "run")
     assert task.start.classifier == ""
     assert opened.source.facts["card of"] == "torchscript:network.pt"
     with pytest.raises(RecipeError, match="the classifier is not seen in this network; train it with --part full"):
-        task_of(data, f"torchscript:{tmp_path / 'net.pt'}", part="head")
+        task_of(data, script, part="head", loading=TRUSTING)
     with pytest.raises(RecipeError, match="the classifier is not seen in this network"):
-        task_of(data, f"torchscript:{tmp_path / 'net.pt'}", part="head", keep_head=True)
+        task_of(data, script, part="head", keep_head=True, loading=TRUSTING)
 
 
 def test_fine_tuning_a_pickled_module(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,8 +255,7 @@ def test_fine_tuning_a_pickled_module(data: Path, tmp_path: Path, monkeypatch: p
     import pickled_nets  # type: ignore[import-not-found]
 
     torch.save(pickled_nets.small(4), tmp_path / "net.pth")
-    trusting = replace(CPU, trust_pickle=True)
-    learns(request(data, f"module:{tmp_path / 'net.pth'}", loading=trusting, **TWO), tmp_path / "run")
+    learns(request(data, f"module:{tmp_path / 'net.pth'}", loading=TRUSTING, **TWO), tmp_path / "run")
 
 
 @pytest.mark.parametrize("form", ["out", "list", "logits"])
@@ -334,7 +335,7 @@ def test_mean_and_deviation_are_in_colours(data: Path, tmp_path: Path) -> None:
     """RGB in 0..255, whatever scale and order the network has."""
     stated = {"mean": (100.0, 103.0, 106.0), "std": (75.0, 77.0, 76.0)}
     plain = task_of(data, **stated).start.network.preprocessing
-    foreign = task_of(data, str(written_card(tmp_path / "net")), **stated).start.network.preprocessing
+    foreign = task_of(data, str(written_card(tmp_path / "net")), loading=TRUSTING, **stated).start.network.preprocessing
     image = torch.tensor([[[[100, 103, 106], [175, 180, 182]]]], dtype=torch.uint8)
     for found, order in ((plain, [0, 1, 2]), (foreign, [2, 1, 0])):
         expected = torch.tensor([[0.0, 1.0]] * 3)[order]
@@ -352,11 +353,11 @@ def test_padding_has_the_mean_colour_of_the_network(data: Path) -> None:
 
 def test_images_are_resized_as_for_an_evaluation(data: Path, tmp_path: Path) -> None:
     card = written_card(tmp_path / "net", preprocessing={"resize": [16, 24]})
-    task = task_of(data, str(card))
+    task = task_of(data, str(card), loading=TRUSTING)
     assert task.batches.read(0).images.shape[1:3] == (16, 24)
-    shorter = task_of(data, str(written_card(tmp_path / "net", preprocessing={"resize": 20})))
+    shorter = task_of(data, str(written_card(tmp_path / "net", preprocessing={"resize": 20})), loading=TRUSTING)
     assert (shorter.recipe.resize, shorter.recipe.shorter) == (None, 20)
-    own = task_of(data, str(card), resize=(32, 32))
+    own = task_of(data, str(card), loading=TRUSTING, resize=(32, 32))
     assert own.batches.read(0).images.shape[1:3] == (32, 32)
     assert own.start.network.preprocessing.resize == (32, 32)
 

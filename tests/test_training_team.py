@@ -20,6 +20,7 @@ from segablate.training.session import begin
 from segablate.training.sharing import agree, share_step
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.timeout(900)
 NET = '''\
 from torch import nn
 
@@ -46,7 +47,7 @@ def torchrun(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     started = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *command]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        started, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=200
+        started, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=600
     )
 
 

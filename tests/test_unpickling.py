@@ -3,7 +3,9 @@
 import io
 import os
 import pickle
+import resource
 import sys
+import time
 import types
 import zipfile
 from collections import Counter
@@ -13,9 +15,11 @@ import pytest
 import torch
 from torch import nn
 
-from segablate.errors import CheckpointError
-from segablate.weights import read_weights, unpickling
-from segablate.weights.unpickling import Foreign, ForeignType, Known, unpickle
+from segablate import limits
+from segablate.errors import CheckpointError, SegablateError
+from segablate.limits import Budget
+from segablate.weights import read_weights
+from segablate.weights.unpickling import Foreign, ForeignType, Known, check_key, unpickle
 
 TRAINER = """
 import enum
@@ -189,9 +193,9 @@ def tensor_pickle(
 def test_only_short_and_shallow_tuples_are_keys(key: object, refused: bool) -> None:
     if refused:
         with pytest.raises(CheckpointError, match="a deeply nested or very long tuple"):
-            unpickling.mapping([(key, 1)])
+            check_key(key)
     else:
-        assert unpickling.mapping([(key, 1)]) == {key: 1}
+        check_key(key)
 
 
 def deep_tuple(depth: int) -> bytes:
@@ -267,11 +271,44 @@ def test_large_and_tangled_values_beside_the_weights(tmp_path, name):
     assert weights.tensors["w"].tolist() == [0, 0, 0, 0]
 
 
-def test_a_long_list_handed_over_and_over_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(unpickling, "HANDED_LIMIT", 1000)
-    copies = b"\x80\x02cbuiltins\nset\nq\x00](" + b"N" * 100 + b"eq\x01" + b"h\x00h\x01\x85R" * 20 + b"."
-    with pytest.raises(CheckpointError, match="the same containers again and again"):
-        read_weights(archive(tmp_path, copies))
+PAIRS = b"(" + b"".join(b"K%cN\x86" % (n % 100) for n in range(50_000)) + b"tq\x01"
+COLLIDING = b"".join(b"\x8a\x0a" + (key * ((1 << 61) - 1)).to_bytes(10, "little") + b"N" for key in range(1, 20_000))
+AGAIN = b"\x80\x04ccollections\nOrderedDict\nq\x00](" + PAIRS + b"h\x00h\x01\x85R" * 20_000 + b"e."
+"""A mapping, built again and again from the same pairs."""
+
+TIMED = {
+    "colliding keys": b"}(" + COLLIDING + b"u.",
+    "colliding keys of a set": b"\x8f("
+    + b"".join(COLLIDING[at : at + 12] for at in range(0, 13 * 19_999, 13))
+    + b"\x90.",
+}
+
+
+def test_a_pickle_that_takes_far_more_memory_than_its_size_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "STRUCTURE_START", 1 << 20)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(SegablateError, match="take more than 64 times its size in memory"):
+        read_weights(archive(tmp_path, AGAIN))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_a_pickle_that_takes_long_to_parse_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(limits, "STRUCTURE_SECONDS", 0.2)
+    started = time.thread_time()
+    with pytest.raises(SegablateError, match=r"take more than 0.2 s to parse"):
+        read_weights(archive(tmp_path, b"\x80\x04" + TIMED[name]))
+    assert time.thread_time() - started < 2
+
+
+def test_storages_are_not_timed(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "STRUCTURE_SECONDS", 0.2)
+    budget = limits.Budget(100)
+    with budget.untimed():
+        started = time.thread_time()
+        while time.thread_time() < started + 0.3:
+            pass
+    budget.check_time()
 
 
 def test_a_compressed_archive_is_refused(tmp_path):
@@ -302,7 +339,7 @@ def test_what_a_foreign_object_accepts():
         b"(ib\nOther\n",  # INST
         b"cb\nmentioned\nl.",
     ])  # fmt: skip
-    content = unpickle(io.BytesIO(pickled), known, lambda saved: None)
+    content = unpickle(io.BytesIO(pickled), known, lambda saved: None, Budget(1000))
     called, constant, first, *_ = content.value
     assert called == (1, 2)
     assert constant == 7

@@ -19,6 +19,7 @@ from segablate.checkpoints.segmenter import Capabilities, Loading, Segmenter, So
 from segablate.checkpoints.specification import split_weights
 from segablate.errors import CheckpointError, SegablateError, did_you_mean
 from segablate.samples import Batch, Sample
+from segablate.user_code import own_output
 
 __all__ = [
     "Capabilities",
@@ -27,9 +28,11 @@ __all__ = [
     "Source",
     "SourceDescription",
     "checkpoint_sources",
+    "code_files",
     "count_outputs",
     "described_sources",
     "is_new_network",
+    "names_code",
     "new_network_sources",
     "open_checkpoint",
     "open_new_network",
@@ -80,19 +83,15 @@ def _stated(tree: ast.Module, name: str) -> tuple[str, ...]:
 
 
 def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
-    """Load a checkpoint onto its device.
+    """Load a checkpoint onto its device. What its code prints goes to standard error.
 
     Raises CheckpointError for a checkpoint that cannot be opened, and DeviceError for a device that is not available.
     """
-    source, _, rest = spec.partition(":")
     loading = loading or Loading()
-    if source in checkpoint_sources():
-        if not rest:
-            raise CheckpointError(f"{spec!r} is incomplete; write {described_sources()[source].form}")
-        return import_module(f"segablate.checkpoints.sources.{source}").open_source(rest, loading)
-    path = loading.located(spec)
-    if path.suffix in by_suffix():
-        return import_module(f"segablate.checkpoints.sources.{by_suffix()[path.suffix]}").open_source(spec, loading)
+    if found := source_of(spec, loading):
+        with own_output():
+            return import_module(f"segablate.checkpoints.sources.{found.name}").open_source(found.rest, loading)
+    source, path = spec.partition(":")[0], loading.located(spec)
     if (path / "config.json").is_file():
         raise CheckpointError(
             f"{spec} is a folder of save_pretrained; write hf:{spec} for transformers, or smp:{spec} for "
@@ -108,6 +107,41 @@ def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
     raise CheckpointError(f"{spec}: no such file; give a checkpoint file, a card or SOURCE:...")
 
 
+class NamedSource(NamedTuple):
+    """The source of a specification, and the rest of the specification."""
+
+    name: str
+    rest: str
+
+
+def source_of(spec: str, loading: Loading) -> NamedSource | None:
+    """Return the source that opens a specification, named in it or known by the suffix; None where there is none."""
+    source, _, rest = spec.partition(":")
+    if source in checkpoint_sources():
+        if not rest:
+            raise CheckpointError(f"{spec!r} is incomplete; write {described_sources()[source].form}")
+        return NamedSource(source, rest)
+    name = by_suffix().get(loading.located(spec).suffix)
+    return NamedSource(name, spec) if name else None
+
+
+def code_files(spec: str, loading: Loading) -> tuple[Path, ...] | None:
+    """Return the files whose code runs when a specification is opened; None where it names no code. Runs nothing.
+
+    Code of installed packages has no files here. Raises CheckpointError for a file that is missing.
+    """
+    found = source_of(spec, loading)
+    if found is None or found.name not in sources_of_code():
+        return None
+    return import_module(f"segablate.checkpoints.sources.{found.name}").code_files(found.rest, loading)
+
+
+def names_code(spec: str) -> bool:
+    """Return whether a specification is of a source that runs code."""
+    found = source_of(spec, Loading())
+    return found is not None and found.name in sources_of_code()
+
+
 def open_new_network(spec: str, classes: int, loading: Loading | None = None) -> Segmenter:
     """Build a network with random weights: ``small``, or a specification without the weights, as in ``smp:Unet()``.
 
@@ -121,7 +155,8 @@ def open_new_network(spec: str, classes: int, loading: Loading | None = None) ->
     if source not in new_network_sources():
         named = ", ".join(f"{name}:" for name in new_network_sources())
         raise CheckpointError(f"{spec!r} names no network; write {', '.join(network_names())}, or {named}NETWORK(...)")
-    return import_module(f"segablate.checkpoints.sources.{source}").open_new(rest, loading or Loading(), classes)
+    with own_output():
+        return import_module(f"segablate.checkpoints.sources.{source}").open_new(rest, loading or Loading(), classes)
 
 
 def is_new_network(spec: str) -> bool:
@@ -140,13 +175,23 @@ def is_new_network(spec: str) -> bool:
     return (folder / "config.json").is_file() and not weights
 
 
-@cache
 def new_network_sources() -> tuple[str, ...]:
     """Return the sources that can build a network without weights; none is imported."""
+    return _defining("open_new")
+
+
+def sources_of_code() -> tuple[str, ...]:
+    """Return the sources that run code which the user or a file names; none is imported."""
+    return _defining("code_files")
+
+
+@cache
+def _defining(name: str) -> tuple[str, ...]:
+    """Return the sources that define a function of that name."""
     return tuple(
-        name
-        for name, tree in _texts().items()
-        if any(isinstance(node, ast.FunctionDef) and node.name == "open_new" for node in tree.body)
+        source
+        for source, tree in _texts().items()
+        if any(isinstance(node, ast.FunctionDef) and node.name == name for node in tree.body)
     )
 
 

@@ -1,12 +1,14 @@
 """Finding, reading and downloading the files of a Hugging Face checkpoint; nothing in them is run."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segablate import text_files
 from segablate.checkpoints.segmenter import Loading
 from segablate.errors import CheckpointError, at, shorten
 from segablate.extras import require
+from segablate.limits import TooLarge
+from segablate.text_files import MalformedText
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,9 +28,9 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError("no such file; give a folder written by save_pretrained of transformers")
     try:
-        described = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise CheckpointError(f"is not valid JSON ({error}); copy it again") from None
+        described = text_files.read_json(path)
+    except (MalformedText, TooLarge) as error:
+        raise CheckpointError(str(error)) from None
     if not isinstance(described, dict):
         raise CheckpointError("is not a JSON object; copy it again")
     return described

@@ -37,6 +37,7 @@ def read_config(folder: Path) -> Any:
     path = folder / "config.json"
     with at(path):
         described = read_json(path)
+        _refuse_kernels(described)
         kind = described.get("model_type")
         if not kind:
             hint = f"; for segmentation_models_pytorch, write smp:{folder}" if "_model_class" in described else ""
@@ -55,6 +56,16 @@ def read_config(folder: Path) -> Any:
         if part is not None and getattr(part, "use_pretrained_backbone", False):
             part.use_pretrained_backbone = False  # or building the network would download weights
     return config
+
+
+def _refuse_kernels(described: Any) -> None:
+    """Raise CheckpointError for an implementation that is a repository of the hub: the library would run its code."""
+    if not isinstance(described, dict):
+        return
+    for key, value in described.items():
+        if key.endswith("_implementation") and "/" in str(value):
+            raise CheckpointError(f"{key} {str(value)[:80]!r} is code on the hub, which is not run; remove the entry")
+        _refuse_kernels(value)
 
 
 def known_networks() -> dict[str, str]:

@@ -13,9 +13,10 @@ from segablate.checkpoints.outputs import KINDS, read_output, two_channels
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source
 from segablate.datasets.dataset import Dataset
-from segablate.errors import CheckpointError, DeviceError, thousands
+from segablate.errors import CheckpointError, DeviceError, at, thousands
 from segablate.runtime import Precision, autocast, describe, exact_arithmetic, resolve_device
 from segablate.samples import Batch, Output, ScoreKind
+from segablate.user_code import own_output
 from segablate.weights import Weights
 from segablate.weights.classes import Colour, class_colours, class_names
 
@@ -111,7 +112,8 @@ class Network:
     def _run(self, notes: dict[str, None], pixels: Tensor) -> Tensor:
         """Return the module's output at its resolution. The module is user code: its errors become CheckpointErrors."""
         try:
-            output = self.module(pixels)
+            with own_output():
+                output = self.module(pixels)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
@@ -140,6 +142,8 @@ def prepared(
     if kind not in (*KINDS, "labels"):
         raise CheckpointError(f"output is {kind!r}, but must be softmax, sigmoid, probabilities or labels")
     preprocessing = Preprocessing.parse(loading.preprocessing, preprocessing)
+    with at(source.spec):
+        preprocessing.refuse_mean_of_pixels()
     inference = Inference.parse({"window": loading.window, "stride": loading.stride, "flip": loading.flip})
     parameters = sum(parameter.numel() for parameter in module.parameters())
     facts = {

@@ -2,16 +2,17 @@
 
 import hashlib
 import re
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from segablate.archives import DamagedArchive, damage_named, opened_zip
 from segablate.checkpoints.segmenter import OnError, Source
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, did_you_mean, shorten
-from segablate.files import LABEL_SUFFIXES, fingerprint, visible_files
+from segablate.files import LABEL_SUFFIXES, Unreadable, fingerprint, visible_files
+from segablate.limits import TooLarge
 
 SCORE_SUFFIX = ".npz"
 SUFFIXES = (*LABEL_SUFFIXES, SCORE_SUFFIX)
@@ -125,8 +126,11 @@ def _check(pattern: str) -> None:
 def _content(path: Path) -> str:
     if path.suffix.lower() == SCORE_SUFFIX:
         try:
-            with zipfile.ZipFile(path) as archive:
+            with damage_named(), opened_zip(path) as archive:
                 return " ".join(f"{entry.filename}:{entry.file_size}:{entry.CRC:08x}" for entry in archive.infolist())
-        except zipfile.BadZipFile:
+        except (DamagedArchive, TooLarge):
             pass  # reported when it is read
-    return fingerprint(path)
+    try:
+        return fingerprint(path)
+    except Unreadable:
+        return "unreadable"  # reported when it is read

@@ -52,6 +52,16 @@ class Preprocessing:
         checked = {name: _CHECKS[name](name, value) for name, value in values.items()}
         return replace(start or cls(), **checked)
 
+    def refuse_mean_of_pixels(self) -> None:
+        """Raise CheckpointError for a mean that no scaled pixel reaches: it is one of 0..255, for scale 1."""
+        largest = 255 * self.factor
+        if max(self.mean) > largest * 1.001:
+            raise CheckpointError(
+                f"mean is {_row(self.mean)}, but scale {self.scale} brings pixels to 0..{largest:.4g} before the mean "
+                f"is subtracted; divide mean and std by 255, or state scale 1 (and divisor 255 where the network takes "
+                f"0..1)"
+            )
+
     @property
     def factor(self) -> float:
         """The scale as a number."""

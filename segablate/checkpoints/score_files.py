@@ -1,8 +1,6 @@
 """The segmenter of logits or probabilities stored in files, one ``.npz`` for each image."""
 
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,12 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from segablate.archives import DamagedArchive, array_names, damage_named, opened_zip, read_array
 from segablate.checkpoints.outputs import KINDS, two_channels
 from segablate.checkpoints.prediction_files import PredictionFiles
 from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source
 from segablate.datasets.dataset import Dataset
-from segablate.errors import CheckpointError, at
+from segablate.errors import CheckpointError, at, shorten
 from segablate.files import Unreadable
+from segablate.limits import TooLarge
 from segablate.runtime import describe, resolve_device
 from segablate.samples import Batch, Output, Sample, ScoreKind
 
@@ -62,13 +62,13 @@ class ScoreMaps:
 
 
 def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> ScoreMaps:
-    """Make a segmenter of the files. The kind of scores and their number are read off the first file.
+    """Make a segmenter of the files. The kind of scores and their number are read off the first readable file.
 
-    Raises CheckpointError where no file fits the pattern, and Unreadable for a damaged one.
+    Raises CheckpointError where no file fits the pattern, and Unreadable where none can be read.
     """
     if not files.present:
         raise CheckpointError(f"{files.folder} holds no file named {files.pattern}; correct name=")
-    name, array = read_scores(files.present[0])
+    name, array = _first_scores(files.present)
     kind = loading.output or ("softmax" if name == "logits" else "probabilities")
     if kind not in KINDS:
         raise CheckpointError(f"output is {kind!r}, but must be softmax, sigmoid or probabilities")
@@ -78,20 +78,30 @@ def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> Sco
     return ScoreMaps(files, source, len(array), kind, device, loading.classes, loading.class_map)
 
 
+def _first_scores(paths: Sequence[Path]) -> tuple[str, np.ndarray]:
+    """Read the first file that can be read: a damaged one is reported when its image is measured."""
+    first: Unreadable | None = None
+    for path in paths:
+        try:
+            return read_scores(path)
+        except Unreadable as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
 def read_scores(path: Path) -> tuple[str, np.ndarray]:
     """Read the name and the K, h, w array of the scores in a file. Raises Unreadable when there is no such array."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = [name for name in ARRAYS if name in arrays]
+        with damage_named(), opened_zip(path) as archive:
+            names = array_names(archive)
+            found = [name for name in ARRAYS if name in names]
             if len(found) != 1:
-                names = ", ".join(arrays.files) or "nothing"
-                raise Unreadable(f"{path}: holds {names}; expected either logits or probabilities, K x H x W")
-            array = arrays[found[0]]
-    except FileNotFoundError:
-        raise Unreadable(f"{path}: no such file; check the path") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise Unreadable(f"{path}: not a whole .npz file ({reason}); write it again with numpy.savez") from None
+                held = shorten(names, 5) or "nothing"
+                raise Unreadable(f"{path}: holds {held}; expected either logits or probabilities, K x H x W")
+            array = read_array(archive, found[0])
+    except (DamagedArchive, TooLarge) as error:
+        raise Unreadable(f"{path}: {error}") from None
     if array.ndim != 3 or array.dtype.kind != "f" or not array.size:
         shape = "x".join(map(str, array.shape))
         raise Unreadable(f"{path}: {found[0]} are {array.dtype} of shape {shape}; expected floats, K x H x W")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from segablate.checkpoints.trust import CardFile
 from segablate.datasets.dataset import Dataset
 from segablate.runtime import Precision
 from segablate.samples import Batch, Output
@@ -25,8 +26,10 @@ class Loading:
     - `head`: name or place of one of several outputs.
     - `classes`: names of the outputs; `class_map`: the class of the dataset for each of these names, or None.
     - `window`, `stride` (height and width), `flip`: see :class:`segablate.checkpoints.inference.Inference`.
-    - `trust_pickle`: run the code of a pickled module; `allow_download`: let a library download weights from its hub.
+    - `trust_code`: run the code that a file holds or a card names, see :mod:`segablate.checkpoints.trust`.
+    - `allow_download`: let a library download weights from its hub.
     - `folder`: the folder that relative paths in the specification start from.
+    - `card`: the card that holds the specification; None where the user stated it.
     """
 
     device: str = "auto"
@@ -41,9 +44,10 @@ class Loading:
     window: tuple[int, int] | None = None
     stride: tuple[int, int] | None = None
     flip: bool | None = None
-    trust_pickle: bool = False
+    trust_code: bool = False
     allow_download: bool = False
     folder: Path = field(default_factory=Path)
+    card: CardFile | None = None
 
     def over(self, card: "Loading") -> "Loading":
         """Return these values, filled up with those of a card; relative paths start from the card's folder."""
@@ -60,6 +64,7 @@ class Loading:
             stride=self.stride or (None if self.window else card.stride),  # a stride belongs to its window
             flip=card.flip if self.flip is None else self.flip,
             folder=card.folder,
+            card=card.card,
         )
 
     def located(self, path: str) -> Path:

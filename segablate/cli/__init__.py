@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from segablate.cli import application
+from segablate.cli.locking import locks_released
 from segablate.cli.output import ClosedOutput, guarded_output
 from segablate.errors import SegablateError
 from segablate.runtime import team
@@ -22,13 +23,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     0, 1 (an error), 2 (usage), 130 (interrupted), or 141 (whatever reads standard output has closed it).
     """
     try:
-        with guarded_output():
+        with guarded_output(), locks_released():
             code = application.app(arguments, prog_name="segablate", standalone_mode=False)
         team().leave()
     except ClosedOutput as error:
         return error.exit_code
     except typer.TyperException as error:
-        return _fail(error.format_message(), error.exit_code)
+        return _fail(error.format_message() + _mentions(error), error.exit_code)
     except SegablateError as error:
         return _fail(str(error), error.exit_code)
     except typer.Abort as error:  # what typer makes of an EOFError, which is a bug wherever it is raised
@@ -44,6 +45,17 @@ def main() -> None:
     """Run the console script; on SIGTERM, end without leaving processes or half-written folders behind."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(run())
+
+
+def _mentions(error: typer.TyperException) -> str:
+    """Name the options whose help mentions the word of an option that does not exist."""
+    word = str(getattr(error, "option_name", "")).strip("-").replace("-", " ").lower()
+    context = getattr(error, "ctx", None)
+    if not word or context is None or getattr(error, "possibilities", None):
+        return ""
+    helps = {option.opts[0]: getattr(option, "help", None) or "" for option in context.command.params}
+    found = [name for name, text in helps.items() if word in text.lower()]
+    return f"; the help of {', '.join(found)} mentions {word!r}" if found else ""
 
 
 def _fail(message: str, code: int) -> int:

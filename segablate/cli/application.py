@@ -1,8 +1,9 @@
 """The application: all commands of the command line."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from segablate import __version__
 from segablate.cli.commands import (
@@ -20,8 +21,20 @@ from segablate.cli.commands import (
 )
 from segablate.cli.options import expanded
 
+
+class Commands(TyperGroup):
+    """The commands; the options of ``train``, which are those of a recipe, are collected when it is called."""
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+        """Return the name and the command of the first word, and the other words."""
+        if args[0] == "train":
+            return args[0], train.command(), args[1:]
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
     name="segablate",
+    cls=Commands,
     help="Evaluate, compare and ablate semantic-segmentation checkpoints and losses.",
     no_args_is_help=True,
     add_completion=True,
@@ -48,7 +61,7 @@ def options(
 
 app.command("evaluate")(expanded(evaluate.evaluate))
 app.add_typer(ablate.app, name="ablate")
-app.command("train", help=train.HELP)(train.command())
+app.command("train", help=train.HELP)(train.listed)
 app.command("compare")(expanded(compare.compare, without=("boundary_iou", "error_kinds")))
 app.command("show")(expanded(show.show))
 app.command("runs")(expanded(runs.runs))

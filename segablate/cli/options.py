@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from segablate.errors import UsageError
+from segablate.errors import UsageError, at
 
 if TYPE_CHECKING:
     from segablate.checkpoints import Loading
@@ -155,7 +155,29 @@ class CacheOptions:
 
 
 @dataclass(frozen=True)
-class CheckpointOptions:
+class TrustOptions:
+    """Options on code that checkpoints hold."""
+
+    trust_code: Annotated[
+        bool,
+        _option(
+            "Run code that a file holds (torchscript:, module:, pt2:) or a card or recipe names.",
+            _CHECKPOINT,
+            "--trust-code",
+        ),
+    ] = False
+    trust_pickle: Annotated[bool, typer.Option("--trust-pickle", hidden=True)] = False
+
+    @property
+    def trusted(self) -> bool:
+        """Whether code in files may run; a note says that --trust-pickle is an old name."""
+        if self.trust_pickle:
+            typer.echo("note: --trust-pickle is now called --trust-code", err=True)
+        return self.trust_code or self.trust_pickle
+
+
+@dataclass(frozen=True)
+class CheckpointOptions(TrustOptions):
     """Options for loading a checkpoint, which override its card."""
 
     channels: Annotated[str | None, _option("Channel order: rgb or bgr.", _CHECKPOINT)] = None
@@ -185,9 +207,6 @@ class CheckpointOptions:
     ] = None
     key: Annotated[str | None, _option("Key path to the weights, e.g. model.state_dict.", _CHECKPOINT)] = None
     strip_prefix: Annotated[str | None, _option("Prefix to remove from the keys of the weights.", _CHECKPOINT)] = None
-    trust_pickle: Annotated[
-        bool, _option("Run code in the file (module:FILE, pt2:FILE).", _CHECKPOINT, "--trust-pickle")
-    ] = False
     allow_download: Annotated[
         bool, _option("Let a library download missing files from its hub.", _CHECKPOINT, "--allow-download")
     ] = False
@@ -217,7 +236,7 @@ class CheckpointOptions:
             window=_side_or_size("--window", self.window),
             stride=_side_or_size("--stride", self.stride),
             flip=self.flip,
-            trust_pickle=self.trust_pickle,
+            trust_code=self.trusted,
             allow_download=self.allow_download,
         )
 
@@ -309,12 +328,10 @@ def _side_or_size(option: str, text: str | None) -> tuple[int, int] | None:
 def _read_class_map(path: Path | None) -> dict[str, str | None] | None:
     if path is None:
         return None
-    import yaml
+    from segablate.yaml_files import read_yaml
 
-    try:
-        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"--class-map {path} cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(mapping, dict):
-        raise UsageError(f"--class-map {path} must map checkpoint classes to dataset classes, as in road: road")
+    with at(f"--class-map {path}"):
+        mapping = read_yaml(path)
+        if not isinstance(mapping, dict) or any(isinstance(target, list | dict) for target in mapping.values()):
+            raise UsageError("must map checkpoint classes to dataset classes, as in road: road")
     return {str(name): None if target is None else str(target) for name, target in mapping.items()}

@@ -36,14 +36,14 @@ class TrainedOptions:
         int | None,
         typer.Option(help="Steps of each training; by default 100 for the head.", rich_help_panel=_PANEL, min=1),
     ] = None
-    seeds: Annotated[str, typer.Option(help="Number of seeds, or the seeds with commas.", rich_help_panel=_PANEL)] = "3"
+    seeds: Annotated[str, typer.Option(help="Number of seeds, or comma-separated seeds.", rich_help_panel=_PANEL)] = "3"
     weight: Annotated[
         str | None,
-        typer.Option(help="Weights of the loss in the objective, with commas.", rich_help_panel=_PANEL),
+        typer.Option(help="Comma-separated weights of the loss in the objective.", rich_help_panel=_PANEL),
     ] = None
     against: Annotated[
         str | None,
-        typer.Option(help="Objectives to train too, with commas: 'ce,focal'.", rich_help_panel=_PANEL),
+        typer.Option(help="Comma-separated objectives to train too, as in 'ce,focal'.", rich_help_panel=_PANEL),
     ] = None
     recipe: Annotated[str | None, typer.Option(help="Recipe by name, or a FILE.yaml.", rich_help_panel=_PANEL)] = None
     set_: Annotated[
@@ -71,7 +71,7 @@ class TrainedOptions:
     ] = "local"
     processes: Annotated[
         int,
-        typer.Option(help="Processes of the local engine; 0: one for each device.", rich_help_panel=_PANEL, min=0),
+        typer.Option(help="Processes of the local engine; 0: one for each GPU or core.", rich_help_panel=_PANEL, min=0),
     ] = 0
     threads: Annotated[
         int, typer.Option(help="Threads of each training; part of the plan.", rich_help_panel=_PANEL, min=1)
@@ -156,6 +156,7 @@ def _sweep(
 ) -> "Sweep":
     from segablate.datasets import open_dataset
     from segablate.render import summary_of
+    from segablate.training.recipe import refuse_code
     from segablate.training.session import TrainingRequest
     from segablate.training.sweep import Sweep
 
@@ -164,7 +165,8 @@ def _sweep(
     data = _same_classes(open_dataset(place, options.train_split), images)
     if set(data.names) & set(reported.names) and data.split == reported.split:
         raise UsageError(f"split {data.split!r} is trained on and reported on; pass --split or --train-split")
-    recipe = _recipe(asked, options)
+    recipe, loading = _recipe(asked, options), checkpoints.loading(running)
+    refuse_code(recipe, loading.trust_code)
     part = options.train or "head"
     request = TrainingRequest(
         asked.checkpoint,
@@ -172,7 +174,7 @@ def _sweep(
         recipe.recipe,
         part=part,
         keep_head=options.keep_head,
-        loading=checkpoints.loading(running),
+        loading=loading,
     )
     trained = tuple(row.trained for row in rows)
     tolerances = (asked.tolerance,)
@@ -273,7 +275,9 @@ def _folder(asked: TrainedRequest, options: TrainedOptions) -> Path:
 def _seeds(text: str) -> tuple[int, ...]:
     parts = text.split(",")
     if not all(part.strip().isdigit() for part in parts):
-        raise UsageError(f"--seeds is {text!r}, but must be a number of seeds, or seeds with commas, as in 3 or 0,1,2")
+        raise UsageError(
+            f"--seeds is {text!r}, but must be a number of seeds, or comma-separated seeds, as in 3 or 0,1,2"
+        )
     numbers = tuple(int(part) for part in parts)
     if len(numbers) == 1 and "," not in text:
         if numbers[0] < 1:
@@ -290,7 +294,7 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"{option} is {text!r}, but must be numbers with commas, as in 0.1,0.3,1") from None
+        raise UsageError(f"{option} is {text!r}, but must be comma-separated numbers, as in 0.1,0.3,1") from None
 
 
 def _seconds(text: str) -> float:

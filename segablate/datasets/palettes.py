@@ -1,7 +1,7 @@
 """Refuse palettes under which the codes of label maps would mean different classes.
 
 A palette file stores an index and a colour for each pixel. Codes are the indices; where colours say otherwise, because
-another file gives an index another colour or the class list gives the colour to another class, one of both is wrong.
+another file has another colour for an index, or the class list has another class for a colour, one of both is wrong.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Reference:
     where: str
 
     def check(self, palette: np.ndarray, codes: np.ndarray) -> None:
-        """Raise LabelError for a code in use (H, W integers) to which the palette gives another colour than this."""
+        """Raise LabelError for a code in use (H, W integers) whose colour in the palette is another than this one's."""
         if np.array_equal(palette, self.palette):
             return
         common = min(len(palette), len(self.palette))

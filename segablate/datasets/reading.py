@@ -18,7 +18,7 @@ from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 from segablate.errors import DatasetError, SegablateError
-from segablate.runtime import local_processes
+from segablate.runtime import clean_processes, local_processes
 
 Result = TypeVar("Result")
 
@@ -49,9 +49,15 @@ def ahead(job: Callable[[int], Result], indices: Sequence[int], workers: int) ->
     if workers == 0 or len(indices) < 2:
         yield (_attempt(job, index) for index in indices)
         return
-    pool = ProcessPoolExecutor(min(workers, len(indices)), _context(), initializer=_begin, initargs=(job,))
+    with clean_processes():  # one that tracks semaphores starts here, the others when there is work
+        pool = ProcessPoolExecutor(min(workers, len(indices)), _context(), initializer=_begin, initargs=(job,))
+
+    def submit(index: int) -> Future:
+        with clean_processes():
+            return pool.submit(_work, index)
+
     try:
-        yield _results(lambda index: pool.submit(_work, index), indices, _AHEAD * workers)
+        yield _results(submit, indices, _AHEAD * workers)
     except BrokenProcessPool:
         raise DatasetError(
             "a process that reads images was killed (out of memory?); try fewer --workers, or --workers 0"

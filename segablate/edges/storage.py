@@ -13,12 +13,15 @@ from typing import Any
 from segablate.datasets import Dataset, open_dataset
 from segablate.edges.network import EdgeNetwork, Training
 from segablate.edges.training import train_edge_network
-from segablate.errors import CheckpointError, DatasetError, at, shorten
-from segablate.files import cache_folder, fingerprint, write_atomically
+from segablate.errors import CheckpointError, DatasetError, SegablateError, at, shorten
+from segablate.files import Unwritable, cache_folder, fingerprint, write_atomically, writing
 from segablate.labels import LabelSet
+from segablate.plain_values import check
+from segablate.text_files import parse_json
 
 FORMAT = 1
 _KEY = "segablate_edges"
+_FACTS = {"classes": [str], "split": str, "masks_read": int}
 _NAMES = tuple((f"weight_{layer}", f"bias_{layer}") for layer in (1, 2, 3))
 
 
@@ -37,23 +40,24 @@ def edge_network_for(
     try:
         network = load_edge_network(path, source.labels)
         return replace(network, facts={**network.facts, "kept": str(path)})
-    except CheckpointError:  # none is in the cache, or a damaged one
+    except SegablateError:  # none is in the cache, or a damaged one
         network = train_edge_network(source, training, progress=progress)
     try:
         save_edge_network(path, network)
-    except OSError:
+    except Unwritable:
         return replace(network, facts={**network.facts, "kept": None})
     return replace(network, facts={**network.facts, "kept": str(path)})
 
 
 def save_edge_network(path: Path, network: EdgeNetwork) -> None:
-    """Write the network and its facts, atomically."""
+    """Write the network and its facts, atomically. Raises Unwritable where that cannot be done."""
     from safetensors.torch import save
 
     pairs = zip(_NAMES, network.layers, strict=True)
     tensors = {name: tensor.contiguous() for names, pair in pairs for name, tensor in zip(names, pair, strict=True)}
     described = {"format": FORMAT, "hash": network.hash, "facts": dict(network.facts)}
-    write_atomically(path, save(tensors, {_KEY: json.dumps(described, sort_keys=True)}))
+    with writing(path):
+        write_atomically(path, save(tensors, {_KEY: json.dumps(described, sort_keys=True)}))
 
 
 def load_edge_network(path: Path, labels: LabelSet | None = None) -> EdgeNetwork:
@@ -89,7 +93,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise CheckpointError(f"not a whole safetensors file ({error}); train it again") from None
     if _KEY not in metadata or set(tensors) != {name for names in _NAMES for name in names}:
         raise CheckpointError("this is not an edge network; segablate train-edges DATASET --out FILE writes one")
-    described = json.loads(metadata[_KEY])
+    described = check(parse_json(metadata[_KEY]), {"format": int, "hash": str, "facts": _FACTS}, "its description")
     if described["format"] > FORMAT:
         raise CheckpointError(f"this is of format {described['format']}, newer than this program's {FORMAT}; upgrade")
     return described, tensors

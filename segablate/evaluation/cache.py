@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segablate.errors import RunError
+from segablate.errors import RunError, SegablateError
 from segablate.evaluation.identity import environment
 from segablate.evaluation.results import Evaluation, load_run, save_run
 from segablate.evaluation.runs import read_description
@@ -38,7 +38,7 @@ def kept_evaluation(key: str) -> Evaluation | None:
     try:
         run = load_run(path)
         written = read_description(path)["written"]
-    except RunError:
+    except SegablateError:
         return None
     with suppress(OSError):
         os.utime(path)

@@ -24,7 +24,7 @@ from segablate.files import fingerprint
 FORMAT = 1
 """Increased when counts change their meaning."""
 
-_HARMLESS = ("device", "folder", "trust_pickle", "allow_download")
+_HARMLESS = ("device", "folder", "trust_code", "allow_download", "card")
 _PACKAGE = Path(__file__).parents[1]
 _PYTHON = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib"))
 

@@ -12,17 +12,18 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segablate.errors import RunError, shorten
+from segablate.archives import read_structure
+from segablate.errors import RunError, SegablateError, shorten
 from segablate.evaluation.results import Evaluation, from_arrays, select, to_arrays
 from segablate.evaluation.runs import npz, sealed
-from segablate.files import write_atomically
+from segablate.files import Unreadable, read_bytes, write_atomically
 from segablate.labels import LabelSet
+from segablate.text_files import read_json
 
 _BEGUN = "begun.json"
 _NAME = re.compile(r"piece-\d+-\d+-\d+-[0-9a-f]{16}\.npz")
@@ -102,7 +103,11 @@ def _read(pieces: Pieces, labels: LabelSet, stamps: Mapping[str, str]) -> Pieces
         if _digest(data) != path.stem.split("-")[-1]:
             damaged.append(path.name)
             continue
-        part, then = _parsed(data, labels)
+        try:
+            part, then = _parsed(data, labels)
+        except SegablateError:
+            damaged.append(path.name)
+            continue
         current = {name for name, stamp in zip(part.names, then, strict=True) if stamp == stamps.get(name)}
         changed |= set(part.names) - current
         chosen = [place for place, name in enumerate(part.names) if name in current - seen]
@@ -121,17 +126,19 @@ def _read(pieces: Pieces, labels: LabelSet, stamps: Mapping[str, str]) -> Pieces
 def _bytes(path: Path) -> bytes:
     """Return the bytes of a file; none where it cannot be read."""
     try:
-        return path.read_bytes()
-    except OSError:
+        return read_bytes(path).tobytes()
+    except Unreadable:
         return b""
 
 
 def _parsed(data: bytes, labels: LabelSet) -> tuple[Evaluation, list[str]]:
-    with np.load(BytesIO(data), allow_pickle=False) as file:
-        arrays = dict(file)
-    notes = tuple(arrays.pop("notes").tolist())
-    stamps = arrays.pop("stamps").tolist()
-    return from_arrays(arrays, labels, facts={}, notes=notes), stamps
+    """Return a piece and the stamps of its images. Raises a SegablateError for one that is damaged."""
+    arrays = read_structure(data)
+    texts = [arrays.pop(name, np.zeros(0)) for name in ("notes", "stamps")]
+    part = from_arrays(arrays, labels, facts={})
+    if any(text.dtype.kind != "U" or text.ndim != 1 for text in texts) or len(texts[1]) != part.images:
+        raise RunError("its notes or stamps do not fit")
+    return replace(part, notes=tuple(texts[0].tolist())), texts[1].tolist()
 
 
 def _require_same(folder: Path, identity: Mapping[str, Any]) -> None:
@@ -143,9 +150,9 @@ def _require_same(folder: Path, identity: Mapping[str, Any]) -> None:
 
 def _description(folder: Path) -> dict[str, Any]:
     try:
-        described = json.loads((folder / _BEGUN).read_bytes())
+        described = read_json(folder / _BEGUN)
         seal = described.pop("seal")
-    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+    except (SegablateError, AttributeError, KeyError, TypeError):
         described, seal = {}, None
     if seal is None or sealed(described)["seal"] != seal:
         raise RunError(

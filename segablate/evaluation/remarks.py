@@ -1,15 +1,20 @@
 """Remarks on the files of each image, kept with its counts until they become notes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.remarks import remark_notes
+from segablate.errors import counted, shorten
 from segablate.evaluation.results import Evaluation
 from segablate.samples import Sample
 
 _STATISTIC = "remarks"
+
+INFINITE = "infinite"
+"""The number of pixels with an infinite score."""
 
 
 def remarks_of(sample: Sample) -> dict[str, np.ndarray]:
@@ -21,4 +26,15 @@ def without_remarks(run: Evaluation, dataset: Dataset) -> tuple[Evaluation, tupl
     """Return an evaluation without the statistic, and the notes that it amounts to."""
     statistics = dict(run.statistics)
     remarks = statistics.pop(_STATISTIC, np.zeros(run.images, np.int32))
-    return replace(run, statistics=statistics), remark_notes(run.names, remarks.tolist(), dataset.described)
+    infinite = statistics.pop(INFINITE, np.zeros(run.images, np.int64))
+    notes = remark_notes(run.names, remarks.tolist(), dataset.described)
+    return replace(run, statistics=statistics), (*notes, *_about_infinite(run.names, infinite))
+
+
+def _about_infinite(names: Sequence[str], pixels: np.ndarray) -> tuple[str, ...]:
+    """Return a note on infinite scores, from the number of their pixels in each image."""
+    concerned = [name for name, count in zip(names, pixels, strict=True) if count]
+    if not concerned:
+        return ()
+    where = f"{counted(int(pixels.sum()), 'pixel')} of {counted(len(concerned), 'image')} ({shorten(concerned)})"
+    return (f"scores are infinite at {where}, and are measured there as large finite ones, from 10 000",)

@@ -15,16 +15,20 @@ The counts are read with numpy in three lines; the last label is void, the last 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from segablate.archives import read_structure
+from segablate.errors import RunError, at
 from segablate.evaluation.runs import npz, packed, read_run, write_run
+from segablate.evaluation.stored import check_boundary, check_counts, label_set
 from segablate.labels import LabelSet
 from segablate.metrics.boundary import BoundaryCounts, merge
 from segablate.metrics.confusion import Confusion, joined_confusion
+
+COUNTS = "counts.npz"
 
 
 @dataclass(frozen=True)
@@ -175,19 +179,21 @@ def evaluation_files(run: Evaluation, summary: str) -> dict[str, bytes]:
         "notes": run.notes,
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in run.skipped],
     }
-    return packed("evaluation", described, {"counts.npz": npz(to_arrays(run)), "summary.json": summary.encode()})
+    return packed("evaluation", described, {COUNTS: npz(to_arrays(run)), "summary.json": summary.encode()})
 
 
 def load_run(path: Path) -> Evaluation:
     """Read a run folder back. RunError when it is no run, damaged, of another kind or of a newer format."""
     described, files = read_run(path, "evaluation")
-    with np.load(BytesIO(files["counts.npz"]), allow_pickle=False) as arrays:
+    if COUNTS not in files:
+        raise RunError(f"{path} is damaged: it has no {COUNTS}; create the run again")
+    with at(f"{path} is damaged"):
         return from_arrays(
-            dict(arrays),
-            _label_set(described["labels"]),
+            read_structure(files[COUNTS]),
+            label_set(described["labels"]),
             facts=described["facts"],
             notes=tuple(described["notes"]),
-            skipped=tuple(Skipped(**entry) for entry in described["skipped"]),
+            skipped=tuple(Skipped(entry["name"], entry["reason"]) for entry in described["skipped"]),
         )
 
 
@@ -215,7 +221,11 @@ def _prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.nda
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any) -> Evaluation:
-    """Return the evaluation that :func:`to_arrays` wrote; `rest`: facts, notes, skipped."""
+    """Return the evaluation that :func:`to_arrays` wrote; `rest`: facts, notes, skipped.
+
+    Raises RunError for arrays that do not fit each other.
+    """
+    check_counts(arrays, labels)
     names = tuple(arrays["names"].tolist())
 
     def under(prefix: str) -> dict[str, np.ndarray]:
@@ -225,7 +235,9 @@ def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any)
         columns = (arrays[prefix + name] for name in ("image", "label", "predicted", "pixels"))
         return Confusion(len(labels), len(names), *columns)
 
-    boundary = under("boundary_")
+    boundary = BoundaryCounts.from_arrays(columns) if (columns := under("boundary_")) else None
+    if boundary is not None:
+        check_boundary(boundary, len(names), len(labels))
     return Evaluation(
         labels,
         names,
@@ -233,19 +245,8 @@ def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any)
         tuple(arrays["label_hashes"].tolist()),
         confusion(""),
         under("value_"),
-        BoundaryCounts.from_arrays(boundary) if boundary else None,
+        boundary,
         statistics=under("tally_"),
         alternative=confusion("alternative_") if "alternative_image" in arrays else None,
         **rest,
     )
-
-
-def _label_set(plain: Mapping[str, Any]) -> LabelSet:
-    """Return a label set read from JSON, in which tuples are lists and a nested label set is a mapping."""
-    return LabelSet(**{key: _frozen(value) for key, value in plain.items()})
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, dict):
-        return _label_set(value)
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -15,8 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from segablate.errors import RunError
-from segablate.files import atomic_folder, write_atomically
+from segablate.errors import RunError, at, fact
+from segablate.evaluation.stored import check_run
+from segablate.files import Unreadable, atomic_folder, is_file, read_bytes, shortened, write_atomically
+from segablate.limits import TooLarge
+from segablate.text_files import MalformedText, parse_json, read_json
 
 FORMAT = 1
 
@@ -67,7 +70,11 @@ def save_report(
 
 def load_report(path: Path, kind: str) -> dict[str, Any]:
     """Return the plain values of a saved report. RunError as in :func:`read_run`."""
-    return json.loads(read_run(path, kind)[1]["report.json"])
+    files = read_run(path, kind)[1]
+    if "report.json" not in files:
+        raise RunError(f"{path} is damaged: it has no report.json; create the run again")
+    with at(f"{path} is damaged: report.json"):
+        return parse_json(files["report.json"].decode(errors="replace"))
 
 
 def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -79,13 +86,12 @@ def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 def read_description(path: Path) -> dict[str, Any]:
     """Return the content of ``run.json``, checked. RunError when it is missing, damaged or newer."""
-    file = path / DESCRIPTION
-    if not file.is_file():
-        raise RunError(f"{path} is not a saved run: it has no {DESCRIPTION}; give a folder written with --save")
+    if not is_run(path):
+        raise RunError(f"{shortened(path)} is not a saved run: it has no {DESCRIPTION}; give a folder of --save")
     try:
-        described = json.loads(file.read_bytes())
-    except ValueError:
-        described = None
+        described = read_json(path / DESCRIPTION)
+    except (MalformedText, TooLarge) as error:
+        raise RunError(f"{path} is damaged: {DESCRIPTION} {fact(error)}; create the run again") from None
     if not isinstance(described, dict):
         raise RunError(f"{path} is damaged: {DESCRIPTION} is not a JSON object; create the run again")
     written = described.get("format")
@@ -93,12 +99,15 @@ def read_description(path: Path) -> dict[str, Any]:
         raise RunError(f"{path} is a run of format {written}, newer than this program's {FORMAT}; upgrade segablate")
     if described != sealed({key: value for key, value in described.items() if key != "seal"}):
         raise RunError(f"{path} is damaged: {DESCRIPTION} was changed since it was written; create the run again")
-    return described
+    try:
+        return check_run(described)
+    except MalformedText as error:
+        raise RunError(f"{path} is damaged: {error}; create the run again") from None
 
 
 def is_run(path: Path) -> bool:
     """Whether a path is a folder with a ``run.json``."""
-    return (path / DESCRIPTION).is_file()
+    return is_file(path / DESCRIPTION)
 
 
 def refuse_existing(path: Path) -> None:
@@ -114,10 +123,14 @@ def sealed(described: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_checked(path: Path, name: str, digest: str) -> bytes:
+    parts = Path(name).parts
+    if Path(name).is_absolute() or ".." in parts or not parts:
+        raise RunError(f"{path} is damaged: {DESCRIPTION} names {name[:60]!r}, a file outside; create the run again")
     try:
-        data = (path / name).read_bytes()
-    except OSError:
-        raise RunError(f"{path} is damaged: {name} is missing; create the run again") from None
+        data = read_bytes(path / name).tobytes()
+    except Unreadable:
+        reason = "cannot be read" if is_file(path / name) else "is missing"
+        raise RunError(f"{path} is damaged: {name} {reason}; create the run again") from None
     if _sha256(data) != digest:
         raise RunError(f"{path} is damaged: {name} was changed since it was written; create the run again")
     return data

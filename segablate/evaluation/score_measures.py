@@ -7,9 +7,12 @@ to the host where it is written, or where a measure exists for the host only.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from segablate.errors import CheckpointError
 from segablate.evaluation.alignment import Alignment
 from segablate.evaluation.measures import Measures, counts_at_boundaries, further_counts, record_of, write_predicted
+from segablate.evaluation.remarks import INFINITE
 from segablate.evaluation.results import ImageRecord
 from segablate.kernels.confusion import count_confusion_of_batch
 from segablate.labels import LabelSet
@@ -25,6 +28,9 @@ from segablate.samples import Batch, LossInputs, Output, Sample
 if TYPE_CHECKING:
     from torch import Tensor
 
+LARGE = 1e4
+"""The least that infinite scores are measured as, positive or negative."""
+
 
 def measure_scores(
     batch: Batch, output: Output, alignment: Alignment, labels: LabelSet, measures: Measures
@@ -32,8 +38,8 @@ def measure_scores(
     """Measure the output of a network for a batch, image by image. CheckpointError where it is NaN."""
     import torch
 
-    scores = output.scores
-    assert scores is not None
+    assert output.scores is not None
+    scores, infinite = without_infinities(output.scores)
     predicted, highest = highest_scores(scores, alignment)
     if bool(highest.isnan().any()):
         broken = [s.name for s, score in zip(batch.samples, highest, strict=True) if bool(score.isnan().any())]
@@ -45,6 +51,7 @@ def measure_scores(
     at_boundaries = _at_boundaries_on_host if truth.device.type == "cpu" else _at_boundaries_on_device
     for place, sample in enumerate(batch.samples):
         boundary, statistics = at_boundaries(truth[place], predicted[place], len(labels), measures)
+        statistics |= {INFINITE: np.array(infinite[place], np.int64)}
         if on_host is not None:
             write_predicted(sample, on_host[place], labels, measures)
             statistics |= further_counts(sample, on_host[place], labels, measures)
@@ -66,6 +73,24 @@ def measure_scores(
             statistics=statistics,
             probed=measures.probe(inputs) if measures.probe and inputs else {},
         )
+
+
+def without_infinities(scores: "Tensor") -> "tuple[Tensor, list[int]]":
+    """Return scores (N, K, H, W) without infinite ones, and the number of pixels that had one in each image.
+
+    Losses and calibration would be undefined, or infinite over the whole set. In their place is twice the largest
+    finite score of the image, and at least :data:`LARGE`, at which a softmax is exactly that of infinite ones.
+    """
+    import torch
+
+    if bool(scores.sum(dtype=scores.dtype).isfinite()):  # one pass; all others are rare
+        return scores, [0] * len(scores)
+    pixels = scores.isinf().any(dim=1).sum(dim=(1, 2)).tolist()
+    if not any(pixels):
+        return scores, pixels
+    finite = scores.where(scores.isfinite(), 0).abs().amax(dim=(1, 2, 3), keepdim=True)
+    large = (2 * finite).clamp(LARGE, torch.finfo(scores.dtype).max)
+    return scores.where(scores.isfinite() | scores.isnan(), scores.sign() * large), pixels
 
 
 def _at_boundaries_on_host(

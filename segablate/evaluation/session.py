@@ -200,7 +200,6 @@ def _kept_while_run(
 ) -> "Evaluation":
     """Run the evaluation, writing pieces and predictions where these are asked for."""
     from segablate.evaluation.pieces import open_pieces
-    from segablate.files import atomic_folder
 
     together = team()
     pieces = None
@@ -210,10 +209,18 @@ def _kept_while_run(
     if pieces is not None:
         pieces = replace(pieces, rank=together.rank)
         work = replace(work, notes=pieces.notes)
-    new = atomic_folder(keeping.predictions) if keeping.predictions and together.leads else nullcontext()
+    new = _new_folder(keeping.predictions) if keeping.predictions and together.leads else nullcontext()
     with _to_be_resumed(keeping, pieces), new as folder:
         measures = replace(work.measures, predictions=together.gather(folder)[0])
         return run(replace(work, measures=measures), execution, "evaluating", pieces, stamps)
+
+
+@contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+    from segablate.files import atomic_folder, writing
+
+    with writing(path), atomic_folder(path) as folder:
+        yield folder
 
 
 @contextmanager

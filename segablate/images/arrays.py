@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from segablate.archives import HEADER_BYTES, DamagedArchive, read_header
 from segablate.errors import SegablateError, counted
 from segablate.files import Unreadable
 from segablate.images.header import line
 from segablate.limits import PIXEL_BYTES, STRUCTURE_FACTOR, STRUCTURE_START, TooLarge, check_pixels
 
-_HEADER = 1 << 16  # bytes in which the header of a .npy file ends
 _COMPRESSED = 15  # data type of a compressed element in a .mat file
 
 
@@ -46,20 +46,17 @@ def read_npy(data: np.ndarray) -> np.ndarray:
 
     Raises Unreadable for other files, and TooLarge beyond the limit.
     """
-    head = BytesIO(data[:_HEADER].tobytes())
     try:
-        version = np.lib.format.read_magic(head)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(head)
-    except Exception as error:  # numpy evaluates the header, and raises what that does
-        raise Unreadable(f"not a readable array ({line(error)}); save it with numpy.save") from None
+        shape, fortran, dtype, start = read_header(data[: HEADER_BYTES + 12].tobytes())
+    except DamagedArchive as error:
+        raise Unreadable(str(error)) from None
     if len(shape) != 2 or dtype.kind not in "iubf":
         described = "x".join(map(str, shape)) or "()"
         raise Unreadable(f"holds {dtype} of shape {described}; expected H x W integers")
     check_pixels(shape[0], shape[1], 1, dtype.itemsize)
-    if head.tell() + prod(shape) * dtype.itemsize > len(data):
+    if start + prod(shape) * dtype.itemsize > len(data):
         raise Unreadable(f"is cut off at byte {len(data)}; save it with numpy.save")
-    values = np.frombuffer(data, dtype, prod(shape), head.tell()).reshape(shape, order="F" if fortran else "C")
+    values = np.frombuffer(data, dtype, prod(shape), start).reshape(shape, order="F" if fortran else "C")
     return whole_numbers(np.ascontiguousarray(values, dtype.newbyteorder("=")))
 
 

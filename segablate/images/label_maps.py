@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from segablate.errors import at
-from segablate.files import ARRAY_SUFFIXES, Unreadable, read_bytes, write_atomically
+from segablate.files import ARRAY_SUFFIXES, Unreadable, read_bytes, write_atomically, writing
 from segablate.images import png
 from segablate.images.arrays import read_mat, read_npy, whole_numbers
 from segablate.images.decoding import decoded
@@ -135,4 +135,5 @@ def write_label_map(path: Path, values: np.ndarray) -> None:
     import cv2
 
     _, data = cv2.imencode(".png", values[..., ::-1] if values.ndim == 3 else values)
-    write_atomically(path, data.tobytes())
+    with writing(path):
+        write_atomically(path, data.tobytes())

@@ -1,6 +1,7 @@
 """Open files with Pillow, which keeps palette indices and reads what they state about themselves."""
 
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -32,11 +33,12 @@ def opened(data: np.ndarray) -> Iterator["Image"]:
 
 
 class _Unlimited:
-    """Lifts Pillow's limit, a global of the library, while any thread is inside."""
+    """Lifts Pillow's limit, and silences its warnings of damage, both global, while any thread is inside."""
 
     def __init__(self) -> None:
         self.lock, self.inside = threading.Lock(), 0
         self.limit: int | None = None
+        self.silenced = warnings.catch_warnings()
 
     def __enter__(self) -> None:
         from PIL import Image
@@ -44,6 +46,9 @@ class _Unlimited:
         with self.lock:
             if not self.inside:
                 self.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+                self.silenced = warnings.catch_warnings()
+                self.silenced.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
             self.inside += 1
 
     def __exit__(self, *_: object) -> None:
@@ -53,6 +58,7 @@ class _Unlimited:
             self.inside -= 1
             if not self.inside:
                 Image.MAX_IMAGE_PIXELS = self.limit
+                self.silenced.__exit__(None, None, None)
 
 
 _UNLIMITED = _Unlimited()

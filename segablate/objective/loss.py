@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from segablate.errors import KnobError
 from segablate.objective.knobs import INPUTS, Knob, complete, knobs_of
 from segablate.objective.ranges import Conditions, holds
+from segablate.user_code import own_output
 
 if TYPE_CHECKING:  # tables and the command line read losses without importing torch
     from torch import Tensor
@@ -184,7 +186,8 @@ class Loss:
         if logits.ndim != 4 or labels.shape != logits.shape[:1] + logits.shape[2:]:
             found = f"{tuple(logits.shape)} and {tuple(labels.shape)}"
             raise ValueError(f"{self.name} takes logits N C H W and labels N H W; here they are {found}")
-        with torch.autocast(logits.device.type, enabled=False):
+        users = own_output() if self.name.startswith("python:") else nullcontext()
+        with users, torch.autocast(logits.device.type, enabled=False):
             lifted = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
             result = self.function(lifted, labels, **given, **settings)
         value = result.value if isinstance(result, Parts) else result

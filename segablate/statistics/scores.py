@@ -106,11 +106,11 @@ def boundary_iou_scores(counts: NDArray) -> Statistic:
 
 
 def means(values: Floats, pixels: Floats | None = None) -> Statistic:
-    """Return the statistic ``mean`` over images of ``values`` (N,) or (N, Q); nan values are left out.
+    """Return the statistic ``mean`` over images of ``values`` (N,) or (N, Q); values that are not finite are left out.
 
     ``pixels`` (N,) weights the images: the mean over pixels of values that are means over the pixels of an image.
     """
-    defined = ~np.isnan(values)
+    defined = np.isfinite(values)
     weight = np.where(defined, 1.0 if pixels is None else np.asarray(pixels).reshape(-1, *[1] * (values.ndim - 1)), 0.0)
     weighted = np.where(defined, values, 0.0) * weight
 

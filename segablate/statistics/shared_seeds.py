@@ -39,7 +39,7 @@ PAIR_ALONE = 5
 """Seeds from which a setting and the baseline tell their variance without the other settings."""
 
 FEWEST_FOR_CHANCE = 3
-"""Seeds below which nothing is said of a new training."""
+"""Number of seeds below which no statement is made about a new training."""
 
 
 def over_shared_seeds(trainings: Trainings) -> TrainingsResult:

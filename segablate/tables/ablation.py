@@ -78,7 +78,7 @@ def agree(ablation: Ablation, tolerance: Tolerance, plan: Resampling) -> dict[st
 
 def values_table(ablation: Ablation, plan: Resampling) -> Table:
     """Return the table of mean losses, their differences from the baseline, the pixel term and the objective."""
-    values, probed = ablation.values, ablation.run.probed
+    values, probed = np.where(np.isfinite(ablation.values), ablation.values, np.nan), ablation.run.probed
     own = estimate(resample([means(values)], plan)[0]["mean"])
     against = resample([means(values - values[:, :1])], plan)[0]["mean"]
     change = estimate(against)

@@ -1,10 +1,14 @@
 """Tables of the sources of checkpoints, and of the properties of one checkpoint."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from segablate.checkpoints import Segmenter, SourceDescription
 from segablate.files import fingerprint
 from segablate.tables import Column, Report, Table
+
+if TYPE_CHECKING:
+    from segablate.checkpoints.unopened import Unopened
 
 
 def sources_report(sources: Mapping[str, SourceDescription]) -> Report:
@@ -22,7 +26,7 @@ def sources_report(sources: Mapping[str, SourceDescription]) -> Report:
     return Report("Sources of checkpoints", (), (Table("sources", "Sources", columns, rows),), notes)
 
 
-def checkpoint_report(segmenter: Segmenter, outputs: int | None) -> Report:
+def checkpoint_report(segmenter: "Segmenter | Unopened", outputs: int | None) -> Report:
     """Build the page of ``segablate checkpoints show``; `outputs`: the number of outputs, or None."""
     from segablate.checkpoints.network import Network
 

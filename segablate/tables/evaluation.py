@@ -129,19 +129,21 @@ def overall_table(run: Evaluation, view: View) -> Table:
 def losses_table(run: Evaluation) -> Table:
     """Return the mean of each loss over the images where it is defined."""
     plan = by_image(run.images, REPLICATES)
-    rows = []
+    rows, notes = [], []
     for name, values in run.values.items():
         scores = estimate(resample([means(values)], plan)[0]["mean"])
         interval = (float(scores.percentile.low), float(scores.percentile.high))
         defined = int(np.isfinite(values).sum())
         rows.append({"loss": name, "mean": float(scores.value), "interval": interval, "images": defined})
+        if infinite := int(np.isinf(values).sum()):
+            notes.append(f"{name} is infinite in {counted(infinite, 'image')}, which its mean leaves out.")
     columns = (
         Column("loss", "loss", "text"),
         Column("mean", "mean", "number"),
         Column("interval", "95 % CI", "number_interval"),
         Column("images", "images", "count"),
     )
-    return Table("losses", "Losses, means over the images where they are defined", columns, tuple(rows))
+    return Table("losses", "Losses, means over the images where they are defined", columns, tuple(rows), tuple(notes))
 
 
 def classes_table(run: Evaluation, view: View) -> Table:

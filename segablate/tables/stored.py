@@ -3,9 +3,33 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from math import isfinite
-from typing import Any
+from typing import Any, get_args
 
-from segablate.tables import Column, Report, Table
+from segablate.errors import RunError
+from segablate.plain_values import check
+from segablate.tables import Column, End, IntervalKind, Report, Scalar, Table
+from segablate.text_files import MalformedText
+
+_COLUMN = {
+    "key": str,
+    "title": str,
+    "kind": str,
+    "digits?": (int, None),
+    "wide?": bool,
+    "mark?": str,
+    "best?": str,
+    "bar?": bool,
+}
+_TABLE = {
+    "name": str,
+    "title": str,
+    "columns": [_COLUMN],
+    "rows": [{str: object}],
+    "notes": [str],
+    "sections": [int],
+    "baseline": (int, None),
+}
+_REPORT = {"title": str, "facts": [[str]], "tables": [_TABLE], "notes": [str]}
 
 
 def to_plain(report: Report) -> dict[str, Any]:
@@ -14,25 +38,57 @@ def to_plain(report: Report) -> dict[str, Any]:
 
 
 def from_plain(plain: Mapping[str, Any]) -> Report:
-    """Return the report that :func:`to_plain` wrote."""
-    return Report(
-        plain["title"],
-        tuple((name, value) for name, value in plain["facts"]),
-        tuple(_table(table) for table in plain["tables"]),
-        tuple(plain["notes"]),
-    )
+    """Return the report that :func:`to_plain` wrote. Raises RunError for values that are no report."""
+    try:
+        check(plain, _REPORT, "report.json")
+        if any(len(fact) != 2 for fact in plain["facts"]):
+            raise ValueError("'facts' are not names with values")
+        facts = tuple((name, value) for name, value in plain["facts"])
+        return Report(plain["title"], facts, tuple(map(_table, plain["tables"])), tuple(plain["notes"]))
+    except (MalformedText, ValueError) as error:
+        raise RunError(f"the saved report is damaged: {error}; create the run again") from None
 
 
 def _table(plain: Mapping[str, Any]) -> Table:
+    columns = tuple(_column(column) for column in plain["columns"])
+    for column in columns:
+        for row in plain["rows"]:
+            _check_cell(column, row.get(column.key))
     return Table(
         plain["name"],
         plain["title"],
-        tuple(Column(**column) for column in plain["columns"]),
+        columns,
         tuple(plain["rows"]),
         tuple(plain["notes"]),
         tuple(plain["sections"]),
         plain["baseline"],
     )
+
+
+def _column(plain: Mapping[str, Any]) -> Column:
+    if plain["kind"] not in get_args(Scalar) + get_args(IntervalKind) + ("text", "prose", "swatch"):
+        raise ValueError(f"column {plain['key']!r} is of kind {plain['kind']!r}, which is none")
+    if not {plain.get(end, "") for end in ("mark", "best")} <= set(get_args(End)):
+        raise ValueError(f"column {plain['key']!r} marks an end that is none")
+    if not 0 <= (plain.get("digits") or 0) <= 20:
+        raise ValueError(f"column {plain['key']!r} has {plain['digits']} digits")
+    return Column(**{name: plain[name] for name in Column.__dataclass_fields__ if name in plain})
+
+
+def _check_cell(column: Column, value: Any) -> None:
+    """Raise MalformedText for a cell of another kind than its column."""
+    where = f"a cell of column {column.key!r}"
+    if column.kind in get_args(IntervalKind) or column.kind == "swatch":
+        length, of = (3, int) if column.kind == "swatch" else (2, (float, None))
+        check(value, ([of], None), where)
+        if value is not None and (len(value) != length or (of is int and not all(0 <= part <= 255 for part in value))):
+            raise MalformedText(f"{where} is not {length} numbers")
+    elif column.kind in get_args(Scalar):
+        check(value, (float, None), where)
+        if value is not None and not isfinite(value):
+            raise MalformedText(f"{where} is {value}")
+    else:
+        check(value, (str, float, bool, None), where)
 
 
 def _plain(value: Any) -> Any:

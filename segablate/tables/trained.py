@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segablate.checkpoints import is_new_network
 from segablate.comparison.predictions import Agreement
 from segablate.errors import counted
 from segablate.tables import Column, Report, Row, Table
@@ -93,10 +94,13 @@ def _agree(found: Agreement) -> str:
 
 def _notes(found: TrainedAblation) -> tuple[str, ...]:
     request = found.sweep.request
+    new = is_new_network(request.network)
     varied = ["order of the images", "mirroring" if request.part == "head" else "augmentation"]
-    if request.part == "head" and not request.keep_head:
-        varied.insert(0, "the classifier's first weights")
-    notes = [f"The seeds varied {', '.join(varied[:-1])} and {varied[-1]}."]
-    if found.fixed is not None:
+    if new and request.encoder is None:
+        varied.insert(0, "first weights")
+    elif request.part == "head" and not request.keep_head:
+        varied.insert(0, "first weights of the classifier")
+    notes = [f"Varied by the seeds: {', '.join(varied)}."]
+    if not new:
         notes.append("One pretrained start: others are not covered.")
     return (*notes, *found.notes)

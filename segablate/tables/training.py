@@ -14,8 +14,8 @@ def recipes_report(recipes: Sequence[SourcedRecipe]) -> Report:
     """Return the page of ``segablate recipes list``."""
     columns = (
         Column("recipe", "recipe", "text"),
-        Column("network", "network", "text"),
-        Column("dataset", "dataset", "text"),
+        Column("network", "network", "prose"),
+        Column("dataset", "dataset", "prose"),
         Column("objective", "objective", "prose"),
         Column("about", "what it is", "prose"),
         Column("claimed", "claimed", "prose", wide=True),

@@ -34,7 +34,7 @@ def augment(image: np.ndarray, labels: np.ndarray, recipe: Recipe, rng: np.rando
     """Return a rescaled, padded, cropped, mirrored and recoloured view of an image, and its labels.
 
     The view has the size of the recipe's crop, or of the image where there is none. Labels are resampled by the nearest
-    pixel. The same generator state gives the same view.
+    pixel. The same generator state makes the same view.
     """
     size = recipe.crop or labels.shape
     view = _padded(_rescaled(View(image, labels), recipe, rng, size), recipe, size)

@@ -10,12 +10,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from segablate.errors import DivergedError, RunError
-from segablate.files import write_atomically
+from segablate.errors import DivergedError, RunError, fact
+from segablate.files import is_file, write_atomically, writing
+from segablate.limits import TooLarge
+from segablate.plain_values import check
+from segablate.text_files import MalformedText, read_json
 from segablate.training.sweep import Cell, CellResult, Sweep
 
 DONE = "cell.json"
 """What came of a cell; written last."""
+
+_RESULT = {
+    "run": (None, str),
+    "diverged": str,
+    "seconds": float,
+    "training": {"notes?": [str], "batches without a label?": int},
+}
 
 _CLAIM = "claim"
 _BEAT = 15.0
@@ -35,14 +45,14 @@ def cell_folder(folder: Path, cell: Cell) -> Path:
 def result_of(folder: Path, cell: Cell) -> CellResult | None:
     """Return what came of a cell; None where it has not ended. RunError where its file is damaged."""
     path = cell_folder(folder, cell) / DONE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        run = path.parent / found["run"] if found["run"] else None
-        return CellResult(cell, run, found["diverged"], found["seconds"], found["training"])
-    except FileNotFoundError:
+    if not is_file(path):
         return None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise RunError(f"{path} is damaged; remove {path.parent} to train that cell again") from None
+    try:
+        found = check(read_json(path), _RESULT, DONE)
+    except (MalformedText, TooLarge) as error:
+        raise RunError(f"{path} is damaged ({fact(error)}); remove {path.parent} to train that cell again") from None
+    run = path.parent / "run" if found["run"] else None
+    return CellResult(cell, run, found["diverged"], found["seconds"], found["training"])
 
 
 def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda step, numbers: None) -> CellResult:
@@ -53,12 +63,13 @@ def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda
     from segablate.checkpoints import Loading
     from segablate.evaluation.results import save_run
     from segablate.evaluation.session import Execution, Request, evaluate_checkpoint
-    from segablate.training.session import TrainingHabits, train
+    from segablate.training.session import TrainingHabits, finished, train
 
     torch.set_num_threads(sweep.threads)
     cv2.setNumThreads(1)
     place = cell_folder(folder, cell)
     request = sweep.request_of(cell)
+    given, own = request.loading, finished(place) is None
     try:
         training = train(request, place, TrainingHabits(progress=progress), features=folder)
     except DivergedError:
@@ -67,8 +78,8 @@ def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda
         return _finish(folder, cell, None)
     run = place / "run"
     if not (run / "run.json").is_file():
-        given = request.loading
-        loading = Loading(given.device, given.precision, trust_pickle=True)  # it was written here
+        trusted = given.trust_code or own  # a checkpoint written by this very call holds the code that just ran
+        loading = Loading(given.device, given.precision, trust_code=trusted)
         wanted = Request(losses="none", tolerances=sweep.tolerances, calibration=False)
         found = evaluate_checkpoint(training.checkpoint, sweep.reported, wanted, loading, Execution())
         save_run(found, run, sweep.summary(found))
@@ -88,7 +99,8 @@ def _finish(folder: Path, cell: Cell, run: str | None) -> CellResult:
         "training": facts,
         "host": socket.gethostname(),
     }
-    write_atomically(place / DONE, json.dumps(entry, indent=1))
+    with writing(place):
+        write_atomically(place / DONE, json.dumps(entry, indent=1))
     return CellResult(cell, place / run if run else None, entry["diverged"], entry["seconds"], facts)
 
 
@@ -96,12 +108,15 @@ def _finish(folder: Path, cell: Cell, run: str | None) -> CellResult:
 def claimed(folder: Path, cell: Cell) -> Iterator[bool]:
     """Claim a cell for this runner while the context lasts; yields whether nobody else has it.
 
-    A claim without a sign of life for :data:`STALE` seconds is void, as after a crash or on a machine that is gone.
+    A claim is void where its process has ended, seen from the same machine, or without a sign of life for
+    :data:`STALE` seconds, as on a machine that is gone.
     """
     place = cell_folder(folder, cell)
-    place.mkdir(parents=True, exist_ok=True)
     claim = place / _CLAIM
-    if not _take(claim):
+    with writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+        mine = _take(claim)
+    if not mine:
         yield False
         return
     stop = threading.Event()
@@ -117,7 +132,7 @@ def claimed(folder: Path, cell: Cell) -> Iterator[bool]:
 
 def _take(claim: Path) -> bool:
     with suppress(FileNotFoundError):
-        if time.time() - claim.stat().st_mtime > STALE:
+        if time.time() - claim.stat().st_mtime > STALE or _ended(claim.read_text(encoding="utf-8", errors="replace")):
             with suppress(OSError):  # one of several takes it away
                 void = claim.with_name(f"{_CLAIM}.{uuid.uuid4().hex}")
                 os.rename(claim, void)
@@ -127,8 +142,30 @@ def _take(claim: Path) -> bool:
     except FileExistsError:
         return False
     with os.fdopen(handle, "w") as file:
-        file.write(f"{socket.gethostname()} {os.getpid()}\n")
+        file.write(f"{_machine()} {os.getpid()}")
     return True
+
+
+def _machine() -> str:
+    """Name this machine, and on Linux the namespace in which its process numbers count."""
+    try:
+        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _ended(claimant: str) -> bool:
+    """Return whether whoever wrote this claim was a process of this machine that has ended."""
+    machine, _, number = claimant.rpartition(" ")
+    if machine != _machine() or not number.isdecimal() or os.name != "posix":
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is somebody else's
+        return False
+    return False
 
 
 def _signs_of_life(claim: Path, stop: threading.Event) -> None:

@@ -8,10 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
-from segablate.errors import RunError
-from segablate.files import write_atomically
+from segablate.errors import RunError, at
+from segablate.files import is_file, write_atomically
+from segablate.text_files import MalformedText, parse_json, read_text
 
 FILE = "progress.jsonl"
+
+_BYTES = 2**30
+"""Most bytes of the course; a million steps take about 100 MB."""
 
 
 class Course:
@@ -28,8 +32,9 @@ class Course:
         for later in self.folder.glob("best-*.safetensors"):
             if later.name > _best(step):
                 later.unlink(missing_ok=True)
-        if path.is_file():
-            kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+        if is_file(path):
+            with at(path):
+                kept = [line for line in read_text(path, _BYTES).splitlines() if _step_of(line) <= step]
             with self._writing(path):
                 write_atomically(path, "".join(f"{line}\n" for line in kept))
 
@@ -53,10 +58,15 @@ class Course:
             old.unlink(missing_ok=True)
 
     def best_weights(self, step: int) -> dict[str, Tensor]:
-        """Return the weights that were kept of a step."""
+        """Return the weights that were kept of a step. RunError where they are damaged or gone."""
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        return load_file(self.folder / _best(step))
+        path = self.folder / _best(step)
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise RunError(f"{path} cannot be read ({error}); remove {self.folder} and train again") from None
 
     @contextmanager
     def _writing(self, path: Path) -> Iterator[None]:
@@ -74,6 +84,7 @@ def _best(step: int) -> str:
 
 def _step_of(line: str) -> float:
     try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):
+        step = parse_json(line)["step"]
+    except (MalformedText, KeyError, TypeError):
         return float("inf")
+    return step if isinstance(step, int) else float("inf")

@@ -14,11 +14,12 @@ from segablate.evaluation.score_measures import class_logits
 from segablate.runtime import autocast
 from segablate.training.heads import head_logits
 from segablate.training.starting import Start, seen_by_classifier
+from segablate.user_code import own_output
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a network gives for a batch of views.
+    """What a network returns for a batch of views.
 
     - `logits`: N K H W float32, the classes of the dataset first, at the size of the views; `auxiliary`: more of them.
     - `features`: N D h w float32, what the classifier sees, where they were asked for.
@@ -49,7 +50,8 @@ def forward(start: Start, images: Tensor, *, auxiliary: bool, features: bool) ->
 
 def _run(start: Start, pixels: Tensor) -> Any:
     try:
-        return start.network.module(pixels)
+        with own_output():
+            return start.network.module(pixels)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:

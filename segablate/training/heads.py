@@ -1,7 +1,7 @@
 """Training the classifier alone: what it sees is computed once for every image and its mirror image, and kept.
 
-The features lie in a memory-mapped file in the folder of the training or of the sweep, named after the checkpoint, the
-preprocessing and the list of images.
+The features are kept in a memory-mapped file in the folder of the training or of the sweep, named after the
+checkpoint, the preprocessing and the list of images.
 """
 
 import hashlib
@@ -73,7 +73,7 @@ def head_logits(start: Start, features: Tensor, size: tuple[int, int]) -> Tensor
 
 
 def can_keep_features(start: Start, dataset: Dataset) -> bool:
-    """Return whether all the network does after its classifier is to enlarge what that gives."""
+    """Return whether all the network does after its classifier is to enlarge its output."""
     sample = dataset.read(0)
     assert sample.image is not None
     images = torch.from_numpy(sample.image[None]).to(start.network.device)

@@ -65,7 +65,7 @@ def clip_gradients(parameters: Iterable[Tensor], largest: float) -> None:
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer, names: dict[int, str]) -> dict[str, Tensor]:
-    """Return the state of an optimiser as tensors by ``parameter/key``; `names` gives a parameter's name by its id."""
+    """Return the state of an optimiser as tensors by ``parameter/key``; `names`: a parameter's name by its id."""
     return {
         f"{names[id(parameter)]}/{key}": torch.as_tensor(value)
         for parameter, state in optimiser.state.items()
@@ -75,11 +75,16 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer, names: dict[int, str]) -
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, names: dict[int, str], tensors: dict[str, Tensor]) -> None:
-    """Put the state of :func:`optimiser_tensors` back."""
+    """Put the state of :func:`optimiser_tensors` back. Raises ValueError where it is not that of these parameters."""
+    expected = {"momentum_buffer"} if isinstance(optimiser, torch.optim.SGD) else {"step", "exp_avg", "exp_avg_sq"}
     for group in optimiser.param_groups:
         for parameter in group["params"]:
             prefix = f"{names[id(parameter)]}/"
             found = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            if found and found.keys() != expected:
+                raise ValueError(f"state of the optimiser for {prefix[:-1]}")
+            if any(value.shape != parameter.shape for key, value in found.items() if key != "step"):
+                raise ValueError(f"shape of the optimiser's state for {prefix[:-1]}")
             optimiser.state[parameter] = {
                 key: value if key == "step" else value.to(parameter.device) for key, value in found.items()
             }

@@ -166,6 +166,17 @@ class SourcedRecipe:
         return replace(self, recipe=recipe, sources={**sources, **dict.fromkeys(values, "option")})
 
 
+def refuse_code(recipe: SourcedRecipe, trusted: bool) -> None:
+    """Raise RecipeError for an objective with a user's code that a recipe file names, unless that is trusted."""
+    for name in ("objective", "auxiliary_objective"):
+        text = getattr(recipe.recipe, name) or ""
+        if "python:" in text and recipe.sources.get(name) != "option" and not trusted:
+            raise RecipeError(
+                f"recipe {recipe.name}: {name} {text!r} names code; read it, then pass --trust-code, or state it as "
+                f"an option"
+            )
+
+
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the package, sorted."""
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))

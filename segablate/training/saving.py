@@ -1,8 +1,9 @@
 """Writing what was trained, so that every other command opens it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +68,21 @@ def _save_whole(network: Network, folder: Path) -> str:
     """Write network and weights together, as their library does; returns the source for a card."""
     module: Any = network.module
     if isinstance(module, torch.jit.ScriptModule):
-        module.save(str(folder / "network.pt"))
+        write_atomically(folder / "network.pt", _bytes(module, torch.jit.save))
         return "torchscript:network.pt"
     inner: Any = next((part for part in module.modules() if hasattr(part, "save_pretrained")), None)
     if inner is not None:
         inner.save_pretrained(folder / "hf")
         return "hf:hf"
-    torch.save(module, folder / "network.pth")
+    write_atomically(folder / "network.pth", _bytes(module, torch.save))
     return "module:network.pth"
+
+
+def _bytes(module: Any, save: Callable[[Any, BytesIO], object]) -> bytes:
+    """What a library writes, so that it is written whole or not at all."""
+    buffer = BytesIO()
+    save(module, buffer)
+    return buffer.getvalue()
 
 
 def _write_card(start: Start, folder: Path, source: str, weights: str | None) -> Path:

@@ -11,12 +11,15 @@ from torch import nn
 
 from segablate import __version__
 from segablate.datasets.dataset import Dataset
-from segablate.errors import DivergedError, Interrupted, RecipeError, RunError
+from segablate.errors import DivergedError, Interrupted, RecipeError, RunError, fact
 from segablate.evaluation.loop import LoopOptions, carry_out, prepare
 from segablate.evaluation.measures import Measures
-from segablate.files import write_atomically
+from segablate.files import is_file, write_atomically
+from segablate.limits import TooLarge
 from segablate.metrics.confusion import class_counts, mean_iou
+from segablate.plain_values import check
 from segablate.runtime import team
+from segablate.text_files import MalformedText, read_json
 from segablate.training.beginning import begin
 from segablate.training.identity import identity_of
 from segablate.training.loop import Habits, Task, Trained, fit, validations
@@ -40,6 +43,24 @@ __all__ = [
 
 SUMMARY = "training.json"
 """What was trained and what came of it; written last."""
+
+_FACTS = {
+    "identity": str,
+    "network": str,
+    "dataset": {"name": str, "split": str, "images": int},
+    "objective": str,
+    "seed": int,
+    "steps": int,
+    "taken after step": int,
+    "seconds": float,
+    "validation": {str: (None, float)},
+    "batches without a label": int,
+    "steps without a finite loss": int,
+    "auxiliary outputs": object,
+    "diverged": str,
+    "notes": [str],
+    "checkpoint": str,
+}
 
 
 @dataclass(frozen=True)
@@ -103,7 +124,7 @@ def _again(done: Training, task: Task) -> Training:
         raise RunError(f"{done.folder} holds another training; choose another --save, or remove it")
     if done.facts["diverged"]:
         raise DivergedError(f"{done.facts['diverged']} ({done.checkpoint} holds the last finite weights)")
-    return done
+    return replace(done, notes=(*done.notes, "this training was finished before; nothing was trained now"))
 
 
 def conclude(request: TrainingRequest, task: Task, trained: Trained, folder: Path, diverged: str = "") -> Training:
@@ -157,17 +178,19 @@ def _writing(folder: Path) -> Iterator[None]:
 def finished(folder: Path) -> Training | None:
     """Return the training that a folder holds, if it has come to its end."""
     path = folder / SUMMARY
-    if not path.is_file():
+    if not is_file(path):
         return None
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        return Training(folder, str(folder / facts["checkpoint"]), facts, tuple(facts["notes"]))
-    except (ValueError, KeyError, TypeError):
-        raise RunError(f"{path} is damaged; remove {folder} and train again") from None
+        facts = check(read_json(path), _FACTS, SUMMARY)
+        if not all(step.isdecimal() for step in facts["validation"]):
+            raise MalformedText("'validation' is not by step")
+    except (MalformedText, TooLarge) as error:
+        raise RunError(f"{path} is damaged ({fact(error)}); remove {folder} and train again") from None
+    return Training(folder, str(folder / facts["checkpoint"]), facts, tuple(facts["notes"]))
 
 
 def validator(task: Task, holdout: Dataset, workers: int) -> Callable[[nn.Module], float]:
-    """Return a function that gives the mIoU of a module on the hold-out, through the evaluation loop."""
+    """Return a function that computes the mIoU of a module on the hold-out, through the evaluation loop."""
     prepared = prepare(task.start.network, holdout, Measures())
 
     def miou(module: nn.Module) -> float:

@@ -15,10 +15,15 @@ from torch import Tensor
 
 from segablate.errors import RunError
 from segablate.files import write_atomically
+from segablate.limits import TooLarge
+from segablate.plain_values import check
+from segablate.text_files import MalformedText, parse_json
 
 KEPT = 2
 
 _KEY = "segablate_training"
+_PARTS = ("module", "optimiser", "loss")
+_SHAPE = {"identity": str, "step": int, "facts": {str: object}}
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def read_state(folder: Path, identity: str) -> State | None:
             raise RunError(
                 f"{folder} holds a training under other options or of other data; choose another --save, or remove it"
             )
-        parts: dict[str, dict[str, Tensor]] = {"module": {}, "optimiser": {}, "loss": {}}
+        parts: dict[str, dict[str, Tensor]] = {part: {} for part in _PARTS}
         for name, tensor in tensors.items():
             part, _, rest = name.partition("/")
             parts[part][rest] = tensor
@@ -94,7 +99,9 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
 
     try:
         with safe_open(str(file), "pt") as opened:
-            described = json.loads((opened.metadata() or {})[_KEY])
-            return described, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError):
+            described = check(parse_json((opened.metadata() or {})[_KEY]), _SHAPE, "its description")
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError, MalformedText, TooLarge):
         return None
+    known = all(name.partition("/")[0] in _PARTS for name in tensors)
+    return (described, tensors) if known and described["step"] >= 0 else None

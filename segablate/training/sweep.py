@@ -18,15 +18,21 @@ from pathlib import Path
 from typing import Any
 
 from segablate.datasets.dataset import Dataset
-from segablate.errors import RunError, UsageError
+from segablate.errors import RunError, UsageError, fact
 from segablate.evaluation.results import Evaluation
-from segablate.files import write_atomically
+from segablate.files import write_atomically, writing
+from segablate.limits import TooLarge
 from segablate.metrics.tolerance import Tolerance
+from segablate.plain_values import check
+from segablate.text_files import MalformedText, read_json
 from segablate.training.identity import start_files
 from segablate.training.recipe import plain_recipe
 from segablate.training.request import TrainingRequest
 
 PLAN = "plan.json"
+
+_PLAN = {"settings": {str: str}, "seeds": [int], "recipe": {"steps": (None, int), "epochs": (None, float)}}
+"""What is read of a plan; the rest is compared."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,8 @@ def open_sweep(folder: Path, sweep: Sweep) -> None:
     if not path.is_file():
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} is there already and holds no sweep; choose another --save")
-        write_atomically(path, json.dumps(described, indent=1))
+        with writing(folder):
+            write_atomically(path, json.dumps(described, indent=1))
         return
     before = read_plan(folder)
     changed = [name for name in described if before.get(name) != described[name]]
@@ -133,12 +140,9 @@ def open_sweep(folder: Path, sweep: Sweep) -> None:
 def read_plan(folder: Path) -> dict[str, Any]:
     """Return the plan of a sweep's folder. RunError where it is damaged."""
     try:
-        found = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
-        raise RunError(f"{folder / PLAN} is damaged; remove {folder} and begin again")
-    return found
+        return check(read_json(folder / PLAN), _PLAN, PLAN)
+    except (MalformedText, TooLarge) as error:
+        raise RunError(f"{folder / PLAN} is damaged ({fact(error)}); remove {folder} and begin again") from None
 
 
 def share_of(cells: Sequence[Cell], text: str) -> list[Cell]:

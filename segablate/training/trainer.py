@@ -11,6 +11,8 @@ from torch import Tensor
 
 from segablate.errors import DivergedError, RunError
 from segablate.labels import IGNORE
+from segablate.plain_values import check
+from segablate.text_files import MalformedText
 from segablate.training.batch_norm import freeze, set_momentum, synchronise
 from segablate.training.batches import NOISE, TrainingBatch
 from segablate.training.course import Course
@@ -26,11 +28,21 @@ from segablate.training.scores import scores_of
 from segablate.training.sharing import agree, share_step
 from segablate.training.states import State, read_state, write_state
 from segablate.training.task import Habits, Task, Trained
+from segablate.user_code import own_output
 
 PATIENCE = 10
 """Steps in a row whose loss may be infinite or undefined before a training counts as diverged."""
 
 _LARGEST = 2**63 - 1
+
+_FACTS = {
+    **dict.fromkeys(("skipped", "broken", "broken in a row", "auxiliary", "left out"), int),
+    "seconds": float,
+    "validation": {str: (None, float)},
+    "best": (None, {"step": int, "miou": float}),
+    "scaler": {str: object},
+}
+"""Numbers of the course, as a state holds them."""
 
 
 class Trainer:
@@ -89,7 +101,8 @@ class Trainer:
         overdue = time.monotonic() - self.last_state >= self.habits.state_every
         labelled = bool((batch.labels != IGNORE).any())
         labelled, due = agree(self.habits.team, self.device, labelled, overdue and self.habits.team.leads)
-        value = self._learn(batch) if labelled else None
+        with own_output():
+            value = self._learn(batch) if labelled else None
         self.facts["skipped"] += not labelled
         self.step = batch.step + 1
         self._record(value)
@@ -209,6 +222,20 @@ class Trainer:
         return optimiser_tensors(self.optimiser, self.names)
 
     def _restore(self, state: State) -> None:
+        """Take over a state. RunError for one that does not fit the network, as after an edit."""
+        try:
+            self._load(state)
+        except (RuntimeError, LookupError, TypeError, ValueError, MalformedText) as error:
+            reason = " ".join(str(error).split())[:100]
+            raise RunError(
+                f"{self.habits.folder}: its last state does not fit the network ({reason}); remove the folder and "
+                "train again"
+            ) from None
+
+    def _load(self, state: State) -> None:
+        check(state.facts, _FACTS, "its description")
+        if not all(step.isdecimal() for step in state.facts["validation"]):
+            raise ValueError("validation is not by step")
         self.module.load_state_dict(dict(state.module))
         restore_optimiser(self.optimiser, self.names, dict(state.optimiser))
         self.carried = {name: tensor.to(self.device) for name, tensor in state.losses.items()}

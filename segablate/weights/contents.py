@@ -126,7 +126,7 @@ def _no_weights(start: object) -> str:
     if pickled := _pickled_object(start):
         return (
             f"this holds a whole pickled {pickled}, not a state_dict, and loading that runs code from the file; "
-            "save its state_dict() instead, or pass --trust-pickle if you made the file yourself"
+            "save its state_dict() instead, or open it as module:FILE with --trust-code if you made the file yourself"
         )
     return "it holds no named tensors; give a file with the state_dict of a network"
 

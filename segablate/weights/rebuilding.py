@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from segablate.errors import CheckpointError, thousands
-from segablate.weights.unpickling import Known, mapping
+from segablate.weights.unpickling import Known
 
 if TYPE_CHECKING:
     from torch import Tensor, dtype
@@ -74,7 +74,7 @@ def known() -> dict[str, object]:
         "torch._tensor._rebuild_from_type_v2": Known(_tensor_of_type),
         "torch.Size": Known(_same),
         "torch.device": Known(_device),
-        "collections.OrderedDict": Known(mapping),
+        "collections.OrderedDict": Known(mapping=True),
         "collections.defaultdict": Known(_defaultdict),
         "_codecs.encode": Known(_same),
         **{f"{module}.{name}": Known(_same) for module in ("builtins", "__builtin__") for name in ("set", "frozenset")},

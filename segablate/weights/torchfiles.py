@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segablate.archives import opened_zip
 from segablate.errors import CheckpointError, thousands
+from segablate.limits import Budget
 from segablate.weights.rebuilding import Storage, StorageType, known
 from segablate.weights.unpickling import Content, ForeignType, unpickle
 
@@ -34,8 +36,9 @@ def read_zip(path: Path) -> Content:
     Raises :class:`CheckpointError`, and for damage the exceptions of :mod:`zipfile` and
     :func:`~segablate.weights.unpickling.unpickle`.
     """
-    with zipfile.ZipFile(path) as archive:
-        folder = _folder(archive, path.stat().st_size)
+    with opened_zip(path) as archive:
+        size = path.stat().st_size
+        folder = _folder(archive, size)
         records: dict[str, bytearray] = {}
 
         def persistent(saved: Any) -> Storage:
@@ -47,16 +50,17 @@ def read_zip(path: Path) -> Content:
                 raise CheckpointError(f"storage {key!r} is shorter than stated; download or copy the file again")
             return Storage(records[key], dtype)
 
-        return unpickle(io.BytesIO(archive.read(f"{folder}data.pkl")), known(), persistent)
+        return unpickle(io.BytesIO(archive.read(f"{folder}data.pkl")), known(), persistent, Budget(size))
 
 
 def read_legacy(path: Path) -> Content:
     """Read the value in a file of ``torch.save`` before torch 1.6; raises as :func:`read_zip`."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
-        _legacy_header(stream)
+        budget = Budget(len(stream))
+        _legacy_header(stream, budget)
         storages = _LegacyStorages(limit=len(stream))
-        content = unpickle(stream, known(), storages.persistent)
-        storages.fill(stream, unpickle(stream, {}, _no_persistent).value)
+        content = unpickle(stream, known(), storages.persistent, budget)
+        storages.fill(stream, unpickle(stream, {}, _no_persistent, budget).value)
         return content
 
 
@@ -80,13 +84,13 @@ def _folder(archive: zipfile.ZipFile, file_size: int) -> str:
     return tops[0]
 
 
-def _legacy_header(stream: mmap.mmap) -> None:
+def _legacy_header(stream: mmap.mmap, budget: Budget) -> None:
     """Read the three pickles before the value."""
-    magic = unpickle(stream, {}, _no_persistent)
+    magic = unpickle(stream, {}, _no_persistent, budget)
     if magic.value != MAGIC:
         raise CheckpointError("this is a pickle, but not one of torch.save; save the state_dict with torch.save")
-    _version = unpickle(stream, {}, _no_persistent)
-    machine = unpickle(stream, {}, _no_persistent).value
+    _version = unpickle(stream, {}, _no_persistent, budget)
+    machine = unpickle(stream, {}, _no_persistent, budget).value
     if not machine["little_endian"]:
         raise CheckpointError("this was written on a big-endian machine; save it again on another")
 

@@ -8,6 +8,7 @@ nested key is hashed.
 The instructions are those of PEP 307, 3154 and 574; :mod:`pickletools` splits the bytes into them.
 """
 
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,13 +17,17 @@ from pickletools import genops
 from typing import Any, Protocol
 
 from segablate.errors import CheckpointError
+from segablate.limits import Budget
 
 KEY_DEPTH = 2
 KEY_LENGTH = 64
 """Bounds on tuples as keys: Python hashes them on the C stack, which overflows when they nest, and at every use."""
 
-HANDED_LIMIT = 10_000_000
-"""Bound on the items of lists passed to known functions: a few bytes can pass the same long list again."""
+_ENTRY, _SLOT, _OBJECT = 100, 9, 1_024
+"""Bytes that an entry of a dictionary, a place in a list, and the result of a known function take, about."""
+
+_OFTEN = 256
+"""Instructions and entries between two looks at the clock."""
 
 _MARK = object()
 
@@ -37,9 +42,10 @@ class Stream(Protocol):
 
 @dataclass(frozen=True)
 class Known:
-    """A function that a pickle may name and call."""
+    """A function that a pickle may name and call; a mapping is built by the machine itself, within its budget."""
 
-    call: Callable[..., Any]
+    call: Callable[..., Any] = lambda: None
+    mapping: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,32 +78,27 @@ class Content:
     foreign: Mapping[str, int]
 
 
-def unpickle(stream: Stream, known: Mapping[str, object], persistent: Callable[[Any], object]) -> Content:
+def unpickle(
+    stream: Stream, known: Mapping[str, object], persistent: Callable[[Any], object], budget: Budget
+) -> Content:
     """Read the next pickle in ``stream``, up to its end.
 
     ``known`` maps ``module.name`` to a :class:`Known` or to a constant; ``persistent`` returns the object of a
-    persistent id.
+    persistent id, outside the ``budget``.
 
-    Raises :class:`CheckpointError` for contents that no pickler writes, and ``ValueError``, ``LookupError``,
-    ``TypeError`` or ``AttributeError`` for bytes that are no pickle.
+    Raises :class:`CheckpointError` for contents that no pickler writes, :class:`~segablate.limits.TooLarge` beyond the
+    budget, and ``ValueError``, ``LookupError``, ``TypeError`` or ``AttributeError`` for bytes that are no pickle.
     """
-    machine = _Machine(known, persistent)
+    machine = _Machine(known, persistent, budget)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # names with backslashes are read as if they were literals
-        for opcode, argument, _ in genops(stream):  # pyright: ignore[reportArgumentType]
+        for number, (opcode, argument, _) in enumerate(genops(stream)):  # pyright: ignore[reportArgumentType]
+            if number % _OFTEN == 0:
+                budget.check_time()
             if opcode.name == "STOP":
                 break
             _OPERATIONS[opcode.name](machine, argument)
     return Content(machine.pop(), machine.foreign)
-
-
-def mapping(pairs: Iterable[Iterable[Any]] = ()) -> dict[Any, Any]:
-    """Return a dictionary of ``pairs``, after checking that the keys are safe to hash."""
-    result: dict[Any, Any] = {}
-    for key, value in pairs:
-        check_key(key)
-        result[key] = value
-    return result
 
 
 def check_key(key: object, depth: int = KEY_DEPTH) -> None:
@@ -117,13 +118,25 @@ class _Machine:
 
     known: Mapping[str, object]
     persistent: Callable[[Any], object]
+    budget: Budget
     stack: list[Any] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
     foreign: Counter[str] = field(default_factory=Counter)
-    handed: int = 0
 
     def push(self, value: object) -> None:
+        """Push a value that was there before."""
+        self.budget.take(_SLOT)
         self.stack.append(value)
+
+    def push_new(self, value: object) -> None:
+        """Push a value that takes memory of its own."""
+        self.budget.take(_SLOT + sys.getsizeof(value))
+        self.stack.append(value)
+
+    def push_stored(self, saved: object) -> None:
+        """Push the object of a persistent id."""
+        with self.budget.untimed():
+            self.push_new(self.persistent(saved))
 
     def pop(self) -> Any:
         return self.stack.pop()
@@ -140,19 +153,33 @@ class _Machine:
         return items[::-1]
 
     def put(self, index: int) -> None:
+        self.budget.take(_ENTRY)
         self.memo[index] = self.stack[-1]
+
+    def mapping(self, pairs: Iterable[Iterable[Any]] = ()) -> dict[Any, Any]:
+        """Return a dictionary of ``pairs``, after checking that the keys are safe to hash."""
+        result: dict[Any, Any] = {}
+        for number, (key, value) in enumerate(pairs):
+            if number % _OFTEN == 0:
+                self.budget.check_time()
+            self.budget.take(_ENTRY)
+            check_key(key)
+            result[key] = value
+        return result
 
     def append(self, items: Iterable[Any]) -> None:
         target = self.stack[-1]
         if isinstance(target, set):
-            target.update(mapping((item, None) for item in items))
+            target.update(self.mapping((item, None) for item in items))
         elif isinstance(target, list):
+            before = len(target)
             target.extend(items)
+            self.budget.take(_SLOT * (len(target) - before))
         elif not isinstance(target, Foreign):
             raise TypeError(f"items appended to a {type(target).__name__}")
 
     def set_items(self, items: Sequence[Any]) -> None:
-        pairs = mapping(zip(items[::2], items[1::2], strict=True))
+        pairs = self.mapping(zip(items[::2], items[1::2], strict=True))
         target = self.stack[-1]
         if not isinstance(target, dict):
             raise TypeError(f"items set on a {type(target).__name__}")
@@ -161,24 +188,21 @@ class _Machine:
     def name(self, full_name: str) -> None:
         """Push the object that ``full_name`` names."""
         if full_name not in self.known:
+            self.budget.take(_ENTRY)
             self.foreign[full_name] += 0
-        self.push(self.known.get(full_name, ForeignType(full_name)))
+        self.push_new(self.known.get(full_name, ForeignType(full_name)))
 
     def call(self, function: object, arguments: Sequence[Any]) -> None:
         """Push the result of a known function, or a foreign object."""
         if isinstance(function, Known):
-            self.handed += sum(len(argument) for argument in arguments if isinstance(argument, list))
-            if self.handed > HANDED_LIMIT:
-                raise CheckpointError(
-                    "it builds the same containers again and again, as no checkpoint does; it may be malicious"
-                )
-            return self.push(function.call(*arguments))
+            self.budget.take(_OBJECT)
+            return self.push((self.mapping if function.mapping else function.call)(*arguments))
         if not isinstance(function, ForeignType):
             raise TypeError(f"a {type(function).__name__} is called")
         if function.name.startswith("copyreg.") and arguments and isinstance(arguments[0], ForeignType):
             function = arguments[0]  # copyreg's functions make an instance of their first argument
         self.foreign[function.name] += 1
-        return self.push(Foreign(function.name))
+        return self.push_new(Foreign(function.name))
 
 
 def _name_on_stack(machine: _Machine, _: object) -> None:
@@ -190,7 +214,7 @@ def _name_on_stack(machine: _Machine, _: object) -> None:
 
 def _dictionary(machine: _Machine, _: object) -> None:
     items = machine.above_mark()
-    machine.push({})
+    machine.push_new({})
     machine.set_items(items)
 
 
@@ -225,7 +249,7 @@ _LITERALS = [
 ]
 
 _OPERATIONS: dict[str, Callable[[_Machine, Any], object]] = {
-    **dict.fromkeys(_LITERALS, _Machine.push),
+    **dict.fromkeys(_LITERALS, _Machine.push_new),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.put),
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda machine, index: machine.push(machine.memo[index])),
     **dict.fromkeys(("PROTO", "FRAME"), lambda machine, _: None),
@@ -234,22 +258,24 @@ _OPERATIONS: dict[str, Callable[[_Machine, Any], object]] = {
     "NONE": lambda machine, _: machine.push(None),
     "NEWTRUE": lambda machine, _: machine.push(True),
     "NEWFALSE": lambda machine, _: machine.push(False),
-    "EMPTY_LIST": lambda machine, _: machine.push([]),
-    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
-    "EMPTY_DICT": lambda machine, _: machine.push({}),
-    "EMPTY_SET": lambda machine, _: machine.push(set()),
+    "EMPTY_LIST": lambda machine, _: machine.push_new([]),
+    "EMPTY_TUPLE": lambda machine, _: machine.push_new(()),
+    "EMPTY_DICT": lambda machine, _: machine.push_new({}),
+    "EMPTY_SET": lambda machine, _: machine.push_new(set()),
     "MARK": lambda machine, _: machine.push(_MARK),
     "POP": lambda machine, _: machine.pop(),
     "POP_MARK": lambda machine, _: machine.above_mark(),
     "DUP": lambda machine, _: machine.push(machine.stack[-1]),
     "MEMOIZE": lambda machine, _: machine.put(len(machine.memo)),
-    "TUPLE1": lambda machine, _: machine.push(machine.top(1)),
-    "TUPLE2": lambda machine, _: machine.push(machine.top(2)),
-    "TUPLE3": lambda machine, _: machine.push(machine.top(3)),
-    "TUPLE": lambda machine, _: machine.push(tuple(machine.above_mark())),
-    "LIST": lambda machine, _: machine.push(machine.above_mark()),
+    "TUPLE1": lambda machine, _: machine.push_new(machine.top(1)),
+    "TUPLE2": lambda machine, _: machine.push_new(machine.top(2)),
+    "TUPLE3": lambda machine, _: machine.push_new(machine.top(3)),
+    "TUPLE": lambda machine, _: machine.push_new(tuple(machine.above_mark())),
+    "LIST": lambda machine, _: machine.push_new(machine.above_mark()),
     "DICT": _dictionary,
-    "FROZENSET": lambda machine, _: machine.push(frozenset(mapping((item, None) for item in machine.above_mark()))),
+    "FROZENSET": lambda machine, _: machine.push_new(
+        frozenset(machine.mapping((item, None) for item in machine.above_mark()))
+    ),
     "APPEND": lambda machine, _: machine.append(machine.top(1)),
     "APPENDS": lambda machine, _: machine.append(machine.above_mark()),
     "ADDITEMS": lambda machine, _: machine.append(machine.above_mark()),
@@ -261,5 +287,5 @@ _OPERATIONS: dict[str, Callable[[_Machine, Any], object]] = {
     "OBJ": _new_above_mark,
     "NEWOBJ_EX": _new_with_keywords,
     "BUILD": lambda machine, _: machine.pop(),  # an object's state: attributes are never set
-    "BINPERSID": lambda machine, _: machine.push(machine.persistent(machine.pop())),
+    "BINPERSID": lambda machine, _: machine.push_stored(machine.pop()),
 }

@@ -50,7 +50,10 @@ def _cases(asked: argparse.Namespace) -> Iterator[Case]:
     """What is asked for, of readers whose packages are there."""
     readers = [each for each in ALL if asked.reader in each.name and all(map(_is_there, each.needs))]
     if asked.valid:
-        yield from (valid(reader, command) for reader in readers for command in reader.commands)
+        sites = {
+            (repr(reader.write), reader.before, command): reader for reader in readers for command in reader.commands
+        }
+        yield from (valid(reader, command) for (_, _, command), reader in sites.items())  # each command on a site once
         return
     numbers = [asked.only] if asked.only is not None else range(asked.start, asked.start + asked.count)
     yield from (each for number in numbers if (each := case(asked.seed, number)).reader in readers)

@@ -51,7 +51,7 @@ TORCH = (
         networks.write_weights,
         damaged_zip,
         ("whole.pth",),
-        ("module:whole.pth --trust-pickle",),
+        ("module:whole.pth --trust-code",),
         refused=(f"checkpoints show {_of_net('whole.pth')}", "evaluate module:whole.pth folder:data"),
     ),
     _reader("builtin", networks.write_native, damaged_zip, ("small.pth",), ("builtin:small@small.pth",)),
@@ -60,7 +60,7 @@ TORCH = (
         networks.write_torchscript,
         damaged_zip,
         ("net.ts",),
-        ("torchscript:net.ts --trust-pickle",),
+        ("torchscript:net.ts --trust-code",),
         refused=("evaluate net.ts folder:data", f"checkpoints show {_of_net('net.ts')}"),
     ),
     _reader(
@@ -68,7 +68,7 @@ TORCH = (
         networks.write_program,
         damaged_zip,
         ("net.pt2",),
-        ("net.pt2 --trust-pickle",),
+        ("net.pt2 --trust-code",),
         refused=("evaluate net.pt2 folder:data", f"checkpoints show {_of_net('net.pt2')}"),
     ),
 )
@@ -104,7 +104,7 @@ OTHERS = (
         networks.write_card,
         damaged_yaml,
         ("card.yaml", "short.yaml"),
-        ("card.yaml", "short.yaml"),
+        ("card.yaml --trust-code", "short.yaml --trust-code"),
         big=bombs.YAML,
     ),
     _reader(

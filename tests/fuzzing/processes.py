@@ -63,12 +63,13 @@ def run_all(
     cases: Iterator[Case], sites: "Sites", program: Program, count: int = 1, limits: Limits = FEW
 ) -> Iterator[Ending]:
     """How each case ended, in the order of their ends, with `count` processes at a time."""
-    running: dict[int, tuple[Case, Path]] = {}
+    running: dict[int, tuple[Case, Path, int]] = {}
     for case in cases:
         if len(running) == count:
             yield _next_ending(running)
         place = sites.copy(case)
-        running[_fork(case, place, program, limits)] = case, place
+        resident = _pages()[1]
+        running[_fork(case, place, program, limits)] = case, place, resident
     while running:
         yield _next_ending(running)
 
@@ -119,7 +120,7 @@ def _attempt(case: Case, place: Path, program: Program, limits: Limits) -> int:
     _prepare(case, place / "site")
     os.chdir(place / "site")
     _redirect(case, place)
-    restrict(limits, _address_space())
+    restrict(limits, _pages()[0])
     try:
         code = program(list(case.arguments))
         sys.stdout.flush()
@@ -162,20 +163,21 @@ def restrict(limits: Limits, space: int) -> None:
     signal.alarm(limits.clock)
 
 
-def _address_space() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+def _pages() -> tuple[int, int]:
+    """Bytes of address space of this process, and those that are in memory."""
+    whole, resident = map(int, Path("/proc/self/statm").read_text().split()[:2])
+    return whole * resource.getpagesize(), resident * resource.getpagesize()
 
 
-def _next_ending(running: dict[int, tuple[Case, Path]]) -> Ending:
+def _next_ending(running: dict[int, tuple[Case, Path, int]]) -> Ending:
     child, status, used = os.wait4(-1, 0)
-    case, place = running.pop(child)
+    case, place, resident = running.pop(child)
     with contextlib.suppress(OSError):
         os.killpg(child, signal.SIGKILL)  # processes of its own
     code, ended_by = (os.waitstatus_to_exitcode(status), None) if os.WIFEXITED(status) else (None, os.WTERMSIG(status))
-    started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     texts = (_text(place / name) for name in ("raised", "stdout", "stderr"))
     seconds = used.ru_utime + used.ru_stime
-    return Ending(case, code, ended_by, *texts, max(0, used.ru_maxrss - started) * 1024, seconds, place)
+    return Ending(case, code, ended_by, *texts, max(0, used.ru_maxrss * 1024 - resident), seconds, place)
 
 
 def _text(path: Path) -> str:

@@ -1,5 +1,8 @@
 """A YAML file with all that is needed to run a checkpoint as it was trained: ``CARD.yaml``.
 
+Code that it names, by a ``source`` of ``python:``, ``torchscript:``, ``module:`` or ``pt2:``, runs only with
+``--trust-code``, or after ``segablate checkpoints trust CARD.yaml``.
+
 ::
 
     source: python:espnet.py:espnet(num_classes=12)   # or any other source; paths are relative to the card
@@ -15,17 +18,21 @@
 """
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from segablate.checkpoints import Loading, Segmenter, open_checkpoint
+from segablate.checkpoints import Loading, Segmenter, code_files, open_checkpoint
 from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.sources import python
 from segablate.checkpoints.specification import split_weights
+from segablate.checkpoints.trust import CardFile, digest_of
 from segablate.errors import CheckpointError, at, did_you_mean
-from segablate.files import write_atomically
+from segablate.files import write_atomically, writing
+from segablate.limits import TooLarge
+from segablate.text_files import MalformedText, decode_text, read_bytes
+from segablate.yaml_files import YAML_BYTES, parse_yaml
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -51,34 +58,57 @@ def open_source(place: str, loading: Loading) -> Segmenter:
 
     Raises CheckpointError for a malformed card.
     """
-    path = loading.located(place)
-    card = read_card(path)
-    with at(path):
-        spec = _specification(card)
-        stated = _loading(card, path.parent)
-    opened = open_checkpoint(spec, loading.over(stated))
+    described = describe(place, loading)
+    path, spec = described.path, described.spec
+    opened = open_checkpoint(spec, described.loading)
     facts = {"card of": spec, **opened.source.facts}
     source = replace(opened.source, spec=place, files=(path, *opened.source.files), facts=facts)
     return replace(opened, source=source)  # type: ignore[type-var]
 
 
+@dataclass(frozen=True)
+class DescribedCheckpoint:
+    """The checkpoint of a card: its specification, and the options to open it with; nothing has run."""
+
+    path: Path
+    spec: str
+    loading: Loading
+
+
+def describe(place: str, loading: Loading) -> DescribedCheckpoint:
+    """Read a card and find the code that it names, without running any. Raises CheckpointError for a malformed card."""
+    path = loading.located(place)
+    data, card = _read(path)
+    with at(path):
+        spec = _specification(card)
+        stated = _loading(card, path.parent)
+    file = CardFile(path, digest_of(data))
+    joined = loading.over(replace(stated, card=file))
+    code = code_files(spec, joined) or ()
+    return DescribedCheckpoint(path, spec, replace(joined, card=replace(file, code=code)))
+
+
 def read_card(path: Path) -> dict[str, Any]:
     """Read the mapping of a card. Raises CheckpointError when it is missing or malformed, and for wrong entries."""
-    import yaml
+    return _read(path)[1]
 
+
+def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """Return the bytes of a card and the mapping in them, read once: trust is in these very bytes."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such card; `segablate checkpoints init SPEC` writes a draft")
     with at(path):
         try:
-            card = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise CheckpointError(f"is not valid YAML: {' '.join(str(error).split())}") from None
+            data = read_bytes(path, YAML_BYTES)
+            card = parse_yaml(decode_text(data))
+        except (MalformedText, TooLarge) as error:
+            raise CheckpointError(str(error)) from None
         if not isinstance(card, dict) or not isinstance(card.get("source"), str):
             raise CheckpointError(
                 "is not a checkpoint card; it must have an entry source, as in source: python:net.py:make()"
             )
         _check(card)
-    return card
+    return data, card
 
 
 def write_card(
@@ -97,7 +127,8 @@ def write_card(
     values = {name: "null" if value is None else str(value) for name, value in known.plain().items()}
     many = f" ({outputs})" if outputs else ""
     source = yaml.safe_dump(_named(spec, path.parent), sort_keys=False, allow_unicode=True, width=10_000).strip()
-    write_atomically(path, _FIRST.format(source=source, outputs=many, kind=kind, **values))
+    with writing(path):
+        write_atomically(path, _FIRST.format(source=source, outputs=many, kind=kind, **values))
 
 
 _START = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

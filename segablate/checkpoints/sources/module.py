@@ -1,48 +1,58 @@
 """A whole module saved by ``torch.save(module)``, whose author is trusted: ``module:FILE``.
 
 Such a file is a pickle: loading it runs any code that its author put there. The classes of the network must be
-importable, also from the working directory. It is refused without ``--trust-pickle``.
+importable, also from the working directory. It is refused without ``--trust-code``.
 """
 
-import sys
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
-from segablate.errors import CheckpointError, at
+from segablate.checkpoints.trust import check_for, open_archive
+from segablate.errors import CheckpointError, SegablateError, at
+from segablate.user_code import Check, importable
 
 if TYPE_CHECKING:
     from torch import nn
+
+REFUSAL = (
+    "loading a whole pickled module runs any code in the file; pass --trust-code if you made it or trust its author, "
+    "or save its state_dict and use python:package.module:factory()@FILE"
+)
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
     """Unpickle a module. Raises CheckpointError without trust, or when the file is damaged or no module."""
     from segablate.checkpoints.network import prepared
 
-    path = loading.located(place)
+    (path,) = code_files(place, loading)
+    archive = open_archive(path, loading.card, loading.trust_code, REFUSAL)
     with at(path):
-        if not path.is_file():
-            raise CheckpointError("no such file; check the path")
-        if not loading.trust_pickle:
-            raise CheckpointError(
-                "loading a whole pickled module runs any code in the file; pass --trust-pickle if you made it or trust "
-                "its author, or save its state_dict and use python:package.module:factory()@FILE"
-            )
-        module = _unpickle(path)
-    note = f"{path.name} was unpickled with --trust-pickle: code in it has run"
+        module = _unpickle(path.name, archive, check_for(loading.card, loading.trust_code))
+    note = f"{path.name} was unpickled: code in it has run"
     return prepared(module, Source(f"module:{place}", (path,), {"module": type(module).__name__}, (note,)), loading)
 
 
-def _unpickle(path: Path) -> "nn.Module":
+def code_files(place: str, loading: Loading) -> tuple[Path, ...]:
+    """Return the file. Raises CheckpointError where it is missing."""
+    path = loading.located(place)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; check the path")
+    return (path,)
+
+
+def _unpickle(name: str, archive: Path | BinaryIO, check: Check | None) -> "nn.Module":
     import torch
     from torch import nn
 
     from segablate.weights import DAMAGE
 
-    sys.path.insert(0, str(Path.cwd()))
     try:
-        module = torch.load(path, map_location="cpu", weights_only=False)
+        with importable([Path.cwd()], check):
+            module = torch.load(archive, map_location="cpu", weights_only=False)
+    except SegablateError:
+        raise
     except (ImportError, AttributeError) as error:
         raise CheckpointError(
             f"its classes cannot be imported ({error}); run it where they can, or save the state_dict"
@@ -50,11 +60,9 @@ def _unpickle(path: Path) -> "nn.Module":
     except (*DAMAGE, UnpicklingError) as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise CheckpointError(f"this is damaged or cut short ({reason}); download or copy it again") from None
-    finally:
-        sys.path.pop(0)
     if not isinstance(module, nn.Module):
         raise CheckpointError(
             f"holds {type(module).__name__}, not a whole module; for a state dict, name the network too, as in "
-            f"python:package.module:factory()@{path.name}"
+            f"python:package.module:factory()@{name}"
         )
     return module

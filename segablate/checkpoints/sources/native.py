@@ -15,6 +15,8 @@ from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.errors import CheckpointError, at
 from segablate.files import write_atomically
+from segablate.plain_values import check
+from segablate.text_files import parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +24,15 @@ if TYPE_CHECKING:
 SUFFIXES = (".safetensors",)
 
 FORMAT = 1
+
+_SHAPE = {
+    "architecture": str,
+    "arguments": {str: object},
+    "classes": [str],
+    "preprocessing": {str: object},
+    "output": str,
+    "training?": {"objective?": str},
+}
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
@@ -69,12 +80,11 @@ def read_description(path: Path) -> dict[str, Any]:
             f"{path}: holds weights, but no network; name the network, as in "
             f"python:package.module:factory(num_classes=11)@{path}"
         )
-    described = json.loads(metadata["segablate"])
-    if described.get("format", 0) > FORMAT:
-        raise CheckpointError(
-            f"{path}: has format {described['format']}, newer than this program's {FORMAT}; upgrade segablate"
-        )
-    return described
+    with at(path):
+        described = check(parse_json(metadata["segablate"]), {"format?": int}, "its description")
+        if described.get("format", 0) > FORMAT:
+            raise CheckpointError(f"has format {described['format']}, newer than this program's {FORMAT}; upgrade")
+        return check(described, _SHAPE, "its description")
 
 
 def save(path: Path, state: "Mapping[str, Tensor]", description: Mapping[str, Any]) -> None:

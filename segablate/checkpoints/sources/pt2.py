@@ -1,12 +1,13 @@
 """A program saved by ``torch.export.save``, whose author is trusted: ``pt2:FILE``.
 
 ``torch.export.load`` is no safe reader: it falls back to unpickling, evaluates the text of symbolic sizes, and calls
-any function of torch that a graph names. Such a file is refused without ``--trust-pickle``.
+any function of torch that a graph names. Such a file is refused without ``--trust-code``.
 """
 
 import logging
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -15,33 +16,41 @@ from torch.export.passes import move_to_device_pass
 
 from segablate.checkpoints.exported import ImageInput, open_exported
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.checkpoints.trust import open_archive
 from segablate.errors import CheckpointError, at, shorten
 from segablate.runtime import resolve_device
 
 SUFFIXES = (".pt2",)
 
+REFUSAL = (
+    "loading a .pt2 file can run any code in it; pass --trust-code if you made it or trust its author, or export the "
+    "network to ONNX"
+)
+
 
 def open_source(place: str, loading: Loading) -> Segmenter:
     """Load a program onto its device. Raises CheckpointError without trust, for damage, and for several inputs."""
-    path = loading.located(place)
+    (path,) = code_files(place, loading)
+    archive = open_archive(path, loading.card, loading.trust_code, REFUSAL)
     with at(path):
-        if not path.is_file():
-            raise CheckpointError("no such file; check the path")
-        if not loading.trust_pickle:
-            raise CheckpointError(
-                "loading a .pt2 file can run any code in it; pass --trust-pickle if you made it or trust its author, "
-                "or export the network to ONNX"
-            )
-        program = _load(path)
+        program = _load(archive)
         image = _image_input(program)
         module = move_to_device_pass(program, str(resolve_device(loading.device))).module()
-        note = f"{path.name} was loaded with --trust-pickle: code in it may have run"
+        note = f"{path.name} was loaded: code in it may have run"
         return open_exported(module, image, Source(f"pt2:{place}", (path,), {}, (note,)), loading, kind=_kind(program))
 
 
-def _load(path: Path) -> ExportedProgram:
+def code_files(place: str, loading: Loading) -> tuple[Path, ...]:
+    """Return the archive. Raises CheckpointError where it is missing."""
+    path = loading.located(place)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; check the path")
+    return (path,)
+
+
+def _load(archive: Path | BinaryIO) -> ExportedProgram:
     """Read the archive, without the traceback that the library logs for an error that it then raises."""
-    if not zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(archive):
         raise CheckpointError(
             "is no .pt2 archive, or is cut short; copy it again, or save it again with torch.export.save"
         )
@@ -49,7 +58,7 @@ def _load(path: Path) -> ExportedProgram:
     level = log.level
     log.setLevel(logging.CRITICAL)
     try:
-        return torch.export.load(path)
+        return torch.export.load(archive)
     except Exception as error:  # the library raises any kind
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise CheckpointError(

@@ -1,8 +1,9 @@
 """A network from a user's Python code, with a state dict: ``python:MODULE:FACTORY(...)@FILE``.
 
 As in ``python:nets.unet:unet(num_classes=12)@weights.pth`` or ``python:nets/unet.py:unet(num_classes=12)@weights.pth``.
-The module is a dotted name, found from the working directory too, or the path of a ``.py`` file. The factory is called
-with literal arguments and returns a ``torch.nn.Module``. The weights are a state dict, see :mod:`segablate.weights`.
+The module is a dotted name, found from the working directory too (and from the folder of the card that names it), or
+the path of a ``.py`` file. The factory is called with literal arguments and returns a ``torch.nn.Module``. The weights
+are a state dict, see :mod:`segablate.weights`. What the user types runs; what a card names runs only with trust.
 """
 
 import re
@@ -10,9 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from segablate.checkpoints.imported_files import files_of
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.specification import literal_arguments
-from segablate.errors import CheckpointError
+from segablate.checkpoints.trust import check_for
+from segablate.errors import CheckpointError, SegablateError
 from segablate.user_code import find_function, innermost
 
 _FORM = re.compile(r"(?P<module>.+?):(?P<factory>[A-Za-z_]\w*)(?P<arguments>\(.*\))?(@(?P<weights>.+))?", re.DOTALL)
@@ -56,7 +59,7 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     if spec.module.endswith(".py"):
         spec = replace(spec, module=str(loading.located(spec.module)))
         files = (path, Path(spec.module))
-    module = build(spec)
+    module = build(spec, loading)
     tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
     notes = load_strictly(module, tensors, str(path))
     source = Source(f"python:{text}", files, {}, (*weights.notes, *notes), str(spec))
@@ -72,17 +75,40 @@ def open_new(text: str, loading: Loading, classes: int) -> Segmenter:
     if spec.module.endswith(".py"):
         spec = replace(spec, module=str(loading.located(spec.module)))
         files = (Path(spec.module),)
-    return prepared(build(spec), Source(f"python:{text}", files, {}, (), str(spec)), loading)
+    return prepared(build(spec, loading), Source(f"python:{text}", files, {}, (), str(spec)), loading)
 
 
-def build(spec: PythonSpec) -> Any:
-    """Call the factory. Raises UserCodeError when there is none, CheckpointError when it fails or returns no module."""
+def code_files(text: str, loading: Loading) -> tuple[Path, ...]:
+    """Return the Python files that run: the module's, and those it imports from its folder. None is read as code."""
+    module = parse_spec(text).module
+    if not module.endswith(".py"):
+        return files_of(module, _folders(loading))
+    path = loading.located(module)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such Python file; check the path")
+    return files_of(str(path), [path.parent])
+
+
+def _folders(loading: Loading) -> list[Path]:
+    """Return where dotted modules are looked for: beside the card, and in the working directory."""
+    return [*([loading.folder.resolve()] if loading.card else []), Path.cwd()]
+
+
+def build(spec: PythonSpec, loading: Loading) -> Any:
+    """Call the factory.
+
+    Raises UserCodeError when there is none, and CheckpointError when it fails or returns no module, or when it is named
+    by a card that is not trusted.
+    """
     from torch import nn
 
-    factory = find_function(spec.module, spec.factory)
+    check = check_for(loading.card, loading.trust_code)
+    factory = find_function(spec.module, spec.factory, _folders(loading), check)
     arguments, named = literal_arguments(spec.arguments, spec, f"{spec.factory}(num_classes=11, name='a')")
     try:
         module = factory(*arguments, **named)
+    except SegablateError:
+        raise
     except Exception as error:
         raise CheckpointError(f"{spec} raises {innermost(error)}") from error
     if not isinstance(module, nn.Module):

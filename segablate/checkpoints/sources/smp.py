@@ -7,7 +7,6 @@ pixels. Where an architecture needs sides divisible by the stride of its encoder
 """
 
 import inspect
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from segablate.checkpoints.encoder_constants import encoder_constants
+from segablate.checkpoints.hf_files import read_json
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.specification import LibraryNetwork, check_names, literal_arguments, parse_network
@@ -149,16 +149,16 @@ def _read_folder(text: str, loading: Loading) -> LibraryArguments:
             raise CheckpointError(
                 f"{CONFIGURATION} or {WEIGHTS[0]} is missing; give a folder written by save_pretrained"
             )
-        try:
-            described = json.loads((folder / CONFIGURATION).read_text(encoding="utf-8"))
-            architecture = described["_model_class"]
-        except (ValueError, LookupError, TypeError):
+        with at(CONFIGURATION):
+            described = read_json(folder / CONFIGURATION)
+        architecture = described.get("_model_class")
+        if not isinstance(architecture, str):
             raise CheckpointError(
                 f"{CONFIGURATION} has no _model_class, a network of segmentation_models_pytorch; for one of "
                 f"transformers, write hf:{text}"
-            ) from None
+            )
     arguments = {name: value for name, value in described.items() if not name.startswith("_")}
-    return LibraryArguments(f"smp:{text}", str(architecture), arguments, (found[0], folder / CONFIGURATION))
+    return LibraryArguments(f"smp:{text}", architecture, arguments, (found[0], folder / CONFIGURATION))
 
 
 def _folder(text: str, loading: Loading) -> Path:

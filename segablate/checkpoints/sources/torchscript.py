@@ -1,46 +1,60 @@
 """A network saved with its code by ``torch.jit.save``: ``torchscript:FILE``.
 
-The code in the archive is TorchScript, which computes with tensors and can touch nothing else. Preprocessing, classes
-and the kind of output come from a card or from options.
+Such an archive is a program, and not in a sandbox: TorchScript can call ``aten::from_file`` and ``aten::save``, which
+write any file that the user may write. It is refused without ``--trust-code``. Preprocessing, classes and the kind of
+output come from a card or from options.
 """
 
 import warnings
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.checkpoints.trust import open_archive
 from segablate.errors import CheckpointError, at
 from segablate.runtime import resolve_device
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import nn
+
+REFUSAL = (
+    "a TorchScript archive is a program that can write any file; pass --trust-code if you made it or trust its author, "
+    "or save its state_dict and use python:package.module:factory()@FILE"
+)
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
-    """Load an archive onto its device. Raises CheckpointError when it is damaged or no such archive."""
+    """Load an archive onto its device. Raises CheckpointError without trust, or when it is damaged or no archive."""
     from segablate.checkpoints.network import prepared
 
-    path = loading.located(place)
+    (path,) = code_files(place, loading)
+    archive = open_archive(path, loading.card, loading.trust_code, REFUSAL)
     with at(path):
-        module = _load(path, str(resolve_device(loading.device)))
-    return prepared(module, Source(f"torchscript:{place}", (path,)), loading)
+        module = _load(path.name, archive, str(resolve_device(loading.device)))
+    note = f"{path.name} is a program: its code has run"
+    return prepared(module, Source(f"torchscript:{place}", (path,), {}, (note,)), loading)
 
 
-def _load(path: "Path", device: str) -> "nn.Module":
+def code_files(place: str, loading: Loading) -> tuple[Path, ...]:
+    """Return the archive. Raises CheckpointError where it is missing."""
+    path = loading.located(place)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; check the path")
+    return (path,)
+
+
+def _load(name: str, archive: Path | BinaryIO, device: str) -> "nn.Module":
     import torch
 
-    if not path.is_file():
-        raise CheckpointError("no such file; check the path")
     try:
         with warnings.catch_warnings():
             # A DeprecationWarning up to torch 2.13 and a FutureWarning, which is printed, from 2.14 on. It is for those
             # who write archives: whoever evaluates one that exists cannot act on it.
             warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated")
-            return torch.jit.load(str(path), map_location=device)
+            return torch.jit.load(archive, map_location=device)
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:100]
         raise CheckpointError(
             f"not a whole TorchScript archive ({reason}); for a state dict, name the network too, as in "
-            f"python:package.module:factory()@{path.name}"
+            f"python:package.module:factory()@{name}"
         ) from None

@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
+from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CheckpointOptions,
     DatasetOptions,
@@ -136,6 +137,7 @@ def ablate(
     given = {name: loss.knobs[name].parse_list(text, as_option=True) for name, text in knobs.items()}
     settings = plan_settings(loss, given, sweep.every)
     tolerance = Tolerance.parse(sweep.boundary_tolerance)
+    lock_output(sweep.save)
     if sweep.save is not None:
         refuse_existing(sweep.save)
     if sweep.plot is not None:

@@ -1,14 +1,16 @@
-"""``segablate checkpoints``: list the sources, show a checkpoint, write a draft of a card."""
+"""``segablate checkpoints``: list the sources, show a checkpoint, write a draft of a card, trust a card."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, expanded
-from segablate.errors import SegablateError
+from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, TrustOptions, expanded
+from segablate.errors import SegablateError, UsageError
 
-app = typer.Typer(help="List sources of checkpoints, show a checkpoint, write a checkpoint card.", no_args_is_help=True)
+app = typer.Typer(
+    help="List sources of checkpoints, show a checkpoint, write or trust a checkpoint card.", no_args_is_help=True
+)
 
 
 def list_sources(*, output: OutputOptions) -> None:
@@ -27,30 +29,58 @@ def show(
     running: RunningOptions,
     output: OutputOptions,
 ) -> None:
-    """Show a checkpoint: network, preprocessing, classes, hashes."""
+    """Show a checkpoint: network, preprocessing, classes, hashes. Runs no code of it without --trust-code."""
     from segablate.checkpoints import count_outputs, open_checkpoint
+    from segablate.checkpoints.unopened import describe_unopened
     from segablate.render import print_report
     from segablate.tables.checkpoints import checkpoint_report
 
-    segmenter = open_checkpoint(checkpoint, checkpoints.loading(running))
-    print_report(checkpoint_report(segmenter, count_outputs(segmenter)), output.format, wide=output.wide)
+    loading = checkpoints.loading(running)
+    unopened = None if loading.trust_code else describe_unopened(checkpoint, loading)
+    if unopened is not None:
+        report = checkpoint_report(unopened, None)
+    else:
+        segmenter = open_checkpoint(checkpoint, loading)
+        report = checkpoint_report(segmenter, count_outputs(segmenter))
+    print_report(report, output.format, wide=output.wide)
+
+
+def trust(
+    card: Annotated[str, typer.Argument(help="The card, a FILE.yaml.")],
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Further Python files that its code imports by computed names.")
+    ] = None,
+) -> None:
+    """Trust the code that a card names, as it is now: it runs until the card or a file of it changes."""
+    from segablate.checkpoints import Loading, code_files
+    from segablate.checkpoints.sources.card import describe
+    from segablate.checkpoints.trust import remember
+    from segablate.files import user_path
+    from segablate.render.cells import one_line
+
+    described = describe(card, Loading())
+    if described.loading.card is None or code_files(described.spec, described.loading) is None:
+        raise UsageError(f"{card} names no code, so there is nothing to trust")
+    hashes = remember(described.loading.card, [user_path(file) for file in files or []])
+    typer.echo(one_line(f"{card} may run {described.spec}, with these files as they are now:"))
+    for path, digest in hashes.items():
+        typer.echo(one_line(f"{path}, SHA-256 {digest}"))
 
 
 def init(
     checkpoint: Annotated[str, typer.Argument(help="python:package.module:factory(...)@weights.pth, or SOURCE:...")],
     out: Annotated[Path, typer.Option(help="File to write the card to.")] = Path("checkpoint.yaml"),
-    trust_pickle: Annotated[
-        bool, typer.Option("--trust-pickle", help="Run code in the file (module:FILE, pt2:FILE).")
-    ] = False,
+    *,
+    trusting: TrustOptions,
 ) -> None:
     """Write a draft of a checkpoint card, to be corrected by hand."""
-    from segablate.checkpoints import Loading, count_outputs, open_checkpoint
+    from segablate.checkpoints import Loading, count_outputs, names_code, open_checkpoint
     from segablate.checkpoints.network import Network
     from segablate.checkpoints.sources import card
 
     opened, outputs = None, None
     try:
-        opened = open_checkpoint(checkpoint, Loading(device="cpu", trust_pickle=trust_pickle))
+        opened = open_checkpoint(checkpoint, Loading(device="cpu", trust_code=trusting.trusted))
         outputs = count_outputs(opened)
     except SegablateError as error:
         typer.echo(f"the checkpoint does not load yet: {error}", err=True)
@@ -58,8 +88,11 @@ def init(
     stated, kind = (network.preprocessing, network.kind) if network else (None, "softmax")
     card.write_card(out, checkpoint, outputs, stated, kind)
     typer.echo(f"wrote {out}; correct preprocessing and classes in it, then: segablate evaluate {out} DATASET")
+    if names_code(checkpoint):
+        typer.echo(f"it names code, which runs with --trust-code, or after: segablate checkpoints trust {out}")
 
 
 app.command("list")(expanded(list_sources))
 app.command("show")(expanded(show))
 app.command("init")(expanded(init))
+app.command("trust")(trust)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CacheOptions,
     CheckpointOptions,
@@ -115,6 +116,7 @@ def compare(
     from segablate.runtime import team
     from segablate.tables.comparison import comparison_report
 
+    lock_output(comparing.save)
     comparing.refuse_early()
     names = _checked(runs or ["sample:ce", "sample:weighted"], comparing.on)
     found = _saved(names)

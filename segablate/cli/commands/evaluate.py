@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CacheOptions,
     CheckpointOptions,
@@ -71,6 +72,7 @@ def evaluate(
     from segablate.runtime import team
 
     keeping = Persistence(not caching.no_cache, save, resume, write_predictions)
+    lock_output(save)
     keeping.refuse_early()
     viewing.check(measuring)
     if plot is not None:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
+from segablate.cli.locking import lock_output
 from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, default_dataset, expanded
 from segablate.errors import UsageError
 
@@ -93,10 +94,11 @@ def train(
     from segablate.render import print_report
     from segablate.runtime import team
     from segablate.tables.training import training_report
-    from segablate.training.recipe import open_recipe
+    from segablate.training.recipe import open_recipe, refuse_code
     from segablate.training.session import TrainingRequest, split_holdout, train
 
-    recipe = _recipe(open_recipe, training.recipe, fields, training.part)
+    recipe, loading = _recipe(open_recipe, training.recipe, fields, training.part), checkpoints.loading(running)
+    refuse_code(recipe, loading.trust_code)
     place = dataset or _dataset_of(network, recipe)
     data, holdout = split_holdout(place, training.train_split, training.holdout)
     _refuse_leak(recipe, training, holdout, place)
@@ -109,19 +111,39 @@ def train(
         training.part,
         training.keep_head,
         training.encoder,
-        checkpoints.loading(running),
+        loading,
     )
     folder = training.save or _folder(network, data.spec, recipe, training)
+    lock_output(folder)
     if team().leads:  # the others may come when it has written already
         _check_folder(folder, training.resume)
     with _habits(request, training, running, folder) as habits:
         found = train(request, folder, habits)
     if team().leads:
+        _trust(network, found.checkpoint)
         print_report(training_report(found, recipe), output.format, wide=output.wide)
 
 
+def _trust(network: str, checkpoint: str) -> None:
+    """Trust the card of a checkpoint whose network was typed: the Python it names is what has just run."""
+    from segablate.checkpoints import Loading
+    from segablate.checkpoints.sources.card import SUFFIXES, describe
+    from segablate.checkpoints.trust import remember
+    from segablate.files import Unwritable
+
+    if network.startswith("python:") and checkpoint.endswith(SUFFIXES):
+        card = describe(checkpoint, Loading()).loading.card
+        with suppress(Unwritable):  # then evaluate says how to trust it
+            if card is not None:
+                remember(card)
+
+
+def listed() -> None:
+    """Stand in the list of commands for :func:`command`, whose options take time to collect."""
+
+
 def command() -> Any:
-    """Return the function of the command, with an option for each field of a recipe."""
+    """Return the command, with an option for each field of a recipe."""
     from segablate.training.recipe import recipe_fields
 
     known = recipe_fields()
@@ -143,7 +165,10 @@ def command() -> Any:
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return expanded(run, without={*known, "window", "stride", "flip", "batch_size", "on_error"})
+    single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+    expanded_run = expanded(run, without={*known, "window", "stride", "flip", "batch_size", "on_error"})
+    single.command("train", help=HELP)(expanded_run)
+    return typer.main.get_command(single)
 
 
 HELP = escape(
@@ -207,11 +232,16 @@ def _folder(network: str, dataset: str, recipe: "SourcedRecipe", training: Train
 
 def _check_folder(folder: Path, resume: bool) -> None:
     """UsageError for a training that is under way in a folder, unless it is to go on."""
+    from segablate.files import is_file
     from segablate.training.session import SUMMARY
     from segablate.training.states import has_states
 
-    if (folder / SUMMARY).is_file():
-        raise UsageError(f"{folder} holds a finished training; choose another --save, or remove it")
+    if is_file(folder / SUMMARY):
+        if not resume:
+            raise UsageError(
+                f"{folder} holds a finished training; choose another --save, remove it, or print it again with --resume"
+            )
+        return
     if has_states(folder) and not resume:
         raise UsageError(f"{folder} holds a training that was stopped; pass --resume to go on, or remove it")
     if folder.exists() and not has_states(folder) and any(folder.iterdir()) and not resume:

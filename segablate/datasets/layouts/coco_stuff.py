@@ -14,7 +14,6 @@ Both have the same 80 things, but panoptic has 53 classes of stuff instead of 91
 CVPR 2018; Kirillov et al., Panoptic Segmentation, CVPR 2019.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +23,10 @@ from segablate.datasets.class_lists import listed_classes, recoded
 from segablate.datasets.dataset import Dataset, ImageAndLabelFiles, Item
 from segablate.datasets.layout import Layout, choose_split, first_folder
 from segablate.datasets.pairing import pair_folders, require_labels
-from segablate.errors import DatasetError, LabelError, counted
+from segablate.errors import DatasetError, LabelError, at, counted
 from segablate.images.label_maps import LabelFile
 from segablate.images.pictures import Picture, Reading
+from segablate.text_files import read_json
 
 LABELS = listed_classes("coco_stuff", (255,))
 TRAIN_IDS = recoded(LABELS, {name: (index,) for index, name in enumerate(LABELS.names)}, (255,), "coco_stuff")
@@ -35,6 +35,8 @@ LAYOUT = Layout((LABELS, PANOPTIC), "images/val2017/ annotations/val2017/, or pa
 
 _PANOPTIC = "-panoptic"
 _TRAIN_IDS = "_labelTrainIds.png"
+_JSON_BYTES = 2**30
+"""Most bytes of the file of segments; that of the train split has 400 MB."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,9 @@ def _json(root: Path, part: str) -> Path:
 
 
 def _open_panoptic(root: Path, split: str, images: Path, path: Path) -> Dataset:
+    with at(path):
+        described = read_json(path, _JSON_BYTES)
     try:
-        described = json.loads(path.read_bytes())
         names = {image["id"]: image["file_name"] for image in described["images"]}
         entries = [(names[entry["image_id"]], entry) for entry in described["annotations"]]
         segments = {Path(name).stem: _categories(entry["segments_info"]) for name, entry in entries}

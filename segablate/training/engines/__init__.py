@@ -1,7 +1,7 @@
 """Who runs the cells of a sweep, one file each, with ``run(folder, sweep, cells, ended, options)``.
 
 Every engine does the same to the cells that are missing, so that numbers do not depend on it. There is no scheduler
-here: a cluster's own gives each job a share of the cells, by ``--cells``.
+here: a cluster's own hands each job a share of the cells, by ``--cells``.
 """
 
 from collections.abc import Callable, Sequence

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segablate.errors import RunError
+from segablate.runtime import clean_processes
 from segablate.training.cells import claimed, result_of, run_cell
 from segablate.training.sweep import Cell, CellResult, Sweep
 
@@ -112,6 +113,13 @@ def _in_pool(
 
 @contextmanager
 def _pool(sweep: Sweep, devices: Sequence[str], processes: int) -> "Iterator[ProcessPoolExecutor]":
+    """A pool of spawned processes that import nothing from the working directory."""
+    with clean_processes(), _spawned(sweep, devices, processes) as pool:
+        yield pool
+
+
+@contextmanager
+def _spawned(sweep: Sweep, devices: Sequence[str], processes: int) -> "Iterator[ProcessPoolExecutor]":
     """A pool of spawned processes, whose threads are fixed before torch is imported."""
     context = multiprocessing.get_context("spawn")
     numbers = context.Queue()

@@ -1,6 +1,9 @@
 """Ray: cells as tasks on this machine or a cluster, on a file system that all of its machines share."""
 
+import os
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +20,22 @@ _RETRIES = 5
 
 
 def run(folder: Path, sweep: Sweep, cells: Sequence[Cell], ended: "Ended", options: "EngineOptions") -> None:
-    """Run cells as Ray tasks, in the order of the plan. MissingExtra without Ray."""
+    """Run cells as Ray tasks, in the order of the plan; what Ray prints goes to stderr. MissingExtra without Ray."""
     ray: Any = require("ray", "ray", "--engine ray")
-    import os
+    with redirect_stdout(sys.stderr):
+        _run(ray, folder, sweep, cells, ended, options.address)
 
+
+def _run(ray: Any, folder: Path, sweep: Sweep, cells: Sequence[Cell], ended: "Ended", address: str | None) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     started = not ray.is_initialized()
     if started:
         ray.init(
-            address=options.address,
+            address=address,
             log_to_driver=False,
             logging_level="ERROR",
             runtime_env={"env_vars": {"OMP_NUM_THREADS": str(sweep.threads)}},
-            **({} if options.address else {"include_dashboard": False}),
+            **({} if address else {"include_dashboard": False}),
         )
     try:
         wants_gpu = sweep.request.loading.device in ("auto", "cuda") and ray.cluster_resources().get("GPU", 0) > 0

@@ -1,0 +1,72 @@
+"""Engines run the same cells to the same numbers, also where a process is killed on the way."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trainings import request, write_splits
+
+from segablate.datasets import open_dataset
+from segablate.evaluation.results import load_run
+from segablate.metrics.tolerance import Tolerance
+from segablate.render import summary_of
+from segablate.training.ablation import SweepHabits, run_sweep
+from segablate.training.cells import cell_folder, result_of
+from segablate.training.engines import EngineOptions, engine_names
+from segablate.training.sweep import Sweep, SweepSetting
+
+DEADLY = '''\
+import os
+import signal
+from pathlib import Path
+
+from torch.nn.functional import cross_entropy
+
+HERE = Path(__file__).parent
+
+
+def deadly(logits, labels):
+    """Cross entropy that kills its process once, after three steps."""
+    steps = HERE / "steps"
+    steps.write_text(steps.read_text() + "x" if steps.exists() else "x")
+    if len(steps.read_text()) == 3 and os.getpid() != int((HERE / "keep").read_text()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return cross_entropy(logits, labels.long(), ignore_index=255)
+'''
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    """Two settings under two seeds, of which one kills the process that trains it."""
+    data = write_splits(tmp_path / "data")
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    (tmp_path / "keep").write_text(str(os.getpid()))
+    settings = SweepSetting("baseline", "ce"), SweepSetting("deadly", f"python:{tmp_path}/deadly.py:deadly")
+    reported = open_dataset(f"folder:{data}", "val")
+    tolerances = (Tolerance.parse("2"),)
+    return Sweep(settings, (0, 1), request(data, seed=0), reported, tolerances, 1, summary_of)
+
+
+def found(folder: Path, sweep: Sweep) -> list[Any]:
+    """The weights and the counts of every cell."""
+    results = [result_of(folder, cell) for cell in sweep.cells]
+    counts = [load_run(result.run).confusion.pixels.tolist() for result in results if result and result.run]
+    weights = [(cell_folder(folder, cell) / "checkpoint.safetensors").read_bytes() for cell in sweep.cells]
+    return [*weights, *counts]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("engine", engine_names())
+def test_an_engine_gives_the_numbers_of_one_process_and_begins_again_what_was_killed(
+    engine: str, sweep: Sweep, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray", reason="needs the extra ray")
+    assert run_sweep(sweep, SweepHabits(tmp_path / "here", options=EngineOptions(processes=1))) == 0
+    (tmp_path / "steps").unlink()
+    capfd.readouterr()
+    assert run_sweep(sweep, SweepHabits(tmp_path / "there", engine=engine, options=EngineOptions(processes=2))) == 0
+    assert len((tmp_path / "steps").read_text()) > 12, "no process was killed"
+    assert found(tmp_path / "there", sweep) == found(tmp_path / "here", sweep)
+    assert capfd.readouterr().out == "", "the output is of the report alone"
