@@ -7,7 +7,7 @@ from segablate.metrics.boundary import BoundarySums
 from segablate.metrics.confusion import ClassCounts
 from segablate.statistics import bootstrap
 from segablate.statistics.bootstrap import by_cluster, by_image, replicate_weights, resample
-from segablate.statistics.scores import boundary_scores, means, region_scores
+from segablate.statistics.scores import band_scores, boundary_iou_scores, boundary_scores, means, region_scores
 
 
 def regions(images: int, classes: int, seed: int) -> ClassCounts:
@@ -54,6 +54,31 @@ def test_value_and_jackknife_are_the_scores_with_all_images_and_without_one():
     for i in range(6):
         for name, score in slow_region_scores(counts, np.delete(np.arange(6), i)).items():
             np.testing.assert_allclose(result[name].jackknife[i], score, rtol=1e-14)
+
+
+def test_boundary_iou_is_that_of_the_bands_of_the_images_drawn():
+    generator = np.random.default_rng(4)
+    both = generator.integers(0, 50, (6, 3))
+    labelled, predicted = both + generator.integers(0, 50, (2, 6, 3))
+    both[:, 1] = labelled[:, 1] = predicted[:, 1] = 0
+    weights = generator.integers(0, 3, (5, 6)).astype(float)
+    found = boundary_iou_scores(np.stack([both, labelled, predicted], axis=1))(weights)
+    for b, row in enumerate(weights):
+        h, n, p = (sum(values[i] for i in picks(row)) for values in (both, labelled, predicted))
+        expected = [h[c] / (n[c] + p[c] - h[c]) if n[c] else np.nan for c in range(3)]
+        np.testing.assert_allclose(found["boundary_iou"][b], expected, rtol=1e-14)
+        np.testing.assert_allclose(found["mean_boundary_iou"][b], np.mean([expected[0], expected[2]]), rtol=1e-14)
+
+
+def test_accuracy_of_bands_is_that_of_the_images_drawn():
+    generator = np.random.default_rng(5)
+    pixels = generator.integers(1, 90, (6, 3))
+    right = (pixels * generator.random((6, 3))).astype(int)
+    weights = generator.integers(0, 3, (5, 6)).astype(float)
+    found = band_scores(np.stack([pixels, right], axis=-1))(weights)["band_accuracy"]
+    for b, row in enumerate(weights):
+        drawn = picks(row)
+        np.testing.assert_allclose(found[b], right[drawn].sum(axis=0) / pixels[drawn].sum(axis=0), rtol=1e-14)
 
 
 def test_draws_are_whole_and_multinomial():
