@@ -75,7 +75,10 @@ class LabelSet:
         if self._plain and codes.dtype == np.uint8 and not self._between(codes):
             return codes
         if codes.size and (codes.min() < 0 or codes.max() >= len(self._table)):
-            self._refuse(codes, (codes < 0) | (codes >= len(self._table)))
+            outside = (codes < 0) | (codes >= len(self._table))
+            if self.void is not None:
+                self._refuse(codes, outside)
+            return np.where(outside, np.uint8(IGNORE), self._table.take(np.where(outside, 0, codes)))
         if not self._complete:
             unknown = look_up(self._unknown, codes)
             if unknown.any():

@@ -58,6 +58,10 @@ def test_sixteen_bit_codes() -> None:
 def test_void_may_be_the_rest() -> None:
     labels = LabelSet("rest", ("a",), ((3,),), void=None)
     assert labels.decode(np.array([[3, 4, 200]], np.uint8)).tolist() == [[0, IGNORE, IGNORE]]
+    wide = labels.decode(np.array([[3, 4, 300, 65535]], np.uint16))
+    assert wide.dtype == np.uint8
+    assert wide.tolist() == [[0, IGNORE, IGNORE, IGNORE]]
+    assert labels.decode(np.array([[-1, 3]], np.int32)).tolist() == [[IGNORE, 0]]
 
 
 def test_colours_decode_and_encode_back() -> None:
