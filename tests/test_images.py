@@ -20,6 +20,7 @@ from segablate.files import Unreadable
 from segablate.images import header as headers
 from segablate.images.label_maps import read_label_map
 from segablate.images.pictures import Reading, read_picture, scaled
+from segablate.images.tiff import directories
 from segablate.limits import TooLarge
 from segablate.samples import Remark
 
@@ -101,6 +102,30 @@ def test_orientation_of_xmp(tmp_path: Path) -> None:
 def test_a_damaged_exif_states_nothing(tmp_path: Path, damaged: bytes) -> None:
     (tmp_path / "a.png").write_bytes(png((2, 2), 8, 0, bytes(6), chunk(b"eXIf", damaged)))
     assert read_picture(tmp_path / "a.png").orientation == 1
+
+
+TIFF_TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+"""Types of TIFF 6.0 and, from 16, of BigTIFF, as `struct` calls them."""
+
+
+@pytest.mark.parametrize(("order", "mark"), [("<", b"II"), (">", b"MM")])
+@pytest.mark.parametrize("kind", TIFF_TYPES)
+@pytest.mark.parametrize("big", [False, True])
+def test_numbers_of_every_type_are_read_from_a_tiff_directory(order: str, mark: bytes, kind: int, big: bool) -> None:
+    value = {"f": 0.5, "d": -0.75}.get(TIFF_TYPES[kind], 100)
+    stored = struct.pack(order + TIFF_TYPES[kind], value)
+    width, number = (8, "Q") if big else (4, "I")
+    header = mark + (struct.pack(f"{order}HHHQ", 43, 8, 0, 16) if big else struct.pack(f"{order}HI", 42, 8))
+    count = struct.pack(f"{order}{'Q' if big else 'H'}", 1)
+    entry = struct.pack(f"{order}HH{number}", 700, kind, 1)
+    beyond = len(header) + len(count) + len(entry) + 2 * width
+    entry += stored.ljust(width, b"\0") if len(stored) <= width else struct.pack(order + number, beyond)
+    data = np.frombuffer(header + count + entry + bytes(width) + stored, np.uint8)
+    (directory,) = directories(data)
+    if kind >= 16 and not big:
+        assert directory == {}
+    else:
+        assert directory[700].values(data).tolist() == [value]
 
 
 def turned_dataset(root: Path, orientation: int, size: tuple[int, int], more: str = "") -> Path:

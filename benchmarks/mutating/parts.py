@@ -17,8 +17,8 @@ SCORES = ("calibration", "conventions*", "evaluation*", "image_level", "roc", "r
 FILES = ("files", "images", "label_files", "labels", "unreadable", "yaml_files", "bad_inputs", "palettes", "formats")
 DATASETS = ("datasets*", "layouts", "lists", "merging", "palettes", "scribbles", "hf_datasets", "sample_data")
 
-SLOW = ("statistics_*calibration", "statistics_*coverage", "resuming_cli")
-"""Tests that are not run: they start other programs, or take minutes."""
+SLOW = ("statistics_*calibration", "statistics_*coverage")
+"""Tests that are not run: simulations that take minutes."""
 
 OUTSIDE = (
     "*/__init__.py",
@@ -73,7 +73,7 @@ PARTS = {
         ("evaluation",),
         (
             *SCORES,
-            *("results", "resuming", "cache", "ablation", "comparison", "lists", "profiling"),
+            *("results", "resuming*", "cache", "ablation", "comparison", "lists", "profiling"),
             *("predictions", "cli_compare", "cli_ablate", "comparison_statistics"),
         ),
     ),
