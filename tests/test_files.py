@@ -1,6 +1,7 @@
 """Damaged files are refused before they are decoded; what is written is there whole or not at all."""
 
 import os
+import stat
 from pathlib import Path
 
 import cv2
@@ -160,6 +161,21 @@ def test_a_failing_block_leaves_no_folder(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "run") as folder:
         (folder / "a").write_text("whole")
     assert (tmp_path / "run" / "a").read_text() == "whole"
+
+
+@pytest.mark.parametrize(("mask", "folder", "file"), [(0o022, 0o755, 0o644), (0o077, 0o700, 0o600)])
+def test_what_is_written_has_the_rights_that_the_user_gives_new_files(
+    tmp_path: Path, mask: int, folder: int, file: int
+) -> None:
+    before = os.umask(mask)
+    try:
+        with atomic_folder(tmp_path / "run"):
+            pass
+        write_atomically(tmp_path / "a.txt", "a")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == folder
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == file
 
 
 def test_fingerprint_is_sha256(tmp_path: Path) -> None:

@@ -128,6 +128,17 @@ def test_numbers_of_every_type_are_read_from_a_tiff_directory(order: str, mark: 
         assert directory[700].values(data).tolist() == [value]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "floating", "signed"),
+    [(np.uint8, False, False), (np.uint16, False, False), (np.int16, False, True), (np.float32, True, False)],
+)
+def test_a_tiff_states_the_kind_of_its_numbers(tmp_path: Path, dtype: type, floating: bool, signed: bool) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", LABELS.astype(dtype))
+    header = headers.read_header(np.fromfile(tmp_path / "a.tif", np.uint8), "a.tif")
+    assert (header.floating, header.signed) == (floating, signed)
+    assert header.bits == 8 * np.dtype(dtype).itemsize
+
+
 def turned_dataset(root: Path, orientation: int, size: tuple[int, int], more: str = "") -> Path:
     """A dataset whose first image is stored so that its orientation turns it upright."""
     write_dataset(root, 2, (size,))
