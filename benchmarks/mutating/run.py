@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
-import sys
 import time
 from collections import Counter
 from functools import partial
@@ -106,15 +104,16 @@ class Run:
         """Start the trial of one change in a copy, on the tests of these names."""
         copy = self.folder / f"copy-{slot}"
         file = copy / change.file
-        for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
-            compiled.unlink()  # that of another text of the same length would be taken for it
+        _forget_compiled(file)
         file.write_bytes(change.applied(file.read_bytes()))
         expected = sum(self.tests[name]["seconds"] for name in names)
         return fork(partial(_tried, names), copy, patience + 3 * expected)
 
     def put_back(self, change: Change, slot: int) -> None:
         """Restore the file of a change in a copy."""
-        shutil.copy2(ROOT / change.file, self.folder / f"copy-{slot}" / change.file)
+        file = self.folder / f"copy-{slot}" / change.file
+        shutil.copy2(ROOT / change.file, file)
+        _forget_compiled(file)
 
     def record(self, each: Numbered, found: dict[str, Any], seconds: float) -> None:
         """Write and print one result."""
@@ -129,6 +128,12 @@ class Run:
         print(f"{number:4} {outcome:8} {seconds:6.1f} s  {place}  {change.words}  {by}", flush=True)
 
 
+def _forget_compiled(file: Path) -> None:
+    """Remove the compiled form of a file: that of another text of the same length would be taken for it."""
+    for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
+        compiled.unlink()
+
+
 def _recorded(copy: Path, file: str) -> dict[str, Any]:
     recorder = Recorder(copy)
     if (code := run_pytest(recorder, [file], stop=False)) not in (0, 1, 5):
@@ -137,8 +142,6 @@ def _recorded(copy: Path, file: str) -> dict[str, Any]:
 
 
 def _tried(names: list[str]) -> dict[str, Any]:
-    sys.dont_write_bytecode = True
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     selection = Selection(names)
     return {
         "code": run_pytest(selection, list(dict.fromkeys(name.split("::")[0] for name in names))),

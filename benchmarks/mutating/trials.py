@@ -74,13 +74,13 @@ def warm_up() -> None:
 
 
 def fork(work: Callable[[], dict[str, Any]], copy: Path, seconds: float) -> Trial:
-    """Start `work` in a forked process whose segablate is that of `copy`, with a limit on its processor time."""
+    """Start `work` in a forked process whose segablate is that of `copy`, for `seconds` of processor time at most."""
     answer = copy.with_suffix(".json")
     answer.unlink(missing_ok=True)
     sys.stdout.flush()
     process = os.fork()
     if process:
-        return Trial(process, time.monotonic(), 8 * seconds, answer)
+        return Trial(process, time.monotonic(), 60 + 20 * seconds, answer)
     code = 3
     try:
         _settle(copy, seconds)
