@@ -87,6 +87,8 @@ def _number(value: float) -> str | None:
 
 
 def _agree(found: Agreement) -> str:
+    if not found.pairs:
+        return "–"
     if np.isnan(found.rho):
         return f"{found.same} of {found.pairs} pairs"
     return f"ρ = {found.rho:+.2f} (p = {found.p:.3f})"
