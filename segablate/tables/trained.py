@@ -90,7 +90,7 @@ def _agree(found: Agreement) -> str:
     if not found.pairs:
         return "–"
     if np.isnan(found.rho):
-        return f"{found.same} of {found.pairs} pairs"
+        return f"{found.same} of {counted(found.pairs, 'pair')}"
     return f"ρ = {found.rho:+.2f} (p = {found.p:.3f})"
 
 
