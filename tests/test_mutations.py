@@ -104,7 +104,7 @@ def test_equivalent_changes_are_changes_of_this_program(mutating):
     files = {file for file, _, _ in reasons}
     known = {c.place for file in files for c in mutating.changes.changes(file, (ROOT / file).read_bytes())}
     assert reasons.keys() <= known
-    assert all(len(reason) > 20 for reason in reasons.values())
+    assert all(len(reason) > 10 for reason in reasons.values())
 
 
 @pytest.fixture

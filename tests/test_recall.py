@@ -8,7 +8,7 @@ from scenes import VOID, scene
 from torch import Tensor
 
 from segablate.losses.ce import ce
-from segablate.losses.recall import recall, recall_weights
+from segablate.losses.recall import recall, recall_weights, running_weights
 
 
 def two_classes(misses: int, pixels: int) -> tuple[Tensor, Tensor]:
@@ -61,6 +61,16 @@ def test_running_weights_keep_those_of_absent_classes():
     torch.testing.assert_close(second, expected)
     assert not second.requires_grad
     assert recall_weights(logits.half(), labels).dtype == torch.float32
+
+
+def test_training_carries_weights_with_a_momentum_only():
+    logits, labels = scene(1, 4)
+    others, settings = scene(2, 4), {"floor": 2, "prior_hits": 3, "prior_misses": 4}
+    assert running_weights(logits, labels, None, momentum=0, **settings) == {}
+    first = running_weights(logits, labels, None, momentum=0.9, **settings)
+    torch.testing.assert_close(first, {"weights": recall_weights(logits, labels, **settings)})
+    expected = recall_weights(*others, first["weights"], momentum=0.9, **settings)
+    torch.testing.assert_close(running_weights(*others, first, momentum=0.9, **settings), {"weights": expected})
 
 
 def test_weights_given_are_used_in_place_of_the_counts():

@@ -104,7 +104,7 @@ def wait(trial: Trial) -> dict[str, Any]:
 
 def _settle(copy: Path, seconds: float) -> None:
     """Enter the copy of the repository, quietly and within limits."""
-    os.setsid()
+    os.setpgid(0, 0)  # a group to end, in the session of this one: schedulers weigh sessions
     log = os.open(copy.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
