@@ -43,8 +43,12 @@ def loaded_modules() -> list[ModuleType]:
 
 
 class _Table:
-    """The modules imported from some folders: by name, with the bytes they were checked by, and what they add to the
-    search path."""
+    """The modules imported from some folders.
+
+    - `modules`: by name.
+    - `checked`: the file and the bytes of those that ran under a check, by name.
+    - `search`: what they added to the search path.
+    """
 
     def __init__(self) -> None:
         self.modules: dict[str, ModuleType] = {}
@@ -151,7 +155,9 @@ class UserImports:
             sys.meta_path.remove(self)  # type: ignore[arg-type]
         UserImports._running = None
         self.table.modules |= {name: module for name, module in new.items() if _of_user(module) and not _common(name)}
-        taken = {name.partition(".")[0] for name, module in hidden.items() if self.table.modules.get(name) is not module}
+        taken = {
+            name.partition(".")[0] for name, module in hidden.items() if self.table.modules.get(name) is not module
+        }
         for name in [name for name in self.table.modules if name.partition(".")[0] in taken]:
             sys.modules.pop(name, None)
         sys.modules.update(hidden)

@@ -81,7 +81,7 @@ def test_each_network_has_its_own_neighbours(how: str, cards: list[Path]) -> Non
 
 def test_compare_uses_the_neighbours_of_each(cards: list[Path], tmp_path: Path) -> None:
     fixed = ["--trust-code", "--device", "cpu", "--workers", "0", "--losses", "none", "--limit", "2", "--no-cache"]
-    assert run(["compare", *map(str, cards), "sample", *fixed, "--save", str(tmp_path / "both")]) == 0
+    assert run(["compare", *map(str, cards), "--on", "sample", *fixed, "--save", str(tmp_path / "both")]) == 0
     runs = [load_run(path.parent) for path in sorted((tmp_path / "both").rglob("run.json"))]
     predicted = [run.confusion.pixels.sum(-2).reshape(-1, 10).sum(0).nonzero()[0].tolist() for run in runs]
     assert predicted == [[2], [7]]
@@ -133,7 +133,8 @@ def test_paths_that_code_adds_are_its_own(tmp_path: Path) -> None:
 
 def test_modules_of_one_folder_are_imported_once(tmp_path: Path) -> None:
     """Code that registers itself fails where it runs twice."""
-    (tmp_path / "registering.py").write_text("from pathlib import Path\nPath(__file__ + '.runs').touch(exist_ok=False)\n")
+    once = "from pathlib import Path\nPath(__file__ + '.runs').touch(exist_ok=False)\n"
+    (tmp_path / "registering.py").write_text(once)
     (tmp_path / "net.py").write_text("import registering\n\ndef make():\n    pass\n")
     for _ in range(2):
         find_function(str(tmp_path / "net.py"), "make")
