@@ -143,7 +143,7 @@ def draw_trainings(comparison: TrainingsComparison, path: Path) -> None:
     means = np.array([100 * found.mean for found in results])
     axes[0].scatter(means, rows, marker="|", s=160, color=_BLUE, zorder=2)
     axes[0].set_yticks(rows, [_label(name) for name in settings])
-    axes[0].set_xlabel("mIoU of each training, %")
+    axes[0].set(ylim=(-0.5, len(settings) - 0.5), xlabel="mIoU of each training, %")
     low, high = (100 * np.array([getattr(found, end) for found in results[1:]]) for end in ("low", "high"))
     axes[1].axvline(0, color="0.6", linewidth=1)
     axes[1].hlines(rows[1:], low, high, color=_BLUE, linewidth=2)

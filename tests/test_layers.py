@@ -16,7 +16,8 @@ PACKAGE = Path(segablate.__file__).parent
 FLOORS = (
     ("errors",),
     ("extras", "limits", "locks"),
-    ("text_files", "user_code"),
+    ("text_files", "user_modules"),
+    ("user_code",),
     ("archives", "plain_values", "yaml_files"),
     ("labels",),
     ("files", "samples"),

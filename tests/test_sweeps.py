@@ -230,6 +230,18 @@ def test_rows_are_settings_weights_and_objectives() -> None:
         rows("ce + rmi", (), ("ce", "ce"), radius=(1,))
 
 
+def test_a_hyperparameter_of_training_at_its_default_has_a_fixed_column() -> None:
+    recall = get_loss("recall")
+    settings = plan_settings(recall, {"prior_hits": (0, 100), "momentum": (0, 0.9)}, training=True)
+    found = plan_rows(recall, settings, parse_objective("recall"), (), ())
+    assert {row.name: row.trained_only for row in found} == {
+        "baseline": False,
+        "prior_hits=0, momentum=0.9": True,
+        "prior_hits=100, momentum=0": False,
+        "prior_hits=100, momentum=0.9": True,
+    }
+
+
 def test_objectives_are_split_outside_brackets() -> None:
     assert split_objectives("ce, 0.5*bce(extra=1, classes=mean)+rmi,focal") == [
         "ce",

@@ -22,6 +22,7 @@ from torch import nn
 from segablate.checkpoints import checkpoint_sources
 from segablate.checkpoints.sources import native
 from segablate.cli import run
+from segablate.errors import CheckpointError
 
 ROOT = Path(__file__).parents[1]
 EVIL = "from pathlib import Path\nPath({canary!r}).touch()\n"
@@ -415,6 +416,22 @@ def test_the_card_of_a_training_whose_network_was_typed(place: Path) -> None:
     assert evaluate("run/card.yaml") == 0
     (place / "net.py").write_text(net.replace("1)", "1, bias=True)"))
     assert evaluate("run/card.yaml") == 1
+
+
+# downloads
+
+
+def test_a_configuration_that_names_a_backbone_of_the_hub(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("transformers")
+    from segablate.checkpoints.hf_network import read_config
+
+    described = {"model_type": "upernet", "architectures": ["UperNetForSemanticSegmentation"], "backbone": "evil/net"}
+    Path("config.json").write_text(json.dumps({**described, "use_timm_backbone": False}))
+    looked: list[object] = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *wanted, **_: looked.append(wanted[0]) or [])
+    with pytest.raises(CheckpointError):
+        read_config(place)
+    assert not looked
 
 
 # the working directory, and standard output

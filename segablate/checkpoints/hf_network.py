@@ -49,7 +49,8 @@ def read_config(folder: Path) -> Any:
                 f"{transformers.__version__}; available: {shorten(sorted(known_networks()), 20)}"
             )
         try:
-            config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            with _offline():
+                config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except (ValueError, OSError, TypeError, KeyError) as error:
             raise CheckpointError(f"does not fit transformers {transformers.__version__}: {_line(error)}") from None
     for part in (config, getattr(config, "backbone_config", None)):
@@ -82,7 +83,7 @@ def build(config: Any, tensors: Mapping[str, Tensor], folder: Path) -> nn.Module
     weights at random. Keys that its classes declare optional, and those it computes, may differ.
     """
     network = getattr(transformers, known_networks()[config.model_type])
-    with _quiet():
+    with _quiet(), _offline():
         try:
             module, found = network.from_pretrained(
                 None, config=config, state_dict=dict(tensors), output_loading_info=True, ignore_mismatched_sizes=True
@@ -106,7 +107,7 @@ def build_new(config: Any, classes: int) -> nn.Module:
     """Return the network of a configuration with random weights, in float32, for this many classes."""
     if config.num_labels != classes:
         config.num_labels = classes
-    with _quiet():
+    with _quiet(), _offline():
         return getattr(transformers, known_networks()[config.model_type])(config).float()
 
 
@@ -139,6 +140,18 @@ def _task(config: Any, folder: Path) -> dict[str, Tensor]:
     length = config.task_seq_len
     row = tokenizer(["the task is semantic"], padding="max_length", max_length=length, truncation=True)
     return {"task_inputs": torch.tensor(row["input_ids"]) * torch.tensor(row["attention_mask"])}
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Keep the library from the hub, where a configuration may name a backbone of its own."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 @contextmanager

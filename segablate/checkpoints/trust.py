@@ -19,7 +19,7 @@ from segablate.errors import CheckpointError, SegablateError, at, shorten
 from segablate.files import config_folder, fingerprint, write_atomically, writing
 from segablate.runtime import team
 from segablate.text_files import read_json
-from segablate.user_code import Check
+from segablate.user_modules import Check
 
 FORMAT = 1
 

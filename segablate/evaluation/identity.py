@@ -9,7 +9,6 @@ import inspect
 import json
 import re
 import sys
-import sysconfig
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, is_dataclass
@@ -20,13 +19,13 @@ from typing import Any
 from segablate.checkpoints.segmenter import Loading, Segmenter
 from segablate.evaluation.loop import PreparedEvaluation
 from segablate.files import fingerprint
+from segablate.user_modules import installed, loaded_modules
 
 FORMAT = 1
 """Increased when counts change their meaning."""
 
 _HARMLESS = ("device", "folder", "trust_code", "allow_download", "card")
 _PACKAGE = Path(__file__).parents[1]
-_PYTHON = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib"))
 
 
 def identity_of(work: PreparedEvaluation, loading: Loading) -> dict[str, Any]:
@@ -87,7 +86,7 @@ def _own_code(work: PreparedEvaluation) -> dict[str, str]:
     functions += [loss.function for loss in work.measures.losses.values()]
     codes = [getattr(inspect.unwrap(function), "__code__", None) for function in functions]
     used = _own({code.co_filename for code in codes if code is not None})
-    loaded = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())} if used else ()
+    loaded = {getattr(module, "__file__", None) or "" for module in loaded_modules()} if used else ()
     return {str(path): fingerprint(path) for path in sorted(used | _own(loaded))}
 
 
@@ -101,14 +100,7 @@ def _forwards(segmenter: Segmenter) -> list[Any]:
 
 def _own(files: Iterable[str]) -> set[Path]:
     paths = {Path(file).resolve() for file in files if file.endswith(".py")}
-    return {path for path in paths if path.is_file() and not _installed(path)}
-
-
-def _installed(path: Path) -> bool:
-    """Whether a file is part of Python, of this program or of an installed package."""
-    if {"site-packages", "dist-packages"} & set(path.parts):
-        return True
-    return any(path.is_relative_to(place) for place in (_PACKAGE.resolve(), *_PYTHON))
+    return {path for path in paths if path.is_file() and not installed(path)}
 
 
 def _plain(value: Any) -> Any:

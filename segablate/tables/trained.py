@@ -87,8 +87,10 @@ def _number(value: float) -> str | None:
 
 
 def _agree(found: Agreement) -> str:
+    if not found.pairs:
+        return "–"
     if np.isnan(found.rho):
-        return f"{found.same} of {found.pairs} pairs"
+        return f"{found.same} of {counted(found.pairs, 'pair')}"
     return f"ρ = {found.rho:+.2f} (p = {found.p:.3f})"
 
 

@@ -123,7 +123,11 @@ def fixed_ablation(
     request = sweep.request
     if is_new_network(request.network):
         return None
-    settings = tuple(Setting(row.values, row.name) for row in rows if row.values is not None and not row.trained_only)
+    settings = tuple(
+        Setting({name: value for name, value in row.values.items() if not loss.knobs[name].training}, row.name)
+        for row in rows
+        if row.values is not None and not row.trained_only
+    )
     objective = str(replace(rows[0].objective, terms=tuple(_bare(loss, rows[0]))))
     asked = AblationRequest(loss, settings, objective, tolerance, gradients=True, cost=False)
     return ablate_checkpoint(request.network, sweep.reported, asked, request.loading, execution)

@@ -75,6 +75,7 @@ def split_objectives(text: str) -> list[str]:
 def _row(loss: Loss, setting: Setting, objective: Objective, weight: float, name: str) -> Row:
     with_settings = objective.with_settings(loss.name, setting.values)
     terms = [replace(term, weight=weight) if term.loss.name == loss.name else term for term in with_settings.terms]
-    turned = [knob for knob in setting.values if loss.knobs[knob].training]
+    known = {name: loss.knobs[name] for name in setting.values}
+    turned = [name for name, knob in known.items() if knob.training and setting.values[name] != knob.default]
     own = next(term.weight for term in objective.terms if term.loss.name == loss.name)
     return Row(name, Objective(tuple(terms)), setting.values, bool(turned) or weight != own)

@@ -14,6 +14,7 @@ from segablate.checkpoints.network import Network
 from segablate.checkpoints.sources import builtin, native, python
 from segablate.files import write_atomically
 from segablate.training.starting import Start
+from segablate.user_modules import UserImports
 
 WEIGHTS, CARD, OWN = "weights.safetensors", "card.yaml", "checkpoint.safetensors"
 
@@ -74,7 +75,8 @@ def _save_whole(network: Network, folder: Path) -> str:
     if inner is not None:
         inner.save_pretrained(folder / "hf")
         return "hf:hf"
-    write_atomically(folder / "network.pth", _bytes(module, torch.save))
+    with UserImports([Path.cwd()]).active():  # where its classes were found
+        write_atomically(folder / "network.pth", _bytes(module, torch.save))
     return "module:network.pth"
 
 

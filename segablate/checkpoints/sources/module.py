@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.trust import check_for, open_archive
 from segablate.errors import CheckpointError, SegablateError, at
-from segablate.user_code import Check, importable
+from segablate.user_modules import Check, UserImports
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,7 +49,7 @@ def _unpickle(name: str, archive: Path | BinaryIO, check: Check | None) -> "nn.M
     from segablate.weights import DAMAGE
 
     try:
-        with importable([Path.cwd()], check):
+        with UserImports([Path.cwd()], check).active():
             module = torch.load(archive, map_location="cpu", weights_only=False)
     except SegablateError:
         raise

@@ -40,6 +40,9 @@ WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 OLD_NAMES = {"decoder_use_batchnorm", "psp_use_batchnorm"}
 """Arguments of earlier versions, which the library still takes."""
 
+FILES_OF_TIMM = {"cache_dir", "checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay"}
+"""Arguments by which timm's encoders open or download files of their own."""
+
 
 @dataclass(frozen=True)
 class LibraryArguments:
@@ -188,6 +191,8 @@ def _complete(smp: ModuleType, plan: LibraryArguments, classes: int | None) -> L
     defaults = {"encoder_name": known["encoder_name"].default, **({"classes": classes} if classes else {})}
     plan = replace(plan, arguments={**defaults, **plan.arguments})
     with at(plan.spec):
+        if files := FILES_OF_TIMM & plan.arguments.keys():
+            raise CheckpointError(f"{min(files)} names further weights, which are not loaded; leave it out")
         _check_encoder(smp, plan)
         if plan.encoder in smp.encoders.encoders:  # others pass unknown arguments to timm, which checks them
             check_names(plan.arguments, {*known, *OLD_NAMES} - {"kwargs"}, plan.architecture)

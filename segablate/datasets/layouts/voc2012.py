@@ -31,7 +31,7 @@ from segablate.files import Unreadable, read_bytes, visible_files
 from segablate.images.label_maps import LabelFile
 from segablate.images.pictures import Picture, Reading
 from segablate.labels import IGNORE
-from segablate.limits import check_pixels
+from segablate.limits import TEXT_BYTES, check_pixels
 
 LABELS = listed_classes("voc2012", (255,))
 LAYOUT = Layout((LABELS,), "JPEGImages/ SegmentationClass/ ImageSets/Segmentation/val.txt")
@@ -52,7 +52,7 @@ class Scribbles:
 
     def labels(self, item: Item, reading: Reading) -> LabelFile:
         """Read the file and draw its strokes, H, W uint8 class codes."""
-        data = read_bytes(item.labels).tobytes()
+        data = read_bytes(item.labels, TEXT_BYTES).tobytes()
         try:
             with at(item.labels):
                 return LabelFile(data, _draw(ElementTree.fromstring(data)))
