@@ -10,8 +10,8 @@
 Everything happens in a copy of the repository in FOLDER, which also keeps the results, so that an interrupted run goes
 on where it stopped. Each trial is a forked process that has imported the libraries, but not segablate, and runs the
 tests which call the changed function, the quick ones first; which tests these are is recorded before the first trial.
-A change is killed where a test fails, or where the tests take far longer than they should. Survivors that compute the
-same as the program are listed in ``equivalent_mutations.toml``, each with the reason.
+A change is killed where a test fails, or where the tests take far longer than they should. Changes that compute the
+same as the program are listed in ``equivalent_mutations.toml``, each with the reason, and are not tried.
 """
 
 import argparse
@@ -42,8 +42,8 @@ def reasons() -> dict[tuple[str, str, str], str]:
 def report(run: Run, wanted: list[Numbered]) -> Iterator[str]:
     """Yield the table of a run, its survivors and the equivalent changes, as Markdown."""
     known, given = run.known(), reasons()
-    done = [each for each in wanted if each[2].key in known]
-    killed = {change.key for _, _, change in done if known[change.key]["outcome"] == "killed"}
+    done = [each for each in wanted if each[2].key in known or each[2].place in given]
+    killed = {key for key, found in known.items() if found["outcome"] == "killed"}
     alike = {c.key: given[c.place] for _, _, c in done if c.place in given}
     yield "| part | mutations | killed | survived | equivalent |\n|---|---|---|---|---|"
     for name in [*PARTS, "all"]:
@@ -70,14 +70,12 @@ def difference(change: Change) -> str:
 
 
 def chosen(run: Run, numbered: list[Numbered], given: argparse.Namespace) -> list[Numbered]:
-    """Return the changes to try: those asked for, the survivors, or those without a result."""
-    known = run.known()
-    if given.only:
-        return [each for each in numbered if each[0] in given.only]
-    if given.again:
-        alive = [each for each in numbered if known.get(each[2].key, {}).get("outcome") == "survived"]
-        return [each for each in alive if each[2].place not in reasons()]
-    return [each for each in numbered if each[2].key not in known and not given.table]
+    """Return the changes to try: those asked for, or of those that are not equivalent the survivors or the new ones."""
+    if given.only or given.table:
+        return [each for each in numbered if each[0] in (given.only or ())]
+    known, alike = run.known(), reasons()
+    outcomes = [(each, known.get(each[2].key, {}).get("outcome")) for each in numbered if each[2].place not in alike]
+    return [each for each, outcome in outcomes if outcome == ("survived" if given.again else None)]
 
 
 def main(words: list[str] | None = None) -> None:
