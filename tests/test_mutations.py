@@ -157,9 +157,9 @@ def test_survivors_are_told_from_killed_and_equivalent_changes(repository: Path,
         str(repository / "benchmarks" / "mutations.py"),
         str(tmp_path / "run"),
         "--seed",
-        "3",
+        "2",
         "--patience",
-        "3",
+        "2",
     ]
     done = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     results = [json.loads(line) for line in (tmp_path / "run" / "results.jsonl").read_text().splitlines()]

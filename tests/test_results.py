@@ -311,6 +311,12 @@ COUNTS: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
 }
 
 
+def test_more_pixels_than_sums_can_hold_are_refused(saved: Path) -> None:
+    recounted(saved, lambda a: a.update(pixels=np.full(a["pixels"].shape, 1 << 62)))
+    with pytest.raises(RunError, match="holds pixels outside its range"):
+        load_run(saved)
+
+
 @pytest.mark.parametrize("message", COUNTS)
 def test_edited_counts_are_refused_with_their_name(saved: Path, message: str) -> None:
     recounted(saved, COUNTS[message])

@@ -17,7 +17,7 @@ from torch import nn
 
 from segablate import limits
 from segablate.errors import CheckpointError, SegablateError
-from segablate.limits import Budget
+from segablate.limits import Budget, TooLarge
 from segablate.weights import read_weights
 from segablate.weights.unpickling import Foreign, ForeignType, Known, check_key, unpickle
 
@@ -327,6 +327,16 @@ def test_a_legacy_file_cannot_ask_for_more_than_it_has(tmp_path):
     path.write_bytes(data.getvalue().replace(b"cpuq\x06Kd", b"cpuq\x06J\xff\xff\xff\x7f"))
     with pytest.raises(CheckpointError, match="declares more values than it has bytes"):
         read_weights(path)
+
+
+def test_what_known_functions_return_counts_as_an_object(monkeypatch):
+    monkeypatch.setattr(limits, "STRUCTURE_START", 0)
+    known = {"a.known": Known(lambda: None)}
+    pickled = b"\x80\x04" + b"ca\nknown\n)R0" * 200 + b"N."
+    with pytest.raises(TooLarge, match="take more than 64 times its size"):
+        unpickle(io.BytesIO(pickled), known, lambda saved: None, Budget(len(pickled)))
+    named = b"\x80\x04" + b"ca\nknown\n0N0" * 200 + b"N."  # as long, without calls
+    assert unpickle(io.BytesIO(named), known, lambda saved: None, Budget(len(named))).value is None
 
 
 def test_what_a_foreign_object_accepts():

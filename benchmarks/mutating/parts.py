@@ -81,7 +81,7 @@ PARTS = {
         ("checkpoints",),
         (
             *("checkpoints", "hf_checkpoints", "image_processors", "preprocessing", "inference"),
-            *("outputs", "one_channel", "exports", "predictions", "formats", "bad_inputs", "evaluation"),
+            *("outputs", "one_channel", "exports", "predictions", "formats", "bad_inputs", "evaluation", "trust"),
         ),
     ),
     "training": Part(("training",), ("training_*", "cells", "sweeps")),
