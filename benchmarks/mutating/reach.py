@@ -37,7 +37,7 @@ class Recorder:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         self.called = set()
-        start = time.process_time()
+        start = time.monotonic()
         threading.settrace(self.trace)
         sys.settrace(self.trace)
         try:
@@ -45,7 +45,7 @@ class Recorder:
         finally:
             sys.settrace(None)
             threading.settrace(None)  # type: ignore[arg-type]
-            spent = time.process_time() - start
+            spent = time.monotonic() - start  # with that of processes it starts
             self.tests[item.nodeid] = {"seconds": round(spent, 3), "calls": sorted(self.called)}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
