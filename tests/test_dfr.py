@@ -1,5 +1,7 @@
 """DFR against windows that are unfolded, and as a dense CRF."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -119,3 +121,13 @@ def test_bad_inputs():
         dfr(logits, labels, image=given["image"], features=given["features"][:1])
     with pytest.raises(ValueError, match=r"image is \(2, 1, 8, 8\), but these logits need \(2, 3\)"):
         dfr(logits, labels, image=given["image"][:, :1], combine="shallow")
+
+
+def test_defined_however_little_the_pairs_weigh():
+    logits = torch.tensor([[[[2.0, -2.0]], [[-2.0, 2.0]]]])  # two pixels of which each is another class
+    labels = torch.zeros(1, 1, 2, dtype=torch.long)
+    given = {"image": torch.zeros(1, 3, 1, 2), "radius": 1, "sigma_xy": 0.5, "combine": "shallow"}
+    parts = dfr.parts(logits, labels, **given)
+    assert parts.sums["pairs"].item() == pytest.approx(2 * math.exp(-2))
+    assert parts.defined
+    assert not dfr.parts(logits, labels, roi=torch.zeros(1, 1, 2), **given).defined

@@ -55,6 +55,11 @@ def test_sixteen_bit_codes() -> None:
         labels.decode(np.array([[7]], np.uint8))
 
 
+def test_the_class_of_a_code() -> None:
+    labels = LabelSet("some", ("a", "b"), ((3,), (4, 5)), void=(0,))
+    assert [labels.class_of(code) for code in (3, 4, 5, 0, 6, 255, 256, 70_000)] == [0, 1, 1, *[None] * 5]
+
+
 def test_void_may_be_the_rest() -> None:
     labels = LabelSet("rest", ("a",), ((3,),), void=None)
     assert labels.decode(np.array([[3, 4, 200]], np.uint8)).tolist() == [[0, IGNORE, IGNORE]]

@@ -11,6 +11,8 @@ from torch import nn
 from segablate.errors import CheckpointError
 from segablate.weights import read_weights, state_dict
 from segablate.weights.formats import Format
+from segablate.weights.rebuilding import Storage, StorageType
+from segablate.weights.torchfiles import _LegacyStorages
 
 DTYPES = [
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8),
@@ -184,3 +186,14 @@ def test_old_python_wrote_ordered_dictionaries_as_lists_of_pairs(tmp_path):
 
     found = read_weights(save(Old(w=torch.ones(2)), tmp_path / "w.pth", legacy=True)).tensors
     assert equal(found, {"w": torch.ones(2)})
+
+
+def test_a_view_of_a_storage_in_the_old_format_starts_and_ends_where_it_states():
+    storages = _LegacyStorages(limit=100)
+    floats = StorageType(torch.float32)
+    whole = storages.persistent(("storage", floats, "0", "cpu", 8, None))
+    part = storages.persistent(("storage", floats, "0", "cpu", 8, ("1", 2, 3)))
+    assert isinstance(whole, Storage)
+    assert isinstance(part, Storage)
+    whole.memory[:] = bytes(range(32))
+    assert bytes(part.memory) == bytes(range(8, 20))

@@ -25,7 +25,7 @@ WARM = (
     "rich.table",
 )
 WARM += ("safetensors.torch", "typer.testing", "hypothesis", "multiprocessing.pool", "torch.utils.data")
-MEMORY = 24 << 30
+MEMORY = 12 << 30
 """Address space of a trial in bytes: a mutated size must not take the machine down."""
 
 
