@@ -181,3 +181,12 @@ def test_references_agree_with_torch():
     maps, target = (each.movedim(1, 3)[labels != IGNORE] for each in (logits, one_hot(logits, labels)))
     expected = F.binary_cross_entropy_with_logits(maps, target)
     torch.testing.assert_close(reference("bce")(logits, labels, classes="mean"), expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("name", ["bce", "ce", "dice", "focal", "lovasz"])
+def test_one_labelled_class_of_several_is_enough(name: str):
+    logits = torch.randn(1, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+    labels = torch.full((1, 5, 6), IGNORE)
+    assert not get_loss(name).parts(logits, labels).defined
+    labels[0, 2, 3] = 1
+    assert get_loss(name).parts(logits, labels).defined
