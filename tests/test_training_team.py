@@ -130,14 +130,14 @@ def test_the_command_prints_once(data: Path, tmp_path: Path) -> None:
 
 
 class Shared(Team):
-    """Two processes of which the other always has these values."""
+    """Two processes of which the other always has these values, or this one everywhere."""
 
-    def __init__(self, other: float) -> None:
+    def __init__(self, *other: float) -> None:
         super().__init__(0, 2)
         object.__setattr__(self, "other", other)
 
     def add(self, tensor: Tensor) -> Tensor:
-        return tensor + torch.full_like(tensor, self.other)  # type: ignore[attr-defined]
+        return tensor + torch.tensor(self.other, dtype=tensor.dtype)  # type: ignore[attr-defined]
 
 
 def test_gradients_and_statistics_are_means() -> None:
@@ -147,6 +147,13 @@ def test_gradients_and_statistics_are_means() -> None:
     assert share_step(torch.tensor(1.0), parameters, statistics, Shared(0.0))
     assert [None if p.grad is None else p.grad.tolist() for p in parameters] == [[1, 2], None, [3]]
     assert statistics[0].item() == 4
+
+
+def test_a_gradient_that_one_process_lacks_counts_as_zero_there() -> None:
+    parameter = nn.Parameter(torch.zeros(2))
+    assert share_step(torch.tensor(1.0), [parameter], [], Shared(0, 1, 3, 5))  # finite, used, and its gradient
+    assert parameter.grad is not None
+    assert parameter.grad.tolist() == [1.5, 2.5]
 
 
 def test_a_loss_that_is_broken_in_one_process_is_broken_in_all() -> None:

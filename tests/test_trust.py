@@ -281,6 +281,23 @@ def test_a_trusted_card_runs_until_a_file_changes(
     assert not canary.exists()
 
 
+def test_showing_a_card_says_whether_it_is_trusted(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def state(spec: str) -> str:
+        capsys.readouterr()
+        assert run(["checkpoints", "show", spec]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    spec = card(place, tmp_path / "canary")
+    assert "not run, not trusted" in state(spec)
+    assert run(["checkpoints", "trust", spec]) == 0
+    assert "not run, trusted" in state(spec)
+    (place / "helper.py").write_text("# changed\n")
+    assert "not run, not trusted" in state(spec)
+    assert not (tmp_path / "canary").exists()
+
+
 def test_a_terminal_asks_again(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = trusted_card(place, tmp_path / "canary")
     (place / "helper.py").write_text(EVIL.format(canary=str(tmp_path / "other")))
