@@ -107,6 +107,12 @@ def test_chunks_change_nothing(cells, monkeypatch):
         assert np.array_equal(whole[name].support, pieces[name].support)
 
 
+def test_chunks_hold_as_many_cells_as_stated(monkeypatch):
+    monkeypatch.setattr(bootstrap, "CELLS", 100)
+    assert [weights.shape for weights in replicate_weights(by_image(40, 5))] == [(2, 40), (2, 40), (1, 40)]
+    assert [weights.shape for weights in replicate_weights(by_image(101, 2))] == [(1, 101), (1, 101)]
+
+
 def test_statistics_resampled_together_see_the_same_draws_as_alone():
     a, b = region_scores(regions(9, 3, 0)), region_scores(regions(9, 3, 1))
     together, alone = resample([a, b], by_image(9, 60))[1], resample([b], by_image(9, 60))[0]

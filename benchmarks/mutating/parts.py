@@ -74,7 +74,7 @@ PARTS = {
         (
             *SCORES,
             *("results", "resuming*", "cache", "ablation", "comparison", "lists", "profiling"),
-            *("predictions", "cli_compare", "cli_ablate", "comparison_statistics"),
+            *("predictions", "cli_compare", "cli_ablate", "comparison_statistics", "labels", "merging"),
         ),
     ),
     "checkpoints": Part(
