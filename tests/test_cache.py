@@ -21,7 +21,7 @@ from segablate.cli import run
 from segablate.datasets import open_dataset
 from segablate.evaluation import cache, identity
 from segablate.evaluation.cache import keep_evaluation, kept_evaluation, key_of
-from segablate.evaluation.identity import identity_of, stamps_of
+from segablate.evaluation.identity import environment, identity_of, stamps_of
 from segablate.evaluation.loop import prepare
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.results import Skipped
@@ -270,3 +270,12 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert cache_folder() == tmp_path / "own"
     monkeypatch.delenv("SEGABLATE_CACHE")
     assert cache_folder() == tmp_path / "segablate"
+
+
+def test_what_a_package_brings_along_is_no_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = environment()
+    for folder, same in (("site-packages/library/vendored", True), ("site-packages", False), ("own", False)):
+        (tmp_path / folder / "other-1.0.dist-info").mkdir(parents=True)
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(tmp_path / folder))
+            assert (environment() == before) is same, folder

@@ -226,6 +226,20 @@ def test_networks_for_other_tasks_are_refused(small_folder: Path) -> None:
     refused(small_folder, "is of NetForSegmentation, which is no network")
 
 
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"hidden_sizes": "x"}, "does not fit transformers"),
+        ({"hidden_sizes": {"a": 1}}, "does not fit transformers"),
+        ({"architectures": {"a": 1}}, "architectures a list of names"),
+        ({"model_type": ["segformer"]}, "model_type must be a name"),
+    ],
+)
+def test_entries_of_other_types_are_refused(entry: dict[str, Any], message: str, small_folder: Path) -> None:
+    change_json(small_folder / "config.json", **entry)
+    refused(small_folder, message)
+
+
 def test_code_beside_a_known_network_is_not_run(small_folder: Path) -> None:
     """Where a configuration names code of its own, the library would run it if it were trusted."""
     (small_folder / "code.py").write_text("raise SystemExit('was run')")

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.errors
 import torch
 import transformers
 from torch import Tensor, nn
@@ -32,6 +33,13 @@ TOKENIZERS = ("tokenizer.json", "vocab.json")
 """Files of a tokenizer, of which a folder holds at least one."""
 
 
+_REFUSALS = (
+    *(ValueError, OSError, TypeError, LookupError, AttributeError),
+    getattr(huggingface_hub.errors, "StrictDataclassError", ValueError),
+)
+"""What transformers raises for configurations that are none."""
+
+
 def read_config(folder: Path) -> Any:
     """Read the configuration in a folder. Raises CheckpointError unless it is of a network for segmentation."""
     path = folder / "config.json"
@@ -43,6 +51,8 @@ def read_config(folder: Path) -> Any:
             hint = f"; for segmentation_models_pytorch, write smp:{folder}" if "_model_class" in described else ""
             raise CheckpointError(f"names no model_type, as configurations of transformers do{hint}")
         saved = described.get("architectures") or [kind]
+        if not isinstance(saved, list) or not all(isinstance(name, str) for name in (kind, *saved)):
+            raise CheckpointError("model_type must be a name and architectures a list of names; copy or write it again")
         if kind not in known_networks() or not ("Segmentation" in saved[0] or saved == [kind]):
             raise CheckpointError(
                 f"is of {saved[0]}, which is no network for semantic segmentation in transformers "
@@ -51,7 +61,7 @@ def read_config(folder: Path) -> Any:
         try:
             with _offline():
                 config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        except (ValueError, OSError, TypeError, KeyError) as error:
+        except _REFUSALS as error:
             raise CheckpointError(f"does not fit transformers {transformers.__version__}: {_line(error)}") from None
     for part in (config, getattr(config, "backbone_config", None)):
         if part is not None and getattr(part, "use_pretrained_backbone", False):
@@ -88,7 +98,7 @@ def build(config: Any, tensors: Mapping[str, Tensor], folder: Path) -> nn.Module
             module, found = network.from_pretrained(
                 None, config=config, state_dict=dict(tensors), output_loading_info=True, ignore_mismatched_sizes=True
             )
-        except (ValueError, OSError, TypeError, KeyError, RuntimeError, ImportError) as error:
+        except (*_REFUSALS, RuntimeError, ImportError) as error:
             raise CheckpointError(f"{folder}: {network.__name__} cannot be built: {_line(error)}") from None
     missing, unexpected = (
         sorted(key for key in found[which] if not key.endswith(COMPUTED))

@@ -25,6 +25,7 @@ FORMAT = 1
 """Increased when counts change their meaning."""
 
 _HARMLESS = ("device", "folder", "trust_code", "allow_download", "card")
+_SITE = {"site-packages", "dist-packages"}
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -70,7 +71,9 @@ def stamps_of(work: PreparedEvaluation) -> dict[str, str]:
 def environment() -> str:
     """Return 16 hexadecimal digits that identify this program's code and the versions of all installed packages."""
     own = sorted(_PACKAGE.rglob("*.py"))
-    installed = {path.name for place in sys.path for path in Path(place or ".").glob("*.dist-info")}
+    outside = [place for place in sys.path if not _SITE & set(Path(place).parts[:-1])]  # a package may add its own
+    places = [Path(place or ".") for place in outside]
+    installed = {path.name for place in places for path in place.glob("*.dist-info")}
     return _digest([*map(fingerprint, own), *sorted(installed)])
 
 

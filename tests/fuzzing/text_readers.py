@@ -42,7 +42,10 @@ TEXTS = (
         "class map",
         write_texts,
         (Target(("map.yaml",), damaged_yaml, bombs.YAML),),
-        ("evaluate card.yaml folder:data --workers 0 --class-map map.yaml", f"{PREDICTED} --class-map map.yaml"),
+        (
+            "evaluate card.yaml folder:data --workers 0 --trust-code --class-map map.yaml",
+            f"{PREDICTED} --class-map map.yaml",
+        ),
     ),
     Reader(
         "classes",
