@@ -122,20 +122,20 @@ def fingerprint(path: Path) -> str:
 
 def cache_folder() -> Path:
     """Return the folder of cached results: ``$SEGABLATE_CACHE``, or ``segablate`` in the user's cache folder."""
-    stated = os.environ.get("SEGABLATE_CACHE")
-    if stated:
-        return Path(stated).expanduser()
-    windows = os.environ.get("LOCALAPPDATA") if os.name == "nt" else None
-    return Path(os.environ.get("XDG_CACHE_HOME") or windows or "~/.cache").expanduser() / "segablate"
+    return _user_folder("SEGABLATE_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA", "~/.cache")
 
 
 def config_folder() -> Path:
     """Return the folder of decisions to keep: ``$SEGABLATE_CONFIG``, or ``segablate`` in the user's configuration."""
-    stated = os.environ.get("SEGABLATE_CONFIG")
-    if stated:
+    return _user_folder("SEGABLATE_CONFIG", "XDG_CONFIG_HOME", "APPDATA", "~/.config")
+
+
+def _user_folder(own: str, freedesktop: str, windows: str, default: str) -> Path:
+    """Return the folder that the first of these environment variables names, or ``segablate`` in that of the others."""
+    if stated := os.environ.get(own):
         return Path(stated).expanduser()
-    windows = os.environ.get("APPDATA") if os.name == "nt" else None
-    return Path(os.environ.get("XDG_CONFIG_HOME") or windows or "~/.config").expanduser() / "segablate"
+    above = os.environ.get(freedesktop) or (os.environ.get(windows) if os.name == "nt" else None) or default
+    return Path(above).expanduser() / "segablate"
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

@@ -25,6 +25,9 @@ from segablate.errors import SegablateError
 Check = Callable[[Path, bytes], None]
 """Raises a SegablateError where a Python file with these contents may not run."""
 
+SITES = {"site-packages", "dist-packages"}
+"""Names of the folders in which Python has its installed packages."""
+
 _PACKAGE = Path(__file__).parent.resolve()
 _PYTHON = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib"))
 _LOCK = RLock()
@@ -32,7 +35,7 @@ _LOCK = RLock()
 
 def installed(path: Path) -> bool:
     """Return whether a file is part of Python, of this program or of an installed package."""
-    if {"site-packages", "dist-packages"} & set(path.parts):
+    if SITES & set(path.parts):
         return True
     return any(path.is_relative_to(place) for place in (_PACKAGE, *_PYTHON))
 

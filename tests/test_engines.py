@@ -11,7 +11,7 @@ from segablate.datasets import open_dataset
 from segablate.evaluation.results import load_run
 from segablate.metrics.tolerance import Tolerance
 from segablate.render import summary_of
-from segablate.training.ablation import SweepHabits, run_sweep
+from segablate.training.ablation import SweepExecution, run_sweep
 from segablate.training.cells import cell_folder, result_of
 from segablate.training.engines import EngineOptions, engine_names
 from segablate.training.sweep import Sweep, SweepSetting
@@ -63,10 +63,10 @@ def test_an_engine_gives_the_numbers_of_one_process_and_begins_again_what_was_ki
 ) -> None:
     if engine == "ray":
         pytest.importorskip("ray", reason="needs the extra ray")
-    assert run_sweep(sweep, SweepHabits(tmp_path / "here", options=EngineOptions(processes=1))) == 0
+    assert run_sweep(sweep, SweepExecution(tmp_path / "here", options=EngineOptions(processes=1))) == 0
     (tmp_path / "steps").unlink()
     capfd.readouterr()
-    assert run_sweep(sweep, SweepHabits(tmp_path / "there", engine=engine, options=EngineOptions(processes=2))) == 0
+    assert run_sweep(sweep, SweepExecution(tmp_path / "there", engine=engine, options=EngineOptions(processes=2))) == 0
     assert len((tmp_path / "steps").read_text()) > 12, "no process was killed"
     assert found(tmp_path / "there", sweep) == found(tmp_path / "here", sweep)
     assert capfd.readouterr().out == "", "the output is of the report alone"

@@ -27,12 +27,12 @@ from segablate.losses import get_loss
 from segablate.metrics.tolerance import Tolerance
 from segablate.objective.weighted_sum import parse_objective
 from segablate.render import summary_of
-from segablate.training.ablation import SweepHabits, run_sweep
+from segablate.training.ablation import SweepExecution, run_sweep
 from segablate.training.cells import STALE, cell_folder, claimed, result_of
 from segablate.training.engines import EngineOptions
 from segablate.training.planning import plan_rows, split_objectives
 from segablate.training.recipe import Recipe
-from segablate.training.session import TrainingRequest
+from segablate.training.request import TrainingRequest
 from segablate.training.sweep import Cell, Sweep, SweepSetting, open_sweep, share_of
 
 SETTINGS = (SweepSetting("baseline", "ce"), SweepSetting("gamma=5", "focal(gamma=5)"))
@@ -88,34 +88,34 @@ def test_cells_go_seed_by_seed(sweep: Sweep) -> None:
 
 def test_a_sweep_runs_once_and_goes_on(sweep: Sweep, tmp_path: Path) -> None:
     folder, ended = tmp_path / "s", []
-    assert run_sweep(sweep, SweepHabits(folder, options=HERE, ended=lambda count, result: ended.append(count))) == 0
+    assert run_sweep(sweep, SweepExecution(folder, options=HERE, ended=lambda count, result: ended.append(count))) == 0
     assert ended == [1, 2, 3, 4]
     before = digests(folder, sweep)
     cell = sweep.cells[1]
     shutil.rmtree(cell_folder(folder, cell))
     ended.clear()
-    assert run_sweep(sweep, SweepHabits(folder, options=HERE, ended=lambda count, result: ended.append(count))) == 0
+    assert run_sweep(sweep, SweepExecution(folder, options=HERE, ended=lambda count, result: ended.append(count))) == 0
     assert ended == [4], "only the cell that is missing is trained"
     assert digests(folder, sweep) == before
 
 
 def test_seeds_and_settings_differ_and_the_start_of_a_seed_is_shared(sweep: Sweep, tmp_path: Path) -> None:
-    run_sweep(sweep, SweepHabits(tmp_path / "s", options=HERE))
+    run_sweep(sweep, SweepExecution(tmp_path / "s", options=HERE))
     first, second, third, _ = (weights for _, weights, _ in digests(tmp_path / "s", sweep))
     assert first != second
     assert first != third
 
 
 def test_shares_in_any_order_give_the_whole(sweep: Sweep, tmp_path: Path) -> None:
-    run_sweep(sweep, SweepHabits(tmp_path / "whole", options=HERE))
-    assert run_sweep(sweep, SweepHabits(tmp_path / "parts", cells="2/2", options=HERE)) == 2
-    assert run_sweep(sweep, SweepHabits(tmp_path / "parts", cells="1/2", options=HERE)) == 0
+    run_sweep(sweep, SweepExecution(tmp_path / "whole", options=HERE))
+    assert run_sweep(sweep, SweepExecution(tmp_path / "parts", cells="2/2", options=HERE)) == 2
+    assert run_sweep(sweep, SweepExecution(tmp_path / "parts", cells="1/2", options=HERE)) == 0
     assert digests(tmp_path / "parts", sweep) == digests(tmp_path / "whole", sweep)
 
 
 def test_a_pool_of_processes_gives_the_same(sweep: Sweep, tmp_path: Path) -> None:
-    run_sweep(sweep, SweepHabits(tmp_path / "here", options=HERE))
-    run_sweep(sweep, SweepHabits(tmp_path / "pool", options=EngineOptions(processes=2)))
+    run_sweep(sweep, SweepExecution(tmp_path / "here", options=HERE))
+    run_sweep(sweep, SweepExecution(tmp_path / "pool", options=EngineOptions(processes=2)))
     assert digests(tmp_path / "pool", sweep) == digests(tmp_path / "here", sweep)
 
 
@@ -145,7 +145,7 @@ def test_a_training_that_diverges_is_a_row(sweep: Sweep, tmp_path: Path) -> None
     wild = replace(sweep.request.recipe, rate=100.0, optimiser="sgd", momentum=0.99, steps=60)
     settings = (SweepSetting("baseline", "ce"), SweepSetting("wild", "1e30*ce"))
     broken = replace(sweep, settings=settings, request=replace(sweep.request, recipe=wild), seeds=(0,))
-    assert run_sweep(broken, SweepHabits(tmp_path / "s", options=HERE)) == 0
+    assert run_sweep(broken, SweepExecution(tmp_path / "s", options=HERE)) == 0
     result = result_of(tmp_path / "s", broken.cells[1])
     assert result is not None
     assert result.run is None
@@ -157,7 +157,7 @@ def test_a_training_that_diverges_is_a_row(sweep: Sweep, tmp_path: Path) -> None
 def test_what_cannot_be_trained_is_refused_before_anything_is(sweep: Sweep, tmp_path: Path) -> None:
     settings = (*SETTINGS, SweepSetting("nonsense", "ce + nonsense"))
     with pytest.raises(ObjectiveError, match="no loss is called 'nonsense'"):
-        run_sweep(replace(sweep, settings=settings), SweepHabits(tmp_path / "s", options=HERE))
+        run_sweep(replace(sweep, settings=settings), SweepExecution(tmp_path / "s", options=HERE))
     assert not (tmp_path / "s" / "cells").exists()
 
 

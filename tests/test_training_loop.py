@@ -13,15 +13,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
-from trainings import CPU, blank_labels, copied, habits, request, same, task_of, trained, write_splits
+from trainings import CPU, blank_labels, copied, execution, request, same, task_of, trained, write_splits
 
 from segablate.checkpoints import open_checkpoint
 from segablate.datasets import open_dataset
 from segablate.errors import DivergedError, Interrupted, RecipeError, RunError
 from segablate.training import trainer as trainer_module
-from segablate.training.loop import Trained, fit, validations
-from segablate.training.session import TrainingHabits, finished, train
+from segablate.training.loop import fit, validations
+from segablate.training.session import TrainingExecution, finished, train
 from segablate.training.states import read_state, write_state
+from segablate.training.task import Trained
 from segablate.training.trainer import PATIENCE, Trainer
 
 MOVING: dict[str, Any] = {"scale": (0.5, 2.0), "flip": 0.5, "crop": (16, 16), "brightness": 0.2, "steps": 8}
@@ -81,7 +82,7 @@ def test_a_step_is_the_optimiser_on_the_objective(data: Path, tmp_path: Path) ->
         for group in optimiser.param_groups:
             group["lr"] = 0.1 * (1 - step / 5) ** 0.9
         optimiser.step()
-    found = fit(task, habits(tmp_path / "run"))
+    found = fit(task, execution(tmp_path / "run"))
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(found.module.state_dict()[name], value, rtol=1e-4, atol=1e-5)
 
@@ -96,7 +97,7 @@ def test_two_trainings_give_the_same_bytes(data: Path, tmp_path: Path) -> None:
 def test_neither_workers_nor_states_nor_validations_change_a_number(data: Path, tmp_path: Path) -> None:
     plain = trained(data, tmp_path / "plain", **MOVING)
     wanted = replace(request(data, **MOVING), holdout=open_dataset(f"folder:{data}", "val"))
-    busy = train(wanted, tmp_path / "busy", TrainingHabits(workers=2, state_every=0, validate_every=1))
+    busy = train(wanted, tmp_path / "busy", TrainingExecution(workers=2, state_every=0, validate_every=1))
     weights = [open_checkpoint(each.checkpoint, CPU).module.state_dict() for each in (plain, busy)]  # type: ignore[attr-defined]
     assert same(*weights)
     assert list(busy.facts["validation"]) == [str(step) for step in range(1, 9)]
@@ -107,7 +108,7 @@ def test_a_batch_without_a_labelled_pixel_is_skipped_and_counted(data: Path, tmp
     task = task_of(data, batch=2, steps=6)
     one = [bool((task.batches.read(step).labels != 255).any()) for step in range(6)]
     assert 0 < sum(one) < 6
-    found = fit(task, habits(tmp_path / "run"))
+    found = fit(task, execution(tmp_path / "run"))
     assert found.skipped == 6 - sum(one)
     assert [entry["step"] for entry in course(tmp_path / "run")] == [step + 1 for step in range(6) if one[step]]
 
@@ -116,7 +117,7 @@ def test_nothing_is_learnt_from_a_skipped_batch(data: Path, tmp_path: Path) -> N
     blank_labels(data, *(f"train{index}" for index in range(6)))
     task = task_of(data)
     before = copied(task.start.network.module)
-    found = fit(task, habits(tmp_path / "run"))
+    found = fit(task, execution(tmp_path / "run"))
     assert found.skipped == 6
     assert same(before, found.module.state_dict())
 
@@ -130,7 +131,7 @@ def test_a_step_whose_loss_is_not_finite_is_skipped_and_counted(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken_in(monkeypatch, lambda step: step in (2, 4))
-    found = fit(task_of(data), habits(tmp_path / "run"))
+    found = fit(task_of(data), execution(tmp_path / "run"))
     assert found.broken == 2
     assert all(tensor.isfinite().all() for tensor in found.module.state_dict().values())
 
@@ -141,7 +142,7 @@ def test_no_update_comes_from_a_loss_that_is_not_finite(
     broken_in(monkeypatch, lambda step: True)
     task = task_of(data, steps=5)
     before = copied(task.start.network.module)
-    found = fit(task, habits(tmp_path / "run"))
+    found = fit(task, execution(tmp_path / "run"))
     weights = {name for name, _ in found.module.named_parameters()}
     after = found.module.state_dict()
     assert same({name: before[name] for name in weights}, {name: after[name] for name in weights})
@@ -152,7 +153,7 @@ def test_a_loss_that_stays_infinite_is_a_divergence(
 ) -> None:
     broken_in(monkeypatch, lambda step: step >= 7)
     with pytest.raises(DivergedError, match=r"^diverged at step 8 of 40: the loss was not finite in 10 steps in a row"):
-        fit(task_of(data, steps=40), habits(tmp_path / "run"))
+        fit(task_of(data, steps=40), execution(tmp_path / "run"))
     assert course(tmp_path / "run")[-1] == {"step": 7 + PATIENCE, "diverged": 8}
 
 
@@ -161,7 +162,7 @@ def test_a_rate_that_diverges_leaves_the_last_finite_weights(data: Path, tmp_pat
     fields = {"rate": 1e6, "optimiser": optimiser, "steps": 60, "schedule": "constant", "weight_decay": 1.0}
     wanted = replace(request(data, **fields), holdout=open_dataset(f"folder:{data}", "val"))
     with pytest.raises(DivergedError, match=r"diverged at step \d+ of 60: .* use a smaller --rate.*holds the weights"):
-        train(wanted, tmp_path / "run", TrainingHabits(state_every=0))
+        train(wanted, tmp_path / "run", TrainingExecution(state_every=0))
     found = finished(tmp_path / "run")
     assert found is not None
     assert found.facts["diverged"].startswith("diverged at step")
@@ -170,7 +171,7 @@ def test_a_rate_that_diverges_leaves_the_last_finite_weights(data: Path, tmp_pat
     assert all(tensor.isfinite().all() for tensor in module.state_dict().values())
     assert not list((tmp_path / "run").glob("state-*"))
     with pytest.raises(DivergedError, match="diverged at step"):  # asked again, it says the same
-        train(wanted, tmp_path / "run", TrainingHabits(state_every=0))
+        train(wanted, tmp_path / "run", TrainingExecution(state_every=0))
 
 
 def test_weights_that_break_at_the_very_end_are_a_divergence(
@@ -184,7 +185,7 @@ def test_weights_that_break_at_the_very_end_are_a_divergence(
                 next(task.start.network.module.parameters()).fill_(float("nan"))
 
     with pytest.raises(DivergedError, match="diverged at step 6 of 6: weights are not finite"):
-        fit(task, habits(tmp_path / "run", progress=spoil))
+        fit(task, execution(tmp_path / "run", progress=spoil))
     assert all(tensor.isfinite().all() for tensor in task.start.network.module.state_dict().values())
 
 
@@ -195,7 +196,7 @@ def test_a_training_that_fails_and_goes_on_ends_in_the_same_bytes(
 ) -> None:
     fields = {**MOVING, "objective": objective}
     whole = trained(data, tmp_path / "whole", **fields)
-    wanted, often = request(data, **fields), TrainingHabits(state_every=0, validate_every=0)
+    wanted, often = request(data, **fields), TrainingExecution(state_every=0, validate_every=0)
     with monkeypatch.context() as patch:
         stopped_after(patch, step, ValueError("power cut"))
         with pytest.raises(ValueError, match="power cut"):
@@ -210,7 +211,7 @@ def test_a_training_that_fails_and_goes_on_ends_in_the_same_bytes(
 def test_steps_after_the_last_state_are_done_again(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The state of step 0 is the only one: the course does not have the lost steps twice."""
     whole = trained(data, tmp_path / "whole", **MOVING)
-    wanted, rarely = request(data, **MOVING), TrainingHabits(validate_every=0)
+    wanted, rarely = request(data, **MOVING), TrainingExecution(validate_every=0)
     with monkeypatch.context() as patch:
         stopped_after(patch, 5, ValueError("power cut"))
         with pytest.raises(ValueError, match="power cut"):
@@ -224,12 +225,12 @@ def test_steps_after_the_last_state_are_done_again(data: Path, tmp_path: Path, m
 
 def test_counts_go_on_too(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blank_labels(data, *(f"train{index}" for index in range(5)))
-    whole = fit(task_of(data, steps=9), habits(tmp_path / "whole"))
+    whole = fit(task_of(data, steps=9), execution(tmp_path / "whole"))
     with monkeypatch.context() as patch:
         stopped_after(patch, 5, ValueError("power cut"))
         with pytest.raises(ValueError, match="power cut"):
-            fit(task_of(data, steps=9), habits(tmp_path / "run", state_every=0))
-    assert fit(task_of(data, steps=9), habits(tmp_path / "run", state_every=0)).skipped == whole.skipped > 0
+            fit(task_of(data, steps=9), execution(tmp_path / "run", state_every=0))
+    assert fit(task_of(data, steps=9), execution(tmp_path / "run", state_every=0)).skipped == whole.skipped > 0
 
 
 def test_broken_steps_in_a_row_go_on_too(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,10 +238,10 @@ def test_broken_steps_in_a_row_go_on_too(data: Path, tmp_path: Path, monkeypatch
         broken_in(patch, lambda step: step >= 3)
         stopped_after(patch, 8, ValueError("power cut"))
         with pytest.raises(ValueError, match="power cut"):
-            fit(task_of(data, steps=40), habits(tmp_path / "run", state_every=0))
+            fit(task_of(data, steps=40), execution(tmp_path / "run", state_every=0))
     broken_in(monkeypatch, lambda step: True)
     with pytest.raises(DivergedError, match="diverged at step 4 of 40: the loss was not finite in 10 steps"):
-        fit(task_of(data, steps=40), habits(tmp_path / "run", state_every=0))
+        fit(task_of(data, steps=40), execution(tmp_path / "run", state_every=0))
 
 
 def interrupted(data: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, step: int = 5, **fields: Any) -> None:
@@ -248,7 +249,7 @@ def interrupted(data: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, step:
     with monkeypatch.context() as patch:
         stopped_after(patch, step, KeyboardInterrupt())
         with pytest.raises(Interrupted, match=r"^interrupted; .* holds the training up to its last state: go on with"):
-            train(request(data, **{**MOVING, **fields}), folder, TrainingHabits(state_every=0, validate_every=0))
+            train(request(data, **{**MOVING, **fields}), folder, TrainingExecution(state_every=0, validate_every=0))
 
 
 def test_the_last_two_states_are_kept(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +264,7 @@ def test_a_damaged_state_falls_back_to_the_one_before(
     interrupted(data, tmp_path / "run", monkeypatch)
     last = tmp_path / "run/state-000000005.safetensors"
     last.write_bytes(last.read_bytes()[:-10])
-    again = train(request(data, **MOVING), tmp_path / "run", TrainingHabits(state_every=0, validate_every=0))
+    again = train(request(data, **MOVING), tmp_path / "run", TrainingExecution(state_every=0, validate_every=0))
     assert Path(again.checkpoint).read_bytes() == Path(whole.checkpoint).read_bytes()
     assert [entry["step"] for entry in course(tmp_path / "run")] == list(range(1, 9))
 
@@ -302,7 +303,7 @@ def test_an_edited_state_is_refused(data: Path, tmp_path: Path, monkeypatch: pyt
     interrupted(data, tmp_path / "run", monkeypatch, **fields)
     edit_state(tmp_path / "run/state-000000005.safetensors", EDITS[message])
     with pytest.raises(RunError, match=f"its last state does not fit the network .*{message[:20]}"):
-        train(request(data, **fields), tmp_path / "run", TrainingHabits(validate_every=0))
+        train(request(data, **fields), tmp_path / "run", TrainingExecution(validate_every=0))
 
 
 @pytest.mark.parametrize(
@@ -327,7 +328,7 @@ def test_no_whole_state_is_an_error(data: Path, tmp_path: Path, monkeypatch: pyt
     for state in (tmp_path / "run").glob("state-*"):
         state.write_bytes(b"")
     with pytest.raises(RunError, match=r"run: none of the 2 states is whole; remove the folder and train again"):
-        train(request(data, **MOVING), tmp_path / "run", TrainingHabits(validate_every=0))
+        train(request(data, **MOVING), tmp_path / "run", TrainingExecution(validate_every=0))
 
 
 @pytest.mark.parametrize(
@@ -345,14 +346,14 @@ def test_other_options_are_refused(
     with pytest.raises(
         RunError, match=r"run holds a training under other options or of other data; choose another --save"
     ):
-        train(other, tmp_path / "run", TrainingHabits(validate_every=0))
+        train(other, tmp_path / "run", TrainingExecution(validate_every=0))
 
 
 def test_other_data_is_refused(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(data, tmp_path / "run", monkeypatch)
     os.utime(data / "labels/train/train0.png", (1, 1))
     with pytest.raises(RunError, match="under other options or of other data"):
-        train(request(data, **MOVING), tmp_path / "run", TrainingHabits(validate_every=0))
+        train(request(data, **MOVING), tmp_path / "run", TrainingExecution(validate_every=0))
 
 
 def test_a_finished_training_is_not_done_again(data: Path, tmp_path: Path) -> None:
@@ -383,7 +384,7 @@ def test_the_best_weights_are_kept(data: Path, tmp_path: Path, scores: list[floa
         return scores[len(weights) - 1]
 
     task = task_of(data, steps=4, keep="best", holdout=open_dataset(f"folder:{data}", "val"))
-    found = fit(task, habits(tmp_path / "run", validate=validate, validate_every=1))
+    found = fit(task, execution(tmp_path / "run", validate=validate, validate_every=1))
     assert found.step == best
     assert same(found.module.state_dict(), weights[best - 1])
     assert not same(weights[0], weights[3])
@@ -391,7 +392,7 @@ def test_the_best_weights_are_kept(data: Path, tmp_path: Path, scores: list[floa
 
 def test_the_last_weights_are_kept_unless_asked(data: Path, tmp_path: Path) -> None:
     task = task_of(data, steps=4)
-    found = fit(task, habits(tmp_path / "run", validate=scored([0.9, 0.1, 0.1, 0.1]), validate_every=1))
+    found = fit(task, execution(tmp_path / "run", validate=scored([0.9, 0.1, 0.1, 0.1]), validate_every=1))
     assert found.step == 4
     assert not list((tmp_path / "run").glob("best-*"))
 
@@ -407,12 +408,12 @@ def test_the_best_weights_survive_a_failure(
 
     fields = {**MOVING, "keep": "best", "holdout": open_dataset(f"folder:{data}", "val")}
     options = {"validate": validate, "validate_every": 1, "state_every": 1e9}
-    whole = fit(task_of(data, **fields), habits(tmp_path / "whole", **options))
+    whole = fit(task_of(data, **fields), execution(tmp_path / "whole", **options))
     with monkeypatch.context() as patch:
         stopped_after(patch, stop, ValueError("power cut"))
         with pytest.raises(ValueError, match="power cut"):
-            fit(task_of(data, **fields), habits(tmp_path / "run", **options))
-    again = fit(task_of(data, **fields), habits(tmp_path / "run", **options))
+            fit(task_of(data, **fields), execution(tmp_path / "run", **options))
+    again = fit(task_of(data, **fields), execution(tmp_path / "run", **options))
     assert again.step == whole.step
     assert again.validation == whole.validation
     assert same(again.module.state_dict(), whole.module.state_dict())
@@ -423,7 +424,7 @@ def test_the_best_needs_validations(data: Path, tmp_path: Path) -> None:
         trained(data, tmp_path / "run", keep="best")
     held = replace(request(data, keep="best"), holdout=open_dataset(f"folder:{data}", "val"))
     with pytest.raises(RecipeError, match="--keep best needs validations; leave out --validate-every 0"):
-        train(held, tmp_path / "run", TrainingHabits(validate_every=0))
+        train(held, tmp_path / "run", TrainingExecution(validate_every=0))
 
 
 def test_another_pace_of_validations_is_another_training_where_the_best_is_kept(
@@ -433,10 +434,10 @@ def test_another_pace_of_validations_is_another_training_where_the_best_is_kept(
     with monkeypatch.context() as patch:
         stopped_after(patch, 3, KeyboardInterrupt())
         with pytest.raises(Interrupted):
-            train(held, tmp_path / "run", TrainingHabits(validate_every=1))
+            train(held, tmp_path / "run", TrainingExecution(validate_every=1))
     with pytest.raises(RunError, match="under other options"):
-        train(held, tmp_path / "run", TrainingHabits(validate_every=2))
-    train(held, tmp_path / "run", TrainingHabits(validate_every=1))
+        train(held, tmp_path / "run", TrainingExecution(validate_every=2))
+    train(held, tmp_path / "run", TrainingExecution(validate_every=1))
 
 
 def test_validation_is_the_evaluation(data: Path, tmp_path: Path) -> None:
@@ -444,7 +445,7 @@ def test_validation_is_the_evaluation(data: Path, tmp_path: Path) -> None:
     from segablate.metrics.confusion import class_counts, mean_iou
 
     val = open_dataset(f"folder:{data}", "val")
-    found = train(replace(request(data), holdout=val), tmp_path / "run", TrainingHabits(validate_every=4))
+    found = train(replace(request(data), holdout=val), tmp_path / "run", TrainingExecution(validate_every=4))
     assert list(found.facts["validation"]) == ["4", "6"]
     evaluated = evaluate_checkpoint(found.checkpoint, val, Request(losses="none"), CPU, Execution())
     assert found.facts["validation"]["6"] == float(mean_iou(class_counts(evaluated.confusion).total()))
@@ -452,7 +453,7 @@ def test_validation_is_the_evaluation(data: Path, tmp_path: Path) -> None:
 
 def test_a_network_that_breaks_is_not_validated(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken_in(monkeypatch, lambda step: step == 2)
-    found = fit(task_of(data), habits(tmp_path / "run", validate=scored([0.1] * 5), validate_every=1))
+    found = fit(task_of(data), execution(tmp_path / "run", validate=scored([0.1] * 5), validate_every=1))
     assert list(found.validation) == [1, 2, 4, 5, 6]
     assert {"step": 3, "validation mIoU": None} in course(tmp_path / "run")
 
@@ -496,7 +497,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, where: str, message: str
 ) -> None:
     fields = {**MOVING, "keep": "best", "holdout": open_dataset(f"folder:{data}", "val")}
-    often = TrainingHabits(state_every=0, validate_every=1)
+    often = TrainingExecution(state_every=0, validate_every=1)
     rising = iter(range(1000))
     monkeypatch.setattr(trainer_module.Trainer, "_whole", lambda self: True)
     monkeypatch.setattr("segablate.training.session.validator", lambda *a: lambda module: float(next(rising)))
@@ -520,17 +521,17 @@ def test_a_course_that_cannot_be_written(data: Path, tmp_path: Path) -> None:
     task = task_of(data)
     (tmp_path / "run/progress.jsonl").mkdir(parents=True)
     with pytest.raises(RunError, match=r"progress\.jsonl cannot be written \(Is a directory\); make room, then go on"):
-        fit(task, habits(tmp_path / "run"))
+        fit(task, execution(tmp_path / "run"))
 
 
 def test_mixed_precision_on_the_cpu(data: Path, tmp_path: Path) -> None:
     """bfloat16 where autocast has it, float32 weights; near the training in float32."""
     half = {"loading": replace(CPU, precision="bf16"), **MOVING}
-    plain = fit(task_of(data, **MOVING), habits(tmp_path / "plain"))
+    plain = fit(task_of(data, **MOVING), execution(tmp_path / "plain"))
     seen: list[torch.dtype] = []
     task = task_of(data, **half)
     hook = task.start.network.module.classifier.register_forward_hook(lambda m, i, o: seen.append(o.dtype))  # type: ignore[union-attr]
-    found = fit(task, habits(tmp_path / "half"))
+    found = fit(task, execution(tmp_path / "half"))
     hook.remove()
     assert set(seen) == {torch.bfloat16}
     for name, tensor in found.module.state_dict().items():
@@ -546,17 +547,17 @@ def test_states_hold_the_scale_of_gradients(data: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(
         torch.amp, "GradScaler", lambda *a, **k: torch.amp.grad_scaler.GradScaler("cpu", 8.0, growth_interval=3)
     )
-    whole = fit(task_of(data, **MOVING), habits(tmp_path / "whole"))
+    whole = fit(task_of(data, **MOVING), execution(tmp_path / "whole"))
     with monkeypatch.context() as patch:
         stopped_after(patch, 4, ValueError("power cut"))
         with pytest.raises(ValueError, match="power cut"):
-            fit(task_of(data, **MOVING), habits(tmp_path / "run", state_every=0))
+            fit(task_of(data, **MOVING), execution(tmp_path / "run", state_every=0))
     task = task_of(data, **MOVING)
     state = read_state(tmp_path / "run", task.identity)
     assert state is not None
     assert state.facts["scaler"]["scale"] == 16
     assert state.facts["scaler"]["_growth_tracker"] == 1
-    again = fit(task, habits(tmp_path / "run", state_every=0))
+    again = fit(task, execution(tmp_path / "run", state_every=0))
     assert same(again.module.state_dict(), whole.module.state_dict())
 
 
@@ -566,14 +567,14 @@ def test_dropout_comes_from_the_seed_and_the_step(data: Path, tmp_path: Path, mo
     task.start.network.module.classifier.register_forward_pre_hook(  # type: ignore[union-attr]
         lambda part, inputs: masks.append(torch.rand(8))
     )
-    fit(task, habits(tmp_path / "run"))
+    fit(task, execution(tmp_path / "run"))
     torch.rand(100)
     other = task_of(data)
     again: list[Tensor] = []
     other.start.network.module.classifier.register_forward_pre_hook(  # type: ignore[union-attr]
         lambda part, inputs: again.append(torch.rand(8))
     )
-    fit(other, habits(tmp_path / "again"))
+    fit(other, execution(tmp_path / "again"))
     assert all(torch.equal(one, two) for one, two in zip(masks, again, strict=True))
     assert len({mask[0].item() for mask in masks}) == 6
 
@@ -606,7 +607,7 @@ def test_ten_validations_unless_asked() -> None:
 def test_frozen_batch_norm_stays(data: Path, tmp_path: Path) -> None:
     task = task_of(data, norm="frozen")
     before = copied(task.start.network.module)
-    after = fit(task, habits(tmp_path / "run", validate=scored([0.1] * 6), validate_every=1)).module
+    after = fit(task, execution(tmp_path / "run", validate=scored([0.1] * 6), validate_every=1)).module
     norms = [name for name, part in after.named_modules() if isinstance(part, nn.BatchNorm2d)]
     kept = {name: tensor for name, tensor in after.state_dict().items() if name.rpartition(".")[0] in norms}
     assert same(kept, {name: before[name] for name in kept})
@@ -615,7 +616,7 @@ def test_frozen_batch_norm_stays(data: Path, tmp_path: Path) -> None:
 
 def test_momentum_of_batch_norm(data: Path, tmp_path: Path) -> None:
     slow, usual = (
-        fit(task_of(data, steps=1, **more), habits(tmp_path / name)).module.state_dict()["stem.0.1.running_mean"]
+        fit(task_of(data, steps=1, **more), execution(tmp_path / name)).module.state_dict()["stem.0.1.running_mean"]
         for name, more in (("slow", {"norm_momentum": 0.01}), ("usual", {}))
     )
     torch.testing.assert_close(10 * slow, usual)
@@ -624,7 +625,7 @@ def test_momentum_of_batch_norm(data: Path, tmp_path: Path) -> None:
 def test_only_the_head_is_trained(data: Path, tmp_path: Path) -> None:
     task = task_of(data, "small(width=4)", part="head", keep_head=True)
     before = copied(task.start.network.module)
-    after = fit(task, habits(tmp_path / "run")).module.state_dict()
+    after = fit(task, execution(tmp_path / "run")).module.state_dict()
     changed = {name for name in after if not torch.equal(after[name], before[name])}
     assert changed == {"classifier.weight", "classifier.bias"}
 
@@ -633,7 +634,7 @@ def test_what_came_of_it_is_told(data: Path, tmp_path: Path) -> None:
     shown: list[tuple[int, dict[str, float]]] = []
     found = fit(
         task_of(data, objective="ce + 0.5*dice"),
-        habits(
+        execution(
             tmp_path / "run",
             progress=lambda step, numbers: shown.append((step, dict(numbers))),
             validate=scored([0.25, 0.5]),

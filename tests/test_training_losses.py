@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from trainings import copied, habits, task_of, write_splits
+from trainings import copied, execution, task_of, write_splits
 
 from segablate.edges import Training, edge_network_for
 from segablate.errors import SegablateError
@@ -46,7 +46,7 @@ def test_every_loss_trains(data: Path, tmp_path: Path, name: str) -> None:
     objective = OBJECTIVES.get(name, get_loss(name).objective)
     task = task_of(data, objective=objective, steps=2, batch=2)
     before = copied(task.start.network.module)
-    found = fit(task, habits(tmp_path / "run"))
+    found = fit(task, execution(tmp_path / "run"))
     assert (found.broken, found.skipped) == (0, 0)
     after = found.module.state_dict()
     assert all(tensor.isfinite().all() for tensor in after.values())
@@ -98,7 +98,7 @@ def test_the_edge_network_takes_surplus_outputs(data: Path, tmp_path: Path) -> N
     moved = scores.logits.detach().clone()
     assert get_loss("semeda")(moved, labels, edge_net=inputs["edge_net"]).isfinite()
     found = fit(
-        task_of(data, "small(width=4, num_classes=5)", objective="ce + semeda", steps=2), habits(tmp_path / "run")
+        task_of(data, "small(width=4, num_classes=5)", objective="ce + semeda", steps=2), execution(tmp_path / "run")
     )
     assert found.broken == 0
 
@@ -119,7 +119,7 @@ def test_features_that_the_network_does_not_give(data: Path, tmp_path: Path) -> 
     with pytest.raises(SegablateError, match=r"needs the features, which .* does not") as caught:
         task_of(data, f"python:{tmp_path / 'net.py'}:net()", objective="ce + feature_consistency")
     assert "\n" not in str(caught.value)
-    found = fit(task_of(data, f"python:{tmp_path / 'net.py'}:net()", steps=2), habits(tmp_path / "run"))
+    found = fit(task_of(data, f"python:{tmp_path / 'net.py'}:net()", steps=2), execution(tmp_path / "run"))
     assert found.broken == 0  # without a convolution, it trains all the same
 
 
@@ -131,6 +131,6 @@ def test_a_loss_of_the_users_own(data: Path, tmp_path: Path, monkeypatch: pytest
         "    return ((logits.softmax(1) - target).abs() ** power).sum(1)[valid].mean()\n"
     )
     objective = f"ce + 0.5*python:{tmp_path / 'own.py'}:brier(power=1)"
-    found = fit(task_of(data, objective=objective), habits(tmp_path / "run"))
+    found = fit(task_of(data, objective=objective), execution(tmp_path / "run"))
     assert found.broken == 0
     assert f"0.5*python:{tmp_path / 'own.py'}:brier(power=1)" in (tmp_path / "run/progress.jsonl").read_text()

@@ -10,17 +10,19 @@ import torch
 import yaml
 from conftest import CLASSES, NETWORK, optional, write_predictions
 from torch import Tensor, nn
-from trainings import CPU, copied, habits, request, same, task_of, trained, write_splits
+from trainings import CPU, copied, execution, request, same, task_of, trained, write_splits
 
 from segablate.checkpoints import open_checkpoint
 from segablate.checkpoints.network import Network
 from segablate.errors import CheckpointError, RecipeError, SegablateError
+from segablate.training.beginning import begin
 from segablate.training.fitting import activation, fitted, mean_colour
 from segablate.training.loop import fit
 from segablate.training.objectives import evaluate_outputs
 from segablate.training.recipe import Recipe
+from segablate.training.request import TrainingRequest
 from segablate.training.scores import scores_of
-from segablate.training.session import TrainingRequest, begin, conclude
+from segablate.training.session import conclude
 from segablate.training.task import Task
 
 
@@ -39,7 +41,7 @@ def scores(network: Network, seed: int = 0) -> Tensor:
 def carried_out(wanted: TrainingRequest, folder: Path) -> tuple[Task, Network]:
     """Train two steps; the task, and the network that what was written gives."""
     task = begin(wanted, folder)
-    found = conclude(wanted, task, fit(task, habits(folder)), folder)
+    found = conclude(wanted, task, fit(task, execution(folder)), folder)
     opened = open_checkpoint(found.checkpoint, TRUSTING)
     assert isinstance(opened, Network)
     return task, opened
@@ -86,10 +88,10 @@ def test_networks_of_this_project_from_nothing(data: Path, tmp_path: Path, netwo
 def test_auxiliary_heads_are_trained(data: Path, tmp_path: Path) -> None:
     network = "hrnet_ocr(width=4, depth='small_v1')"
     task = task_of(data, network, steps=1, optimiser="sgd", momentum=0, auxiliary=0.4)
-    found = fit(task, habits(tmp_path / "run"))
+    found = fit(task, execution(tmp_path / "run"))
     assert (found.auxiliary, found.left_out) == (1, 0)
     assert '"auxiliary 1"' in (tmp_path / "run/progress.jsonl").read_text()
-    none = fit(task_of(data, network, steps=1, optimiser="sgd", momentum=0, auxiliary=0), habits(tmp_path / "none"))
+    none = fit(task_of(data, network, steps=1, optimiser="sgd", momentum=0, auxiliary=0), execution(tmp_path / "none"))
     assert none.auxiliary == 0
     assert not same(found.module.state_dict(), none.module.state_dict())
 
@@ -423,7 +425,7 @@ def test_views_that_the_network_does_not_take(data: Path, tmp_path: Path) -> Non
     with pytest.raises(
         CheckpointError, match=r"fails on 2 views of 30x30 in training: .*; try another --crop or --batch"
     ):
-        fit(task, habits(tmp_path / "run"))
+        fit(task, execution(tmp_path / "run"))
 
 
 def test_surplus_outputs_of_a_network_of_this_project(data: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from trainings import request, write_splits
 
 from segablate.runtime import Team
 from segablate.training import beginning
-from segablate.training.session import begin
+from segablate.training.beginning import begin
 from segablate.training.sharing import agree, share_step
 
 ROOT = Path(__file__).parents[1]

@@ -61,7 +61,7 @@ def test_a_file_has_one_number_a_class(data: Dataset, tmp_path: Path) -> None:
         ("1 2 3", r"w\.txt: has 3 numbers; write 4, one a class"),
         ("1 2 3 -4", r"w\.txt: has a number below 0, or one that is not finite"),
         ("1 2 3 nan", r"w\.txt: has a number below 0, or one that is not finite"),
-        ("1 2 3 x", r"w\.txt: could not convert string to float: 'x'; a file of class weights has one number a class"),
+        ("1 2 3 x", r"w\.txt: is no list of numbers; write 4, one a class, apart by spaces or lines"),
     ],
 )
 def test_a_file_that_does_not_fit(data: Dataset, tmp_path: Path, text: str, message: str) -> None:

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from segablate.checkpoints import Loading
 from segablate.datasets import open_dataset
 from segablate.datasets.dataset import Dataset
-from segablate.training.loop import Habits, Task
+from segablate.training.beginning import begin
 from segablate.training.recipe import Recipe
-from segablate.training.session import Training, TrainingHabits, TrainingRequest, begin, train
+from segablate.training.request import TrainingRequest
+from segablate.training.session import Training, TrainingExecution, train
+from segablate.training.task import Task, TrainerExecution
 
 CPU = Loading(device="cpu")
 SIZE = (24, 32)
@@ -64,13 +66,13 @@ def task_of(data: Path, network: str = "small(width=4)", **changes: Any) -> Task
 
 def trained(data: Path, folder: Path, network: str = "small(width=4)", **changes: Any) -> Training:
     """Train into a folder, without validation."""
-    return train(request(data, network, **changes), folder, TrainingHabits(validate_every=0))
+    return train(request(data, network, **changes), folder, TrainingExecution(validate_every=0))
 
 
-def habits(folder: Path, **changes: Any) -> Habits:
-    """Return habits for a folder, which is made."""
+def execution(folder: Path, **changes: Any) -> TrainerExecution:
+    """Return execution for a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    return Habits(folder, **changes)
+    return TrainerExecution(folder, **changes)
 
 
 def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:

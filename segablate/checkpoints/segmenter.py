@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from segablate.checkpoints.trust import CardFile
 from segablate.datasets.dataset import Dataset
+from segablate.errors import CheckpointError
 from segablate.runtime import Precision
 from segablate.samples import Batch, Output
 
@@ -70,6 +71,13 @@ class Loading:
     def located(self, path: str) -> Path:
         """Resolve a path of the specification."""
         return self.folder / Path(path).expanduser()
+
+    def existing(self, path: str) -> Path:
+        """Resolve a path of the specification. Raises CheckpointError where it is no file."""
+        found = self.located(path)
+        if not found.is_file():
+            raise CheckpointError(f"{found}: no such file; check the path")
+        return found
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def _sweep(
     from segablate.datasets import open_dataset
     from segablate.render import summary_of
     from segablate.training.recipe import refuse_code
-    from segablate.training.session import TrainingRequest
+    from segablate.training.request import TrainingRequest
     from segablate.training.sweep import Sweep
 
     place = asked.dataset or default_dataset(asked.checkpoint, f"ablate {asked.loss.name} {asked.checkpoint}")
@@ -245,7 +245,7 @@ def _with_steps(sweep: "Sweep", steps: int) -> "Sweep":
 
 def _run(sweep: "Sweep", folder: Path, options: TrainedOptions) -> int:
     from segablate.render import progress
-    from segablate.training.ablation import SweepHabits, run_sweep
+    from segablate.training.ablation import SweepExecution, run_sweep
     from segablate.training.cells import result_of
     from segablate.training.engines import EngineOptions
     from segablate.training.sweep import PLAN, share_of
@@ -255,11 +255,11 @@ def _run(sweep: "Sweep", folder: Path, options: TrainedOptions) -> int:
     engine = EngineOptions(options.processes, options.ray_address)
     with progress(len(cells), "training", unit="trainings") as advance:
         advance(done)
-        habits: SweepHabits = SweepHabits(
+        execution: SweepExecution = SweepExecution(
             folder, options.cells, options.engine, engine, lambda count, result: advance(1)
         )
         try:
-            return run_sweep(sweep, habits)
+            return run_sweep(sweep, execution)
         except KeyboardInterrupt:
             print(f"{folder} holds what was trained; the same command goes on", file=sys.stderr)
             raise

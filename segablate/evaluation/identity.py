@@ -19,13 +19,12 @@ from typing import Any
 from segablate.checkpoints.segmenter import Loading, Segmenter
 from segablate.evaluation.loop import PreparedEvaluation
 from segablate.files import fingerprint
-from segablate.user_modules import installed, loaded_modules
+from segablate.user_modules import SITES, installed, loaded_modules
 
 FORMAT = 1
 """Increased when counts change their meaning."""
 
 _HARMLESS = ("device", "folder", "trust_code", "allow_download", "card")
-_SITE = {"site-packages", "dist-packages"}
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -71,10 +70,10 @@ def stamps_of(work: PreparedEvaluation) -> dict[str, str]:
 def environment() -> str:
     """Return 16 hexadecimal digits that identify this program's code and the versions of all installed packages."""
     own = sorted(_PACKAGE.rglob("*.py"))
-    outside = [place for place in sys.path if not _SITE & set(Path(place).parts[:-1])]  # a package may add its own
-    places = [Path(place or ".") for place in outside]
-    installed = {path.name for place in places for path in place.glob("*.dist-info")}
-    return _digest([*map(fingerprint, own), *sorted(installed)])
+    places = [Path(place or ".") for place in sys.path]
+    outside = [place for place in places if not SITES & set(place.parts[:-1])]  # a package may bring others along
+    packages = {path.name for place in outside for path in place.glob("*.dist-info")}
+    return _digest([*map(fingerprint, own), *sorted(packages)])
 
 
 def _namesakes(files: Collection[Path]) -> dict[str, str]:

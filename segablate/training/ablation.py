@@ -21,10 +21,10 @@ from segablate.metrics.boundary import mean_over_images
 from segablate.metrics.confusion import class_counts, mean_iou
 from segablate.statistics.bootstrap import by_image
 from segablate.statistics.correlation import rank_correlation
+from segablate.training.beginning import begin
 from segablate.training.cells import result_of
 from segablate.training.engines import EngineOptions, run_cells
 from segablate.training.planning import Row
-from segablate.training.session import begin
 from segablate.training.sweep import CellResult, Sweep, open_sweep, share_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class TrainedAblation:
 
 
 @dataclass(frozen=True)
-class SweepHabits:
+class SweepExecution:
     """What changes no number of a sweep.
 
     - `cells`: a share such as "3/8"; `engine`: who runs the cells; `ended`: told how many cells have ended.
@@ -72,25 +72,25 @@ class SweepHabits:
     ended: Callable[[int, CellResult], None] = lambda done, result: None
 
 
-def run_sweep(sweep: Sweep, habits: SweepHabits) -> int:
+def run_sweep(sweep: Sweep, execution: SweepExecution) -> int:
     """Run the cells that are missing, or a share of them; returns how many of all are then missing.
 
     Raises a SegablateError for a plan that is not that of the folder, and for whatever a cell refuses.
     """
-    open_sweep(habits.folder, sweep)
-    cells = share_of(sweep.cells, habits.cells) if habits.cells else list(sweep.cells)
-    todo = [cell for cell in cells if result_of(habits.folder, cell) is None]
+    open_sweep(execution.folder, sweep)
+    cells = share_of(sweep.cells, execution.cells) if execution.cells else list(sweep.cells)
+    todo = [cell for cell in cells if result_of(execution.folder, cell) is None]
     if todo:
-        _check(sweep, habits.folder)
+        _check(sweep, execution.folder)
     done = len(cells) - len(todo)
 
     def ended(result: CellResult) -> None:
         nonlocal done
         done += 1
-        habits.ended(done, result)
+        execution.ended(done, result)
 
-    run_cells(habits.engine, habits.folder, sweep, todo, ended, habits.options)
-    return sum(result_of(habits.folder, cell) is None for cell in sweep.cells)
+    run_cells(execution.engine, execution.folder, sweep, todo, ended, execution.options)
+    return sum(result_of(execution.folder, cell) is None for cell in sweep.cells)
 
 
 def gather(
@@ -153,7 +153,8 @@ def step_seconds(sweep: Sweep, folder: Path, steps: int = 4) -> float:
     """Measure the seconds of one step of the baseline, after one that does not count; nothing is kept."""
     import tempfile
 
-    from segablate.training.loop import Habits, fit
+    from segablate.training.loop import fit
+    from segablate.training.task import TrainerExecution
 
     cell = sweep.cells[0]
     request = sweep.request_of(cell)
@@ -161,7 +162,7 @@ def step_seconds(sweep: Sweep, folder: Path, steps: int = 4) -> float:
     with tempfile.TemporaryDirectory() as place:
         task = begin(short, folder)
         marks: list[float] = []
-        fit(task, Habits(Path(place), progress=lambda step, numbers: marks.append(time.monotonic())))
+        fit(task, TrainerExecution(Path(place), progress=lambda step, numbers: marks.append(time.monotonic())))
     return float(np.median(np.diff(marks)))
 
 

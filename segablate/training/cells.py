@@ -63,7 +63,7 @@ def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda
     from segablate.checkpoints import Loading
     from segablate.evaluation.results import save_run
     from segablate.evaluation.session import Execution, Request, evaluate_checkpoint
-    from segablate.training.session import TrainingHabits, finished, train
+    from segablate.training.session import TrainingExecution, finished, train
 
     torch.set_num_threads(sweep.threads)
     cv2.setNumThreads(1)
@@ -71,7 +71,7 @@ def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda
     request = sweep.request_of(cell)
     given, own = request.loading, finished(place) is None
     try:
-        training = train(request, place, TrainingHabits(progress=progress), features=folder)
+        training = train(request, place, TrainingExecution(progress=progress), features=folder)
     except DivergedError:
         return _finish(folder, cell, None)
     if training.facts["diverged"]:

@@ -7,8 +7,7 @@ checkpoint, the preprocessing and the list of images.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,9 +17,8 @@ from torch import Tensor
 
 from segablate.checkpoints.inference import at_size
 from segablate.datasets.dataset import Dataset
-from segablate.datasets.reading import ahead_in_threads
 from segablate.errors import RunError
-from segablate.training.batches import VIEW, Batches, TrainingBatch, or_raise
+from segablate.training.batches import VIEW, Batches, TrainingBatch
 from segablate.training.starting import Start, seen_by_classifier
 
 _AGREES = 1e-4
@@ -59,12 +57,6 @@ class HeadBatches(Batches):
             images.append(image[:, ::turn])
             labels.append(label[:, ::turn])
         return TrainingBatch(step, np.stack(images), np.stack(labels), np.stack(features))
-
-    @contextmanager
-    def ahead(self, steps: range, workers: int) -> Iterator[Iterator[TrainingBatch]]:
-        """Yield the batches of these steps in order, read ahead by threads."""
-        with ahead_in_threads(self.read, steps, workers) as found:
-            yield (or_raise(batch) for batch in found)
 
 
 def head_logits(start: Start, features: Tensor, size: tuple[int, int]) -> Tensor:
@@ -114,7 +106,7 @@ def keep_features(
 def _write(start: Start, dataset: Dataset, file: Path, progress: Callable[[int], None]) -> tuple[int, ...]:
     kept: np.memmap | None = None
     for index in range(len(dataset)):
-        found = np.stack([_features(start, dataset, index, mirrored) for mirrored in (False, True)])
+        found = _features(start, dataset, index)
         if kept is None:
             shape = (len(dataset), *found.shape)
             _reserve(file, int(np.prod(shape)) * 4 + 128)
@@ -128,14 +120,15 @@ def _write(start: Start, dataset: Dataset, file: Path, progress: Callable[[int],
     return kept.shape
 
 
-def _features(start: Start, dataset: Dataset, index: int, mirrored: bool) -> np.ndarray:
+def _features(start: Start, dataset: Dataset, index: int) -> np.ndarray:
+    """Compute the features of an image and of its mirror image, 2 D h w float32."""
     image = dataset.read(index).image
     assert image is not None
-    view = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
     start.network.module.eval()
     with torch.no_grad(), seen_by_classifier(start) as seen:
-        start.network.scores(torch.from_numpy(view[None]).to(start.network.device))
-    return seen[-1][0].float().cpu().numpy()
+        for view in (image, np.ascontiguousarray(image[:, ::-1])):
+            start.network.scores(torch.from_numpy(view[None]).to(start.network.device))
+    return torch.cat(seen).float().cpu().numpy()
 
 
 def _reserve(file: Path, size: int) -> None:

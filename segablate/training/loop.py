@@ -4,13 +4,11 @@ import math
 
 from segablate.objective.processes import summing_by
 from segablate.runtime import deterministic
-from segablate.training.task import Habits, Part, Task, Trained, Validate
+from segablate.training.task import Task, Trained, TrainerExecution
 from segablate.training.trainer import Trainer
 
-__all__ = ["Habits", "Part", "Task", "Trained", "Validate", "fit", "validations"]
 
-
-def fit(task: Task, habits: Habits) -> Trained:
+def fit(task: Task, execution: TrainerExecution) -> Trained:
     """Train, from the last state where there is one.
 
     Every random number comes from (seed, step), so that a training that is resumed goes on bit for bit as if it had
@@ -19,11 +17,11 @@ def fit(task: Task, habits: Habits) -> Trained:
     The module of the start is trained in place and comes back in evaluation mode. Raises DivergedError where the loss
     stays infinite or undefined, after the module has its last finite weights again; its `trained` is what there was.
     """
-    team = habits.team
+    team = execution.team
     with deterministic(), summing_by(None if team.size == 1 else team.add):
-        trainer = Trainer(task, habits)
+        trainer = Trainer(task, execution)
         trainer.resume()
-        with task.batches.ahead(range(trainer.step, task.total), habits.workers) as batches:
+        with task.batches.ahead(range(trainer.step, task.total), execution.workers) as batches:
             for batch in batches:
                 trainer.advance(batch)
         return trainer.finish()

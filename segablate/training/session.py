@@ -21,25 +21,12 @@ from segablate.plain_values import check
 from segablate.runtime import team
 from segablate.text_files import MalformedText, read_json
 from segablate.training.beginning import begin
-from segablate.training.identity import identity_of
-from segablate.training.loop import Habits, Task, Trained, fit, validations
+from segablate.training.loop import fit, validations
 from segablate.training.recipe import plain_recipe
-from segablate.training.request import TrainingRequest, split_holdout
+from segablate.training.request import TrainingRequest
 from segablate.training.saving import save_checkpoint
 from segablate.training.states import remove_states
-
-__all__ = [
-    "SUMMARY",
-    "Training",
-    "TrainingHabits",
-    "TrainingRequest",
-    "begin",
-    "conclude",
-    "finished",
-    "identity_of",
-    "split_holdout",
-    "train",
-]
+from segablate.training.task import Task, Trained, TrainerExecution
 
 SUMMARY = "training.json"
 """What was trained and what came of it; written last."""
@@ -64,8 +51,8 @@ _FACTS = {
 
 
 @dataclass(frozen=True)
-class TrainingHabits:
-    """What changes no number of a training; see :class:`segablate.training.loop.Habits`."""
+class TrainingExecution:
+    """What changes no number of a training; see :class:`segablate.training.loop.TrainerExecution`."""
 
     workers: int = 0
     state_every: float = 180.0
@@ -86,7 +73,9 @@ class Training:
     notes: tuple[str, ...] = ()
 
 
-def train(request: TrainingRequest, folder: Path, habits: TrainingHabits, features: Path | None = None) -> Training:
+def train(
+    request: TrainingRequest, folder: Path, execution: TrainingExecution, features: Path | None = None
+) -> Training:
     """Train into a folder, going on from its last state, and write the checkpoint and a summary.
 
     `features`: the folder in which what a classifier sees is kept; by default that of the training.
@@ -97,7 +86,7 @@ def train(request: TrainingRequest, folder: Path, habits: TrainingHabits, featur
         folder.mkdir(parents=True, exist_ok=True)
     done = finished(folder)
     task = begin(request, features or folder)
-    every = validations(task.total, habits.validate_every)
+    every = validations(task.total, execution.validate_every)
     if task.recipe.keep == "best":
         if not every:
             raise RecipeError("--keep best needs validations; leave out --validate-every 0")
@@ -105,7 +94,7 @@ def train(request: TrainingRequest, folder: Path, habits: TrainingHabits, featur
     if done is not None:
         return _again(done, task)
     try:
-        trained, diverged = fit(task, _habits(request, task, folder, habits, every)), ""
+        trained, diverged = fit(task, _execution(request, task, folder, execution, every)), ""
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; {folder} holds the training up to its last state: go on with --resume"
@@ -201,6 +190,10 @@ def validator(task: Task, holdout: Dataset, workers: int) -> Callable[[nn.Module
     return miou
 
 
-def _habits(request: TrainingRequest, task: Task, folder: Path, habits: TrainingHabits, every: int) -> Habits:
-    validate = validator(task, request.holdout, habits.workers) if request.holdout and every else None
-    return Habits(folder, habits.workers, habits.state_every, every, habits.progress, validate, team())
+def _execution(
+    request: TrainingRequest, task: Task, folder: Path, execution: TrainingExecution, every: int
+) -> TrainerExecution:
+    validate = validator(task, request.holdout, execution.workers) if request.holdout and every else None
+    return TrainerExecution(
+        folder, execution.workers, execution.state_every, every, execution.progress, validate, team()
+    )

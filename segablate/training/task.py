@@ -47,7 +47,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Habits:
+class TrainerExecution:
     """What changes no number of a training.
 
     - `folder`: where states and the course are written; `workers`: threads that read ahead.

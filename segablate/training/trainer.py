@@ -27,7 +27,7 @@ from segablate.training.optimisation import (
 from segablate.training.scores import scores_of
 from segablate.training.sharing import agree, share_step
 from segablate.training.states import State, read_state, write_state
-from segablate.training.task import Habits, Task, Trained
+from segablate.training.task import Task, Trained, TrainerExecution
 from segablate.user_code import own_output
 
 PATIENCE = 10
@@ -48,21 +48,21 @@ _FACTS = {
 class Trainer:
     """A training under way; `step` steps are done."""
 
-    def __init__(self, task: Task, habits: Habits) -> None:
-        self.task, self.habits, self.recipe = task, habits, task.recipe
+    def __init__(self, task: Task, execution: TrainerExecution) -> None:
+        self.task, self.execution, self.recipe = task, execution, task.recipe
         network = task.start.network
         self.module, self.device = network.module, network.device
         self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.recipe.norm_momentum is not None:
             set_momentum(self.module, self.recipe.norm_momentum)
-        if self.recipe.norm == "sync" and habits.team.size > 1:
-            synchronise(self.module, habits.team.add)
+        if self.recipe.norm == "sync" and execution.team.size > 1:
+            synchronise(self.module, execution.team.add)
         self._mode()
         self.trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         self.names = {id(parameter): name for name, parameter in self.module.named_parameters()}
         self.optimiser = make_optimiser(self.module, self.recipe, task.start.new)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=network.precision == "fp16")
-        self.course = Course(habits.folder, habits.team.leads)
+        self.course = Course(execution.folder, execution.team.leads)
         self.carried: Carried = {}
         self.step = 0
         self.facts: dict[str, Any] = {
@@ -85,7 +85,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Go on from the last state; at the very start write one, to which a divergence goes back."""
-        state = read_state(self.habits.folder, self.task.identity)
+        state = read_state(self.execution.folder, self.task.identity)
         if state is not None:
             self._restore(state)
         self.course.go_on(self.step)
@@ -95,12 +95,12 @@ class Trainer:
 
     def advance(self, batch: TrainingBatch) -> None:
         """Take one step."""
-        rng = np.random.default_rng([self.task.batches.seed, NOISE, batch.step, self.habits.team.rank])
+        rng = np.random.default_rng([self.task.batches.seed, NOISE, batch.step, self.execution.team.rank])
         torch.manual_seed(int(rng.integers(_LARGEST)))
         set_rate(self.optimiser, self.recipe.rate_at(batch.step, self.task.total))
-        overdue = time.monotonic() - self.last_state >= self.habits.state_every
+        overdue = time.monotonic() - self.last_state >= self.execution.state_every
         labelled = bool((batch.labels != IGNORE).any())
-        labelled, due = agree(self.habits.team, self.device, labelled, overdue and self.habits.team.leads)
+        labelled, due = agree(self.execution.team, self.device, labelled, overdue and self.execution.team.leads)
         with own_output():
             value = self._learn(batch) if labelled else None
         self.facts["skipped"] += not labelled
@@ -116,7 +116,7 @@ class Trainer:
         if self.recipe.keep == "best" and best is not None:
             step = int(best["step"])
             self.module.load_state_dict(self.course.best_weights(step))
-            agree(self.habits.team, self.device)  # all have read them before the leading process removes them
+            agree(self.execution.team, self.device)  # all have read them before the leading process removes them
         elif not self._whole():
             self._diverged()
         return self._trained(step)
@@ -131,10 +131,10 @@ class Trainer:
         """Evaluate the objective and update the weights, unless its value is infinite or undefined."""
         scores, labels, inputs = scores_of(self.task, batch)
         self.facts["auxiliary"], self.facts["left out"] = len(scores.auxiliary), scores.left_out
-        value = evaluate_outputs(self.task, scores, labels, inputs, self.carried, self.habits.team.size)
+        value = evaluate_outputs(self.task, scores, labels, inputs, self.carried, self.execution.team.size)
         self.optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(value.total).backward()
-        if not share_step(value.total.detach(), self.trained, self._own_statistics(), self.habits.team):
+        if not share_step(value.total.detach(), self.trained, self._own_statistics(), self.execution.team):
             self.facts["broken"] += 1
             self.facts["broken in a row"] += 1
             return value
@@ -160,21 +160,21 @@ class Trainer:
         self.last_step = now
         every = max(self.task.total // 1000, 1)
         if value is None or (self.step % every and self.step != self.task.total):
-            self.habits.progress(self.step, {})
+            self.execution.progress(self.step, {})
             return
-        team = self.habits.team
+        team = self.execution.team
         stacked = torch.stack([value.total.detach(), *value.terms.values()]).double()
         loss, *terms = (team.add(stacked) / team.size).tolist()
         numbers = dict(zip(value.terms, terms, strict=True))
         rate = self.recipe.rate_at(self.step - 1, self.task.total)
         self.course.add({"step": self.step, "loss": loss, "terms": numbers, "rate": rate})
-        self.habits.progress(self.step, {"loss": loss, "rate": rate, **numbers})
+        self.execution.progress(self.step, {"loss": loss, "rate": rate, **numbers})
 
     def _keep(self, due: bool) -> None:
         """Validate and write a state, where one is due; also for weights that are the best so far."""
-        every, last = self.habits.validate_every, self.step == self.task.total
+        every, last = self.execution.validate_every, self.step == self.task.total
         better = False
-        if self.habits.validate is not None and every and (self.step % every == 0 or last):
+        if self.execution.validate is not None and every and (self.step % every == 0 or last):
             better = self._validate()
         if due or last or better:
             self._write_state()
@@ -184,13 +184,13 @@ class Trainer:
         if self.facts["broken in a row"] or not self._whole():
             self.course.add({"step": self.step, "validation mIoU": None})
             return False
-        assert self.habits.validate is not None
+        assert self.execution.validate is not None
         began = time.monotonic()
-        miou = self.habits.validate(self.module.eval())
+        miou = self.execution.validate(self.module.eval())
         self._mode()
         self.facts["validation"][str(self.step)] = miou
         self.course.add({"step": self.step, "validation mIoU": miou, "seconds": time.monotonic() - began})
-        self.habits.progress(self.step, {"mIoU": miou})
+        self.execution.progress(self.step, {"mIoU": miou})
         best = self.facts["best"]
         if self.recipe.keep != "best" or (best is not None and not _is_better(miou, best["miou"])):
             return False
@@ -206,16 +206,16 @@ class Trainer:
     def _write_state(self) -> None:
         """Write a state, unless the weights are not finite. RunError where the disk is full."""
         self.last_state = time.monotonic()
-        if not self._whole() or not self.habits.team.leads:
+        if not self._whole() or not self.execution.team.leads:
             return
         facts = {**self.facts, "scaler": self.scaler.state_dict()}
         state = State(self.step, self.module.state_dict(), self._optimiser_state(), self.carried, facts)
         try:
-            write_state(self.habits.folder, state, self.task.identity)
+            write_state(self.execution.folder, state, self.task.identity)
         except OSError as error:
             raise RunError(
-                f"{self.habits.folder}: a state cannot be written ({error.strerror or error}); make room, then go on "
-                f"with --resume"
+                f"{self.execution.folder}: a state cannot be written ({error.strerror or error}); "
+                f"make room, then go on with --resume"
             ) from None
 
     def _optimiser_state(self) -> Mapping[str, Tensor]:
@@ -228,7 +228,7 @@ class Trainer:
         except (RuntimeError, LookupError, TypeError, ValueError, MalformedText) as error:
             reason = " ".join(str(error).split())[:100]
             raise RunError(
-                f"{self.habits.folder}: its last state does not fit the network ({reason}); remove the folder and "
+                f"{self.execution.folder}: its last state does not fit the network ({reason}); remove the folder and "
                 "train again"
             ) from None
 
@@ -248,7 +248,7 @@ class Trainer:
         """Put the last finite weights back and say so."""
         at = min(self.step - self.facts["broken in a row"] + 1, self.task.total)
         self.course.add({"step": self.step, "diverged": at})
-        state = read_state(self.habits.folder, self.task.identity)
+        state = read_state(self.execution.folder, self.task.identity)
         if state is not None:
             self.module.load_state_dict(dict(state.module))
         broken = self.facts["broken in a row"]

@@ -100,10 +100,13 @@ def _read(path: Path, classes: int) -> np.ndarray:
             f"--class-weights is {str(path)!r}, but must be none, {', '.join(RULES)} or a file of numbers"
         )
     with at(path):
+        words = read_text(path).replace(",", " ").split()
         try:
-            weights = np.array([float(word) for word in read_text(path).replace(",", " ").split()])
-        except ValueError as error:
-            raise RecipeError(f"{error}; a file of class weights has one number a class") from None
+            weights = np.array(words, np.float64)
+        except ValueError:
+            raise RecipeError(
+                f"is no list of numbers; write {classes}, one a class, apart by spaces or lines"
+            ) from None
         if len(weights) != classes:
             raise RecipeError(f"has {len(weights)} numbers; write {classes}, one a class")
         if not (np.isfinite(weights) & (weights >= 0)).all():

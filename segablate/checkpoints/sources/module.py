@@ -36,10 +36,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
 
 def code_files(place: str, loading: Loading) -> tuple[Path, ...]:
     """Return the file. Raises CheckpointError where it is missing."""
-    path = loading.located(place)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; check the path")
-    return (path,)
+    return (loading.existing(place),)
 
 
 def _unpickle(name: str, archive: Path | BinaryIO, check: Check | None) -> "nn.Module":

@@ -35,10 +35,8 @@ _SCORES = (*_TYPES, "tensor(bfloat16)")
 def open_source(place: str, loading: Loading) -> Segmenter:
     """Load an ONNX file. Raises CheckpointError when it is damaged, or takes anything but colour images."""
     runtime = require("onnxruntime", "onnx", "running an ONNX file")
-    path = loading.located(place)
+    path = loading.existing(place)
     with at(path):
-        if not path.is_file():
-            raise CheckpointError("no such file; check the path")
         device, note = _device(runtime, loading.device)
         session = _session(runtime, path, device)
         image = _image_input(session.get_inputs())

@@ -31,10 +31,8 @@ Details = Mapping[str, Any]
 def open_source(place: str, loading: Loading) -> Segmenter:
     """Load a TFLite file. Raises CheckpointError when it is damaged, or takes anything but colour images."""
     litert = require("ai_edge_litert.interpreter", "tflite", "running a TFLite file")
-    path = loading.located(place)
+    path = loading.existing(place)
     with at(path):
-        if not path.is_file():
-            raise CheckpointError("no such file; check the path")
         if loading.device not in ("auto", "cpu"):
             raise DeviceError(f"device {loading.device!r} was asked for, but TFLite runs on the CPU; use --device cpu")
         interpreter = _interpreter(litert, path)

@@ -3,7 +3,6 @@
 Neither ``--help`` nor ``ablate --help`` imports torch: names and summaries are read from the source of the losses.
 """
 
-import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
+from segablate.cli.building import build_command
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CheckpointOptions,
@@ -19,7 +19,6 @@ from segablate.cli.options import (
     OutputOptions,
     RunningOptions,
     default_dataset,
-    expanded,
 )
 from segablate.cli.sweeps import TrainedOptions, TrainedRequest, ablate_trained
 from segablate.losses import loss_names, loss_summaries
@@ -167,17 +166,12 @@ def _command(loss: "Loss") -> Any:
         knobs = {name: text for name in loss.knobs if (text := given.pop(name)) is not None}
         ablate(loss, knobs, **given)
 
-    parameters = [
-        _parameter("checkpoint", _CHECKPOINT, "sample:ce"),
-        _parameter("dataset", _DATASET, None),
-        *(_parameter(name, _knob_option(knob), None) for name, knob in loss.knobs.items()),
-        *(_parameter(name, group) for name, group in _GROUPS.items()),
-    ]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-    single.command(loss.name, help=_help(loss))(expanded(command, without=loss.knobs))
-    return typer.main.get_command(single)
+    arguments = {
+        "checkpoint": (_CHECKPOINT, "sample:ce"),
+        "dataset": (_DATASET, None),
+        **{name: (_knob_option(knob), None) for name, knob in loss.knobs.items()},
+    }
+    return build_command(loss.name, command, _help(loss), arguments, _GROUPS, without=loss.knobs)
 
 
 _CHECKPOINT = Annotated[str, typer.Argument(help="Checkpoint, card or SOURCE:...")]
@@ -190,10 +184,6 @@ _GROUPS = {
     "running": RunningOptions,
     "output": OutputOptions,
 }
-
-
-def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _knob_option(knob: "Knob") -> Any:

@@ -1,6 +1,5 @@
 """``segablate train``: a checkpoint from a network, a dataset and a recipe."""
 
-import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
+from segablate.cli.building import build_command
 from segablate.cli.locking import lock_output
-from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, default_dataset, expanded
+from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, default_dataset
 from segablate.errors import UsageError
 
 if TYPE_CHECKING:
     from segablate.training.recipe import SourcedRecipe
-    from segablate.training.session import TrainingHabits, TrainingRequest
+    from segablate.training.request import TrainingRequest
+    from segablate.training.session import TrainingExecution
 
 _PANEL, _RECIPE = "Training", "Recipe"
 
@@ -95,7 +96,8 @@ def train(
     from segablate.runtime import team
     from segablate.tables.training import training_report
     from segablate.training.recipe import open_recipe, refuse_code
-    from segablate.training.session import TrainingRequest, split_holdout, train
+    from segablate.training.request import TrainingRequest, split_holdout
+    from segablate.training.session import train
 
     recipe, loading = _recipe(open_recipe, training.recipe, fields, training.part), checkpoints.loading(running)
     refuse_code(recipe, loading.trust_code)
@@ -117,8 +119,8 @@ def train(
     lock_output(folder)
     if team().leads:  # the others may come when it has written already
         _check_folder(folder, training.resume)
-    with _habits(request, training, running, folder) as habits:
-        found = train(request, folder, habits)
+    with _execution(request, training, running, folder) as execution:
+        found = train(request, folder, execution)
     if team().leads:
         _trust(network, found.checkpoint)
         print_report(training_report(found, recipe), output.format, wide=output.wide)
@@ -152,23 +154,19 @@ def command() -> Any:
         fields = {name: text for name in known if (text := given.pop(f"field_{name}")) is not None}
         train(fields=fields, **given)
 
-    parameters = [
-        _parameter(
-            "network", Annotated[str, typer.Argument(help="A network without weights, or a checkpoint.")], "small"
-        ),
-        _parameter("dataset", Annotated[str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")], None),
-        *(_parameter(f"field_{name}", _field_option(name), None) for name in known),
-        _parameter("training", TrainOptions),
-        _parameter("checkpoints", CheckpointOptions),
-        _parameter("running", RunningOptions),
-        _parameter("output", OutputOptions),
-    ]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-    expanded_run = expanded(run, without={*known, "window", "stride", "flip", "batch_size", "on_error"})
-    single.command("train", help=HELP)(expanded_run)
-    return typer.main.get_command(single)
+    arguments = {
+        "network": (Annotated[str, typer.Argument(help="A network without weights, or a checkpoint.")], "small"),
+        "dataset": (Annotated[str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")], None),
+        **{f"field_{name}": (_field_option(name), None) for name in known},
+    }
+    groups = {
+        "training": TrainOptions,
+        "checkpoints": CheckpointOptions,
+        "running": RunningOptions,
+        "output": OutputOptions,
+    }
+    without = {*known, "window", "stride", "flip", "batch_size", "on_error"}
+    return build_command("train", run, HELP, arguments, groups, without)
 
 
 HELP = escape(
@@ -187,10 +185,6 @@ def _field_option(name: str) -> Any:
     form = _FORMS.get(name, "VALUE")
     option = typer.Option(knob.option, help=escape(shown), metavar=form, rich_help_panel=_RECIPE, show_default=False)
     return Annotated[str | None, option]
-
-
-def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _recipe(open_recipe: Any, name: str | None, fields: Mapping[str, str], part: str) -> "SourcedRecipe":
@@ -249,13 +243,13 @@ def _check_folder(folder: Path, resume: bool) -> None:
 
 
 @contextmanager
-def _habits(
+def _execution(
     request: "TrainingRequest", training: TrainOptions, running: RunningOptions, folder: Path
-) -> "Iterator[TrainingHabits]":
+) -> "Iterator[TrainingExecution]":
     from segablate.render import training_progress
     from segablate.runtime import team
     from segablate.training.logging import open_log
-    from segablate.training.session import TrainingHabits
+    from segablate.training.session import TrainingExecution
 
     total = request.recipe.total(len(request.dataset))
     with (
@@ -268,4 +262,4 @@ def _habits(
             if numbers:
                 log(step, numbers)
 
-        yield TrainingHabits(running.execution.workers, training.state_every, training.validate_every, progress)
+        yield TrainingExecution(running.execution.workers, training.state_every, training.validate_every, progress)
