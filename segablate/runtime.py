@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from segablate.errors import DeviceError, shorten
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 Item = TypeVar("Item")
@@ -104,6 +105,20 @@ def autocast(device: "torch.device", precision: Precision) -> AbstractContextMan
     if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise DeviceError("this GPU has no bf16; use --precision fp16 or fp32")
     return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def to_host(tensors: "Sequence[dict[str, torch.Tensor]]") -> "list[dict[str, np.ndarray]]":
+    """Return tensors by name on the host, in one copy from a GPU; integers there must be below 2^53."""
+    import torch
+
+    flat = [each for named in tensors for each in named.values()]
+    if not any(each.is_cuda for each in flat):
+        return [{name: each.numpy() for name, each in named.items()} for named in tensors]
+    values = torch.cat([each.reshape(-1).double() for each in flat]).cpu()
+    parts = iter(values.split([each.numel() for each in flat]))
+    return [
+        {name: next(parts).view(each.shape).to(each.dtype).numpy() for name, each in named.items()} for named in tensors
+    ]
 
 
 def describe(device: "torch.device") -> str:

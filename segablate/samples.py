@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor, device
 
 ScoreKind = Literal["softmax", "sigmoid", "probabilities"]
 """Kind of the scores of a checkpoint: logits for softmax, logits for sigmoid, or probabilities."""
@@ -60,12 +62,33 @@ class Batch:
     @property
     def images(self) -> np.ndarray:
         """Return the images, N, H, W, 3 uint8 RGB."""
-        return np.stack([sample.image for sample in self.samples if sample.image is not None])
+        return _stacked([sample.image for sample in self.samples if sample.image is not None])
 
     @property
     def labels(self) -> np.ndarray:
         """Return the labels, N, H, W uint8 class indices, 255 void."""
-        return np.stack([sample.labels for sample in self.samples])
+        return _stacked([sample.labels for sample in self.samples])
+
+
+def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
+    """Stack arrays; a single one is not copied.
+
+    A reshape keeps the strides by which torch knows channels-last images; those of an axis by None are 0.
+    """
+    return arrays[0].reshape(1, *arrays[0].shape) if len(arrays) == 1 else np.stack(arrays)
+
+
+@dataclass(frozen=True)
+class ScoreBands:
+    """Scores that are computed as they are read, from a network that runs in windows; memory holds one band.
+
+    - `outputs`: K; `device`: where they are computed.
+    - `each`: returns the bands anew, N, K, h, W float tensors of consecutive rows from the top.
+    """
+
+    outputs: int
+    device: "device"
+    each: "Callable[[], Iterator[Tensor]]"
 
 
 @dataclass(frozen=True)
@@ -73,6 +96,7 @@ class Output:
     """The output of a checkpoint for a batch.
 
     - `scores`: N, K, H, W float tensor at label resolution, on the device, or None where only labels are known.
+    - `bands`: in place of `scores`, where they are computed as they are read.
     - `kind`: kind of the scores, or "labels" for predicted classes alone.
     - `predicted`: N, H, W uint8 on the host, where there are no scores: class indices of the dataset, or output indices
       of a network with a built-in argmax; any other value is outside the label set.
@@ -89,6 +113,20 @@ class Output:
     features: "Tensor | None" = None
     one_channel: bool = False
     notes: tuple[str, ...] = ()
+    bands: ScoreBands | None = None
+
+    @property
+    def outputs(self) -> int | None:
+        """Return the number K of outputs; None where there are no scores."""
+        if self.bands is not None:
+            return self.bands.outputs
+        return None if self.scores is None else self.scores.shape[1]
+
+    @property
+    def device(self) -> "device":
+        """Return the device of the scores."""
+        assert self.bands is not None or self.scores is not None
+        return self.scores.device if self.bands is None else self.bands.device  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from segablate.metrics.bands import (
     accuracy,
     band_map,
     count_by_distance,
-    count_by_distance_on_device,
+    distance_sums,
     nested_bands,
 )
 
@@ -67,7 +67,7 @@ def test_bands_and_their_counts(size: tuple[int, int], side: int) -> None:
     right = labels == predicted
     assert counts.tolist() == [[(expected == b).sum(), ((expected == b) & right).sum()] for b in range(3)]
     maps = (torch.from_numpy(m) for m in (labels, predicted, band_map(nested)))
-    assert count_by_distance_on_device(*maps).tolist() == counts.tolist()
+    assert distance_sums(*maps).tolist() == counts.tolist()
 
 
 def test_bands_end_at_3_and_10_pixels() -> None:

@@ -22,6 +22,8 @@ from segablate.metrics.bands import BANDS, band_map, nested_bands
 from segablate.metrics.calibration import (
     BINS,
     accuracy_and_confidence,
+    calibration_statistics,
+    calibration_sums,
     confidence_gaps,
     count_calibration,
     expected_error,
@@ -230,13 +232,21 @@ def test_calibration_can_be_left_out_and_needs_logits(capsys: pytest.CaptureFixt
         assert "calibration needs logits, but predictions:" in capsys.readouterr().err
 
 
-def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sums_of_rows_add_to_those_of_the_image() -> None:
     """But the last digit of a softmax, which depends on the size of the block, and so on that of the image alone."""
     logits, labels = scene(6, 4)
     whole = counted(logits, "softmax", labels, 4)
-    for cells in (1, 6 * 37 * 4):
-        monkeypatch.setattr("segablate.metrics.calibration._CELLS", cells)
-        found = counted(logits, "softmax", labels, 4)
+    predicted = logits.argmax(0).astype(np.uint8)
+    predicted[predicted >= 4] = IGNORE
+    maps = tuple(torch.from_numpy(m) for m in (labels, predicted, band_map(nested_bands(labels))))
+    scores = torch.from_numpy(logits.astype(np.float32))
+    for rows in (1, 4):
+        added: dict[str, np.ndarray] = {}
+        for top in range(0, len(labels), rows):
+            labels_of, predicted_of, bands_of = (m[top : top + rows] for m in maps)
+            part = calibration_sums(scores[:, top : top + rows], "softmax", (labels_of, predicted_of, bands_of), 4)
+            added = {name: added.get(name, 0) + each.numpy() for name, each in part.items()}
+        found = calibration_statistics(added)
         assert np.array_equal(found["reliability"][..., :2], whole["reliability"][..., :2])
         for name, array in found.items():
             assert np.abs(array - whole[name]).max() < 1e-4, name

@@ -19,7 +19,7 @@ from segablate.evaluation.alignment import Alignment
 from segablate.evaluation.loop import evaluate
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.results import Evaluation
-from segablate.evaluation.score_measures import class_logits, highest_scores
+from segablate.evaluation.scores import class_logits, highest_scores
 from segablate.losses import get_loss
 from segablate.metrics.confusion import count_confusion
 from segablate.metrics.tolerance import Tolerance

@@ -22,7 +22,7 @@ from segablate.errors import CheckpointError, SegablateError
 from segablate.evaluation.loop import evaluate
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.results import Evaluation
-from segablate.evaluation.score_measures import without_infinities
+from segablate.evaluation.scores import without_infinities
 from segablate.losses import get_loss
 from segablate.metrics.confusion import class_counts, count_confusion, mean_iou
 from segablate.metrics.tolerance import Tolerance

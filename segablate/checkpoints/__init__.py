@@ -211,7 +211,6 @@ def count_outputs(segmenter: Segmenter) -> int | None:
         return None
     grey = np.full((256, 256, 3), 128, np.uint8)
     try:
-        scores = segmenter(Batch((Sample(0, "grey", grey, grey[..., 0], ""),))).scores
+        return segmenter(Batch((Sample(0, "grey", grey, grey[..., 0], ""),))).outputs
     except SegablateError:
         return None
-    return None if scores is None else scores.shape[1]

@@ -5,7 +5,7 @@ probabilities where the network returns these. Windows start a stride apart at t
 column is moved back to the border, so that every pixel is covered.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -80,34 +80,59 @@ class Inference:
     def __call__(self, forward: Forward, pixels: Tensor, inner: Size) -> Tensor:
         """Average the scores of `pixels` N, 3, H, W, in which all beyond the first `inner` rows and columns is padding.
 
-        Returns N, K and `inner`; a single pass over an unpadded image stays at the network's resolution. Memory holds
-        the result and the scores of one window.
+        Returns N, K and `inner`; a single pass over an unpadded image stays at the network's resolution.
         """
         padded = (pixels.shape[-2], pixels.shape[-1])
         if self.plain:
             scores = forward(pixels)
             return scores if padded == inner else at_size(scores, padded)[..., : inner[0], : inner[1]]
+        total: Tensor | None = None
+        top = 0
+        for band in self.bands(forward, pixels, inner):
+            if total is None:
+                total = band.new_empty((*band.shape[:2], *inner))
+            total[..., top : top + band.shape[2], :] = band
+            top += band.shape[2]
+        assert total is not None
+        return total
+
+    def bands(self, forward: Forward, pixels: Tensor, inner: Size) -> Iterator[Tensor]:
+        """Yield what :meth:`__call__` returns in consecutive bands of rows, each when no further window covers it.
+
+        Memory holds one row of windows, whatever the height of the image.
+        """
+        padded = (pixels.shape[-2], pixels.shape[-1])
         rows, columns = (_spans(padded[axis], self._side(axis, padded), self._step(axis, padded)) for axis in (0, 1))
         passes = [pixels, _mirrored(pixels, inner[1])] if self.flip else [pixels]
         down = _share(rows, padded[0], pixels)[:, None] / len(passes)
         across = _share(columns, padded[1], pixels)
-        total: Tensor | None = None
-        for mirrored, view in zip((False, True), passes, strict=False):
-            for row, column in product(rows, columns):
+        sums: Tensor | None = None  # of the rows from `row.start` on
+        for row, after in zip(rows, [*(later.start for later in rows[1:]), padded[0]], strict=True):
+            height = min(row.stop, inner[0]) - row.start
+            for (mirrored, view), column in product(enumerate(passes), columns):
                 crop = view[..., row, column]
                 scores = at_size(_averageable(forward(crop)), (crop.shape[-2], crop.shape[-1]))
-                if total is None:
-                    total = scores.new_zeros((*scores.shape[:2], *inner))
-                _add(total, scores, down[row] * across[column], row.start, column.start, mirrored)
+                if sums is None or sums.shape[2] < height:
+                    sums = _extended(sums, scores, height, inner[1])
+                _add(sums, scores, down[row] * across[column], 0, column.start, bool(mirrored))
                 del scores  # or they would be held during the next pass
-        assert total is not None
-        return total
+            if sums is not None and (done := min(after, inner[0]) - row.start) > 0:
+                yield sums[..., :done, :]
+                sums = sums[..., done:, :].clone()
 
     def _side(self, axis: int, padded: Size) -> int:
         return min(self.window[axis], padded[axis]) if self.window else padded[axis]
 
     def _step(self, axis: int, padded: Size) -> int:
         return self.step[axis] if self.step else padded[axis]
+
+
+def _extended(sums: Tensor | None, scores: Tensor, height: int, width: int) -> Tensor:
+    """Return sums of scores with zeros below, at this height; the old ones are at the top."""
+    extended = scores.new_zeros((*scores.shape[:2], height, width))
+    if sums is not None:
+        extended[..., : sums.shape[2], :] = sums
+    return extended
 
 
 def _add(total: Tensor, scores: Tensor, share: Tensor, top: int, left: int, mirrored: bool) -> None:

@@ -1,8 +1,10 @@
 """The segmenter of a torch network: preprocessing, forward pass, and logits at the size of the labels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from typing import Any, Literal
 
 import torch
@@ -15,7 +17,7 @@ from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Sour
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, DeviceError, at, thousands
 from segablate.runtime import Precision, autocast, describe, exact_arithmetic, resolve_device
-from segablate.samples import Batch, Output, ScoreKind
+from segablate.samples import Batch, Output, ScoreBands, ScoreKind
 from segablate.user_code import own_output
 from segablate.weights import Weights
 from segablate.weights.classes import Colour, class_colours, class_names
@@ -54,13 +56,14 @@ class Network:
     def capabilities(self) -> Capabilities:
         """Features are available in one pass over the whole image of a network with torch convolutions."""
         features = self.inference.plain and any(isinstance(part, _CONVOLUTIONS) for part in self.module.modules())
-        return Capabilities(scores=self.kind != "labels", features=features, device=str(self.device))
+        batches = self.device.type != "cpu"
+        return Capabilities(scores=self.kind != "labels", features=features, device=str(self.device), batches=batches)
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "Network":
         """Return the network itself: it runs on any images."""
         return self
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, batch: Batch) -> Output:
         """Return scores N, K, H, W float32 on the device, or label maps where the argmax is inside the network.
 
@@ -69,8 +72,20 @@ class Network:
         images = torch.from_numpy(batch.images).to(self.device)
         # On the CPU one image at a time: a batch saves nothing there, and may round differently.
         parts = images.split(1) if self.device.type == "cpu" else (images,)
-        try:
+        with self._enough_memory(images):
+            if self.inference.window and self.kind != "labels" and self._unresized(images):
+                return self._in_bands(parts)
             return self._output(parts)
+
+    def _unresized(self, images: Tensor) -> bool:
+        """Whether the network sees the images, N H W 3, at their size."""
+        size = (images.shape[1], images.shape[2])
+        return self.preprocessing.unpadded(size) == size
+
+    @contextmanager
+    def _enough_memory(self, images: Tensor) -> Iterator[None]:
+        try:
+            yield
         except torch.OutOfMemoryError:
             raise DeviceError(
                 f"{self.device} has too little memory for {len(images)} images of "
@@ -99,12 +114,38 @@ class Network:
         scores, kind = two_channels(scores, self.kind)
         return Output(kind, scores, features=kept, one_channel=one_channel, notes=tuple(notes))
 
+    def _in_bands(self, parts: tuple[Tensor, ...]) -> Output:
+        """Run the images in windows, row by row as the scores are read; the first row of windows now."""
+        notes: dict[str, None] = {}
+        begun = [self._bands(parts, notes)]
+        first = next(begun[0])
+        assert self.kind != "labels"
+        kind = two_channels(first[..., :1, :1], self.kind)[1]
+        waiting = [first]
+
+        def each() -> Iterator[Tensor]:
+            bands = chain([waiting.pop()], begun.pop()) if waiting else self._bands(parts, {})
+            return (two_channels(band, self.kind)[0] for band in bands)  # type: ignore[arg-type]
+
+        outputs = max(first.shape[1], 2)  # one channel becomes two
+        bands = ScoreBands(outputs, first.device, each)
+        return Output(kind, one_channel=first.shape[1] == 1, notes=tuple(notes), bands=bands)
+
+    @torch.no_grad()
+    def _bands(self, parts: tuple[Tensor, ...], notes: dict[str, None]) -> Iterator[Tensor]:
+        """Yield bands of rows of the scores of all images."""
+        size = (parts[0].shape[1], parts[0].shape[2])
+        runs = [self.inference.bands(partial(self._run, notes), self.preprocessing(part), size) for part in parts]
+        with self._enough_memory(parts[0]):
+            for bands in zip(*runs, strict=True):
+                yield _joined(list(bands))
+
     def _forward(self, images: Tensor, notes: dict[str, None]) -> tuple[Tensor, Tensor | None]:
         """Return the output at the size of N, H, W, 3 uint8 images, and the features where they are kept."""
         size = (images.shape[1], images.shape[2])
         pixels = self.preprocessing(images)
         unpadded = self.preprocessing.unpadded(size)
-        with autocast(self.device, self.precision), LastConvolution(self.module, self.keep_features) as features:
+        with LastConvolution(self.module, self.keep_features) as features:
             scores = self.inference(partial(self._run, notes), pixels, unpadded)
         kept = features.inputs
         return at_size(scores, size), None if kept is None else _cut(kept.float(), pixels.shape[-2:], unpadded)
@@ -112,7 +153,7 @@ class Network:
     def _run(self, notes: dict[str, None], pixels: Tensor) -> Tensor:
         """Return the module's output at its resolution. The module is user code: its errors become CheckpointErrors."""
         try:
-            with own_output():
+            with own_output(), autocast(self.device, self.precision):
                 output = self.module(pixels)
         except torch.OutOfMemoryError:
             raise

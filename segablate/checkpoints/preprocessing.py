@@ -83,11 +83,11 @@ class Preprocessing:
         import torch
         from torch.nn import functional
 
-        pixels = self._resized(images.permute(0, 3, 1, 2).float())
+        pixels = self._resized(images.permute(0, 3, 1, 2).to(torch.float32, copy=True))
         if self.channels == "bgr":
             pixels = pixels.flip(1)
         mean, std = (torch.tensor(row, device=images.device).view(3, 1, 1) for row in (self.mean, self.std))
-        pixels = (pixels * self.factor - mean) / std / self.divisor
+        pixels = pixels.mul_(self.factor).sub_(mean).div_(std).div_(self.divisor)
         if self.pad_to_multiple:
             height, width = pixels.shape[-2:]
             pixels = functional.pad(pixels, (0, -width % self.pad_to_multiple, 0, -height % self.pad_to_multiple))

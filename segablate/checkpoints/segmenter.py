@@ -104,7 +104,7 @@ class Capabilities:
     - `scores`: it may return scores; otherwise it returns only label maps.
     - `on_host`: it returns label maps without a network, is picklable and runs in the reading processes.
     - `features`: it can keep the features before the network's classifier.
-    - `device`: the device of its scores.
+    - `device`: the device of its scores; `batches`: a batch there is faster than its images one by one.
     """
 
     images: bool = True
@@ -112,6 +112,7 @@ class Capabilities:
     on_host: bool = False
     features: bool = False
     device: str = "cpu"
+    batches: bool = True
 
 
 class Segmenter(Protocol):

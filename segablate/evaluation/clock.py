@@ -1,14 +1,18 @@
 """Time per image of a network."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segablate.checkpoints.segmenter import Capabilities, OnError, Segmenter, Source
 from segablate.datasets.dataset import Dataset
+from segablate.evaluation.scores import score_bands
 from segablate.samples import Batch, Output
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,11 @@ class TimedSegmenter:
     def __call__(self, batch: Batch) -> Output:
         """Run the segmenter on a batch and record the time; on a GPU, wait until the output is there."""
         output, seconds = _timed(self.segmenter, batch)
-        self.seconds.append(seconds)
-        return output
+        if output.bands is None:
+            self.seconds.append(seconds)
+            return output
+        each = _Stopwatch(output.bands.each, seconds, len(batch.samples), self.seconds)
+        return replace(output, bands=replace(output.bands, each=each))
 
     def facts(self, batch_size: int) -> dict[str, Any]:
         """Return the median time over batches, as facts of a run; nothing for a segmenter that reads no images."""
@@ -56,16 +63,54 @@ def milliseconds_in_turns(segmenters: Sequence[Segmenter], batch: Batch, turns: 
 
     They are called in turns, so that other load on the machine slows all of them alike.
     """
-    seconds = [[_timed(segmenter, batch)[1] for segmenter in segmenters] for _ in range(turns + 1)]
+    seconds = [[_timed_whole(segmenter, batch) for segmenter in segmenters] for _ in range(turns + 1)]
     return [1000 * median(column) for column in zip(*seconds[1:], strict=True)]
+
+
+@dataclass(frozen=True)
+class _Stopwatch:
+    """Bands of scores that record their time: what was spent before, and that of each band when it is asked for."""
+
+    each: "Callable[[], Iterator[Tensor]]"
+    before: float
+    images: int
+    seconds: list[float]
+
+    def __call__(self) -> "Iterator[Tensor]":
+        total = self.before
+        bands = self.each()
+        while True:
+            start = time.perf_counter()
+            band = next(bands, None)
+            if band is not None:
+                _wait(band)
+            total += (time.perf_counter() - start) / self.images
+            if band is None:
+                break
+            yield band
+        self.seconds.append(total)
 
 
 def _timed(segmenter: Segmenter, batch: Batch) -> tuple[Output, float]:
     """Return the output of a segmenter and its seconds per image; on a GPU, including the wait for the output."""
     start = time.perf_counter()
     output = segmenter(batch)
-    if output.scores is not None and output.scores.is_cuda:
+    if output.scores is not None:
+        _wait(output.scores)
+    return output, (time.perf_counter() - start) / len(batch.samples)
+
+
+def _timed_whole(segmenter: Segmenter, batch: Batch) -> float:
+    """Return the seconds per image of a segmenter, with all bands of its scores."""
+    seconds: list[float] = []
+    timed = TimedSegmenter(segmenter, seconds)
+    for _ in score_bands(timed(batch)):
+        pass
+    return seconds[0]
+
+
+def _wait(scores: "Tensor") -> None:
+    if scores.is_cuda:
         import torch
 
-        torch.cuda.synchronize(output.scores.device)
-    return output, (time.perf_counter() - start) / len(batch.samples)
+        torch.cuda.synchronize(scores.device)

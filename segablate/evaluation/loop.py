@@ -30,7 +30,8 @@ from segablate.evaluation.measures import Measures, measure_labels, measure_maps
 from segablate.evaluation.pieces import Pieces
 from segablate.evaluation.remarks import without_remarks
 from segablate.evaluation.results import Evaluation, ImageRecord, Skipped, collect, joined, select
-from segablate.evaluation.score_measures import measure_scores
+from segablate.evaluation.score_measures import measure_readings
+from segablate.evaluation.score_reading import read_scores
 from segablate.files import fingerprint
 from segablate.labels import LabelSet
 from segablate.runtime import Team
@@ -231,15 +232,18 @@ def _measured(
                 notes.extend([alignment.note] if alignment.note else [])
                 notes.extend(output.notes)
                 notes.extend(measures.activation_notes(output.kind, output.one_channel))
-            measured = measure_maps if output.scores is None else measure_scores
-            return list(measured(batch, output, alignment, dataset.labels, measures))
+            if output.outputs is None:
+                return list(measure_maps(batch, output, alignment, dataset.labels, measures))
+            readings = read_scores(batch, output, alignment, measures)
+            del output  # or its scores would be held while label maps are measured
+            return list(measure_readings(readings, dataset.labels, measures))
         except SegablateError as error:
             if len(batch.samples) == 1:
                 return [Failure(batch.samples[0].index, error)]
         # One bad image must not fail its batch: measure each alone.
         return [result for sample in batch.samples for result in measure(Batch((sample,)))]
 
-    for group in _batches(samples, batch_size):
+    for group in _batches(samples, batch_size if segmenter.capabilities.batches else 1):
         yield from [group] if isinstance(group, Failure) else measure(group)
 
 
@@ -262,7 +266,7 @@ def _align(segmenter: Segmenter, output: Output, labels: LabelSet) -> Alignment:
     outputs = len(segmenter.classes or labels.merged_from or labels)
     try:
         return align(
-            outputs if output.scores is None else output.scores.shape[1],
+            outputs if output.outputs is None else output.outputs,
             segmenter.classes,
             labels,
             segmenter.class_map,

@@ -6,6 +6,7 @@ needs it there.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,16 @@ class Measures:
     def on_host(self) -> bool:
         """Whether a measure needs the predicted label map on the host."""
         return bool(self.counts or self.error_kinds or self.predictions is not None)
+
+    @cached_property
+    def pixel_losses(self) -> "dict[str, Loss]":
+        """Return the losses that are means over labelled pixels."""
+        return {name: loss for name, loss in self.losses.items() if loss.pixelwise}
+
+    @cached_property
+    def map_losses(self) -> "dict[str, Loss]":
+        """Return the losses that need the scores of the whole map."""
+        return {name: loss for name, loss in self.losses.items() if not loss.pixelwise}
 
     @property
     def of_scores(self) -> bool:

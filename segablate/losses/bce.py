@@ -14,6 +14,7 @@ from segablate.objective.ranges import Choice, Range
     paper="Zhao et al., Region Mutual Information Loss for Semantic Segmentation, NeurIPS 2019, arXiv:1910.12037",
     activation="sigmoid",
     summed=True,
+    pixelwise=True,
 )
 def bce(
     logits: Logits,

@@ -9,7 +9,9 @@ from segablate.objective.processes import summed
 
 
 @loss(
-    paper="Long, Shelhamer and Darrell, Fully Convolutional Networks for Semantic Segmentation, CVPR 2015", summed=True
+    paper="Long, Shelhamer and Darrell, Fully Convolutional Networks for Semantic Segmentation, CVPR 2015",
+    summed=True,
+    pixelwise=True,
 )
 def ce(logits: Logits, labels: Labels, *, weights: ClassWeights | None = None) -> Scalar:
     """Cross entropy of the softmax, mean over labelled pixels.

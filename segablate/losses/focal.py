@@ -11,7 +11,9 @@ from segablate.objective.processes import summed
 from segablate.objective.ranges import Range
 
 
-@loss(paper="Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv:1708.02002", summed=True)
+@loss(
+    paper="Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv:1708.02002", summed=True, pixelwise=True
+)
 def focal(
     logits: Logits,
     labels: Labels,

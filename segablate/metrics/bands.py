@@ -1,6 +1,6 @@
 """Accuracy of labelled pixels by their distance from the nearest boundary of the labels.
 
-Kept for every image as the statistic "bands": count (:func:`count_by_distance`, or on the device) -> add ->
+Kept for every image as the statistic "bands": count (:func:`count_by_distance`, :func:`distance_sums`) -> add ->
 :func:`accuracy`.
 """
 
@@ -51,14 +51,14 @@ def count_by_distance(
     return np.diff(np.array(totals, np.int64), axis=0, prepend=0)
 
 
-def count_by_distance_on_device(labels: "Tensor", predicted: "Tensor", bands: "Tensor") -> NDArray[np.int64]:
-    """Count as :func:`count_by_distance` does, of H, W uint8 tensors and their :func:`band_map`."""
+def distance_sums(labels: "Tensor", predicted: "Tensor", bands: "Tensor") -> "Tensor":
+    """Count as :func:`count_by_distance` does, (bands, 2) int64, of H, W uint8 tensors and their :func:`band_map`."""
     import torch
 
     size = len(BANDS)
     places = 2 * bands.long() + (labels == predicted)
     counts = torch.bincount(places.reshape(-1), minlength=2 * size)[: 2 * size].view(size, 2)
-    return torch.stack([counts.sum(dim=1), counts[:, 1]], dim=1).cpu().numpy()
+    return torch.stack([counts.sum(dim=1), counts[:, 1]], dim=1)
 
 
 def accuracy(counts: NDArray) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ scores of mask queries is below 1. Void is left out.
 All sums are of integers, in units of 2^-24, so that neither threads nor devices change a sum by their order.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,9 +41,6 @@ _UNIT = 2.0**24
 _LEAST = 1e-35
 """Lower limit of a label's probability in NLL."""
 
-_CELLS = 1 << 21
-"""Probabilities in a block of rows on the CPU: 8 MB, which fit the cache and which the allocator reuses."""
-
 Floats = NDArray[np.float64]
 
 
@@ -52,35 +50,40 @@ def count_calibration(
     """Count the statistics of one image.
 
     `logits`: K, H, W float32, the `classes` first; of probabilities their logarithm. `maps`: labels and predictions,
-    class index or 255, and the band of each pixel (:func:`segablate.metrics.bands.band_map`), each H, W uint8. On a GPU
-    one more K, H, W array is allocated; on the CPU a few rows are processed at a time. Returns:
+    class index or 255, and the band of each pixel (:func:`segablate.metrics.bands.band_map`), each H, W uint8. Returns:
 
     - "reliability": (bands, bins, 3) float64: pixels, those predicted right, and the sum of their confidence.
     - "class_gaps": (C, bins) float32: sum of the class's probability - pixels of the class, by its probability.
     - "proper": (bands, 2) float64: sums of Brier score and NLL.
     """
-    import torch
+    sums = calibration_sums(logits, kind, maps, classes)
+    return calibration_statistics({name: each.cpu().numpy() for name, each in sums.items()})
 
-    rows = logits.shape[1] if logits.is_cuda else max(1, _CELLS // (logits.shape[0] * logits.shape[2]))
-    blocks = zip(logits.split(rows, dim=1), zip(*(one.split(rows) for one in maps), strict=True), strict=True)
-    parts = [_counted(part, kind, maps_of_part, classes) for part, maps_of_part in blocks]
-    reliability, gaps, proper = (torch.stack(sums).sum(dim=0).cpu().numpy() for sums in zip(*parts, strict=True))
+
+def calibration_statistics(sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the statistics of :func:`count_calibration` from :func:`calibration_sums`, added over an image's rows."""
     return {
-        RELIABILITY: reliability / (1, 1, _UNIT),
-        CLASS_GAPS: (gaps / _UNIT).astype(np.float32),
-        PROPER: proper / _UNIT,
+        RELIABILITY: sums[RELIABILITY] / (1, 1, _UNIT),
+        CLASS_GAPS: (sums[CLASS_GAPS] / _UNIT).astype(np.float32),
+        PROPER: sums[PROPER] / _UNIT,
     }
 
 
-def _counted(logits: "Tensor", kind: str, maps: "tuple[Tensor, ...]", classes: int) -> "tuple[Tensor, Tensor, Tensor]":
-    """Count the three statistics of some rows, float64; all but counts of pixels in units of 2^-24."""
+def calibration_sums(
+    logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int
+) -> "dict[str, Tensor]":
+    """Sum what :func:`count_calibration` returns over some rows of an image, on the device of the logits.
+
+    Float64 by name; all but counts of pixels are integers in units of 2^-24, so that sums of rows add without rounding.
+    One more K, H, W array is allocated.
+    """
     labels, predicted, bands = maps
     probabilities = _probabilities(logits, kind)  # K H W
     proper = _proper(probabilities, logits, kind, labels.clamp(max=classes - 1), bands)
     labelled = labels != IGNORE
     scaled = probabilities.mul_(_UNIT * labelled).round_()  # up to 2^24 every integer is a float32
     reliability = _reliability(_confidence(scaled, predicted, classes), labels == predicted, bands)
-    return reliability, _class_gaps(scaled[:classes], labels), proper
+    return {RELIABILITY: reliability, CLASS_GAPS: _class_gaps(scaled[:classes], labels), PROPER: proper}
 
 
 def _probabilities(logits: "Tensor", kind: str) -> "Tensor":
@@ -125,15 +128,24 @@ def _class_gaps(scaled: "Tensor", labels: "Tensor") -> "Tensor":
     """Sum by class and bin, (C, bins). Most probabilities are in the first bin, which is the total less the others."""
     import torch
 
-    labels = labels.reshape(-1)
-    labelled = torch.bincount(labels, minlength=IGNORE + 1)
-    gaps = torch.empty(len(scaled), BINS, dtype=torch.float64, device=scaled.device)
-    for index, plane in enumerate(scaled):
-        high = (plane.reshape(-1) > _UNIT / BINS).nonzero()[:, 0]
-        probability = plane.reshape(-1)[high]
-        gaps[index] = _sums(probability - _UNIT * (labels[high] == index), _bin(probability), BINS)
-        gaps[index, 0] = plane.sum(dtype=torch.float64) - _UNIT * labelled[index] - gaps[index, 1:].sum()
+    classes, labels = len(scaled), labels.reshape(-1)
+    high = _places_above(scaled.reshape(-1), _UNIT / BINS)
+    index = torch.div(high, labels.numel(), rounding_mode="floor")  # the class of each
+    probability = scaled.reshape(-1)[high]
+    gap = probability - _UNIT * (labels[high - index * labels.numel()] == index)
+    gaps = _sums(gap, index * BINS + _bin(probability), classes * BINS).view(classes, BINS)
+    labelled = torch.bincount(labels, minlength=IGNORE + 1)[:classes]
+    total = scaled.reshape(classes, -1).sum(dim=1, dtype=torch.float64) - _UNIT * labelled
+    gaps[:, 0] = total - gaps[:, 1:].sum(dim=1)
     return gaps
+
+
+def _places_above(values: "Tensor", limit: float) -> "Tensor":
+    """Return where (N,) values are above a limit; numpy finds a few among many several times faster than torch."""
+    import torch
+
+    above = values > limit
+    return above.nonzero()[:, 0] if values.is_cuda else torch.from_numpy(np.flatnonzero(above.numpy()))
 
 
 def _bin(scaled: "Tensor") -> "Tensor":

@@ -27,8 +27,8 @@ LARGEST = 1e4
 """Scores beyond this share the outermost bin."""
 
 
-def count_scores(logits: "Tensor", labels: "Tensor") -> np.ndarray:
-    """Count the pixels of one image by label and bin of the score, (2, BINS) int32.
+def count_scores(logits: "Tensor", labels: "Tensor") -> "Tensor":
+    """Count pixels by label and bin of the score, (2, BINS) int64, on the device; counts of rows and images add.
 
     `logits`: 2 or more, H, W float, the two classes first; `labels`: H, W uint8, 0, 1 or 255 void. -inf counts as the
     lowest number.
@@ -39,7 +39,7 @@ def count_scores(logits: "Tensor", labels: "Tensor") -> np.ndarray:
     place = (second - first).mul_(STEEPNESS).asinh_().div_(math.asinh(STEEPNESS * LARGEST))
     bins = place.add_(1).mul_(BINS / 2).int().clamp_(0, BINS - 1)
     codes = bins + BINS * labels.clamp(max=2).int()  # void behind the classes
-    return torch.bincount(codes.reshape(-1), minlength=3 * BINS).view(3, BINS)[:2].int().cpu().numpy()
+    return torch.bincount(codes.reshape(-1), minlength=3 * BINS).view(3, BINS)[:2]
 
 
 def roc_auc(counts: np.ndarray) -> NDArray[np.float64]:

@@ -67,6 +67,7 @@ class Loss:
       :class:`Parts`, added over the images.
     - ``summed``: it divides by counts that are summed over processes, see :mod:`segablate.objective.processes`.
     - ``carry``: what training carries from batch to batch.
+    - ``pixelwise``: by default a mean over labelled pixels, each of whose values depends on that pixel alone.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Loss:
     over_images: Pooled | None = None
     summed: bool = False
     carry: Carry | None = None
+    pixelwise: bool = False
 
     def __post_init__(self) -> None:
         vars(self).update(__doc__=self.function.__doc__, __wrapped__=self.function)  # for help() and signatures
@@ -209,6 +211,7 @@ def loss(
     over_images: Pooled | None = None,
     summed: bool = False,
     carry: Carry | None = None,
+    pixelwise: bool = False,
 ) -> Callable[[Function], Loss]:
     """Make a :class:`Loss` of the function below: its name is the function's, and the file's.
 
@@ -229,6 +232,7 @@ def loss(
             over_images,
             summed,
             carry,
+            pixelwise,
         )
         return Loss(name, function, paper, objective or name, *declared)
 

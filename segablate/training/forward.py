@@ -10,7 +10,7 @@ from torch import Tensor
 from segablate.checkpoints.inference import at_size
 from segablate.checkpoints.outputs import channels_first, choose_scores, two_channels
 from segablate.errors import CheckpointError
-from segablate.evaluation.score_measures import class_logits
+from segablate.evaluation.scores import class_logits
 from segablate.runtime import autocast
 from segablate.training.heads import head_logits
 from segablate.training.starting import Start, seen_by_classifier

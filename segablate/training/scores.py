@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segablate.evaluation.score_measures import widened_edges
+from segablate.evaluation.loss_values import widened_edges
 from segablate.training.batches import TrainingBatch
 from segablate.training.forward import Scores, forward, forward_head
 from segablate.training.task import Task

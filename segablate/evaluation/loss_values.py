@@ -1,0 +1,78 @@
+"""Values of losses on the scores of one image."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from segablate.evaluation.measures import Measures
+from segablate.labels import IGNORE
+from segablate.samples import LossInputs, Output, Sample, logits_for
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_SUM, _PIXELS = "loss ", "labelled"
+
+
+def pixel_loss_sums(logits: "Tensor", labels: "Tensor", one_channel: bool, measures: Measures) -> "dict[str, Tensor]":
+    """Sum the losses that are means over labelled pixels over some rows, float64 by name; :func:`pixel_loss_values`.
+
+    `logits`: K, h, W, the classes first; `labels`: h, W uint8.
+    """
+    import torch
+
+    if not measures.pixel_losses:
+        return {}
+    scores, target = logits[None], labels[None].long()
+    pixels = (labels != IGNORE).sum(dtype=torch.float64)
+    sums = {}
+    for name, loss in measures.pixel_losses.items():
+        with torch.no_grad():
+            mean = loss(logits_for(loss.reads({}), scores, one_channel), target)
+        sums[_SUM + name] = mean.double() * pixels
+    return {**sums, _PIXELS: pixels}
+
+
+def pixel_loss_values(sums: Mapping[str, Any]) -> dict[str, float]:
+    """Return the values of losses from their sums over an image; nan without a labelled pixel."""
+    pixels = sums.get(_PIXELS, 0)
+    names = [name for name in sums if name.startswith(_SUM)]
+    return {name.removeprefix(_SUM): float(sums[name] / pixels) if pixels else float("nan") for name in names}
+
+
+def loss_inputs(
+    sample: Sample, output: Output, logits: "Tensor", place: int, classes: int, measures: Measures
+) -> LossInputs:
+    """Return the inputs of losses for one image, whose `logits` are 1, K, H, W; `place`: its place in the batch."""
+    import torch
+
+    inputs = dict(measures.inputs)
+    if sample.image is not None and (measures.probe or any("image" in one.inputs for one in measures.losses.values())):
+        inputs["image"] = torch.from_numpy(sample.image).to(logits.device).permute(2, 0, 1)[None].float()
+    if output.features is not None:
+        inputs["features"] = output.features[place : place + 1]
+    if "edge_net" in inputs and logits.shape[1] > classes:
+        inputs["edge_net"] = widened_edges(inputs["edge_net"], logits.shape[1] - classes)
+    labels = torch.from_numpy(sample.labels).to(logits.device)[None].long()
+    one_channel = output.one_channel and logits.shape[1] == 2  # else both outputs are joined in one class
+    return LossInputs(logits, labels, sample.labels, classes, inputs, one_channel)
+
+
+def widened_edges(edge_net: Any, surplus: int) -> Any:
+    """Return the edge network with zero weights for the `surplus` outputs that have no class."""
+    from torch.nn.functional import pad
+
+    (weight, bias), *rest = edge_net
+    return (pad(weight, (0, 0, 0, 0, 0, surplus)), bias), *rest
+
+
+def loss_values(inputs: LossInputs, measures: Measures) -> dict[str, float]:
+    """Return the values of the losses that need the whole map; nan where one is undefined."""
+    import torch
+
+    values = {}
+    for name, loss in measures.map_losses.items():
+        further = {key: value for key, value in inputs.inputs.items() if key in loss.inputs}
+        with torch.no_grad():
+            parts = loss.parts(inputs.read_by(loss.reads({})), inputs.labels, **further)
+        values[name] = float(parts.value) if parts.defined else float("nan")
+    return values

@@ -1,0 +1,96 @@
+"""Scores of a network as measures read them: rows in planes, classes, logits."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from segablate.evaluation.alignment import Alignment
+from segablate.samples import Output
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LARGE = 1e4
+"""The least that infinite scores are measured as, positive or negative."""
+
+_CELLS = 1 << 20
+"""Scores in a block of rows on the CPU: 4 MB, which fit the cache and which the allocator reuses."""
+
+
+def score_bands(output: Output) -> "Iterator[Tensor]":
+    """Yield the scores N, K, h, W of an output, consecutive bands of rows from the top."""
+    if output.bands is not None:
+        yield from output.bands.each()
+    elif output.scores is not None:
+        yield output.scores
+
+
+def whole_scores(output: Output) -> "Tensor":
+    """Return the scores N, K, H, W of an output; bands of rows are joined."""
+    import torch
+
+    bands = list(score_bands(output))
+    return bands[0] if len(bands) == 1 else torch.cat(bands, dim=2)
+
+
+def row_blocks(scores: "Tensor") -> "Iterator[tuple[slice, Tensor]]":
+    """Yield rows of the scores K, H, W of an image, plane after plane in memory; on a GPU all rows at once."""
+    outputs, height, width = scores.shape
+    rows = height if scores.is_cuda else max(1, _CELLS // (outputs * width))
+    for top in range(0, height, rows):
+        yield slice(top, min(top + rows, height)), scores[:, top : top + rows].contiguous()
+
+
+def without_infinities(scores: "Tensor") -> "tuple[Tensor, list[int]]":
+    """Return scores (N, K, H, W) without infinite ones, and the number of pixels that had one in each image.
+
+    Losses and calibration would be undefined, or infinite over the whole set. In their place is twice the largest
+    finite score of the image, and at least :data:`LARGE`, at which a softmax is exactly that of infinite ones.
+    """
+    import torch
+
+    if bool(scores.sum(dtype=scores.dtype).isfinite()):  # one pass; all others are rare
+        return scores, [0] * len(scores)
+    pixels = scores.isinf().any(dim=1).sum(dim=(1, 2)).tolist()
+    if not any(pixels):
+        return scores, pixels
+    finite = scores.where(scores.isfinite(), 0).abs().amax(dim=(1, 2, 3), keepdim=True)
+    large = (2 * finite).clamp(LARGE, torch.finfo(scores.dtype).max)
+    return scores.where(scores.isfinite() | scores.isnan(), scores.sign() * large), pixels
+
+
+def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Tensor]":
+    """Return the classes of the highest of the scores (N, K, H, W), and these scores, (N, H, W) each.
+
+    Of equal scores the first counts. Classes are uint8, 255 for outputs without a class; a score is NaN where any of
+    the K is. Plane by plane, which on the CPU is many times faster than a reduction over a dimension that is not last.
+    """
+    import torch
+
+    kind = torch.uint8 if scores.shape[1] <= 256 else torch.int16
+    highest = scores[:, 0].clone()
+    output = torch.zeros_like(highest, dtype=kind)
+    for index, plane in enumerate(scores.unbind(1)[1:], start=1):
+        higher = (plane > highest).to(kind).mul_(index)
+        torch.maximum(output, higher, out=output)  # outputs ascend
+        torch.maximum(highest, plane, out=highest)
+    if alignment.plain:
+        return output, highest
+    return torch.from_numpy(alignment.table).to(scores.device)[output.long()], highest
+
+
+def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":
+    """Return logits (N, K', H, W) whose first C channels are the classes; outputs without a class follow.
+
+    Probabilities become their logarithm. Outputs of one class are merged by log-sum-exp, which is exact for a softmax.
+    """
+    import torch
+
+    logits = scores.clamp_min(torch.finfo(scores.dtype).tiny).log() if kind == "probabilities" else scores
+    if alignment.leading:
+        return logits
+    outside = [output for output, index in enumerate(alignment.outputs) if index is None]
+    classes = []
+    for wanted in range(alignment.classes):
+        outputs = [output for output, index in enumerate(alignment.outputs) if index == wanted]
+        classes.append(logits[:, outputs].logsumexp(dim=1, keepdim=True) if len(outputs) > 1 else logits[:, outputs])
+    return torch.cat([*classes, logits[:, outside]], dim=1)
