@@ -83,7 +83,8 @@ class ScoreBands:
     """Scores that are computed as they are read, from a network that runs in windows; memory holds one band.
 
     - `outputs`: K; `device`: where they are computed.
-    - `each`: returns the bands anew, N, K, h, W float tensors of consecutive rows from the top.
+    - `each`: returns the bands anew, N, K, h, W float tensors of consecutive rows from the top, each valid until the
+      next is asked for.
     """
 
     outputs: int

@@ -1,6 +1,7 @@
 """Windows and flips against plain references that visit pixel by pixel, and the memory they take."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,17 @@ from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.network import Network
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Source
+from segablate.datasets import open_dataset
 from segablate.errors import CheckpointError
-from segablate.samples import Batch, Sample
+from segablate.evaluation.alignment import align
+from segablate.evaluation.loop import evaluate
+from segablate.evaluation.measures import Measures
+from segablate.evaluation.score_reading import read_scores
+from segablate.evaluation.scores import whole_scores
+from segablate.labels import LabelSet
+from segablate.losses import get_loss
+from segablate.metrics.tolerance import Tolerance
+from segablate.samples import Batch, Output, Sample
 
 
 class Positional(nn.Module):
@@ -135,7 +145,7 @@ def test_one_channel_is_averaged_as_a_logit() -> None:
 
 
 @torch.inference_mode()
-def test_no_more_memory_than_the_logits_and_a_window() -> None:
+def test_no_more_memory_than_a_row_of_windows() -> None:
     """The allocator's own record, on an image of 2048x1024 with 19 classes and windows of 512."""
     classes, window, size = 19, 512, (1024, 2048)
     image = torch.rand(1, 3, *size)
@@ -145,14 +155,101 @@ def test_no_more_memory_than_the_logits_and_a_window() -> None:
         return torch.cat([pixels] * (classes // 3) + [pixels[:, : classes % 3]], dim=1)
 
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        Inference((window, window))(repeated, image, size)
+        assert sum(band.shape[2] for band in Inference((window, window)).bands(repeated, image, size)) == size[0]
     events = profile.profiler.kineto_results.events()  # type: ignore[union-attr]
     changes = [event.nbytes() for event in sorted(events, key=lambda e: e.start_ns()) if event.name() == "[memory]"]
     peak = int(np.cumsum(changes).max())
-    logits, one_window, share = (
-        4 * channels * area for channels, area in ((classes, size[0] * size[1]), (classes, window**2), (1, window**2))
+    row, one_window, share = (
+        4 * channels * area for channels, area in ((classes, window * size[1]), (classes, window**2), (1, window**2))
     )
-    assert logits + one_window <= peak <= logits + one_window + 2 * share
+    assert row + one_window <= peak <= row + one_window + 2 * share
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("size", [(40, 23), (16, 9), (33, 64)])
+def test_bands_are_the_rows_of_the_whole(size: tuple[int, int], flip: bool) -> None:
+    inference, pixels = Inference((16, 12), (6, 12), flip), torch.rand(2, 3, size[0] + 3, size[1])  # 3 rows of padding
+    bands = [band.clone() for band in inference.bands(Positional(), pixels, size)]
+    assert len(bands) > 1 or size[0] == 16
+    assert torch.equal(torch.cat(bands, dim=2), inference(Positional(), pixels, size))
+
+
+def windowed(spec: str, **options: Any) -> Network:
+    opened = open_checkpoint(spec, Loading(device="cpu", window=(16, 16), stride=(8, 12), **options))
+    assert isinstance(opened, Network)
+    return opened
+
+
+class Whole:
+    """A segmenter whose scores are not computed band by band."""
+
+    def __init__(self, segmenter: Network) -> None:
+        self.segmenter = segmenter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.segmenter, name)
+
+    def for_dataset(self, dataset: Any, on_error: Any) -> "Whole":
+        return self
+
+    def __call__(self, batch: Batch) -> Output:
+        output = self.segmenter(batch)
+        assert output.bands is not None
+        return replace(output, scores=whole_scores(output), bands=None)
+
+
+@pytest.mark.parametrize("losses", [("ce", "bce", "focal"), ("ce", "rmi")])
+def test_evaluation_by_bands_equals_that_of_whole_scores(
+    toy: Path, network_spec: str, losses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segablate.evaluation.scores._CELLS", 200)
+    data = open_dataset(f"folder:{toy}")
+    measures = Measures({name: get_loss(name) for name in losses}, (Tolerance(2),), calibration=True)
+    by_bands = evaluate(windowed(network_spec), data, measures)
+    monkeypatch.setattr("segablate.evaluation.scores._CELLS", 1 << 20)
+    whole = evaluate(Whole(windowed(network_spec)), data, measures)  # type: ignore[arg-type]
+    for field in ("image", "label", "predicted", "pixels"):
+        assert np.array_equal(getattr(by_bands.confusion, field), getattr(whole.confusion, field))
+    for name in losses:
+        assert np.allclose(by_bands.values[name], whole.values[name], rtol=1e-6)
+    for name, counts in whole.statistics.items():
+        assert np.allclose(by_bands.statistics[name], counts, atol=1e-4), name
+    assert by_bands.facts["timing"]["milliseconds per image"] > 0
+
+
+class Broken(nn.Module):
+    """One infinite, or undefined, score in the last row that a window sees of a white image."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        scores = torch.cat([pixels, -pixels], dim=1)[:, : len(CLASSES)].clone()
+        scores[:, 1, -1, 0] = torch.where(pixels[:, 0, -1, 0] == 1, self.value, 0.5)
+        return scores
+
+
+def broken(value: float, size: tuple[int, int], **options: Any) -> tuple[Output, Batch]:
+    image = np.full((*size, 3), 255, np.uint8)
+    network = Network(Broken(value), Preprocessing(), Source("n"), **options)
+    batch = Batch((Sample(0, "a", image, image[..., 0] % len(CLASSES), ""),))
+    return network(batch), batch
+
+
+def test_infinite_scores_in_a_later_band() -> None:
+    """The image is read again, with what stands for an infinite score taken from all of it."""
+    measures, alignment = Measures({"ce": get_loss("ce")}), align(len(CLASSES), None, LabelSet("toy", CLASSES, tuple((code,) for code in range(len(CLASSES)))))
+    output, batch = broken(float("inf"), (40, 24), inference=Inference((16, 24), (16, 24)))
+    (found,) = read_scores(batch, output, alignment, measures)
+    assert found.infinite == 3  # one in each row of windows
+    whole = replace(output, scores=whole_scores(output), bands=None)
+    (expected,) = read_scores(batch, whole, alignment, measures)
+    assert found.losses()["ce"] == pytest.approx(expected.losses()["ce"], rel=1e-6)
+    assert torch.equal(found.predicted, expected.predicted)
+    output, batch = broken(float("nan"), (40, 24), inference=Inference((16, 24), (16, 24)))
+    with pytest.raises(CheckpointError, match="the output of the network is NaN for a"):
+        read_scores(batch, output, alignment, measures)
 
 
 def test_a_network_in_windows_from_options_card_and_command_line(toy: Path, network_spec: str, tmp_path: Path) -> None:
@@ -174,10 +271,9 @@ def test_a_network_in_windows_from_options_card_and_command_line(toy: Path, netw
     assert plain.source.facts["inference"] == "whole images"
     image = np.random.default_rng(1).integers(0, 256, (24, 32, 3), np.uint8)
     sample = Batch((Sample(0, "a", image, image[..., 0], ""),))
-    scores = [segmenter(sample).scores for segmenter in (opened, plain)]
-    assert scores[0] is not None
+    scores = [whole_scores(segmenter(sample)) for segmenter in (opened, plain)]
     assert scores[0].shape == (1, len(CLASSES), 24, 32)
-    assert not torch.equal(*scores)  # type: ignore[arg-type]
+    assert not torch.equal(*scores)
 
 
 def test_probabilities_are_said_to_be_averaged_as_such() -> None:

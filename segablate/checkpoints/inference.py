@@ -99,7 +99,7 @@ class Inference:
     def bands(self, forward: Forward, pixels: Tensor, inner: Size) -> Iterator[Tensor]:
         """Yield what :meth:`__call__` returns in consecutive bands of rows, each when no further window covers it.
 
-        Memory holds one row of windows, whatever the height of the image.
+        Memory holds one row of windows, whatever the height of the image. A band is valid until the next is asked for.
         """
         padded = (pixels.shape[-2], pixels.shape[-1])
         rows, columns = (_spans(padded[axis], self._side(axis, padded), self._step(axis, padded)) for axis in (0, 1))
@@ -108,17 +108,17 @@ class Inference:
         across = _share(columns, padded[1], pixels)
         sums: Tensor | None = None  # of the rows from `row.start` on
         for row, after in zip(rows, [*(later.start for later in rows[1:]), padded[0]], strict=True):
-            height = min(row.stop, inner[0]) - row.start
             for (mirrored, view), column in product(enumerate(passes), columns):
                 crop = view[..., row, column]
                 scores = at_size(_averageable(forward(crop)), (crop.shape[-2], crop.shape[-1]))
-                if sums is None or sums.shape[2] < height:
-                    sums = _extended(sums, scores, height, inner[1])
-                _add(sums, scores, down[row] * across[column], 0, column.start, bool(mirrored))
+                if sums is None:
+                    sums = scores.new_zeros((*scores.shape[:2], row.stop - row.start, inner[1]))
+                _add(sums, scores, down[row] * across[column], column.start, bool(mirrored))
                 del scores  # or they would be held during the next pass
-            if sums is not None and (done := min(after, inner[0]) - row.start) > 0:
+            assert sums is not None
+            if (done := min(after, inner[0]) - row.start) > 0:
                 yield sums[..., :done, :]
-                sums = sums[..., done:, :].clone()
+            _shift(sums, after - row.start)
 
     def _side(self, axis: int, padded: Size) -> int:
         return min(self.window[axis], padded[axis]) if self.window else padded[axis]
@@ -127,22 +127,22 @@ class Inference:
         return self.step[axis] if self.step else padded[axis]
 
 
-def _extended(sums: Tensor | None, scores: Tensor, height: int, width: int) -> Tensor:
-    """Return sums of scores with zeros below, at this height; the old ones are at the top."""
-    extended = scores.new_zeros((*scores.shape[:2], height, width))
-    if sums is not None:
-        extended[..., : sums.shape[2], :] = sums
-    return extended
-
-
-def _add(total: Tensor, scores: Tensor, share: Tensor, top: int, left: int, mirrored: bool) -> None:
-    """Add the weighted scores of one window, without those of padding."""
-    height = max(min(scores.shape[-2], total.shape[-2] - top), 0)
-    width = max(min(scores.shape[-1], total.shape[-1] - left), 0)
-    scores, share = scores[..., :height, :width], share[:height, :width]
+def _add(sums: Tensor, scores: Tensor, share: Tensor, left: int, mirrored: bool) -> None:
+    """Add the weighted scores of one window to the sums of its rows, without columns of padding."""
+    width = max(min(scores.shape[-1], sums.shape[-1] - left), 0)
+    scores, share = scores[..., :width], share[:, :width]
     if mirrored:
-        scores, share, left = scores.flip(-1), share.flip(-1), total.shape[-1] - left - width
-    total[..., top : top + height, left : left + width].addcmul_(scores, share)
+        scores, share, left = scores.flip(-1), share.flip(-1), sums.shape[-1] - left - width
+    sums[..., left : left + width].addcmul_(scores, share)
+
+
+def _shift(sums: Tensor, rows: int) -> None:
+    """Move the sums up by so many rows, in place, with zeros below."""
+    left = sums.shape[2] - rows
+    for top in range(0, left, rows):  # as many at a time as do not overlap their new place
+        height = min(rows, left - top)
+        sums[..., top : top + height, :] = sums[..., top + rows : top + rows + height, :]
+    sums[..., left:, :] = 0
 
 
 def _averageable(scores: Tensor) -> Tensor:

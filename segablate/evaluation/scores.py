@@ -17,7 +17,7 @@ _CELLS = 1 << 20
 
 
 def score_bands(output: Output) -> "Iterator[Tensor]":
-    """Yield the scores N, K, h, W of an output, consecutive bands of rows from the top."""
+    """Yield the scores N, K, h, W of an output, consecutive bands of rows, each valid until the next is asked for."""
     if output.bands is not None:
         yield from output.bands.each()
     elif output.scores is not None:
@@ -28,8 +28,9 @@ def whole_scores(output: Output) -> "Tensor":
     """Return the scores N, K, H, W of an output; bands of rows are joined."""
     import torch
 
-    bands = list(score_bands(output))
-    return bands[0] if len(bands) == 1 else torch.cat(bands, dim=2)
+    if output.scores is not None:
+        return output.scores
+    return torch.cat([band.clone() for band in score_bands(output)], dim=2)
 
 
 def row_blocks(scores: "Tensor") -> "Iterator[tuple[slice, Tensor]]":
