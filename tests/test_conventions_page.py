@@ -11,7 +11,8 @@ from evaluations import evaluation, noisy, truth
 
 from segablate.cli import run
 from segablate.errors import RunError
-from segablate.evaluation.results import joined, load_run, select
+from segablate.evaluation.joining import joined
+from segablate.evaluation.results import load_run, select
 from segablate.metrics.boundary import boundary_f, boundary_sums
 from segablate.metrics.conventions import BOUNDARIES, REGIONS, convention_named, scores_under
 from segablate.metrics.tolerance import Tolerance

@@ -22,6 +22,7 @@ from segablate.checkpoints.network import Network
 from segablate.cli import run
 from segablate.errors import CheckpointError, DeviceError, MissingExtra
 from segablate.evaluation.inputs import available
+from segablate.evaluation.scores import whole_scores
 from segablate.samples import Batch, Output, Sample
 
 for package in ("onnx", "onnxruntime"):
@@ -46,9 +47,7 @@ def output(segmenter: Network, pixels: np.ndarray) -> Output:
 
 
 def scores(segmenter: Network, pixels: np.ndarray) -> Tensor:
-    found = output(segmenter, pixels).scores
-    assert found is not None
-    return found
+    return whole_scores(output(segmenter, pixels))
 
 
 def shares(pixels: np.ndarray) -> np.ndarray:

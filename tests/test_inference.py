@@ -239,7 +239,8 @@ def broken(value: float, size: tuple[int, int], **options: Any) -> tuple[Output,
 
 def test_infinite_scores_in_a_later_band() -> None:
     """The image is read again, with what stands for an infinite score taken from all of it."""
-    measures, alignment = Measures({"ce": get_loss("ce")}), align(len(CLASSES), None, LabelSet("toy", CLASSES, tuple((code,) for code in range(len(CLASSES)))))
+    labels = LabelSet("toy", CLASSES, tuple((code,) for code in range(len(CLASSES))))
+    measures, alignment = Measures({"ce": get_loss("ce")}), align(len(CLASSES), None, labels)
     output, batch = broken(float("inf"), (40, 24), inference=Inference((16, 24), (16, 24)))
     (found,) = read_scores(batch, output, alignment, measures)
     assert found.infinite == 3  # one in each row of windows

@@ -14,7 +14,8 @@ from evaluations import evaluation, noisy, truth
 
 from segablate.errors import RunError, SegablateError
 from segablate.evaluation import runs
-from segablate.evaluation.results import Evaluation, joined, load_run, save_run, select
+from segablate.evaluation.joining import joined
+from segablate.evaluation.results import Evaluation, load_run, save_run, select
 from segablate.evaluation.runs import load_report, read_description, refuse_existing, save_report, sealed
 from segablate.labels import merged
 from segablate.tables import Column, Report, Table
@@ -294,7 +295,7 @@ COUNTS: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
     "holds label outside its range": lambda a: a.update(label=a["label"] + 99),
     "holds image outside its range": lambda a: a.update(image=a["image"] + 99),
     "holds predicted as float64": lambda a: a.update(predicted=a["predicted"] * 1.0),
-    r"holds label as int32 of shape \d+, but": lambda a: a.update(label=a["label"][1:]),
+    r"holds label as uint8 of shape \d+, but": lambda a: a.update(label=a["label"][1:]),
     r"holds sizes as int32 of shape 5x1": lambda a: a.update(sizes=a["sizes"][:, :1]),
     "holds classes outside its range": lambda a: a.update(classes=a["classes"] + 1),
     "holds value_ce as <U3": lambda a: a.update(value_ce=np.array(["abc"] * 5)),

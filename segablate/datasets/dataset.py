@@ -20,7 +20,7 @@ from segablate.labels import LabelSet
 from segablate.samples import Remark, Sample
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """An image file and its label file. `name` is unique in the split: the path of the image without suffixes."""
 

@@ -26,10 +26,11 @@ from segablate.datasets.reading import Failure, ahead, ahead_in_threads
 from segablate.errors import CheckpointError, DatasetError, SegablateError
 from segablate.evaluation.alignment import Alignment, align
 from segablate.evaluation.clock import TimedSegmenter
+from segablate.evaluation.joining import PackedPart, join_packed
 from segablate.evaluation.measures import Measures, measure_labels, measure_maps
 from segablate.evaluation.pieces import Pieces
 from segablate.evaluation.remarks import without_remarks
-from segablate.evaluation.results import Evaluation, ImageRecord, Skipped, collect, joined, select
+from segablate.evaluation.results import Evaluation, ImageRecord, Skipped, collect, select
 from segablate.evaluation.score_measures import measure_readings
 from segablate.evaluation.score_reading import read_scores
 from segablate.files import fingerprint
@@ -113,14 +114,14 @@ def carry_out(work: PreparedEvaluation, running: LoopOptions) -> Evaluation:
     work = replace(work, segmenter=timed)
     todo = running.team.share([index for index in everything if work.dataset.names[index] not in done])
     running.progress(len(running.team.share(everything)) - len(todo))
-    parts: list[Evaluation] = []
+    parts: list[PackedPart] = []
     skipped: list[Skipped] = []
     for part in _parts(work, running, todo, skipped):
         if running.pieces:
             running.pieces.write(part, running.stamps, len(parts))
-        parts.append(part)
+        parts.append(PackedPart.of(part))
     found = running.team.gather((parts, skipped))
-    parts = [*kept, *(part for parts, _ in found for part in parts)]
+    parts = [*map(PackedPart.of, kept), *(part for parts, _ in found for part in parts)]
     work = replace(work, facts={**work.facts, **timed.facts(running.batch_size)})
     return _whole(work, parts, [each for _, skipped in found for each in skipped])
 
@@ -173,13 +174,13 @@ def _pace(first: float = 0.25, share: float = 0.01) -> Callable[[], bool]:
     return due
 
 
-def _whole(work: PreparedEvaluation, parts: Sequence[Evaluation], skipped: Sequence[Skipped]) -> Evaluation:
+def _whole(work: PreparedEvaluation, parts: Sequence[PackedPart], skipped: Sequence[Skipped]) -> Evaluation:
     """Join the parts of all processes and attempts to one evaluation, in the dataset's order."""
     places = {name: place for place, name in enumerate(work.dataset.names)}
     skipped = sorted(skipped, key=lambda each: places[each.name])
     if not parts:
         raise DatasetError(f"none of the {len(places)} images could be measured; first: {skipped[0].reason}")
-    whole = joined(parts)
+    whole = join_packed(parts)
     whole = select(whole, np.argsort([places[name] for name in whole.names]).tolist())
     whole, remarks = without_remarks(whole, work.dataset)
     source = work.segmenter.source

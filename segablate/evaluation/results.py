@@ -26,7 +26,7 @@ from segablate.evaluation.runs import npz, packed, read_run, write_run
 from segablate.evaluation.stored import check_boundary, check_counts, label_set
 from segablate.labels import LabelSet
 from segablate.metrics.boundary import BoundaryCounts, merge
-from segablate.metrics.confusion import Confusion, joined_confusion
+from segablate.metrics.confusion import KINDS, Confusion
 
 COUNTS = "counts.npz"
 
@@ -124,34 +124,11 @@ def _stacked(records: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarra
     return {name: np.stack([record[name] for record in records]) for name in (records[0] if records else ())}
 
 
-def joined(parts: Sequence[Evaluation]) -> Evaluation:
-    """Join one or more parts of a run, their images in order; facts are those of the first part."""
-    first = parts[0]
-    boundaries = [part.boundary for part in parts if part.boundary is not None]
-    alternatives = [part.alternative for part in parts if part.alternative is not None]
-
-    def along_images(name: str) -> dict[str, np.ndarray]:
-        return {key: np.concatenate([getattr(part, name)[key] for part in parts]) for key in getattr(first, name)}
-
-    return replace(
-        first,
-        names=tuple(name for part in parts for name in part.names),
-        sizes=np.concatenate([part.sizes for part in parts]),
-        label_hashes=tuple(label_hash for part in parts for label_hash in part.label_hashes),
-        confusion=joined_confusion([part.confusion for part in parts]),
-        values=along_images("values"),
-        boundary=merge(boundaries) if boundaries else None,
-        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
-        skipped=tuple(skipped for part in parts for skipped in part.skipped),
-        statistics=along_images("statistics"),
-        probed=along_images("probed"),
-        alternative=joined_confusion(alternatives) if len(alternatives) == len(parts) else None,
-    )
-
-
 def select(run: Evaluation, images: Sequence[int]) -> Evaluation:
     """Return the evaluation of the images at these indices, in this order."""
     places = np.asarray(images, np.int64)
+    if np.array_equal(places, np.arange(run.images)):
+        return run
     return replace(
         run,
         names=tuple(run.names[place] for place in places),
@@ -233,7 +210,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any)
 
     def confusion(prefix: str) -> Confusion:
         columns = (arrays[prefix + name] for name in ("image", "label", "predicted", "pixels"))
-        return Confusion(len(labels), len(names), *columns)
+        return Confusion(len(labels), len(names), *(next(columns).astype(kind, copy=False) for kind in KINDS))
 
     boundary = BoundaryCounts.from_arrays(columns) if (columns := under("boundary_")) else None
     if boundary is not None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from segablate.errors import KnobError, RunError
 from segablate.kernels.boundary import boundary_distances
 from segablate.kernels.boundary_reference import LABELLED, PREDICTED, BoundaryDistances
-from segablate.metrics.confusion import rows_of
+from segablate.metrics.confusion import rows_of, sums_by_image
 from segablate.metrics.tolerance import Tolerance
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Counts = NDArray[np.int64]
 Scores = NDArray[np.float64]
+
+_NARROW = ("side", "class_index")
+"""Columns of bytes."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,14 @@ class BoundaryCounts:
     reach: NDArray[np.int32]
     classes: int
     image: NDArray[np.int32]
-    side: NDArray[np.int32]
-    class_index: NDArray[np.int32]
+    side: NDArray[np.uint8]
+    class_index: NDArray[np.uint8]
     squared: NDArray[np.int32]
     pixels: NDArray[np.int32]
 
     def to_arrays(self) -> dict[str, NDArray[np.integer]]:
         """Return the fields by name, ready for ``numpy.savez``; :meth:`from_arrays` reads them back."""
-        arrays = {name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__}
-        narrow = {name: arrays[name].astype(np.uint8) for name in ("side", "class_index")}
-        return {**arrays, **narrow}
+        return {name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.integer]]) -> "BoundaryCounts":
@@ -56,7 +57,12 @@ class BoundaryCounts:
         missing = [name for name in cls.__dataclass_fields__ if name not in arrays]
         if missing:
             raise RunError(f"boundary counts lack {', '.join(missing)}; evaluate again")
-        columns = {name: np.asarray(arrays[name], np.int32) for name in cls.__dataclass_fields__ if name != "classes"}
+        if any(((given := np.asarray(arrays[name])) < 0).any() or (given > 255).any() for name in _NARROW):
+            raise RunError("boundary counts are damaged: a side or class is out of range; evaluate again")
+        kinds = dict.fromkeys(cls.__dataclass_fields__, np.int32) | dict.fromkeys(_NARROW, np.uint8)
+        columns = {
+            name: np.asarray(arrays[name], kinds[name]) for name in cls.__dataclass_fields__ if name != "classes"
+        }
         counts = cls(classes=int(arrays["classes"]), **columns)
         _check(counts)
         return counts
@@ -107,7 +113,9 @@ def _counts(distances: BoundaryDistances, size: Sequence[int], reach: int, class
         reach=np.array([reach], np.int32),
         classes=classes,
         image=np.zeros(distances.pixels.size, np.int32),
-        **distances._asdict(),
+        **{
+            name: column.astype(np.uint8) if name in _NARROW else column for name, column in distances._asdict().items()
+        },
     )
 
 
@@ -190,9 +198,7 @@ def _share(part: NDArray, whole: NDArray) -> Scores:
 def _per_image(counts: BoundaryCounts, rows: NDArray[np.bool_]) -> Counts:
     """Sum the pixels of the chosen rows, (N, C)."""
     shape = len(counts.sizes), counts.classes
-    sums = np.zeros(shape, np.int64)
-    np.add.at(sums, (counts.image[rows], counts.class_index[rows]), counts.pixels[rows])
-    return sums
+    return sums_by_image(shape, counts.image, counts.class_index, counts.pixels, rows)
 
 
 def _squared(counts: BoundaryCounts, tolerance: Tolerance) -> Counts:

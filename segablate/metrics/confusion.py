@@ -15,14 +15,20 @@ import numpy as np
 
 from segablate.kernels.confusion import count_confusion as count_confusion
 
+KINDS = (np.int32, np.uint8, np.uint8, np.int32)
+"""Types of the columns of :class:`Confusion`: images, labels, predictions, pixels."""
+
+_ROWS = 1 << 18
+"""Rows of a sparse table that are added at once."""
+
 
 @dataclass(frozen=True)
 class Confusion:
     """Pixels of each image by label and prediction, sparse: only the pairs that occur.
 
     - `classes`: C; `images`: N.
-    - `image`, `label`, `predicted`: (K,) int32; label C is void, predicted C is outside the label set.
-    - `pixels`: (K,) int64.
+    - `image`: (K,) int32; `label`, `predicted`: (K,) uint8; label C is void, predicted C is outside the label set.
+    - `pixels`: (K,) int32.
     """
 
     classes: int
@@ -38,14 +44,10 @@ class Confusion:
         kept = [np.nonzero(table) for table in tables]
         image = np.repeat(np.arange(len(tables)), [len(rows) for rows, _ in kept])
         empty = np.zeros(0, np.int64)
-        return cls(
-            classes,
-            len(tables),
-            image.astype(np.int32),
-            np.concatenate([empty, *(rows for rows, _ in kept)]).astype(np.int32),
-            np.concatenate([empty, *(columns for _, columns in kept)]).astype(np.int32),
-            np.concatenate([empty, *(table[at] for table, at in zip(tables, kept, strict=True))]),
-        )
+        labels, predicted = (np.concatenate([empty, *(at[axis] for at in kept)]) for axis in (0, 1))
+        pixels = np.concatenate([empty, *(table[at] for table, at in zip(tables, kept, strict=True))])
+        columns = zip((image, labels, predicted, pixels), KINDS, strict=True)
+        return cls(classes, len(tables), *(column.astype(kind) for column, kind in columns))
 
     def total(self) -> np.ndarray:
         """Return the (C+1, C+1) int64 table of the whole set."""
@@ -67,13 +69,18 @@ class Confusion:
         return Confusion(self.classes, len(images), image, *columns)
 
 
-def joined_confusion(parts: Sequence[Confusion]) -> Confusion:
-    """Concatenate the images of all parts, one or more of the same classes, in order."""
-    (classes,) = {part.classes for part in parts}
-    offsets = np.cumsum([0, *(part.images for part in parts)], dtype=np.int32)
-    image = np.concatenate([part.image + offset for part, offset in zip(parts, offsets, strict=False)])
-    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in ("label", "predicted", "pixels"))
-    return Confusion(classes, int(offsets[-1]), image, *columns)
+def sums_by_image(
+    shape: tuple[int, int], image: np.ndarray, column: np.ndarray, pixels: np.ndarray, chosen: np.ndarray
+) -> np.ndarray:
+    """Sum the pixels of the chosen rows of a sparse table by image and another column: int64 of this shape.
+
+    All columns are (K,); `chosen` is bool. Rows are added in parts, as numpy copies indices to 8 bytes each.
+    """
+    sums = np.zeros(shape, np.int64)
+    for start in range(0, len(image), _ROWS):
+        rows = np.flatnonzero(chosen[start : start + _ROWS]) + start
+        np.add.at(sums, (image[rows], column[rows]), pixels[rows])
+    return sums
 
 
 def rows_of(image: np.ndarray, images: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -111,9 +118,7 @@ def class_counts(confusion: Confusion, *, void_as_error: bool = False) -> ClassC
     right = valid & (confusion.label == confusion.predicted)
 
     def summed(columns: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        counts = np.zeros(shape, np.int64)
-        np.add.at(counts, (confusion.image[chosen], columns[chosen]), confusion.pixels[chosen])
-        return counts[:, : confusion.classes]
+        return sums_by_image(shape, confusion.image, columns, confusion.pixels, chosen)[:, : confusion.classes]
 
     return ClassCounts(
         summed(confusion.label, right), summed(confusion.label, valid), summed(confusion.predicted, seen)
