@@ -8,7 +8,7 @@ measure for semantic segmentation?, BMVC 2013, with boundaries on which void has
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class BoundaryCounts:
             raise RunError(f"boundary counts lack {', '.join(missing)}; evaluate again")
         if any(((given := np.asarray(arrays[name])) < 0).any() or (given > 255).any() for name in _NARROW):
             raise RunError("boundary counts are damaged: a side or class is out of range; evaluate again")
-        kinds = dict.fromkeys(cls.__dataclass_fields__, np.int32) | dict.fromkeys(_NARROW, np.uint8)
+        kinds: dict[str, Any] = dict.fromkeys(cls.__dataclass_fields__, np.int32) | dict.fromkeys(_NARROW, np.uint8)
         columns = {
             name: np.asarray(arrays[name], kinds[name]) for name in cls.__dataclass_fields__ if name != "classes"
         }
