@@ -158,6 +158,7 @@ class Measured:
 def used(command: Sequence[str], folder: Path) -> Use:
     """Run a command to its end, with all that it starts, and return what they used. CalledProcessError if it fails."""
     kept = {**os.environ, "SEGABLATE_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(command, env=kept, stdout=subprocess.DEVNULL, stderr=errors)
         _, status, own = os.wait4(process.pid, 0)
