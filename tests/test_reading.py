@@ -56,18 +56,20 @@ def test_short_work_stays_here_and_long_work_does_not(clock: list[float], monkey
     def moved(seconds: list[float], workers: int = 2) -> int:
         return moved_to_processes(clock, seconds, workers, monkeypatch)
 
-    assert moved([0.4] + [0.05] * 100) == 101  # 100 images in 5 s, but only 99 after the second
-    assert moved([0.4] + [0.05] * 102) == 2
-    assert moved([0.4] + [0.05] * 60, workers=8) == 2
-    assert moved([0.4] + [0.05] * 500, workers=1) == 501
+    each = 1 / 16
+    assert moved([0.4] + [each] * 87) == 88  # 79 / 16 s are left after half a second, of which two would save half
+    assert moved([0.4] + [each] * 88) == 9
+    assert moved([0.4, 0.15] + [each] * 60) == 62  # a single image that takes longer decides nothing
+    assert moved([0.4] + [each] * 60, workers=8) == 9
+    assert moved([0.4] + [each] * 500, workers=1) == 501
     assert moved([4.0] + [4.0] * 9) == 1  # long even without the imports of the first
     assert moved([0.1] * 10 + [3.0] * 10) == 12  # later images are larger
     assert moved([0.1] * 5 + [9.0]) == 6  # the last one would gain nothing
-    assert moved([0.4] + [0.03] * 500, workers=0) == 501
+    assert moved([0.4] + [each] * 500, workers=0) == 501
 
 
 def process(index: int) -> tuple[int, int]:
-    time.sleep(0.4)
+    time.sleep(0.6)
     return index, os.getpid()
 
 

@@ -5,6 +5,7 @@ of decoding it. Processes read label maps that are also measured there: numpy ho
 take half a second each to start, and so start only for work that takes longer.
 """
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
@@ -26,6 +27,9 @@ Result = TypeVar("Result")
 
 WORTHWHILE = 2.5
 """Seconds that several processes must save, at the pace of the items so far, for them to start."""
+
+_OPTIONS_OF_MALLOC = ((-3, 1 << 25), (-1, 1 << 28))
+"""M_MMAP_THRESHOLD, from which size on arrays are mapped, and M_TRIM_THRESHOLD, how much freed memory is kept."""
 
 _AHEAD = 4  # finished or running jobs per worker: enough to smooth large and small images, few enough to bound memory
 
@@ -54,6 +58,7 @@ def ahead(job: Callable[[int], Result], indices: Sequence[int], workers: int) ->
     error or Ctrl-C, ends the processes. Raises DatasetError when one of them is killed.
     """
     pool = _Pool(job, min(workers, len(indices)))
+    _keep_freed_memory()
     try:
         with _one_thread():
             yield _results_of(pool, indices)
@@ -100,9 +105,13 @@ def _results_of(pool: _Pool, indices: Sequence[int]) -> Iterator[Any]:
 
 
 class _Pace:
-    """The time that items take: the mean of those so far, without the imports of the first."""
+    """The time that items take: the mean of those so far, without the imports of the first.
+
+    Unknown, and taken to be 0, until they took :data:`_ENOUGH` seconds, as another program may delay a single one.
+    """
 
     _IMPORTS = 0.5
+    _ENOUGH = 0.5
 
     def __init__(self) -> None:
         self.items, self.first, self.others = 0, 0.0, 0.0
@@ -120,8 +129,20 @@ class _Pace:
         self.items += 1
 
     def seconds_for(self, items: int) -> float:
-        """Return the seconds that this many more items would take here; 0 before the first."""
-        return items * (self.others / (self.items - 1) if self.items > 1 else self.first)
+        """Return the seconds that this many more items would take here."""
+        took, count = (self.others, self.items - 1) if self.items > 1 else (self.first, 1)
+        return items * took / count if took >= self._ENOUGH else 0.0
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep the memory of freed arrays for the next image, where it is glibc.
+
+    Otherwise every array of a few MB is mapped anew, page by page, which takes a quarter of the time of measuring.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        library = ctypes.CDLL(None)
+        for option, size in _OPTIONS_OF_MALLOC:
+            library.mallopt(option, size)
 
 
 @contextmanager
@@ -186,6 +207,7 @@ def _begin(job: Callable[[int], object]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
+    _keep_freed_memory()
     _job = job
 
 
