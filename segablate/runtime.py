@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from segablate.errors import DeviceError, shorten
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 _POLL = 0.02  # seconds between two queries of the store
-
-_GPU_VARIABLES = ("CUDA_", "NVIDIA_", "HIP_", "HSA_", "ROCR_", "PYTORCH_", "TORCH_")
 
 Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
@@ -52,18 +49,6 @@ def resolve_device(name: str = "auto") -> "torch.device":
     if team().size > 1:
         name = _own_gpu(name, torch.cuda.device_count())
     return torch.device(name)
-
-
-def accelerators() -> list[str]:
-    """Return what decides, beside the version of torch, which GPUs it finds: devices, drivers and variables.
-
-    Unlike :func:`resolve_device`, this does not import torch.
-    """
-    nvidia = Path("/proc/driver/nvidia")
-    stated = [path for pattern in ("version", "gpus/*/information") for path in sorted(nvidia.glob(pattern))]
-    devices = [path for pattern in ("nvidia*", "kfd", "dxg") for path in sorted(Path("/dev").glob(pattern))]
-    variables = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(_GPU_VARIABLES)]
-    return [*map(str, devices), *(path.read_text(errors="replace") for path in stated), *variables]
 
 
 def exact_arithmetic(device: "torch.device") -> None:

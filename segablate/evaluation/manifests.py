@@ -23,7 +23,6 @@ from segablate.evaluation.identity import FORMAT, dataset_identity, environment,
 from segablate.evaluation.runs import sealed
 from segablate.files import cache_folder, fingerprint, write_atomically
 from segablate.plain_values import check
-from segablate.runtime import accelerators
 from segablate.text_files import read_json
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from segablate.evaluation.session import Request
 
 MOST_MANIFESTS = 256
+
+_GPU_VARIABLES = ("CUDA_", "NVIDIA_", "HIP_", "HSA_", "ROCR_", "PYTORCH_", "TORCH_")
 
 _SHAPE = {"files": {str: str}, "images": bool, "identity": {str: object}}
 
@@ -66,7 +67,7 @@ def manifest_key(checkpoint: str, dataset: Dataset, request: "Request", loading:
         "loading": loading,
         "on error": on_error,
         "environment": environment(),
-        "accelerators": accelerators(),
+        "accelerators": _accelerators(),
     }
     return hashlib.sha256(json.dumps(plain(asked), sort_keys=True).encode()).hexdigest()[:32]
 
@@ -98,6 +99,18 @@ def keep_manifest(key: str, work: "PreparedEvaluation", identity: Mapping[str, A
     with suppress(OSError, SegablateError):
         write_atomically(_path(key), json.dumps(sealed(content)))
         _remove_oldest()
+
+
+def _accelerators() -> list[str]:
+    """Return what decides, beside the version of torch, which GPUs it finds: devices, drivers and variables.
+
+    Unlike :func:`segablate.runtime.resolve_device`, this does not import torch.
+    """
+    nvidia = Path("/proc/driver/nvidia")
+    stated = [path for pattern in ("version", "gpus/*/information") for path in sorted(nvidia.glob(pattern))]
+    devices = [path for pattern in ("nvidia*", "kfd", "dxg") for path in sorted(Path("/dev").glob(pattern))]
+    variables = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(_GPU_VARIABLES)]
+    return [*map(str, devices), *(path.read_text(errors="replace") for path in stated), *variables]
 
 
 def _remove_oldest() -> None:
