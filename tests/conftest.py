@@ -85,6 +85,14 @@ def own_decisions(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     monkeypatch.setenv("SEGABLATE_CONFIG", str(tmp_path_factory.getbasetemp() / "decisions" / uuid4().hex))
 
 
+@pytest.fixture
+def processes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading processes start for the first image, also where they would not pay."""
+    from segablate.datasets import reading
+
+    monkeypatch.setattr(reading, "WORTHWHILE", 0.0)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real datasets and checkpoints."""

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import distance_transform_edt
 
+from segablate.kernels.boundary import boundary_distances, boundary_map
 from segablate.kernels.disks import within
 from segablate.labels import IGNORE
 from segablate.metrics.bands import (
@@ -85,3 +86,19 @@ def test_without_a_boundary_all_is_far_and_void_is_nowhere() -> None:
 
 def test_accuracy_of_an_empty_band_is_undefined() -> None:
     assert accuracy(np.array([[4, 3], [0, 0]])).tolist() == pytest.approx([0.75, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("side", [1, 7, 40])
+def test_boundaries_that_are_known_are_not_looked_for_again(size: tuple[int, int], side: int) -> None:
+    labels, predicted = blocks(size, 1, side), blocks(size, 2, side) % 3
+    known = boundary_map(labels, labels)
+    assert np.array_equal(known != IGNORE, plain_boundary(labels))
+    assert np.array_equal(known[known != IGNORE], labels[known != IGNORE])
+    for one, other in zip(nested_bands(labels), nested_bands(labels, known), strict=True):
+        assert np.array_equal(one, other)
+    without, with_it = (boundary_distances(labels, predicted, 3, 25, given) for given in (None, known))
+    for one, other in zip(without, with_it, strict=True):
+        assert np.array_equal(one, other)
+    none = np.full_like(labels, IGNORE)
+    assert not nested_bands(labels, none)[0].any()

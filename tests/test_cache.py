@@ -127,7 +127,7 @@ def test_compare_takes_what_evaluate_kept(toy: Path, network_spec: str, said: Ca
 def key(toy: Path, spec: str, measures: Measures | None = None) -> str | None:
     loading = Loading(device="cpu")
     work = prepare(open_checkpoint(spec, loading), open_dataset(f"folder:{toy}"), measures or Measures())
-    return key_of(identity_of(work, loading), stamps_of(work))
+    return key_of(identity_of(work, loading), stamps_of(work.dataset, work.segmenter.capabilities.images))
 
 
 def test_a_neighbour_that_the_users_code_imports_belongs_to_it(toy: Path, network_file: Path) -> None:

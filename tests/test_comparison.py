@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from evaluations import LABELS, TOLERANCES, evaluation, noisy, truth
-from scipy.stats import wilcoxon
+from scipy.stats import rankdata, wilcoxon
 
 from segablate.comparison import Method, compare, intersect, require_comparable, shared_tolerances
 from segablate.comparison.pairing import clusters
+from segablate.comparison.ranking import mean_ranks
 from segablate.errors import KnobError, RunError, UsageError
 from segablate.evaluation.results import Evaluation, select
 from segablate.labels import IGNORE, LabelSet
@@ -351,3 +352,9 @@ def test_intersect_keeps_what_all_have() -> None:
         assert scores == pytest.approx(plain_miou([MAPS[i] for i in places], [predicted[i] for i in places]))
     with pytest.raises(RunError, match="good, bad have no image in common; evaluate them on the same split"):
         intersect({"good": select(runs["good"], [0]), "bad": select(runs["bad"], [1])})
+
+
+def test_ranks_are_those_of_scipy() -> None:
+    values = np.random.default_rng(0).integers(0, 4, (200, 6)).astype(float)
+    assert np.array_equal(mean_ranks(values), rankdata(values, axis=1))
+    assert np.array_equal(mean_ranks(values[0]), rankdata(values[0]))

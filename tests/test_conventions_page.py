@@ -134,6 +134,7 @@ def test_naming_a_boundary_convention_shows_it_at_once(shown) -> None:
     assert len(tables["classes"]) == 10
 
 
+@pytest.mark.usefixtures("processes_at_once")
 def test_reading_processes_count_the_same(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     maps, again = tmp_path / "maps", tmp_path / "again"
     assert run(["evaluate", "--write-predictions", str(maps), *FIXED]) == 0

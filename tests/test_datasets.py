@@ -172,6 +172,7 @@ def test_an_unknown_code(toy: Path) -> None:
         open_dataset(f"folder:{toy}").read(2)
 
 
+@pytest.mark.usefixtures("processes_at_once")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_reading_ahead_keeps_order_and_failures(tmp_path: Path, workers: int) -> None:
     root = write_dataset(tmp_path / "toy", 9)
@@ -185,6 +186,7 @@ def test_reading_ahead_keeps_order_and_failures(tmp_path: Path, workers: int) ->
     assert not any(isinstance(result, Failure) for place, result in enumerate(found) if place != 4)
 
 
+@pytest.mark.usefixtures("processes_at_once")
 def test_leaving_early_ends_the_processes(toy: Path) -> None:
     data = open_dataset(f"folder:{toy}")
     with ahead(data.read, range(6), 2) as results:

@@ -57,6 +57,7 @@ def test_good_data(toy: Path, check: Check) -> None:
     assert "No findings." in out
 
 
+@pytest.mark.usefixtures("processes_at_once")
 def test_the_counts_are_those_of_the_files(toy: Path, segablate: Check, capsys: pytest.CaptureFixture) -> None:
     assert run(["datasets", "check", f"folder:{toy}", "--workers", "2", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)["tables"]["codes"]

@@ -84,6 +84,7 @@ def test_batches_and_processes_change_nothing(tmp_path: Path, network_spec: str)
         assert same(reference, run(network_spec, data, batch_size=batch_size, workers=workers))
 
 
+@pytest.mark.usefixtures("processes_at_once")
 def test_label_maps_are_measured_where_they_are_read(toy: Path) -> None:
     data = open_dataset(f"folder:{toy}")
     here, there = (evaluate(Fixed(), data, MEASURES, workers=workers) for workers in (0, 2))

@@ -96,6 +96,7 @@ def test_splits_by_name(saved: Path) -> None:
         open_dataset(f"hf:{saved}", "test")
 
 
+@pytest.mark.usefixtures("processes_at_once")
 def test_several_files_and_worker_processes(tmp_path: Path, saved: Path) -> None:
     maps = [{"bytes": encoded(scene(index)[1]), "path": None} for index in range(COUNT)]
     root = write(tmp_path / "parts", maps, num_shards={"train": 1, "validation": 3})

@@ -264,6 +264,7 @@ def test_the_identity_follows_names_and_contents(data: Dataset, tmp_path: Path) 
     assert identity() != first
 
 
+@pytest.mark.usefixtures("processes_at_once")
 def test_workers_and_pickling_change_nothing(data: Dataset, tmp_path: Path) -> None:
     spec = f"predictions:{write(tmp_path / 'p')}"
     ready = open_checkpoint(spec, CPU).for_dataset(data, "stop")

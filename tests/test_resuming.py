@@ -36,11 +36,13 @@ def work_of(spec: str, data: Dataset, on_error: Any = "stop") -> PreparedEvaluat
 
 
 def opened(work: PreparedEvaluation, run: Path) -> Pieces:
-    return open_pieces(run, identity_of(work, Loading(device="cpu")), work.dataset.labels, stamps_of(work))
+    return open_pieces(
+        run, identity_of(work, Loading(device="cpu")), work.dataset.labels, stamps_of(work.dataset, images=True)
+    )
 
 
 def carried_out(work: PreparedEvaluation, pieces: Pieces | None, **how: Any) -> Evaluation:
-    return carry_out(work, LoopOptions(pieces=pieces, stamps=stamps_of(work), **how))
+    return carry_out(work, LoopOptions(pieces=pieces, stamps=stamps_of(work.dataset, images=True), **how))
 
 
 def broken_off(work: PreparedEvaluation, path: Path, after: int) -> Pieces:

@@ -127,8 +127,10 @@ def test_a_run_that_ends_at_once_leaves_nothing(
 
 READERS = """
 import multiprocessing, time
+from segablate.datasets import reading
 from segablate.datasets.reading import ahead
 if __name__ == "__main__":
+    reading.WORTHWHILE = 0
     with ahead(time.sleep, [0] * 4 + [60] * 4, 2) as results:
         next(results)
         print(*(process.pid for process in multiprocessing.active_children()), flush=True)

@@ -461,13 +461,22 @@ def python_process(place: Path, *command: str) -> "subprocess.CompletedProcess[s
     )
 
 
+PROGRAM = ("-m", "segablate")
+READERS_AT_ONCE = (
+    "-c",
+    "from segablate.__main__ import leave_working_directory; leave_working_directory(); "
+    "from segablate.datasets import reading; reading.WORTHWHILE = 0; from segablate.cli import main; main()",
+)
+
+
+@pytest.mark.parametrize("program", [PROGRAM, READERS_AT_ONCE], ids=["here", "processes"])
 @pytest.mark.parametrize("name", ["cv2", "numpy", "typer", "socket", "torch"])
-def test_nothing_is_imported_from_the_working_directory(name: str, place: Path, tmp_path: Path, toy: Path) -> None:
+def test_nothing_is_imported_from_the_working_directory(
+    name: str, program: tuple[str, ...], place: Path, tmp_path: Path, toy: Path
+) -> None:
     (place / f"{name}.py").write_text(EVIL.format(canary=str(tmp_path / "canary")) + "raise ImportError('mine')\n")
     options = ["--workers", "2", "--no-cache", "--device", "cpu", "--losses", "none"]
-    ended = python_process(
-        place, "-m", "segablate", "evaluate", f"predictions:{toy / 'labels/val'}", f"folder:{toy}", *options
-    )
+    ended = python_process(place, *program, "evaluate", f"predictions:{toy / 'labels/val'}", f"folder:{toy}", *options)
     assert not (tmp_path / "canary").exists(), ended.stderr
     assert ended.returncode == 0, ended.stderr
 

@@ -87,6 +87,8 @@ class Source:
     - `spec`: the specification as written; `files`: the files it was read from, whose hashes a run keeps.
     - `facts`: further lines for the head of a table, in order; `notes`: remarks below the table.
     - `network`: the network alone, as a specification that weights can be added to; empty where a file holds both.
+    - `by_files`: whether `spec`, the options and the contents of `files` decide the segmenter, and it runs no code but
+      that of installed packages.
     """
 
     spec: str
@@ -94,6 +96,7 @@ class Source:
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     network: str = ""
+    by_files: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from segablate.comparison.scores import Measure
 from segablate.statistics.bootstrap import Distribution, Floats
@@ -36,9 +35,16 @@ def ranking(measure: Measure, distributions: Sequence[Distribution]) -> Ranking:
     replicates = sign * np.stack([distribution.replicates for distribution in distributions], axis=1)
     replicates = replicates[~np.isnan(replicates).any(axis=1)]
     unknown = np.full(len(distributions), np.nan)
-    rank = unknown if np.isnan(values).any() else rankdata(values)
+    rank = unknown if np.isnan(values).any() else mean_ranks(values)
     if not len(replicates):
         return Ranking(measure, rank, unknown, unknown)
     best = replicates == replicates.min(axis=1, keepdims=True)
     first = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
-    return Ranking(measure, rank, first, rankdata(replicates, axis=1).mean(axis=0))
+    return Ranking(measure, rank, first, mean_ranks(replicates).mean(axis=0))
+
+
+def mean_ranks(values: Floats) -> Floats:
+    """Return the ranks along the last axis, 1 for the least; equal values share the mean of their ranks."""
+    columns = [values[..., place, None] for place in range(values.shape[-1])]
+    ranks = [(values < one).sum(axis=-1) + ((values == one).sum(axis=-1) + 1) / 2 for one in columns]
+    return np.stack(ranks, axis=-1)

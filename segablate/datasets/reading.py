@@ -1,18 +1,21 @@
 """Read ahead: decode the next samples while the current ones are measured.
 
 Threads read images: decoders release Python's lock, and copying an image between processes takes a third of the time
-of decoding it. Processes read label maps that are also measured there: numpy holds the lock, and counts are small.
+of decoding it. Processes read label maps that are also measured there: numpy holds the lock, and counts are small. They
+take half a second each to start, and so start only for work that takes longer.
 """
 
+import ctypes
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
@@ -21,6 +24,12 @@ from segablate.errors import DatasetError, SegablateError
 from segablate.runtime import clean_processes, local_processes
 
 Result = TypeVar("Result")
+
+WORTHWHILE = 2.5
+"""Seconds that several processes must save, at the pace of the items so far, for them to start."""
+
+_OPTIONS_OF_MALLOC = ((-3, 1 << 25), (-1, 1 << 28))
+"""M_MMAP_THRESHOLD, from which size on arrays are mapped, and M_TRIM_THRESHOLD, how much freed memory is kept."""
 
 _AHEAD = 4  # finished or running jobs per worker: enough to smooth large and small images, few enough to bound memory
 
@@ -43,27 +52,110 @@ def default_workers() -> int:
 def ahead(job: Callable[[int], Result], indices: Sequence[int], workers: int) -> Iterator[Iterator[Result | Failure]]:
     """Yield the results of ``job(index)`` in the order of `indices`, computed by `workers` processes (0: in this one).
 
+    The first are computed in this process, and all where processes would save less than :data:`WORTHWHILE`.
+
     A SegablateError becomes a :class:`Failure` in its place. `job` must be picklable. Leaving the block, also by an
     error or Ctrl-C, ends the processes. Raises DatasetError when one of them is killed.
     """
-    if workers == 0 or len(indices) < 2:
-        yield (_attempt(job, index) for index in indices)
-        return
-    with clean_processes():  # one that tracks semaphores starts here, the others when there is work
-        pool = ProcessPoolExecutor(min(workers, len(indices)), _context(), initializer=_begin, initargs=(job,))
-
-    def submit(index: int) -> Future:
-        with clean_processes():
-            return pool.submit(_work, index)
-
+    pool = _Pool(job, min(workers, len(indices)))
+    _keep_freed_memory()
     try:
-        yield _results(submit, indices, _AHEAD * workers)
+        with _one_thread():
+            yield _results_of(pool, indices)
     except BrokenProcessPool:
         raise DatasetError(
             "a process that reads images was killed (out of memory?); try fewer --workers, or --workers 0"
         ) from None
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.stop()
+
+
+class _Pool:
+    """Processes that run a job, and start with the first index that they are given."""
+
+    def __init__(self, job: Callable[[int], Any], workers: int) -> None:
+        self.job, self.workers = job, workers
+        self._executor: ProcessPoolExecutor | None = None
+
+    def submit(self, index: int) -> Future:
+        """Have the job run in one of the processes."""
+        with clean_processes():  # also one that tracks semaphores, and the server of the others
+            if self._executor is None:
+                begin = {"initializer": _begin, "initargs": (self.job,)}
+                self._executor = ProcessPoolExecutor(self.workers, _context(self.job), **begin)
+            return self._executor.submit(_work, index)
+
+    def stop(self) -> None:
+        """End the processes."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _results_of(pool: _Pool, indices: Sequence[int]) -> Iterator[Any]:
+    """Yield the results of a job, of the first indices here and of the others in processes if that saves time."""
+    pace = _Pace()
+    for place, index in enumerate(indices):
+        rest = len(indices) - place
+        if pool.workers and rest > 1 and pace.seconds_for(rest) * (1 - 1 / pool.workers) >= WORTHWHILE:
+            yield from _results(pool.submit, indices[place:], _AHEAD * pool.workers)
+            return
+        with pace.timed():
+            result = _attempt(pool.job, index)
+        yield result
+
+
+class _Pace:
+    """The time that items take: the mean of those so far, without the imports of the first.
+
+    Unknown, and taken to be 0, until they took :data:`_ENOUGH` seconds, as another program may delay a single one.
+    """
+
+    _IMPORTS = 0.5
+    _ENOUGH = 0.5
+
+    def __init__(self) -> None:
+        self.items, self.first, self.others = 0, 0.0, 0.0
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Time one item."""
+        start = time.perf_counter()
+        yield
+        took = time.perf_counter() - start
+        if self.items:
+            self.others += took
+        else:
+            self.first = max(0.0, took - self._IMPORTS)
+        self.items += 1
+
+    def seconds_for(self, items: int) -> float:
+        """Return the seconds that this many more items would take here."""
+        took, count = (self.others, self.items - 1) if self.items > 1 else (self.first, 1)
+        return items * took / count if took >= self._ENOUGH else 0.0
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep the memory of freed arrays for the next image, where it is glibc.
+
+    Otherwise every array of a few MB is mapped anew, page by page, which takes a quarter of the time of measuring.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        library = ctypes.CDLL(None)
+        for option, size in _OPTIONS_OF_MALLOC:
+            library.mallopt(option, size)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let OpenCV use one thread: on single label maps, several cost more processor time than they save."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 @contextmanager
@@ -91,12 +183,16 @@ def _results(submit: Callable[[int], Future], indices: Sequence[int], depth: int
         yield pending.popleft().result()
 
 
-def _context() -> BaseContext:
-    """Return the context of processes that start clean: a fork copies locks held by torch's and OpenCV's threads."""
+def _context(job: Callable[[int], Any]) -> BaseContext:
+    """Return the context of processes that start clean: a fork copies locks held by torch's and OpenCV's threads.
+
+    What the job needs is imported once, by the process that they are forked from.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["segablate.datasets.dataset", "cv2"])
+    module = getattr(getattr(job, "func", job), "__module__", None) or "__main__"
+    context.set_forkserver_preload(["segablate.datasets.dataset", "cv2", *([module] if module != "__main__" else [])])
     return context
 
 
@@ -111,6 +207,7 @@ def _begin(job: Callable[[int], object]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
+    _keep_freed_memory()
     _job = job
 
 

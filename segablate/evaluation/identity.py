@@ -14,12 +14,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segablate.checkpoints.segmenter import Loading, Segmenter
-from segablate.evaluation.loop import PreparedEvaluation
+from segablate.datasets.dataset import Dataset
 from segablate.files import fingerprint
 from segablate.user_modules import SITES, installed, loaded_modules
+
+if TYPE_CHECKING:
+    from segablate.evaluation.loop import PreparedEvaluation
 
 FORMAT = 1
 """Increased when counts change their meaning."""
@@ -28,7 +31,7 @@ _HARMLESS = ("device", "folder", "trust_code", "allow_download", "card")
 _PACKAGE = Path(__file__).parents[1]
 
 
-def identity_of(work: PreparedEvaluation, loading: Loading) -> dict[str, Any]:
+def identity_of(work: "PreparedEvaluation", loading: Loading) -> dict[str, Any]:
     """Return the identity as plain values, in sections, so that a message can name what differs.
 
     Image files are not part of it: they are identified one by one by :meth:`Dataset.stamp`.
@@ -47,24 +50,29 @@ def identity_of(work: PreparedEvaluation, loading: Loading) -> dict[str, Any]:
             "options": options,
             "notes": segmenter.source.notes,
         },
-        "dataset": {
-            **facts["dataset"],
-            "labels": dataset.labels,
-            "images named": _digest(dataset.names),
-            "notes": dataset.notes,
-            "reading": [dataset.source, dataset.reading],
-        },
+        "dataset": {**facts["dataset"], **dataset_identity(dataset)},
         "measures": measured,
         "code": _own_code(work),
         "versions": facts["versions"],
     }
-    return json.loads(json.dumps(_plain(described)))
+    return json.loads(json.dumps(plain(described)))
 
 
-def stamps_of(work: PreparedEvaluation) -> dict[str, str]:
-    """Return the stamps of the files that are read, by image name."""
-    images = work.segmenter.capabilities.images
-    return {name: work.dataset.stamp(index, image=images) for index, name in enumerate(work.dataset.names)}
+def dataset_identity(dataset: Dataset) -> dict[str, Any]:
+    """Return what decides the numbers of a dataset beside the contents of its files."""
+    return {
+        "name": dataset.spec,
+        "split": dataset.split,
+        "labels": dataset.labels,
+        "images named": _digest(dataset.names),
+        "notes": dataset.notes,
+        "reading": [dataset.source, dataset.reading],
+    }
+
+
+def stamps_of(dataset: Dataset, images: bool) -> dict[str, str]:
+    """Return the stamps of the files that are read, by image name; `images`: whether images are read too."""
+    return {name: dataset.stamp(index, image=images) for index, name in enumerate(dataset.names)}
 
 
 def environment() -> str:
@@ -82,7 +90,7 @@ def _namesakes(files: Collection[Path]) -> dict[str, str]:
     return {str(path): fingerprint(path) for path in files if names[path.name] > 1}
 
 
-def _own_code(work: PreparedEvaluation) -> dict[str, str]:
+def _own_code(work: "PreparedEvaluation") -> dict[str, str]:
     """Return the SHA-256 of all loaded Python files of the user where the network or a loss comes from one of them."""
     functions = _forwards(work.segmenter) if work.segmenter.capabilities.images else []
     functions += [loss.function for loss in work.measures.losses.values()]
@@ -105,24 +113,24 @@ def _own(files: Iterable[str]) -> set[Path]:
     return {path for path in paths if path.is_file() and not installed(path)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value as JSON can hold it: functions by name, arrays by a hash of their contents."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, set | frozenset):
         return sorted(map(str, value))
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     if hasattr(value, "tobytes"):
         return f"{value.dtype} {list(value.shape)} {hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
     if is_dataclass(value) and not isinstance(value, type):
-        return {type(value).__qualname__: _plain(_fields(value))}
+        return {type(value).__qualname__: plain(_fields(value))}
     if isinstance(value, partial):  # its repr holds an address, which differs in every process
-        return [_plain(value.func), _plain(value.args), _plain(value.keywords)]
+        return [plain(value.func), plain(value.args), plain(value.keywords)]
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     return str(value)

@@ -17,6 +17,7 @@ from segablate.evaluation.alignment import Alignment
 from segablate.evaluation.remarks import remarks_of
 from segablate.evaluation.results import ImageRecord
 from segablate.images.label_maps import write_label_map
+from segablate.kernels.boundary import boundary_map
 from segablate.labels import IGNORE, LabelSet
 from segablate.metrics import boundary_iou, error_kinds
 from segablate.metrics.bands import STATISTIC as BANDS
@@ -104,10 +105,11 @@ def measure_labels(
     sample: Sample, predicted: np.ndarray, alternative: np.ndarray | None, labels: LabelSet, measures: Measures
 ) -> ImageRecord:
     """Measure a predicted label map, (H, W) uint8, on the host; `alternative`: see :attr:`Output.alternative`."""
-    boundary, statistics = counts_at_boundaries(sample.labels, predicted, len(labels), measures)
+    edges = boundary_map(sample.labels, sample.labels) if measures.tolerances else None
+    boundary, statistics = counts_at_boundaries(sample.labels, predicted, len(labels), measures, edges)
     statistics |= further_counts(sample, predicted, labels, measures)
     if measures.tolerances:
-        statistics |= {BANDS: count_by_distance(nested_bands(sample.labels), sample.labels, predicted)}
+        statistics |= {BANDS: count_by_distance(nested_bands(sample.labels, edges), sample.labels, predicted)}
     return record_of(
         sample,
         count_confusion(sample.labels, predicted, len(labels)),
@@ -135,11 +137,14 @@ def measure_maps(
 
 
 def counts_at_boundaries(
-    labels: np.ndarray, predicted: np.ndarray, classes: int, measures: Measures
+    labels: np.ndarray, predicted: np.ndarray, classes: int, measures: Measures, edges: np.ndarray | None = None
 ) -> tuple[BoundaryCounts | None, dict[str, np.ndarray]]:
-    """Count boundary distances and the bands of boundary IoU, where asked for, on label maps, (H, W) uint8."""
+    """Count boundary distances and the bands of boundary IoU, where asked for, on label maps, (H, W) uint8.
+
+    `edges`: the :func:`segablate.kernels.boundary.boundary_map` of the labels, where it is known.
+    """
     tolerances, band = measures.tolerances, measures.boundary_iou
-    boundary = count_boundaries(labels, predicted, classes, tolerances) if tolerances else None
+    boundary = count_boundaries(labels, predicted, classes, tolerances, edges) if tolerances else None
     bands = boundary_iou.count_boundary_iou(labels, predicted, classes, band) if band else None
     return boundary, {} if bands is None else {boundary_iou.STATISTIC: bands}
 

@@ -3,15 +3,15 @@
 The commands, training, reports and the public API evaluate through this module.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segablate.checkpoints.segmenter import Loading, OnError, Segmenter
-from segablate.errors import Interrupted, SegablateError, UsageError
+from segablate.errors import UsageError
 from segablate.evaluation.inputs import Display, available, require_scores, silent, with_inputs
+from segablate.evaluation.persistence import Persistence, new_folder, to_be_resumed
 from segablate.runtime import team
 
 if TYPE_CHECKING:
@@ -57,34 +57,7 @@ class Execution:
     display: Display = silent
 
 
-@dataclass(frozen=True)
-class Persistence:
-    """The files that an evaluation reads and writes beside its inputs.
-
-    - `cache`: take an unchanged evaluation from the cache, and store a new one there.
-    - `save`: the run folder to write; pieces are written beside it meanwhile; `resume`: continue from these.
-    - `predictions`: a new folder for the predicted label maps.
-    """
-
-    cache: bool = True
-    save: Path | None = None
-    resume: bool = False
-    predictions: Path | None = None
-
-    def refuse_early(self) -> None:
-        """Raise before the work what would fail after it."""
-        from segablate.evaluation.pieces import refuse_partial
-        from segablate.evaluation.runs import refuse_existing
-
-        for taken in (self.save, self.predictions):
-            if taken is not None:
-                refuse_existing(taken)
-        if self.save is not None:
-            refuse_partial(self.save, self.resume)
-        elif self.resume:
-            raise UsageError("--resume continues an interrupted run; name the run, as in: --save RUN --resume")
-        if self.resume and self.predictions is not None:
-            raise UsageError("--write-predictions needs every image again; leave out that option or --resume")
+_NOTHING = Persistence(cache=False)
 
 
 def evaluate_checkpoint(
@@ -93,23 +66,55 @@ def evaluate_checkpoint(
     request: Request = Request(),
     loading: Loading | None = None,
     execution: Execution = Execution(),
-    keeping: Persistence = Persistence(cache=False),
+    keeping: Persistence = _NOTHING,
 ) -> "Evaluation":
     """Open a checkpoint and evaluate it on a dataset, or take an unchanged evaluation from the cache.
 
     Raises a SegablateError for what cannot be opened or measured.
     """
+    loading = loading or Loading()
+    if not keeping.cache or keeping.predictions is not None or team().size > 1:
+        return _opened_and_evaluated(checkpoint, dataset, request, loading, execution, keeping)
+    from segablate.evaluation.manifests import manifest_key
+
+    asked = manifest_key(checkpoint, dataset, request, loading, execution.on_error)
+    found = _found_unopened(asked, dataset)
+    return found or _opened_and_evaluated(checkpoint, dataset, request, loading, execution, keeping, asked)
+
+
+def _found_unopened(asked: str, dataset: "Dataset") -> "Evaluation | None":
+    """Return the cached evaluation that a manifest leads to; None without one, or where a file has changed."""
+    from segablate.evaluation.cache import kept_evaluation, key_of
+    from segablate.evaluation.identity import stamps_of
+    from segablate.evaluation.manifests import find_manifest
+
+    manifest = find_manifest(asked)
+    key = key_of(manifest.identity, stamps_of(dataset, manifest.images)) if manifest else None
+    found = kept_evaluation(key) if key else None
+    return found if manifest and found and manifest.unchanged() else None
+
+
+def _opened_and_evaluated(
+    checkpoint: str,
+    dataset: "Dataset",
+    request: Request,
+    loading: Loading,
+    execution: Execution,
+    keeping: Persistence,
+    asked: str | None = None,
+) -> "Evaluation":
+    """Open a checkpoint; evaluate it, or take the evaluation from the cache. `asked`: the key of its manifest."""
     from segablate.checkpoints import open_checkpoint
     from segablate.evaluation.cache import keep_evaluation, kept_evaluation, key_of
     from segablate.evaluation.identity import identity_of, stamps_of
     from segablate.evaluation.loop import prepare
+    from segablate.evaluation.manifests import keep_manifest
 
-    loading = loading or Loading()
     segmenter, measures = prepared(open_checkpoint(checkpoint, loading), dataset, request, execution.display)
     if keeping.predictions is not None and segmenter.capabilities.on_host:
         raise UsageError(f"--write-predictions: {checkpoint} is already a folder of predictions")
     work = prepare(segmenter, dataset, measures, execution.on_error)
-    identity, stamps = identity_of(work, loading), stamps_of(work)
+    identity, stamps = identity_of(work, loading), stamps_of(dataset, work.segmenter.capabilities.images)
     key = key_of(identity, stamps) if keeping.cache and keeping.predictions is None else None
     together = team()
     found = together.gather(kept_evaluation(key) if key and together.leads else None)[0]
@@ -117,6 +122,8 @@ def evaluate_checkpoint(
         found = _kept_while_run(work, identity, stamps, execution, keeping)
         if key and together.leads:
             keep_evaluation(key, found)
+    if asked:
+        keep_manifest(asked, work, identity)
     return found
 
 
@@ -209,35 +216,7 @@ def _kept_while_run(
     if pieces is not None:
         pieces = replace(pieces, rank=together.rank)
         work = replace(work, notes=pieces.notes)
-    new = _new_folder(keeping.predictions) if keeping.predictions and together.leads else nullcontext()
-    with _to_be_resumed(keeping, pieces), new as folder:
+    new = new_folder(keeping.predictions) if keeping.predictions and together.leads else nullcontext()
+    with to_be_resumed(keeping, pieces), new as folder:
         measures = replace(work.measures, predictions=together.gather(folder)[0])
         return run(replace(work, measures=measures), execution, "evaluating", pieces, stamps)
-
-
-@contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    from segablate.files import atomic_folder, writing
-
-    with writing(path), atomic_folder(path) as folder:
-        yield folder
-
-
-@contextmanager
-def _to_be_resumed(keeping: Persistence, pieces: "Pieces | None") -> Iterator[None]:
-    """Add to the error that ends a run that it can be resumed; without pieces, leave no folder behind."""
-    from segablate.evaluation.pieces import remove_pieces
-
-    try:
-        yield
-    except (KeyboardInterrupt, SegablateError) as error:
-        if keeping.save is None or pieces is None:
-            raise
-        if not pieces.found():
-            if team().size == 1:
-                remove_pieces(keeping.save)
-            raise
-        if isinstance(error, KeyboardInterrupt):
-            raise Interrupted(f"interrupted; {pieces.folder} holds what was measured; continue with --resume") from None
-        error.args = (f"{error}; then continue with --resume",)
-        raise

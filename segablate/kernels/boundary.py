@@ -46,19 +46,23 @@ class _Edges(NamedTuple):
 
 
 def boundary_distances(
-    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, reach: int
+    labels: NDArray[np.uint8],
+    predicted: NDArray[np.uint8],
+    classes: int,
+    reach: int,
+    label_boundary: NDArray[np.uint8] | None = None,
 ) -> BoundaryDistances:
     """Count the squared distances between the boundaries of two label maps, per class and in both directions.
 
     ``labels`` and ``predicted`` have shape (H, W); ``classes`` is at most 255. Squared distances above ``reach``
-    (squared pixels) become ``BEYOND``.
+    (squared pixels) become ``BEYOND``. ``label_boundary``: the :func:`boundary_map` of the labels, where it is known.
     """
     height, width = labels.shape
     reach = min(reach, height**2 + width**2)
     grid = height + isqrt(reach) + 1, width + isqrt(reach) + 1
     labels, predicted = np.ascontiguousarray(labels), np.ascontiguousarray(predicted)
-    void = np.negative((labels == IGNORE).view(np.uint8))  # H W, 255 or 0
-    of_prediction, of_labels = _edges(predicted, void, classes, grid), _edges(labels, void, classes, grid)
+    of_prediction = _edges(boundary_map(predicted, labels), classes, grid)
+    of_labels = _edges(boundary_map(labels, labels) if label_boundary is None else label_boundary, classes, grid)
     sides = (
         _histogram(PREDICTED, of_prediction, _squared_to_nearest(of_prediction, of_labels, grid, reach), reach),
         _histogram(LABELLED, of_labels, _squared_to_nearest(of_labels, of_prediction, grid, reach), reach),
@@ -66,11 +70,11 @@ def boundary_distances(
     return BoundaryDistances(*(np.concatenate(columns) for columns in zip(*sides, strict=True)))
 
 
-def _edges(values: NDArray[np.uint8], void: NDArray[np.uint8], classes: int, grid: tuple[int, int]) -> _Edges:
-    """Find the boundary pixels of the classes in ``values``, keyed on a ``grid`` of (rows per class, pitch)."""
+def _edges(marked: NDArray[np.uint8], classes: int, grid: tuple[int, int]) -> _Edges:
+    """Find the pixels of the classes in a :func:`boundary_map`, keyed on a ``grid`` of (rows per class, pitch)."""
     rows, pitch = grid
-    around = np.full([side + 2 * _NEAR for side in values.shape], IGNORE, np.uint8)
-    around[_NEAR:-_NEAR, _NEAR:-_NEAR] = _boundary(values, void)
+    around = np.full([side + 2 * _NEAR for side in marked.shape], IGNORE, np.uint8)
+    around[_NEAR:-_NEAR, _NEAR:-_NEAR] = marked
     place = np.flatnonzero(around != IGNORE)  # n
     class_index = around.reshape(-1)[place]  # n
     order = np.argsort(class_index, kind="stable")  # n; positions ascend within a class, so the keys ascend throughout
@@ -81,12 +85,14 @@ def _edges(values: NDArray[np.uint8], void: NDArray[np.uint8], classes: int, gri
     return _Edges(class_index, y, x, (class_index * rows + y) * pitch + x, place, around)
 
 
-def _boundary(values: NDArray[np.uint8], void: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return ``values`` on the boundary of a class, :data:`IGNORE` elsewhere, (H, W); ``void`` is 255 or 0.
+def boundary_map(values: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return ``values`` on the boundary of a class, :data:`IGNORE` elsewhere, (H, W); void is that of the labels.
 
     A pixel is on the boundary where the smallest and the largest value of its cross differ; void is the largest for
     the one and the smallest for the other, and so has no effect.
     """
+    values = np.ascontiguousarray(values)
+    void = np.negative((labels == IGNORE).view(np.uint8))  # H W, 255 or 0
     filled = cv2.bitwise_or(values, void)  # H W
     smallest = cv2.erode(filled, _CROSS)  # H W
     largest = cv2.dilate(cv2.subtract(values, void, dst=filled), _CROSS)  # H W

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from segablate.labels import IGNORE
 
@@ -78,6 +77,8 @@ def squared_distances(sources: NDArray[np.bool_], targets: NDArray[np.bool_]) ->
 
     The transform returns the nearest target itself, not a rounded distance, so that the result is exact.
     """
+    from scipy.ndimage import distance_transform_edt  # slow to import, and only the plain form needs it
+
     if not targets.any():
         return np.full(np.count_nonzero(sources), BEYOND)
     nearest = distance_transform_edt(~targets, return_distances=False, return_indices=True)

@@ -24,13 +24,14 @@ BANDS = (f"up to {RADII[0]} px", f"{RADII[0]} to {RADII[1]} px", f"beyond {RADII
 STATISTIC = "bands"
 
 
-def nested_bands(labels: NDArray[np.uint8]) -> tuple[Mask, ...]:
+def nested_bands(labels: NDArray[np.uint8], label_boundary: NDArray[np.uint8] | None = None) -> tuple[Mask, ...]:
     """Return the labelled pixels within each of :data:`RADII` of a label boundary, then all of them; (H, W) each.
 
     Boundaries are defined in :mod:`segablate.kernels.boundary_reference`: void makes none, nor does the frame.
+    `label_boundary`: the :func:`segablate.kernels.boundary.boundary_map` of the labels, where it is known.
     """
     labelled = labels != IGNORE
-    near = within(boundary(labels, labelled), RADII)
+    near = within(boundary(labels, labelled) if label_boundary is None else label_boundary != IGNORE, RADII)
     return (*(mask & labelled for mask in near), labelled)
 
 

@@ -79,15 +79,20 @@ class BoundaryCounts:
 
 
 def count_boundaries(
-    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, tolerances: Sequence[Tolerance]
+    labels: NDArray[np.uint8],
+    predicted: NDArray[np.uint8],
+    classes: int,
+    tolerances: Sequence[Tolerance],
+    label_boundary: NDArray[np.uint8] | None = None,
 ) -> BoundaryCounts:
     """Count one image, for every tolerance up to the largest of ``tolerances``.
 
     ``labels`` and ``predicted`` are (H, W) class indices; 255 in ``labels`` is void, and predictions of ``classes``
-    and above are outside the label set.
+    and above are outside the label set. ``label_boundary``: see :func:`boundary_distances`.
     """
     reach = _reach(labels.shape, tolerances)
-    return _counts(boundary_distances(labels, predicted, classes, reach), labels.shape, reach, classes)
+    distances = boundary_distances(labels, predicted, classes, reach, label_boundary)
+    return _counts(distances, labels.shape, reach, classes)
 
 
 def count_boundaries_on_device(

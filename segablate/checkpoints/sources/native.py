@@ -56,7 +56,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         facts["trained with"] = str(objective)
     return prepared(
         module,
-        Source(place, (path,), facts, notes or (), f"builtin:{facts['architecture']}"),
+        Source(place, (path,), facts, notes or (), f"builtin:{facts['architecture']}", by_files=True),
         loading,
         Preprocessing.parse(described["preprocessing"]),
         described["output"],

@@ -45,7 +45,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         return open_exported(
             _run(session, session.get_inputs()[0].name, output.name),
             image,
-            Source(f"onnx:{place}", _files(path), _facts(session, output), notes),
+            Source(f"onnx:{place}", _files(path), _facts(session, output), notes, by_files=True),
             replace(loading, device=device, head=None),
             kind="softmax" if output.type in _SCORES else "labels",
         )

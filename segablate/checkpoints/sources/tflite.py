@@ -41,7 +41,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         return open_exported(
             _run(interpreter, taken, given),
             _image_input(taken),
-            Source(f"tflite:{place}", (path,), _facts(taken, given), notes),
+            Source(f"tflite:{place}", (path,), _facts(taken, given), notes, by_files=True),
             replace(loading, device="cpu", head=None),
             kind="softmax" if _is_float(given) or _quantisation(given) else "labels",
             start=None if _stated(loading) else _whole_range(taken),

@@ -63,6 +63,7 @@ def open_source(text: str, loading: Loading) -> Segmenter:
             _facts(published, recognised),
             (*notes, *_resizing(preset, loading)),
             _call_text(spec.name, {**found, **arguments}),
+            by_files=spec.weights is not None,
         ),
         loading,
         Preprocessing(mean=tuple(preset.mean), std=tuple(preset.std)),

@@ -67,7 +67,6 @@ def evaluate(
     from segablate.evaluation.pieces import remove_pieces
     from segablate.evaluation.results import save_run
     from segablate.evaluation.session import Persistence, evaluate_checkpoint
-    from segablate.plots import draw_reliability, require_drawing
     from segablate.render import print_report, render
     from segablate.runtime import team
 
@@ -76,6 +75,8 @@ def evaluate(
     keeping.refuse_early()
     viewing.check(measuring)
     if plot is not None:
+        from segablate.plots import require_drawing
+
         require_drawing(plot)
         measuring = replace(measuring, calibration=True)
     counts = counting.counts(measuring, viewing)
@@ -90,5 +91,7 @@ def evaluate(
         save_run(run, save, render(whole, "json"))
         remove_pieces(save)
     if plot is not None:
+        from segablate.plots import draw_reliability
+
         draw_reliability(run, plot)
     print_report(report, output.format, wide=output.wide)
