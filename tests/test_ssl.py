@@ -71,7 +71,7 @@ def test_classes_and_rows_in_parts_give_the_same(setting, values, monkeypatch):
     logits, labels = blobs(2, 5, 19, 11, void=0.1)
     whole = gradient_of(ssl, logits, labels, **setting)
     forward = ssl(logits, labels, **setting).item()
-    monkeypatch.setattr("segablate.losses.parts.similarity._VALUES", values)
+    monkeypatch.setattr("segablate.losses.parts.strips.VALUES", values)
     torch.testing.assert_close(gradient_of(ssl, logits, labels, **setting), whole, rtol=1e-12, atol=1e-15)
     assert forward == pytest.approx(ssl(logits, labels, **setting).item(), rel=1e-12)
 

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from segablate.losses.parts.cells import kept_windows, pooled, unpooled, unwindowed, window_count, windows
 from segablate.losses.parts.regression import LOG_OFFSET, Residual, Solver, by_cholesky, by_eigenvalues, uninformed
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits, narrow
 from segablate.losses.parts.sharing import shared
 
 FLOOR = 1e-6
@@ -59,7 +59,7 @@ class RegionBatch:
 
 def prepare_batch(logits: Logits, labels: Labels, options: RegionOptions) -> RegionBatch:
     """Find the windows and the classes of a batch; the one place that waits for the device."""
-    valid, narrow, present = _survey(labels, logits.shape[1])
+    valid, few, present = _survey(labels, logits.shape[1])
     height, width = pooled(valid[:1], options.stride, "max", torch.float32).shape[1:]
     count = window_count(height, width, options.radius)
     kept = kept_windows(~valid, options.radius, options.stride) if options.drop and count else None  # N n bool
@@ -67,7 +67,7 @@ def prepare_batch(logits: Logits, labels: Labels, options: RegionOptions) -> Reg
     points = points * valid.any()  # N
     containing = (present & (points > 0).unsqueeze(1)).T.tolist()
     labelled = [[image for image, here in enumerate(row) if here] for row in containing]
-    return RegionBatch(options, narrow, _as_factor(valid, logits.dtype), (height, width), kept, points, labelled)
+    return RegionBatch(options, few, _as_factor(valid, logits.dtype), (height, width), kept, points, labelled)
 
 
 @shared
@@ -80,8 +80,7 @@ def _survey(labels: Labels, classes: int) -> tuple[Tensor, Tensor, Tensor]:
     images = torch.arange(len(labels), device=labels.device).view(-1, 1, 1) * (classes + 1)  # N 1 1
     cell = images + labels.long().where(valid, classes)  # N H W
     pixels = torch.bincount(cell.flatten(), minlength=len(labels) * (classes + 1)).view(len(labels), -1)
-    narrow = labels.to(torch.uint8 if classes <= IGNORE else torch.int16)
-    return valid, narrow, pixels[:, :classes] > 0
+    return valid, narrow(labels, classes), pixels[:, :classes] > 0
 
 
 @shared

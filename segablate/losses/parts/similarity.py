@@ -3,9 +3,6 @@
 A first pass computes the errors, because their maximum decides which of them count; the gradient then overwrites them.
 """
 
-import math
-from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -14,13 +11,8 @@ from torch.autograd.function import once_differentiable
 
 from segablate.losses.parts.binary import Binary
 from segablate.losses.parts.shapes import Labels, Logits
-from segablate.losses.parts.structure import SimilarityOptions, Strip, grown, inside
-
-_VALUES = 1 << 16
-"""Pixels times classes that are processed at once on the CPU: a few maps of them fit into its cache."""
-
-_VALUES_ELSEWHERE = 1 << 20
-"""The same on other devices: a bound on memory."""
+from segablate.losses.parts.strips import chunks, grown, inside, strips
+from segablate.losses.parts.structure import SimilarityOptions, Strip
 
 _SAME = 1e-12
 """An error below this is rounding and counts as none."""
@@ -60,9 +52,9 @@ def _errors(logits: Tensor, labels: Tensor, options: SimilarityOptions) -> tuple
     errors = torch.empty_like(logits, memory_format=torch.contiguous_format)
     largest = logits.new_zeros(logits.shape[:2])
     for image, maps in enumerate(logits):
-        for rows in _strips(maps, options):
+        for rows in strips(maps, options.reach):
             strip = Strip(maps, labels[image], rows, options)
-            for classes in _chunks(maps, rows):
+            for classes in chunks(maps, rows):
                 error = strip.errors(classes)  # k R W
                 errors[image, classes, rows] = error
                 greatest = torch.maximum(error.amax((1, 2)), -error.amin((1, 2)))  # k
@@ -80,9 +72,9 @@ def _floors(largest: Tensor, options: SimilarityOptions) -> Tensor:
 def _score(maps: Tensor, labels: Tensor, errors: Tensor, floors: Tensor, options: SimilarityOptions) -> Tensor:
     """Return Σ f e H and Σ f of each class of one image, 2 C, from its logits and errors, C H W."""
     totals = errors.new_zeros(2, len(maps), dtype=torch.float64)
-    for rows in _strips(maps, options):
+    for rows in strips(maps, options.reach):
         strip = Strip(maps, labels, rows, options)
-        for classes in _chunks(maps, rows):
+        for classes in chunks(maps, rows):
             totals[:, classes] += Selection(strip, classes, errors[classes, rows], floors).sums(slice(None))
     return totals
 
@@ -92,17 +84,17 @@ def _differentiate(maps: Tensor, labels: Tensor, errors: Tensor, floors: Tensor,
     totals = errors.new_zeros(2, len(maps), dtype=torch.float64)
     reach = 0 if options.detach else options.reach
     above = errors[:, :0]  # C r W: errors of the rows above the strip, which are overwritten by now
-    for rows in _strips(maps, options):
+    for rows in strips(maps, options.reach):
         middle = grown(rows, reach, maps.shape[1])
         strip, inner = Strip(maps, labels, middle, options), inside(rows, middle)
         around = torch.cat([above, errors[:, rows.start : middle.stop]], 1)  # C R W
         above = around[:, inside(grown(slice(rows.stop, rows.stop), reach, rows.stop), middle)]
         binary = strip.binary.cut(inner)
-        for classes in _chunks(maps, rows):
+        for classes in chunks(maps, rows):
             selection = Selection(strip, classes, around[classes], floors)
             totals[:, classes] += selection.sums(inner)
             errors[classes, rows] = selection.gradient(binary, inner)
-        binary.finish(errors[:, rows], _chunks(maps, rows))
+        binary.finish(errors[:, rows], chunks(maps, rows))
     return totals
 
 
@@ -131,22 +123,3 @@ class Selection:
             slope = self.strip.through_structure(at_structure, self.strip.predicted(self.classes))[:, rows]
             slope = slope.to(self.error.dtype).mul_(self.strip.valid[rows])
         return binary.collect(self.classes, self.target[:, rows], self.weight[:, rows], slope)
-
-
-def _strips(maps: Tensor, options: SimilarityOptions) -> Iterator[slice]:
-    """Divide the rows of maps C H W; strips are not much narrower than what windows reach beyond them."""
-    height, width = maps.shape[1:]
-    rows = max(_limit(maps) // max(width, 1), 4 * options.reach, 1)
-    count = math.ceil(height / rows)
-    edges = [height * index // count for index in range(count + 1)] if count else []
-    yield from (slice(first, last) for first, last in pairwise(edges))
-
-
-def _chunks(maps: Tensor, rows: slice) -> Iterator[slice]:
-    """Divide the classes of these rows."""
-    classes, length = len(maps), max(_limit(maps) // ((rows.stop - rows.start) * maps.shape[2]), 1)
-    yield from (slice(start, min(start + length, classes)) for start in range(0, classes, length))
-
-
-def _limit(maps: Tensor) -> int:
-    return _VALUES if maps.device.type == "cpu" else _VALUES_ELSEWHERE

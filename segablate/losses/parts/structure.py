@@ -15,7 +15,8 @@ from torch import Tensor
 
 from segablate.losses.parts.binary import Logistic, Softmax
 from segablate.losses.parts.gaussian import blurred, taps
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits, narrow
+from segablate.losses.parts.strips import grown, inside
 
 _FLAT = 1e-14
 """A variance below this share of the mean square is rounding: the window is flat."""
@@ -58,16 +59,6 @@ class Structure(NamedTuple):
     excess: Tensor
 
 
-def grown(rows: slice, reach: int, height: int) -> slice:
-    """Return the rows with those within reach, inside the image."""
-    return slice(max(rows.start - reach, 0), min(rows.stop + reach, height))
-
-
-def inside(rows: slice, wide: slice) -> slice:
-    """Return the rows as counted from the first of the wide ones."""
-    return slice(rows.start - wide.start, rows.stop - wide.start)
-
-
 class Strip:
     """Rows of one image with all that its classes have in common.
 
@@ -82,7 +73,7 @@ class Strip:
         self.taps = taps(options.window, options.sigma)
         self.wide = (Softmax if options.softmax else Logistic).of(logits[:, wide])
         self.binary = self.wide.cut(self.here)
-        self.wide_labels = labels[wide].to(torch.uint8 if len(logits) <= IGNORE else torch.int16)  # R' W
+        self.wide_labels = narrow(labels[wide], len(logits))  # R' W
         self.labels = self.wide_labels[self.here]
         self.present = frozenset(torch.bincount(self.wide_labels.flatten()).nonzero().flatten().tolist())
         self._set_mass(self.wide_labels != IGNORE)
