@@ -15,10 +15,14 @@ VALUES_ELSEWHERE = 1 << 20
 
 def strips(maps: Tensor, reach: int) -> Iterator[slice]:
     """Divide the rows of maps C H W; a strip has no fewer rows than windows reach beyond it, twice on each side."""
-    height, width = maps.shape[1:]
-    rows = max(_limit(maps) // max(width, 1), 4 * reach, 1)
+    height, rows = maps.shape[1], max(strip_height(maps), 4 * reach)
     count = math.ceil(height / rows)
     yield from (slice(*edges) for edges in pairwise(height * index // max(count, 1) for index in range(count + 1)))
+
+
+def strip_height(maps: Tensor) -> int:
+    """Return the rows of maps C H W that are processed at once."""
+    return max(_limit(maps) // max(maps.shape[2], 1), 1)
 
 
 def chunks(maps: Tensor, rows: slice) -> Iterator[slice]:
