@@ -159,7 +159,8 @@ def _loss_inputs(
         inputs["edge_net"] = widened_edges(inputs["edge_net"], logits.shape[1] - classes)
     labels = torch.from_numpy(sample.labels).to(logits.device)[None].long()
     one_channel = output.one_channel and logits.shape[1] == 2  # else both outputs are joined in one class
-    return LossInputs(logits[place : place + 1].clone(), labels, sample.labels, classes, inputs, one_channel)
+    scores = logits[place : place + 1].clone()
+    return LossInputs(scores, labels, sample.labels, classes, inputs, one_channel, sample.index)
 
 
 def widened_edges(edge_net: Any, surplus: int) -> Any:
