@@ -138,6 +138,7 @@ class LossInputs:
     - `labels`: 1, H, W int64, 255 void; `label_map`: the same on the host, H, W uint8.
     - `inputs`: further arguments of losses, by name: `image` (1, 3, H, W float, 0..255), `features`, `edge_net`.
     - `one_channel`: whether the logits are log σ(−z), log σ(z) of one channel z of the checkpoint.
+    - `index`: the place of the image in the dataset.
     """
 
     logits: "Tensor"
@@ -146,6 +147,7 @@ class LossInputs:
     classes: int
     inputs: dict[str, Any]
     one_channel: bool = False
+    index: int = 0
 
     def read_by(self, activation: str, logits: "Tensor | None" = None) -> "Tensor":
         """Return the logits (those given, or its own) for losses of this activation; see :func:`logits_for`."""

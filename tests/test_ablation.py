@@ -10,7 +10,7 @@ import torch
 from conftest import write_dataset
 from scipy.stats import spearmanr
 
-from segablate.ablation.gradients import gradient_statistics, pixel_regions, pixel_shares
+from segablate.ablation.gradients import MEASURED, gradient_images, gradient_statistics, pixel_regions, pixel_shares
 from segablate.ablation.session import costs
 from segablate.ablation.sweep import Ablation, Setting, Sweep, plan_settings
 from segablate.checkpoints.segmenter import Capabilities, Source
@@ -61,11 +61,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return open_dataset(f"folder:{write_dataset(tmp_path_factory.mktemp('sweep') / 'toy', 7, ((24, 32), (25, 31)))}")
 
 
-def swept(data: Dataset, name: str, given: dict[str, Any], gradients: bool = True) -> tuple[Ablation, Scripted]:
+def swept(
+    data: Dataset,
+    name: str,
+    given: dict[str, Any],
+    gradients: bool = True,
+    limit: int | None = None,
+    batch_size: int = 4,
+) -> tuple[Ablation, Scripted]:
     term = get_loss(name)
     settings, segmenter = plan_settings(term, given), Scripted()
-    sweep = Sweep(term, settings, published_objective(term), gradients)
-    run = evaluate(segmenter, data, Measures(tolerances=(Tolerance(3),), probe=sweep))
+    sweep = Sweep(term, settings, published_objective(term), gradients, gradient_images(len(data), limit))
+    run = evaluate(segmenter, data, Measures(tolerances=(Tolerance(3),), probe=sweep), batch_size=batch_size)
     return Ablation(run, term, settings, published_objective(term), {}), segmenter
 
 
@@ -158,6 +165,52 @@ def test_gradients_against_autograd(data: Dataset) -> None:
     shares = [mass[labels == label].sum() / mass.sum() for label in (*range(CLASSES), 255)]
     np.testing.assert_allclose(probed["on_class"][2, 1], shares, rtol=1e-4)
     assert probed["ce_norm"][2] == pytest.approx(np.linalg.norm(entropy), rel=1e-4)
+
+
+GRADIENTS = ("norm", "cosine", "within", "on_class")
+GRADIENT_ARRAYS = {*GRADIENTS, *(f"ce_{name}" for name in GRADIENTS), "pixels_within", "pixels_on_class"}
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_gradients_of_some_images_are_those_of_all_and_the_rest_is_unchanged(data: Dataset, batch_size: int) -> None:
+    """The images alternate between two sizes, so that batches are not in the dataset's order."""
+    given = {"width": (1, "all")}
+    (all_images, _), (some, _) = swept(data, "cpg", given), swept(data, "cpg", given, limit=3, batch_size=batch_size)
+    chosen = [0, 2, 4]
+    assert np.flatnonzero(some.run.probed[MEASURED]).tolist() == chosen
+    assert set(all_images.run.probed) == set(some.run.probed) - {MEASURED}
+    for name, whole in all_images.run.probed.items():
+        found = some.run.probed[name]
+        if name in GRADIENT_ARRAYS:
+            np.testing.assert_array_equal(found[chosen], whole[chosen], err_msg=name)
+            assert np.isnan(np.delete(found, chosen, axis=0)).all(), name
+        else:
+            np.testing.assert_allclose(found, whole, rtol=1e-6, err_msg=name)
+
+
+def test_the_table_says_on_how_many_images_gradients_are(data: Dataset) -> None:
+    (all_images, _), (some, _) = (
+        swept(data, "cpg", {"width": (1,)}, limit=7),
+        swept(data, "cpg", {"width": (1,)}, limit=3),
+    )
+    whole, partial = (
+        {table.name: table for table in ablation_report(found, Tolerance(3)).tables} for found in (all_images, some)
+    )
+    assert MEASURED not in all_images.run.probed
+    assert all("evenly spaced" not in note for note in whole["gradients"].notes)
+    assert partial["gradients"].notes == ("gradients: 3 of 7 images, evenly spaced", *whole["gradients"].notes)
+    row = partial["gradients"].rows[1]
+    assert row["norm"] == pytest.approx(all_images.run.probed["norm"][[0, 2, 4], 1].mean(), rel=1e-6)
+    assert row["within_3"] == pytest.approx(np.nanmean(all_images.run.probed["within"][[0, 2, 4], 1, 1]), rel=1e-6)
+    uniform = partial["gradients"].rows[3]
+    assert uniform["within_3"] == pytest.approx(np.nanmean(all_images.run.probed["pixels_within"][[0, 2, 4], 1]))
+
+
+def test_images_with_gradients_are_spaced_evenly() -> None:
+    assert gradient_images(101, None) is gradient_images(24, 24) is gradient_images(5, 24) is None
+    chosen = sorted(gradient_images(101, 24) or ())
+    assert (len(chosen), chosen[0]) == (24, 0)
+    assert set(np.diff(chosen)) == {4, 5}
 
 
 def test_where_a_gradient_goes_on_a_map_worked_by_hand() -> None:

@@ -1,12 +1,14 @@
 """What a user types at ``segablate ablate`` and ``segablate losses``, and the one line that answers a slip."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import write_dataset
 
 from segablate.cli import run
 from segablate.losses import get_loss, loss_names
@@ -49,6 +51,8 @@ def test_help_of_a_loss_tells_range_default_and_grid(capsys: pytest.CaptureFixtu
         ("cpg --width offical", 1, "did you mean 'official'?"),
         ("rmi --objective ce+", 1, "objective 'ce+', column 4: expected a loss, as in ce + 0.5*rmi(radius=3)"),
         ("rmi --objective ce", 1, "objective 'ce' lacks rmi; add it, as in ce + rmi"),
+        ("rmi --gradient-images 0", 2, "--gradient-images is '0', but must be a number from 1 on, or all"),
+        ("rmi --gradient-images some --train head", 2, "--gradient-images is 'some', but must be"),
         ("rmi --plot a.gif", 2, "--plot a.gif must end in .png, .svg, .pdf"),
         ("rmi model.pth", 2, "No dataset given for model.pth. Usage: segablate ablate rmi CHECKPOINT DATASET"),
         (
@@ -120,6 +124,19 @@ def test_without_gradients_there_is_no_table_of_them(capsys: pytest.CaptureFixtu
     _, out, _ = said(capsys, "ablate", "recall", "--floor", "0,1", "--no-gradients", *QUICK)
     assert "Gradient at the logits" not in out
     assert "raw values under different floor are not comparable" in out
+
+
+def test_gradients_are_on_24_images_unless_asked_otherwise(
+    tmp_path: Path, network_spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_dataset(tmp_path / "toy", 26)
+    said_of = {}
+    for images in ("", "--gradient-images 9", "--gradient-images 26", "--gradient-images all"):
+        command = ["ablate", "focal", network_spec, f"folder:{data}", "--gamma", "1", "--no-cost", "--device", "cpu"]
+        code, out, err = said(capsys, *command, "--workers", "0", "--trust-code", *images.split())
+        assert code == 0, err
+        said_of[images] = re.findall(r"gradients: (\d+) of 26 images, evenly spaced", out)
+    assert list(said_of.values()) == [["24"], ["9"], [], []]
 
 
 def test_losses_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,9 +6,11 @@ import pytest
 import torch
 from references.cpg import mask, slopes
 from scenes import VOID, one_hot_logits, scene
+from scenes_of_losses import blobs, gradient_of
 
 from segablate.datasets import open_dataset
 from segablate.losses.cpg import cpg
+from segablate.losses.parts.sharing import sharing
 from segablate.losses.parts.sobel import derivatives, integer_kernel, kernel, pad, pulled_back, step_gain
 
 
@@ -63,6 +65,24 @@ def test_pulling_back_is_the_adjoint():
         along = [torch.randn(2, 9, 8, generator=generator, dtype=torch.float64) for _ in slopes]
         (expected,) = torch.autograd.grad(sum((s * a).sum() for s, a in zip(slopes, along, strict=True)), maps)
         torch.testing.assert_close(pulled_back(*along, weights), expected)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"ksize": 7}, {"width": 2}, {"width": 9}, {"width": "all", "ksize": 5}, {"void": "window", "width": 1}],
+    ids=str,
+)
+def test_rows_in_parts_give_the_same(settings, monkeypatch):
+    logits, labels = blobs(2, 4, 47, 13, void=0.1)
+    whole = gradient_of(cpg, logits, labels, **settings)
+    with sharing(), torch.no_grad():
+        shared = cpg.parts(logits, labels, **settings)
+    monkeypatch.setattr("segablate.losses.parts.strips.VALUES", 1)
+    torch.testing.assert_close(gradient_of(cpg, logits, labels, **settings), whole, rtol=1e-12, atol=1e-15)
+    parts = cpg.parts(logits, labels, **settings)
+    assert parts.value.item() == pytest.approx(whole[0], rel=1e-12)
+    assert shared.value.item() == pytest.approx(whole[0], rel=1e-12)
+    assert torch.equal(parts.sums["elements"], shared.sums["elements"])
 
 
 def test_no_boundary_is_perfect_but_undefined():

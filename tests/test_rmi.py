@@ -121,3 +121,21 @@ def test_an_upstream_factor_scales_the_gradient():
     _, once = value_and_gradient(lambda z: rmi(z, labels), logits)
     _, thrice = value_and_gradient(lambda z: 3 * rmi(z, labels), logits)
     torch.testing.assert_close(thrice, 3 * once)
+
+
+@pytest.mark.parametrize("stride", [1, 3, 4])
+@pytest.mark.parametrize("settings", [{}, {"probability": "softmax"}, {"pool": "max"}], ids=str)
+def test_rows_in_parts_give_the_same(settings, stride, monkeypatch):
+    logits, labels = scene(2, 4, 33, 29)
+    whole = value_and_gradient(lambda z: rmi(z, labels, stride=stride, **settings), logits)
+    monkeypatch.setattr("segablate.losses.parts.strips.VALUES", 29 * 8)
+    parts = value_and_gradient(lambda z: rmi(z, labels, stride=stride, **settings), logits)
+    torch.testing.assert_close(parts, whole, rtol=1e-12, atol=1e-15)
+
+
+def test_softmax_is_not_repeated_for_each_class():
+    logits, labels = scene(1, 8, 64, 64)
+    with torch.profiler.profile() as recorded:
+        value_and_gradient(lambda z: rmi(z, labels, probability="softmax"), logits)
+    counts = {event.key: event.count for event in recorded.key_averages()}
+    assert counts["aten::softmax"] <= 3

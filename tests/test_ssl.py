@@ -8,6 +8,7 @@ from references import one_hot
 from references.ssl import normalised
 from scenes_of_losses import blobs, golden, gradient_of
 
+from segablate.ablation.cost import measure_cost
 from segablate.losses.parts.gaussian import blurred, taps
 from segablate.losses.ssl import ssl
 
@@ -62,12 +63,34 @@ def test_gradient_equals_finite_differences():
         assert (up - down) / 2 == pytest.approx((gradient * step).sum().item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("setting", [{}, {"probability": "softmax"}, {"border": "zero"}], ids=str)
-def test_classes_in_parts_give_the_same(setting, monkeypatch):
-    logits, labels = blobs(2, 5, 9, 11, void=0.1)
+@pytest.mark.parametrize("values", [198, 22, 1], ids="{} values".format)
+@pytest.mark.parametrize(
+    "setting", [{}, {"probability": "softmax"}, {"border": "zero", "window": 5}, {"detach": True}], ids=str
+)
+def test_classes_and_rows_in_parts_give_the_same(setting, values, monkeypatch):
+    logits, labels = blobs(2, 5, 19, 11, void=0.1)
     whole = gradient_of(ssl, logits, labels, **setting)
-    monkeypatch.setattr("segablate.losses.parts.similarity._VALUES", 2 * labels.numel())
+    forward = ssl(logits, labels, **setting).item()
+    monkeypatch.setattr("segablate.losses.parts.strips.VALUES", values)
     torch.testing.assert_close(gradient_of(ssl, logits, labels, **setting), whole, rtol=1e-12, atol=1e-15)
+    assert forward == pytest.approx(ssl(logits, labels, **setting).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("steepness", [1, 10, 30])
+@pytest.mark.parametrize("setting", [{}, {"probability": "softmax"}, {"c4": 0.001}, {"c4": 1e-6}], ids=str)
+def test_float32_keeps_the_precision_of_small_structure(setting, steepness):
+    """Where sigmoids are almost 0 or 1, differences inside a window are far below the rounding of float32."""
+    logits, labels = blobs(2, 5, 40, 44, void=0.1)
+    logits = (steepness * logits).float()
+    single, double = (gradient_of(ssl, each, labels, **setting) for each in (logits, logits.double()))
+    assert single[0] == pytest.approx(double[0], rel=1e-6)
+    torch.testing.assert_close(single[1].double(), double[1], rtol=0, atol=1e-4 * double[1].abs().max().item())
+
+
+def test_memory_is_that_of_errors_and_gradient_and_a_few_maps():
+    logits, labels = blobs(1, 8, 320, 400)
+    cost = measure_cost(lambda: gradient_of(ssl, logits.float(), labels), repeats=1)
+    assert cost.peak_bytes < 4 * logits.numel() * 4 + 16 * 65536 * 8
 
 
 def test_float32_decides_as_float64():

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import write_dataset, write_predictions
@@ -106,12 +107,16 @@ def test_two_processes_ablate_as_one_does(
 ) -> None:
     """The value over the set is of all images too, under every setting."""
     command = ["ablate", name, network_spec, f"folder:{toy}", "--device", "cpu", "--workers", "0", "--no-cost", "--all"]
+    command += ["--gradient-images", "4"]
     done = together(tmp_path, *command, "--format", "csv", "--save", "two")
     assert done.returncode == 0, done.stderr
     assert run([*command, "--format", "csv", "--save", str(tmp_path / "one")]) == 0
     assert done.stdout == capsys.readouterr().out
     assert "over_images" in done.stdout
     assert (tmp_path / "one/values.npz").read_bytes() == (tmp_path / "two/values.npz").read_bytes()
+    with np.load(tmp_path / "two/values.npz") as arrays:
+        assert arrays["with_gradient"].tolist() == [True, True, False, True, True, False]
+        assert np.isfinite(arrays["norm"]).all(axis=1).tolist() == arrays["with_gradient"].tolist()
 
 
 def test_two_processes_compare_as_one_does(

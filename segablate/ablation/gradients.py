@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from segablate.datasets.dataset import evenly_spaced
 from segablate.kernels.boundary_reference import boundary
 from segablate.labels import IGNORE
 from segablate.samples import LossInputs
@@ -14,6 +15,29 @@ if TYPE_CHECKING:
 
 WITHIN = (1, 3, 5)
 """Distances from a label boundary, in pixels, within which the share of the gradient is reported."""
+
+
+MEASURED = "with_gradient"
+"""Name of the array that says of each image whether its gradients were measured; absent where all were."""
+
+
+def gradient_images(images: int, limit: int | None) -> frozenset[int] | None:
+    """Return the indices of the images whose gradients are measured, `limit` evenly spaced ones; None: all."""
+    return None if limit is None or limit >= images else frozenset(evenly_spaced(images, limit))
+
+
+def unmeasured(settings: int, classes: int) -> dict[str, np.ndarray]:
+    """Return the arrays of the gradients of an image for which they are not measured: all nan."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "norm": (),
+        "cosine": (),
+        "within": (len(WITHIN),),
+        "on_class": (classes + 1,),
+    }
+    shares = {f"pixels_{name}": shapes[name] for name in ("within", "on_class")}
+    of_image = {f"ce_{name}": shape for name, shape in shapes.items()} | shares
+    over_settings = {name: (settings, *shape) for name, shape in shapes.items()}
+    return {name: np.full(shape, np.nan) for name, shape in (over_settings | of_image).items()}
 
 
 @dataclass(frozen=True)

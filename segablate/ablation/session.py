@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from segablate.ablation.gradients import cross_entropy, gradient_at
+from segablate.ablation.gradients import cross_entropy, gradient_at, gradient_images
 from segablate.ablation.sweep import Ablation, Setting, Sweep
 from segablate.evaluation.inputs import with_inputs
 from segablate.evaluation.session import Execution, run
@@ -27,6 +27,7 @@ class AblationRequest:
     - `objective`: a weighted sum in place of the published one.
     - `tolerance`: that of the boundary F-score with which values are correlated.
     - `gradients`, `cost`: whether to measure gradients, and time and memory.
+    - `gradient_images`: the number of evenly spaced images whose gradients are measured; None: all.
     """
 
     loss: Loss
@@ -35,6 +36,7 @@ class AblationRequest:
     tolerance: Tolerance
     gradients: bool = True
     cost: bool = True
+    gradient_images: int | None = None
 
 
 def ablate_checkpoint(
@@ -50,7 +52,8 @@ def ablate_checkpoint(
 
     loss, settings = asked.loss, asked.settings
     objective = parse_objective(asked.objective or loss.objective)
-    probe = Sweep(loss, settings, objective, asked.gradients)
+    only = gradient_images(len(dataset), asked.gradient_images)
+    probe = Sweep(loss, settings, objective, asked.gradients, only)
     segmenter = open_checkpoint(checkpoint, loading)
     asker = f"ablate {loss.name}"
     segmenter, inputs, notes = with_inputs(segmenter, probe.needs, dataset, asker, execution.display)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segablate.ablation.gradients import Reference, gradient_at, gradient_statistics
+from segablate.ablation.gradients import MEASURED, Reference, gradient_at, gradient_statistics, unmeasured
+from segablate.ablation.over_images import over_images
 from segablate.errors import KnobError, ObjectiveError
 from segablate.evaluation.results import Evaluation
 from segablate.losses import Loss
-from segablate.objective.knobs import complete, find_knob, format_settings
+from segablate.objective.knobs import find_knob, format_settings
 from segablate.objective.weighted_sum import Objective
 from segablate.samples import LossInputs
 
@@ -90,9 +91,19 @@ class Sweep:
     It keeps the first sample, on which the cost is measured afterwards.
     """
 
-    def __init__(self, loss: Loss, settings: Sequence[Setting], objective: Objective, gradients: bool = True) -> None:
-        """Raise ObjectiveError where the objective lacks the loss, or sets hyperparameters of it."""
-        self.loss, self.settings, self.gradients = loss, tuple(settings), gradients
+    def __init__(
+        self,
+        loss: Loss,
+        settings: Sequence[Setting],
+        objective: Objective,
+        gradients: bool = True,
+        only: frozenset[int] | None = None,
+    ) -> None:
+        """Measure gradients, if at all, of the images with these indices `only`; None: of all.
+
+        Raises ObjectiveError where the objective lacks the loss, or sets hyperparameters of it.
+        """
+        self.loss, self.settings, self.gradients, self.only = loss, tuple(settings), gradients, only
         own = [part for part in objective.terms if part.loss.name == loss.name]
         if not own:
             raise ObjectiveError(f"objective '{objective}' lacks {loss.name}; add it, as in ce + {loss.name}")
@@ -113,14 +124,16 @@ class Sweep:
     def __call__(self, sample: LossInputs) -> dict[str, np.ndarray]:
         """Compute arrays by name: `pixel` (); over settings `term`, `objective`, facts, per class and gradients.
 
-        Sums of a loss with a value over the set are named `sums.SETTING.NAME`; see :func:`over_images`.
+        Gradients that are not measured are nan. Sums of a loss with a value over the set are named
+        `sums.SETTING.NAME`; see :func:`segablate.ablation.over_images.over_images`.
         """
         from segablate.losses.parts.sharing import sharing
 
         self.first = self.first or sample
-        sample.logits.requires_grad_(self.gradients)
+        measured = self.gradients and (self.only is None or sample.index in self.only)
+        sample.logits.requires_grad_(measured)
         pixel = self._pixel(sample)
-        reference = Reference.of(sample) if self.gradients else None
+        reference = Reference.of(sample) if measured else None
         with sharing():
             found = [self._try(setting, sample, reference) for setting in self.settings]
         sums = {
@@ -130,6 +143,9 @@ class Sweep:
         }
         stacked = {name: _stacked(found, name) for name in dict.fromkeys(name for values in found for name in values)}
         beside = reference.arrays() if reference else {}
+        if self.gradients and self.only is not None:
+            beside |= {} if reference else unmeasured(len(self.settings), sample.classes)
+            beside[MEASURED] = np.array(measured)
         return {
             "pixel": np.array(pixel),
             "objective": pixel + self.weight * stacked["term"],
@@ -155,7 +171,7 @@ class Sweep:
         import torch
 
         inputs = {name: value for name, value in sample.inputs.items() if name in self.loss.inputs}
-        with torch.set_grad_enabled(self.gradients):
+        with torch.set_grad_enabled(reference is not None):
             logits = sample.read_by(self.loss.reads(setting.values))
             parts = self.loss.parts(logits, sample.labels, **inputs, **setting.values)
         dimension = parts.facts.get("points_per_dimension", float("nan"))
@@ -184,28 +200,6 @@ def _stacked(found: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     return np.stack([np.full(shape, np.nan) if array is None else array for array in arrays])
 
 
-def over_images(loss: Loss, settings: Sequence[Setting], probed: Mapping[str, np.ndarray]) -> tuple[float, ...]:
-    """Return the value of each setting over all images, from the sums of each; empty where the loss has no such value.
-
-    - `probed`: arrays of :class:`Sweep`, (N, ...) each.
-    """
-    import torch
-
-    pooled = loss.over_images
-    if pooled is None:
-        return ()
-    values = []
-    for place, setting in enumerate(settings):
-        prefix = f"sums.{place}."
-        sums = {
-            name.removeprefix(prefix): torch.from_numpy(np.asarray(each.sum(axis=0)))
-            for name, each in probed.items()
-            if name.startswith(prefix)
-        }
-        values.append(float(pooled(complete(loss.knobs, setting.values, loss.name), sums)))
-    return tuple(values)
-
-
 @dataclass(frozen=True)
 class Ablation:
     """A sweep over a dataset: the evaluation it is part of, per-image arrays in `run.probed`, and the costs."""
@@ -221,6 +215,14 @@ class Ablation:
         """Return all per-image arrays, with the names of images and settings, for saving."""
         texts = np.array([setting.text for setting in self.settings], dtype=str)
         return {"names": np.array(self.run.names, dtype=str), "settings": texts, **self.run.probed}
+
+    @property
+    def gradient_note(self) -> str | None:
+        """Return the share of the images whose gradients were measured, as text; None where all were."""
+        if MEASURED not in self.run.probed:
+            return None
+        count = int(self.run.probed[MEASURED].sum())
+        return f"gradients: {count} of {self.run.images} images, evenly spaced"
 
     @property
     def values(self) -> np.ndarray:

@@ -93,6 +93,7 @@ class TrainedRequest:
     per_class: bool
     save: Path | None
     plot: Path | None
+    gradient_images: int | None
 
 
 def ablate_trained(
@@ -120,7 +121,7 @@ def ablate_trained(
     if missing:
         typer.echo(missing_note(missing, len(sweep.cells), folder))
         return
-    fixed = fixed_ablation(asked.loss, rows, sweep, asked.tolerance, running.execution)
+    fixed = fixed_ablation(asked.loss, rows, sweep, asked.tolerance, running.execution, asked.gradient_images)
     group_by, per_class = options.group_by, asked.per_class
     found = gather(asked.loss, rows, sweep, folder, fixed, asked.tolerance, group_by, per_class)
     report = trained_report(found, folder)

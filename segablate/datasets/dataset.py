@@ -20,6 +20,12 @@ from segablate.labels import LabelSet
 from segablate.samples import Remark, Sample
 
 
+def evenly_spaced(count: int, limit: int) -> list[int]:
+    """Return `limit` indices of `count` items, evenly spaced from the first on; all where there are no more."""
+    limit = min(limit, count)
+    return [index * count // limit for index in range(limit)]
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """An image file and its label file. `name` is unique in the split: the path of the image without suffixes."""
@@ -187,7 +193,7 @@ class Dataset:
         """Return the dataset with `limit` items, evenly spaced over the split from the first on."""
         if limit >= len(self):
             return self
-        chosen = [index * len(self) // limit for index in range(limit)]
+        chosen = evenly_spaced(len(self), limit)
         note = f"--limit: {limit} of {len(self)} images, evenly spaced"
         return replace(self, items=tuple(self.items[index] for index in chosen), notes=(*self.notes, note))
 

@@ -54,7 +54,7 @@ def loss_inputs(
         inputs["edge_net"] = widened_edges(inputs["edge_net"], logits.shape[1] - classes)
     labels = torch.from_numpy(sample.labels).to(logits.device)[None].long()
     one_channel = output.one_channel and logits.shape[1] == 2  # else both outputs are joined in one class
-    return LossInputs(logits, labels, sample.labels, classes, inputs, one_channel)
+    return LossInputs(logits, labels, sample.labels, classes, inputs, one_channel, sample.index)
 
 
 def widened_edges(edge_net: Any, surplus: int) -> Any:

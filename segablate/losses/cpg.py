@@ -1,15 +1,16 @@
 """Convolution-based probability gradient loss."""
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits
-from segablate.losses.parts.sharing import shared
-from segablate.losses.parts.sobel import derivatives, integer_kernel, kernel, pad, pulled_back, step_gain
+from segablate.losses.parts.band import GradientOptions, elements, find_band
+from segablate.losses.parts.derivative_strips import squared_errors
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits, narrow
+from segablate.losses.parts.sharing import alone, is_sharing, shared
+from segablate.losses.parts.sobel import derivatives, kernel, pad
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice, Range
 
@@ -83,59 +84,28 @@ def cpg(
     )
 
 
-@dataclass(frozen=True)
-class GradientOptions:
-    """Hyperparameters of ``cpg``, its two-way choices as booleans."""
-
-    ksize: int
-    width: int | str
-    by_step: bool
-    whole_window: bool
-
-    @property
-    def scale(self) -> float:
-        """Return the factor on every squared difference."""
-        return step_gain(self.ksize) ** -2 if self.by_step else 1.0
-
-
 class _Gradients(torch.autograd.Function):
     """(logits, labels, options, differentiable) -> value, and detached squares and elements, C each.
 
-    One class at a time. The gradient at the logits is computed with the value, up to the division by the number of
-    elements; it is left out unless ``differentiable``.
+    The gradient at the logits is computed with the value, up to the division by the number of elements; it is left out
+    unless ``differentiable``.
     """
 
     @staticmethod
     def forward(
         ctx: Any, logits: Logits, labels: Labels, options: GradientOptions, differentiable: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        probabilities = _softmax(logits)  # N C H W
-        band = _find_band(labels, logits.shape[1], options)
-        weights = kernel(options.ksize)
-        gradient = torch.zeros_like(probabilities) if differentiable else None  # N C H W
-        squares = torch.zeros(logits.shape[1], dtype=torch.float64, device=logits.device)  # C
-        elements = torch.zeros_like(squares, dtype=torch.int64)  # C
-        for index in band.classes:
-            in_x, in_y = _elements(band, index)  # N H W bool
-            elements[index] = in_x.count_nonzero() + in_y.count_nonzero()
-            if gradient is None:
-                squares[index] = _squares(probabilities, labels, index, options.ksize, in_x, in_y)
-                continue
-            error_x, error_y = _errors(probabilities, labels, index, options.ksize)  # N H W
-            error_x, error_y = error_x * in_x, error_y * in_y
-            squares[index] = error_x.square().sum() + error_y.square().sum()
-            gradient[:, index] = pulled_back(error_x, error_y, weights)
-        if gradient is not None:
-            inner = torch.zeros_like(gradient[:, 0])  # N H W
-            for index in band.classes:
-                inner.addcmul_(probabilities[:, index], gradient[:, index])
-            gradient.sub_(inner.unsqueeze(1)).mul_(probabilities)
+        gradient = torch.empty_like(logits, memory_format=torch.contiguous_format) if differentiable else None
+        if gradient is None and is_sharing():
+            squares, counts = _whole_maps(logits, labels, options)
+        else:
+            squares, counts = _in_strips(logits, labels, options, gradient)
         squares *= options.scale
-        count = elements.sum().clamp(min=1)
+        count = counts.sum().clamp(min=1)
         ctx.save_for_backward(gradient, count)
         ctx.options = options
-        ctx.mark_non_differentiable(squares, elements)
-        return (squares.sum() / count).to(logits.dtype), squares, elements
+        ctx.mark_non_differentiable(squares, counts)
+        return (squares.sum() / count).to(logits.dtype), squares, counts
 
     @staticmethod
     @once_differentiable
@@ -145,45 +115,31 @@ class _Gradients(torch.autograd.Function):
         return gradient * factor.to(gradient.dtype), None, None, None
 
 
-@dataclass(frozen=True)
-class Band:
-    """The pixels that are scored, N H W bool, and the classes to visit, for labels N H W."""
-
-    labels: Tensor
-    options: GradientOptions
-    scored: Tensor
-    classes: list[int]
-
-
-def _find_band(labels: Labels, classes: int, options: GradientOptions) -> Band:
-    """Find the scored pixels and the classes present; the one place that waits for the device."""
-    scored = valid = labels != IGNORE  # N H W bool
-    if options.whole_window:
-        scored = valid & ~_spread(~valid, options.ksize // 2)
-    if options.width == "all":
-        return Band(labels, options, scored, list(range(classes)))
-    pixels = torch.bincount(labels.long().where(valid, classes).flatten(), minlength=classes + 1)  # C+1
-    present = pixels[:classes].nonzero().flatten().tolist()
-    if options.width != "official":
-        near = torch.zeros_like(labels, dtype=torch.int16)  # N H W: classes in the window
-        for index in present:
-            near += _near(labels, index, int(options.width))
-        scored = scored & (near > 1)
-    return Band(labels, options, scored, present)
+def _in_strips(
+    logits: Tensor, labels: Tensor, options: GradientOptions, gradient: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return squares and elements, C each, and write half the gradient of the squares, N C H W."""
+    labels = narrow(labels, logits.shape[1])
+    with alone():
+        sums = [
+            squared_errors(maps, labels[image], options, None if gradient is None else gradient[image])
+            for image, maps in enumerate(logits)
+        ]
+    squares, counts = (torch.stack(each).sum(0) for each in zip(*sums, strict=True))
+    return squares, counts.long()
 
 
-def _elements(band: Band, index: int) -> tuple[Tensor, Tensor]:
-    """Return the pixels of a class that are scored in the direction x and in y, N H W bool each."""
-    width = band.options.width
-    if width == "all":
-        return band.scored, band.scored
-    if width != "official":
-        near = band.scored & _near(band.labels, index, int(width))  # N H W bool
-        return near, near
-    weights, integer = integer_kernel(band.options.ksize)
-    target = (band.labels == index).to(integer)  # N H W
-    along_x, along_y = derivatives(pad(target, band.options.ksize // 2), weights)  # N H W
-    return band.scored & (along_x != 0), band.scored & (along_y != 0)
+def _whole_maps(logits: Tensor, labels: Tensor, options: GradientOptions) -> tuple[Tensor, Tensor]:
+    """Return the same, by steps over whole maps, which settings share."""
+    probabilities = _softmax(logits)  # N C H W
+    band = find_band(labels, logits.shape[1], options)
+    squares = torch.zeros(logits.shape[1], dtype=torch.float64, device=logits.device)  # C
+    counts = torch.zeros_like(squares, dtype=torch.int64)  # C
+    for index in band.classes:
+        in_x, in_y = elements(band, index)  # N H W bool
+        counts[index] = in_x.count_nonzero() + in_y.count_nonzero()
+        squares[index] = _squares(probabilities, labels, index, options.ksize, in_x, in_y)
+    return squares, counts
 
 
 @shared
@@ -211,24 +167,3 @@ def _squares(probabilities: Tensor, labels: Tensor, index: int, ksize: int, in_x
 def _both_squared(probabilities: Tensor, labels: Tensor, index: int, ksize: int) -> Tensor:
     along_x, along_y = _errors(probabilities, labels, index, ksize)
     return along_x.square() + along_y.square()
-
-
-@shared
-def _near(labels: Tensor, index: int, reach: int) -> Tensor:
-    """Return the pixels in whose window of this reach the class is labelled, N H W bool."""
-    return _spread(labels == index, reach)
-
-
-def _spread(mask: Tensor, reach: int) -> Tensor:
-    """Return the pixels with a true pixel in the square window of this reach, clipped at the frame, N H W bool."""
-    for axis, size in enumerate(mask.shape[1:], start=1):
-        done, goal = 0, min(reach, size - 1)
-        while done < goal:
-            # a window of 2·done+1 is full, so that a step of one more leaves no gap
-            step = min(2 * done + 1, goal - done)
-            near, far = mask.narrow(axis, 0, size - step), mask.narrow(axis, step, size - step)
-            mask = mask.clone()
-            mask.narrow(axis, step, size - step).logical_or_(near)
-            mask.narrow(axis, 0, size - step).logical_or_(far)
-            done += step
-    return mask

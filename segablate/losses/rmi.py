@@ -4,7 +4,8 @@ from typing import Annotated
 
 import torch
 
-from segablate.losses.parts.region import RegionMutualInformation, RegionOptions, prepare_batch
+from segablate.losses.parts.region import RegionMutualInformation, prepare_batch
+from segablate.losses.parts.region_cells import RegionOptions
 from segablate.losses.parts.shapes import Labels, Logits
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice, Range

@@ -49,7 +49,9 @@ def gradients_table(ablation: Ablation) -> Table:
     )
     rows += [entropy, even]
     sections = (len(ablation.settings),)
-    return Table("gradients", "Gradient at the logits", columns, tuple(rows), (note,), sections, baseline=0)
+    some = ablation.gradient_note
+    notes = (some, note) if some else (note,)
+    return Table("gradients", "Gradient at the logits", columns, tuple(rows), notes, sections, baseline=0)
 
 
 def _distribution(

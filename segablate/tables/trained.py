@@ -79,7 +79,9 @@ def fixed_table(found: TrainedAblation) -> Table:
         "Columns of the fixed checkpoint, before any training: larger is taken as better. Agreement: pairs of settings "
         "in the order that training gave them; from five settings the rank correlation and its permutation p."
     )
-    return Table("fixed", "What the fixed checkpoint had said", columns, tuple(rows), (note,), (len(found.rows),), 0)
+    some = found.fixed.gradient_note if found.fixed else None
+    notes = (some, note) if some else (note,)
+    return Table("fixed", "What the fixed checkpoint had said", columns, tuple(rows), notes, (len(found.rows),), 0)
 
 
 def _number(value: float) -> str | None:

@@ -117,7 +117,12 @@ def gather(
 
 
 def fixed_ablation(
-    loss: Loss, rows: Sequence[Row], sweep: Sweep, tolerance: "Tolerance", execution: Execution
+    loss: Loss,
+    rows: Sequence[Row],
+    sweep: Sweep,
+    tolerance: "Tolerance",
+    execution: Execution,
+    gradient_images: int | None = None,
 ) -> Ablation | None:
     """Run the settings on the checkpoint that training starts from; None where it starts from nothing."""
     request = sweep.request
@@ -129,7 +134,7 @@ def fixed_ablation(
         if row.values is not None and not row.trained_only
     )
     objective = str(replace(rows[0].objective, terms=tuple(_bare(loss, rows[0]))))
-    asked = AblationRequest(loss, settings, objective, tolerance, gradients=True, cost=False)
+    asked = AblationRequest(loss, settings, objective, tolerance, True, False, gradient_images)
     return ablate_checkpoint(request.network, sweep.reported, asked, request.loading, execution)
 
 

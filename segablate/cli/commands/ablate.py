@@ -21,6 +21,7 @@ from segablate.cli.options import (
     default_dataset,
 )
 from segablate.cli.sweeps import TrainedOptions, TrainedRequest, ablate_trained
+from segablate.errors import UsageError
 from segablate.losses import loss_names, loss_summaries
 
 if TYPE_CHECKING:
@@ -83,6 +84,12 @@ class SweepOptions:
     no_gradients: Annotated[
         bool, typer.Option("--no-gradients", help="Compute values only; several times faster.", rich_help_panel=_PANEL)
     ] = False
+    gradient_images: Annotated[
+        str,
+        typer.Option(
+            help="Measure gradients on N evenly spaced images, or all.", metavar="N|all", rich_help_panel=_PANEL
+        ),
+    ] = "24"
     no_cost: Annotated[bool, typer.Option("--no-cost", help="Leave out time and memory.", rich_help_panel=_PANEL)] = (
         False
     )
@@ -93,6 +100,17 @@ class SweepOptions:
         Path | None,
         typer.Option(help="Plot value, correlation and cost to this PNG, SVG or PDF.", rich_help_panel="Output"),
     ] = None
+
+
+def _gradient_images(text: str) -> int | None:
+    """Parse --gradient-images: a number of images; None: all."""
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(
+            f"--gradient-images is {text!r}, but must be a number from 1 on, or all; --no-gradients leaves them out"
+        )
+    return int(text)
 
 
 def ablate(
@@ -117,6 +135,7 @@ def ablate(
     from segablate.tables.ablation import ablation_report
     from segablate.tables.stored import to_plain
 
+    few = _gradient_images(sweep.gradient_images)
     if trained.train is not None:
         tolerance = Tolerance.parse(sweep.boundary_tolerance)
         asked = TrainedRequest(
@@ -130,6 +149,7 @@ def ablate(
             sweep.per_class,
             sweep.save,
             sweep.plot,
+            few,
         )
         ablate_trained(asked, trained, images, checkpoints, running, output)
         return
@@ -144,7 +164,8 @@ def ablate(
 
         require_drawing(sweep.plot)
     data = images.open(dataset or default_dataset(checkpoint, f"ablate {loss.name} CHECKPOINT DATASET"))
-    asked = AblationRequest(loss, settings, sweep.objective, tolerance, not sweep.no_gradients, not sweep.no_cost)
+    measured = not sweep.no_gradients, not sweep.no_cost, few
+    asked = AblationRequest(loss, settings, sweep.objective, tolerance, *measured)
     found = ablate_checkpoint(checkpoint, data, asked, checkpoints.loading(running), running.execution)
     if not team().leads:
         return

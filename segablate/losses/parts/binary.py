@@ -1,10 +1,11 @@
-"""Probabilities of each class against the rest with their binary cross entropy, a few classes at a time, in float64.
+"""Probabilities of each class against the rest with their binary cross entropy, a few classes at a time.
 
-Maps are N k H W, for the k classes of a slice. No logarithm is taken of a value that may be rounded to 0.
+Maps are k R W, for the k classes of a slice and R rows of one image. No logarithm is taken of a value that may be
+rounded to 0.
 """
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -12,28 +13,35 @@ from torch import Tensor
 
 
 class Binary(Protocol):
-    """Interface of :class:`Logistic` and :class:`Softmax`, both made of logits N C H W."""
+    """Interface of :class:`Logistic` and :class:`Softmax`, both made of logits C R W."""
 
-    logits: Tensor
+    @classmethod
+    def of(cls, logits: Tensor) -> Self:
+        """Prepare the logits of one image."""
+        ...
+
+    def cut(self, rows: slice) -> Self:
+        """Return the same for some of the rows."""
+        ...
 
     def probability(self, classes: slice) -> Tensor:
-        """Return p."""
+        """Return p, a new tensor in float64."""
         ...
 
     def complement(self, classes: slice) -> Tensor:
-        """Return 1 - p, exact where p is almost 1."""
+        """Return 1 - p, a new tensor in float64, exact where p is almost 1."""
         ...
 
     def entropy(self, classes: slice, target: Tensor) -> Tensor:
-        """Return H = -y ln p - (1 - y) ln(1 - p), in nats; the target y is 0 or 1."""
+        """Return H = -y ln p - (1 - y) ln(1 - p), in nats and the type of the target y, which is 0 or 1."""
         ...
 
-    def collect(self, classes: slice, target: Tensor, weight: Tensor, slope: Tensor) -> Tensor:
+    def collect(self, classes: slice, target: Tensor, weight: Tensor, slope: Tensor | None) -> Tensor:
         """Return these classes' share of the gradient, from the weights of H and the gradient at p from elsewhere."""
         ...
 
     def finish(self, gradient: Tensor, chunks: Iterable[slice]) -> None:
-        """Turn the collected shares of all classes (N C H W, in place) into the gradient at the logits, once."""
+        """Turn the collected shares of all classes (C R W, in place) into the gradient at the logits, once."""
         ...
 
 
@@ -43,18 +51,30 @@ class Logistic:
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
 
+    @classmethod
+    def of(cls, logits: Tensor) -> Self:
+        return cls(logits)
+
+    def cut(self, rows: slice) -> Self:
+        return type(self)(self.logits[:, rows])
+
     def probability(self, classes: slice) -> Tensor:
-        return self.logits[:, classes].double().sigmoid()
+        return self.logits[classes].to(torch.float64, copy=True).sigmoid_()
 
     def complement(self, classes: slice) -> Tensor:
-        return (-self.logits[:, classes].double()).sigmoid()
+        return self.logits[classes].double().neg().sigmoid_()
 
     def entropy(self, classes: slice, target: Tensor) -> Tensor:
-        return F.softplus((1 - 2 * target) * self.logits[:, classes])
+        wrong = F.softplus((1 - 2 * target).mul_(self.logits[classes]))
+        return wrong.clamp_(max=torch.finfo(wrong.dtype).max)  # so that 0 times it is 0
 
-    def collect(self, classes: slice, target: Tensor, weight: Tensor, slope: Tensor) -> Tensor:
-        probability = self.probability(classes)
-        return weight * (probability - target) + slope * probability * (1 - probability)
+    def collect(self, classes: slice, target: Tensor, weight: Tensor, slope: Tensor | None) -> Tensor:
+        probability = self.logits[classes].sigmoid()
+        share = (probability - target).mul_(weight)
+        if slope is not None:
+            rest = self.logits[classes].neg().sigmoid_()  # 1 - p would be rounding where p is almost 1
+            share.addcmul_(rest.mul_(probability), slope)
+        return share
 
     def finish(self, gradient: Tensor, chunks: Iterable[slice]) -> None:
         """Do nothing: a logit enters the probability of its own class alone."""
@@ -68,17 +88,24 @@ class Softmax:
     b_m grows without bound and is collected separately: w_m p_m at z_m, -w_m p_m p_j/(1 - p_m) at the others.
     """
 
-    def __init__(self, logits: Tensor) -> None:
-        self.logits = logits
-        self.total = logits.double().logsumexp(1, keepdim=True)  # N 1 H W
-        self.largest = logits.argmax(1, keepdim=True)  # N 1 H W
-        others = logits.double().scatter(1, self.largest, -torch.inf).logsumexp(1, keepdim=True)  # N 1 H W
-        self.log_rest = others - self.total  # ln(1 - p) of the largest class
-        self.shared = torch.zeros_like(self.total)
-        self.mistaken = torch.zeros_like(self.total)
+    def __init__(self, logits: Tensor, total: Tensor, largest: Tensor, log_rest: Tensor) -> None:
+        """Take, R W each, ln Σ exp(z), the largest class and its ln(1 - p)."""
+        self.logits, self.total, self.largest, self.log_rest = logits, total, largest, log_rest
+        self.shared = torch.zeros_like(total)
+        self.mistaken = torch.zeros_like(total)
+
+    @classmethod
+    def of(cls, logits: Tensor) -> Self:
+        exact = logits.double()  # C R W
+        total, largest = exact.logsumexp(0), logits.argmax(0)  # R W
+        others = exact.scatter(0, largest.unsqueeze(0), -torch.inf).logsumexp(0)  # R W
+        return cls(logits, total, largest, others - total)
+
+    def cut(self, rows: slice) -> Self:
+        return type(self)(self.logits[:, rows], self.total[rows], self.largest[rows], self.log_rest[rows])
 
     def probability(self, classes: slice) -> Tensor:
-        return self._log_probability(classes).exp()
+        return self._log_probability(classes).exp_()
 
     def complement(self, classes: slice) -> Tensor:
         return self.log_rest.exp().where(self._is_largest(classes), 1 - self.probability(classes))
@@ -86,25 +113,27 @@ class Softmax:
     def entropy(self, classes: slice, target: Tensor) -> Tensor:
         log_probability = self._log_probability(classes)
         log_rest = self.log_rest.where(self._is_largest(classes), (-log_probability.exp()).log1p())
-        return -log_probability.where(target > 0, log_rest)
+        return -log_probability.where(target > 0, log_rest).to(target.dtype)
 
-    def collect(self, classes: slice, target: Tensor, weight: Tensor, slope: Tensor) -> Tensor:
-        probability, largest = self.probability(classes), self._is_largest(classes)  # N k H W
+    def collect(self, classes: slice, target: Tensor, weight: Tensor, slope: Tensor | None) -> Tensor:
+        probability, largest = self.probability(classes), self._is_largest(classes)  # k R W
         small = probability.where(~largest, 0)  # at most a half
-        share = slope * probability + weight * torch.where(target > 0, -1, small / (1 - small))  # N k H W
-        self.shared += share.sum(1, keepdim=True)
-        self.mistaken += (weight * probability).where(largest & (target == 0), 0).sum(1, keepdim=True)
+        share = weight * torch.where(target > 0, -1, small / (1 - small))  # k R W
+        if slope is not None:
+            share += slope * probability
+        self.shared += share.sum(0)
+        self.mistaken += (weight * probability).where(largest & (target == 0), 0).sum(0)
         return share
 
     def finish(self, gradient: Tensor, chunks: Iterable[slice]) -> None:
         for classes in chunks:
             log_probability = self._log_probability(classes)
             relative = (log_probability - self.log_rest).exp().where(~self._is_largest(classes), -1)
-            gradient[:, classes] -= log_probability.exp() * self.shared + self.mistaken * relative
+            gradient[classes] -= log_probability.exp() * self.shared + self.mistaken * relative
 
     def _log_probability(self, classes: slice) -> Tensor:
-        return self.logits[:, classes].double() - self.total
+        return self.logits[classes].double() - self.total
 
     def _is_largest(self, classes: slice) -> Tensor:
         index = torch.arange(classes.start, classes.stop, device=self.logits.device)
-        return self.largest == index.view(1, -1, 1, 1)
+        return self.largest == index.view(-1, 1, 1)

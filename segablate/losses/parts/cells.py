@@ -3,6 +3,8 @@
 Maps are N H W, cells N h w, points N d n: d = side² coordinates of n windows, row by row.
 """
 
+from collections.abc import Iterable, Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,30 +26,68 @@ def pooled(maps: Tensor, stride: int, pool: str, dtype: torch.dtype) -> Tensor:
 def _strips(maps: Tensor, stride: int) -> Tensor:
     """Sum over strips of ``stride`` rows, N h W: twice as fast as pooling in both directions at once."""
     padded = F.pad(maps, (0, 0, stride // 2, stride // 2))  # N H+2p W
-    end = padded.shape[1] // stride * stride
-    total = padded[:, 0:end:stride] + padded[:, 1:end:stride]  # N h W
+    return _summed(padded.movedim(1, 0), stride).movedim(0, 1)
+
+
+def _summed(maps: Tensor, stride: int) -> Tensor:
+    """Sum every ``stride`` entries of the first axis; the last may be in no sum."""
+    end = len(maps) // stride * stride
+    total = maps[0:end:stride] + maps[1:end:stride]
     for row in range(2, stride):
-        total += padded[:, row:end:stride]
+        total += maps[row:end:stride]
     return total
-
-
-def unpooled(gradient: Tensor, maps: Tensor, stride: int, pool: str) -> Tensor:
-    """Return the gradient at the maps, N H W, from the gradient at their cells."""
-    if stride == 1:
-        return gradient
-    if pool == "max":
-        with torch.enable_grad():
-            leaf = maps.detach().requires_grad_()
-            return torch.autograd.grad(pooled(leaf, stride, pool, leaf.dtype), leaf, gradient)[0]
-    height, width = maps.shape[1:]
-    rows = _stretched((gradient / stride**2).mT, stride, width).mT  # N h W
-    return _stretched(rows, stride, height)
 
 
 def _stretched(strips: Tensor, stride: int, height: int) -> Tensor:
     """Return the adjoint of the sums over strips: N h W -> N H W; the last rows may be in no strip."""
     rows = strips.repeat_interleave(stride, 1)[:, stride // 2 :][:, :height]  # N H W
     return F.pad(rows, (0, 0, 0, height - rows.shape[1]))
+
+
+def cell_counts(sizes: Iterable[int], stride: int) -> list[int]:
+    """Return the numbers of cells along axes of these sizes in pixels."""
+    return [(size + (0 if stride == 1 else stride // 2 * 2)) // stride for size in sizes]
+
+
+def cell_strips(height: int, stride: int, rows: int) -> Iterator[tuple[slice, slice, tuple[int, int]]]:
+    """Divide the cells of maps of this height into strips of at most so many pixel rows.
+
+    Yields the rows of cells, the rows of pixels they are pooled from, and the rows of padding above and below.
+    """
+    frame = 0 if stride == 1 else stride // 2
+    (count,), step = cell_counts((height,), stride), max(rows // stride, 1)
+    for first in range(0, count, step):
+        last = min(first + step, count)
+        top, bottom = first * stride - frame, last * stride - frame
+        pixels = slice(max(top, 0), min(bottom, height))
+        yield slice(first, last), pixels, (pixels.start - top, bottom - pixels.stop)
+
+
+def pooled_strip(maps: Tensor, padding: tuple[int, int], stride: int, pool: str, dtype: torch.dtype) -> Tensor:
+    """Pool the pixels of a strip, R W, to its cells, r w; see :func:`pooled`."""
+    if stride == 1:
+        return maps.to(dtype)
+    if pool == "max":
+        sides = (stride // 2, stride // 2, *padding)
+        return F.max_pool2d(F.pad(maps.to(dtype), sides, value=-torch.inf).unsqueeze(0), stride).squeeze(0)
+    maps = F.pad(maps, (0, 0, *padding)) if any(padding) else maps
+    return _strips(_summed(maps, stride).to(dtype).mT.unsqueeze(0), stride)[0].mT / stride**2
+
+
+def stretched_strip(cells: Tensor, padding: tuple[int, int], stride: int, width: int) -> Tensor:
+    """Return the gradient at the pixels of a strip, R W, from that at their averages in cells, r w."""
+    if stride == 1:
+        return cells
+    columns = _stretched((cells / stride**2).mT.unsqueeze(0), stride, width)[0].mT  # r W
+    rows = columns.repeat_interleave(stride, 0)
+    return rows[padding[0] : len(rows) - padding[1]]
+
+
+def unpooled_strip(gradient: Tensor, maps: Tensor, padding: tuple[int, int], stride: int) -> Tensor:
+    """Return the gradient at the pixels of a strip, R W, from that at their maxima in cells, r w."""
+    with torch.enable_grad():
+        leaf = maps.detach().requires_grad_()
+        return torch.autograd.grad(pooled_strip(leaf, padding, stride, "max", leaf.dtype), leaf, gradient)[0]
 
 
 def window_count(height: int, width: int, side: int) -> int:

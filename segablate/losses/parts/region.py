@@ -3,8 +3,7 @@
 Shapes: B images that contain the class, d = radius² coordinates, n windows, h w cells.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,31 +11,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from segablate.losses.parts.cells import kept_windows, pooled, unpooled, unwindowed, window_count, windows
-from segablate.losses.parts.regression import LOG_OFFSET, Residual, Solver, by_cholesky, by_eigenvalues, uninformed
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.cells import kept_windows, pooled, unwindowed, window_count, windows
+from segablate.losses.parts.region_cells import RegionOptions, all_cells, spread
+from segablate.losses.parts.regression import Residual, Solver, by_cholesky, by_eigenvalues, uninformed
+from segablate.losses.parts.shapes import IGNORE, Labels, Logits, narrow
 from segablate.losses.parts.sharing import shared
-
-FLOOR = 1e-6
-"""Added to every probability, void pixels included, as the authors do."""
-
-
-@dataclass(frozen=True)
-class RegionOptions:
-    """Hyperparameters of ``rmi``, its two-way choices as booleans: ``drop`` is void=drop, ``by_points`` normalise."""
-
-    radius: int
-    pool: str
-    stride: int
-    alpha: float
-    softmax: bool
-    drop: bool
-    by_points: bool
-
-    @property
-    def absent(self) -> float:
-        """Return the value of a class that is not in the image: that of M = 0."""
-        return math.log(math.sqrt(self.alpha) + LOG_OFFSET)
 
 
 @dataclass(frozen=True)
@@ -54,20 +33,20 @@ class RegionBatch:
     cells: tuple[int, int]
     kept: Tensor | None
     points: Tensor
-    labelled: list[list[int]]
+    labelled: tuple[tuple[int, ...], ...]
 
 
 def prepare_batch(logits: Logits, labels: Labels, options: RegionOptions) -> RegionBatch:
     """Find the windows and the classes of a batch; the one place that waits for the device."""
-    valid, narrow, present = _survey(labels, logits.shape[1])
+    valid, few, present = _survey(labels, logits.shape[1])
     height, width = pooled(valid[:1], options.stride, "max", torch.float32).shape[1:]
     count = window_count(height, width, options.radius)
     kept = kept_windows(~valid, options.radius, options.stride) if options.drop and count else None  # N n bool
     points = kept.sum(1).double() if kept is not None else torch.full_like(valid[:, 0, 0], count, dtype=torch.float64)
     points = points * valid.any()  # N
     containing = (present & (points > 0).unsqueeze(1)).T.tolist()
-    labelled = [[image for image, here in enumerate(row) if here] for row in containing]
-    return RegionBatch(options, narrow, _as_factor(valid, logits.dtype), (height, width), kept, points, labelled)
+    labelled = tuple(tuple(image for image, here in enumerate(row) if here) for row in containing)
+    return RegionBatch(options, few, _as_factor(valid, logits.dtype), (height, width), kept, points, labelled)
 
 
 @shared
@@ -80,8 +59,7 @@ def _survey(labels: Labels, classes: int) -> tuple[Tensor, Tensor, Tensor]:
     images = torch.arange(len(labels), device=labels.device).view(-1, 1, 1) * (classes + 1)  # N 1 1
     cell = images + labels.long().where(valid, classes)  # N H W
     pixels = torch.bincount(cell.flatten(), minlength=len(labels) * (classes + 1)).view(len(labels), -1)
-    narrow = labels.to(torch.uint8 if classes <= IGNORE else torch.int16)
-    return valid, narrow, pixels[:, :classes] > 0
+    return valid, narrow(labels, classes), pixels[:, :classes] > 0
 
 
 @shared
@@ -127,71 +105,33 @@ class RegionMutualInformation(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         logits, images = ctx.saved_tensors
-        batch, options = ctx.batch, ctx.batch.options
-        probability = _probabilities(logits, options)
+        options, batch = ctx.batch.options, ctx.batch
         gradient = torch.zeros_like(logits, memory_format=torch.contiguous_format)  # N C H W
-        for index, slope in ctx.slopes.items():
-            chosen = batch.labelled[index]
-            at_class, valid = _pick(probability(index), chosen), _pick(batch.valid, chosen)
-            spread = unpooled(slope * (upstream[0] / images), at_class * valid, options.stride, options.pool) * valid
-            gradient[chosen, index] = spread if options.softmax else spread * at_class * (1 - at_class)
-        if options.softmax:
-            all_classes = logits.softmax(1)  # N C H W
-            gradient = all_classes * (gradient - (all_classes * gradient).sum(1, keepdim=True))
+        for image, maps in enumerate(logits):
+            slopes = {
+                index: slope[batch.labelled[index].index(image)] * (upstream[0] / images)
+                for index, slope in ctx.slopes.items()
+                if image in batch.labelled[index]
+            }
+            spread(maps, batch.valid[image], slopes, options, gradient[image])
         return gradient, None, None
 
 
 def _regress_all(logits: Logits, batch: RegionBatch, differentiable: bool) -> tuple[dict[int, ClassResult], Tensor]:
     """Regress every class present; failed factorisations, N C, are repeated by eigenvalues."""
-    options, classes = batch.options, [index for index, images in enumerate(batch.labelled) if images]
-
-    def cells(index: int) -> Tensor:
-        images = tuple(batch.labelled[index])
-        return _cells(logits, batch.labels, batch.valid, index, images, options.softmax, options.pool, options.stride)
+    options = batch.options
+    cells = all_cells(logits, batch.labels, batch.valid, batch.labelled, options.softmax, options.pool, options.stride)
 
     def regress(index: int, solver: Solver) -> ClassResult:
-        return _regress(cells(index), batch.labelled[index], batch, solver, differentiable)
+        return _regress(cells[index], batch.labelled[index], batch, solver, differentiable)
 
     if differentiable:
-        results = {index: regress(index, by_cholesky) for index in classes}
+        results = {index: regress(index, by_cholesky) for index in cells}
     else:
-        results = _regress_together({index: cells(index) for index in classes}, batch)
+        results = _regress_together(cells, batch)
     failed = _table({index: each.failed for index, each in results.items()}, batch, logits, False)
     again = {index: regress(index, by_eigenvalues) for index in failed.any(0).nonzero().flatten().tolist()}
     return results | again, failed
-
-
-def _probabilities(logits: Tensor, options: RegionOptions) -> Callable[[int], Tensor]:
-    """Return a function from a class to its map N H W: all maps at once would be as large as the logits."""
-    if options.softmax:
-        all_classes = _softmax(logits)  # N C H W
-        return lambda index: all_classes[:, index]
-    return lambda index: logits[:, index].sigmoid()
-
-
-@shared
-def _softmax(logits: Tensor) -> Tensor:
-    return logits.softmax(1)
-
-
-@shared
-def _cells(
-    logits: Tensor,
-    labels: Tensor,
-    valid: Tensor,
-    index: int,
-    images: tuple[int, ...],
-    softmax: bool,
-    pool: str,
-    stride: int,
-) -> Tensor:
-    """Return the cells of one class's probabilities and labels in the images that contain it, B 2 h w."""
-    probability = _softmax(logits)[:, index] if softmax else logits[:, index].sigmoid()  # N H W
-    at_class = torch.addcmul(probability.new_full((), FLOOR), _pick(probability, images), _pick(valid, images))
-    maps = at_class, (_pick(labels, images) == index).view(torch.uint8)
-    cells = torch.stack([pooled(each, stride, pool, at_class.dtype) for each in maps], 1).double()
-    # centred here already, so that subtracting the mean from the scatter matrix cancels little
-    return cells - cells.mean((2, 3), keepdim=True)
 
 
 def _points(cells: Tensor, kept: Tensor | None, radius: int) -> Tensor:

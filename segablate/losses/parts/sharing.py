@@ -33,6 +33,21 @@ def sharing() -> Iterator[None]:
         _kept.reset(token)
 
 
+def is_sharing() -> bool:
+    """Say whether results of shared steps are remembered."""
+    return _kept.get() is not None
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Remember nothing inside the block: its steps are those of parts of a batch, which no other setting has."""
+    token = _kept.set(None)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
 def shared(function: Callable[..., Result]) -> Callable[..., Result]:
     """Decorate a step: inside :func:`sharing` its result is kept for the same tensors and equal other arguments.
 

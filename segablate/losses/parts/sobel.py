@@ -62,12 +62,16 @@ def pad(maps: Tensor, r: int) -> Tensor:
 
 def _along_x(padded: Tensor, weights: tuple[tuple[float, ...], ...]) -> Tensor:
     r = len(weights)
-    total = torch.zeros_like(padded[:, r:-r, r:-r])  # N H W
-    height, width = total.shape[1:]
+    height, width = padded.shape[1] - 2 * r, padded.shape[2] - 2 * r
+    total = None
     for j, row in enumerate(weights, 1):
         step = padded[:, :, r + j : r + j + width] - padded[:, :, r - j : r - j + width]  # N H+2r W
-        for dy in range(-r, r + 1):
-            total.add_(step[:, r + dy : r + dy + height], alpha=row[abs(dy)])
+        centre = step[:, r : r + height] * row[0]  # N H W
+        total = centre if total is None else total.add_(centre)
+        for dy in range(1, r + 1):
+            total.add_(step[:, r - dy : r - dy + height], alpha=row[dy])
+            total.add_(step[:, r + dy : r + dy + height], alpha=row[dy])
+    assert total is not None
     return total
 
 
