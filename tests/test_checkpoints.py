@@ -1,6 +1,7 @@
 """Checkpoints from every source: what is loaded, what overrides what, and what each says when it cannot."""
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.sources import native
 from segablate.checkpoints.sources.card import read_card, write_card
 from segablate.cli import run
-from segablate.errors import CheckpointError, UserCodeError
+from segablate.errors import CheckpointError, SegablateError, UserCodeError
 from segablate.networks import get_network
 from segablate.samples import Batch, Sample
 
@@ -348,6 +349,23 @@ def test_torchscript_is_evaluated(
     assert "mIoU" in capsys.readouterr().out
     with pytest.raises(CheckpointError, match=r"is a TorchScript archive; write torchscript:.*net\.ts"):
         open_checkpoint(str(tmp_path / "net.ts"), CPU)
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    stem = str(tmp_path / os.fsdecode(b"m\xfcnchen"))
+    Path(f"{stem}.ts").touch()
+    with pytest.raises(SegablateError, match=r"\.ts: torch\.jit\.load opens no file whose path is not UTF-8"):
+        open_checkpoint(f"torchscript:{stem}.ts", TRUST)
+    with pytest.raises(CheckpointError, match="its name is not UTF-8, in which cards are written; rename the file"):
+        write_card(tmp_path / "card.yaml", f"torchscript:{stem}.ts")
+
+
+def test_an_archive_whose_directory_is_damaged_is_no_torchscript(network: nn.Module, tmp_path: Path) -> None:
+    torch.save(network.state_dict(), tmp_path / "net.pth")
+    data = (tmp_path / "net.pth").read_bytes()
+    (tmp_path / "net.pth").write_bytes(data.replace(b"PK\1\2", b"PK\1\3"))
+    with pytest.raises(CheckpointError, match=r"net\.pth holds weights, but no network; name the network"):
+        open_checkpoint(str(tmp_path / "net.pth"), CPU)
 
 
 @pytest.mark.parametrize("content", ["state dict", "text", "nothing"])
