@@ -125,8 +125,13 @@ def _stacked(records: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarra
 
 
 def joined(parts: Sequence[Evaluation]) -> Evaluation:
-    """Join one or more parts of a run, their images in order; facts are those of the first part."""
+    """Join one or more parts of a run, their images in order; facts are those of the first part.
+
+    Raises RunError where one part holds what another lacks.
+    """
     first = parts[0]
+    if len({_held(part) for part in parts}) > 1:
+        raise RunError("the parts of an interrupted run hold different measures; remove its folder, and start again")
     boundaries = [part.boundary for part in parts if part.boundary is not None]
     alternatives = [part.alternative for part in parts if part.alternative is not None]
 
@@ -146,6 +151,15 @@ def joined(parts: Sequence[Evaluation]) -> Evaluation:
         statistics=along_images("statistics"),
         probed=along_images("probed"),
         alternative=joined_confusion(alternatives) if len(alternatives) == len(parts) else None,
+    )
+
+
+def _held(part: Evaluation) -> tuple[object, ...]:
+    """Return what all parts of a run have in common: names, and shapes per image, of what was measured."""
+    return (
+        frozenset(part.values),
+        frozenset((name, array.shape[1:]) for name, array in part.statistics.items()),
+        part.boundary is None,
     )
 
 
