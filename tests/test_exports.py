@@ -412,7 +412,7 @@ def test_damaged_files_are_one_line(
         content = path.read_bytes()
         path.write_bytes(content[: len(content) * 2 // 3])
     capfd.readouterr()
-    assert run(["checkpoints", "show", f"{ending}:{path}", "--device", "cpu", "--trust-code"]) == 1
+    assert run(["evaluate", f"{ending}:{path}", "sample", "--device", "cpu", "--workers", "0", "--trust-code"]) == 1
     said = capfd.readouterr().err
     assert f"net.{ending}: " in said
     assert "no such file" in said if damage == "missing" else "again" in said
@@ -426,7 +426,7 @@ WRITERS = {"onnx": write_onnx, "pt2": write_pt2, "tflite": write_tflite}
 def test_a_name_that_the_library_does_not_open(ending: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     WRITERS[ending](tmp_path / f"net.{ending}")
     path = (tmp_path / f"net.{ending}").rename(tmp_path / os.fsdecode(b"m\xfcnchen" + f".{ending}".encode()))
-    assert run(["checkpoints", "show", f"{ending}:{path}", "--device", "cpu", "--trust-code"]) == 1
+    assert run(["evaluate", f"{ending}:{path}", "sample", "--device", "cpu", "--workers", "0", "--trust-code"]) == 1
     assert "opens no file whose path is not UTF-8; rename it" in capfd.readouterr().err
 
 
