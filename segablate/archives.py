@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from math import prod
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO
 
 import numpy as np
@@ -50,8 +51,11 @@ class DamagedArchive(SegablateError):
 def opened_zip(place: Path | bytes) -> Iterator[zipfile.ZipFile]:
     """Open a zip archive by its path or bytes, and judge its directory before it is read.
 
-    Raises TooLarge for a directory beyond the limit, and what :mod:`zipfile` raises; see :func:`damage_named`.
+    Raises DamagedArchive for a device or a pipe, whose end is never reached, TooLarge for a directory beyond the limit,
+    and what :mod:`zipfile` raises; see :func:`damage_named`.
     """
+    if isinstance(place, Path) and not S_ISREG(place.stat().st_mode):
+        raise DamagedArchive("is not a regular file; is the path right?")
     with open(place, "rb") if isinstance(place, Path) else BytesIO(place) as stream:
         _check_directory(stream)
         with zipfile.ZipFile(stream) as archive:
@@ -110,6 +114,15 @@ def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
             f"its {name} take {entry.file_size / 2**30:.1f} GiB; at most {PIXEL_BYTES // 2**30} GiB are read"
         )
     return _array(archive, entry)
+
+
+def member_names(path: Path) -> list[str]:
+    """Return the names of the members of a zip archive; none where the file is not one, or is damaged."""
+    try:
+        with damage_named(), opened_zip(path) as archive:
+            return archive.namelist()
+    except (DamagedArchive, TooLarge):
+        return []
 
 
 def array_names(archive: zipfile.ZipFile) -> list[str]:

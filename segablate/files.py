@@ -1,5 +1,6 @@
 """Find, read and hash files, and write files and folders atomically."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -50,11 +51,34 @@ def shortened(path: object, most: int = 200) -> str:
 
 
 def user_path(text: str) -> Path:
-    """Return the path that a user wrote, with ~ expanded. Raises Unreadable for a user that is unknown."""
+    """Return the path that a user wrote, with ~ expanded.
+
+    Raises Unreadable for a user that is unknown, and for what no file can be called.
+    """
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
     except RuntimeError:
         raise Unreadable(f"{shortened(text)}: no such user or home folder; write the path out") from None
+    try:
+        os.stat(path)
+    except ValueError:  # a null byte, or half a character
+        raise Unreadable(f"{shortened(text)}: no file can be called that; correct the path") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise Unreadable(f"{shortened(text)}: longer than a path may be; is it right?") from None
+    return path
+
+
+def native_path(path: Path, library: str) -> str:
+    """Return a path for a library that takes only UTF-8 text. Raises Unreadable, without the path, for another name."""
+    if not is_utf8(str(path)):
+        raise Unreadable(f"{library} opens no file whose path is not UTF-8; rename it")
+    return str(path)
+
+
+def is_utf8(text: str) -> bool:
+    """Return whether a name is text: those of files may be any bytes, of which Python makes halves of characters."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def is_file(path: Path) -> bool:

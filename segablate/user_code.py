@@ -5,6 +5,7 @@ working directory; a file can import its neighbours. What the code prints goes t
 """
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +44,10 @@ def find_function(
 
     Raises :class:`UserCodeError` when it is not there, or the module fails when imported, and what `check` raises.
     """
-    file = Path(module).expanduser() if module.endswith(".py") else None
+    try:
+        file = Path(module).expanduser() if module.endswith(".py") else None
+    except RuntimeError:
+        raise UserCodeError(f"{module}: no such user or home folder; write the path out") from None
     places = [file.parent.resolve()] if file else [*(folders or [Path.cwd()])]
     imports = UserImports(places, check)
     with imports.active(), own_output():
@@ -70,7 +74,7 @@ def own_output() -> Iterator[None]:
 
 
 def _from_file(path: Path, imports: UserImports) -> ModuleType:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserCodeError(f"{path}: no such Python file; check the path")
     try:
         return imports.load(path.stem, path)

@@ -1,6 +1,7 @@
 """Arrays of numpy come back from archives as they were; damage and excess are refused before anything is unpacked."""
 
 import io
+import os
 import struct
 import zipfile
 from pathlib import Path
@@ -108,6 +109,14 @@ def test_a_large_directory_is_refused_before_it_is_read(monkeypatch: pytest.Monk
     monkeypatch.setattr(archives, "DIRECTORY_BYTES", limits.DIRECTORY_BYTES)
     with opened_zip(data) as archive:
         assert len(archive.namelist()) == 200
+
+
+@pytest.mark.parametrize("end", ["device", "pipe"])
+def test_what_has_no_end_is_not_read(end: str, tmp_path: Path) -> None:
+    place = tmp_path / "x.npz"
+    place.symlink_to("/dev/full") if end == "device" else os.mkfifo(place)
+    with pytest.raises(DamagedArchive, match="is not a regular file; is the path right"), opened_zip(place):
+        pass
 
 
 def test_a_missing_file_is_named_as_missing(tmp_path: Path) -> None:

@@ -457,6 +457,34 @@ def test_bad_input_is_one_clear_line(name: str, place: Place, capsys: pytest.Cap
     assert not (place.root / "marker").exists()
 
 
+@pytest.mark.parametrize(
+    "odd", ["y" * 5000, "x" * 300, "~nosuchuser/x", "a\0b"], ids=["longer", "long", "user", "null"]
+)
+def test_what_no_file_can_be_called(odd: str, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    (place.root / "card.yaml").write_text(json.dumps({"source": "python:net.py:small()", "weights": odd}))
+    loss = ["--losses", f"python:{odd}.py:f"]
+    commands = [
+        *(place.evaluate(checkpoint=f"{source}{odd}") for source in ("", "onnx:", "predictions:", "hf:", "module:")),
+        *(place.evaluate(checkpoint=spec) for spec in (f"{odd}.yaml", f"builtin:small@{odd}", place.spec() + odd)),
+        place.evaluate(checkpoint=f"python:{odd}.py:small()@{place.weights}"),
+        place.evaluate(checkpoint=f"predictions:{place.predicted}?name={odd}{{stem}}.png"),
+        place.evaluate("--trust-code", checkpoint=str(place.root / "card.yaml")),
+        *(place.evaluate(data=data) for data in (odd, f"folder:{odd}", f"camvid:{odd}", f"hf:{odd}")),
+        *(place.evaluate(option, odd) for option in ("--images", "--class-map", "--classes")),
+        ["evaluate", place.spec(), place.data, "--workers", "0", *loss],
+        ["compare", odd, place.spec(), "--on", place.data],
+        ["checkpoints", "trust", str(place.root / "card.yaml"), odd],
+        ["recipes", "show", f"{odd}.yaml"],
+        ["train", "small", place.data, "--train-split", "val", "--save", str(place.root / "t"), "--class-weights", odd],
+        ["datasets", "init", odd],
+    ]
+    for command in commands:
+        assert run(command) in (1, 2), command
+        printed = capsys.readouterr()
+        assert len(printed.err.splitlines()) == 1, printed.err
+        assert printed.err.startswith("error: "), printed.err
+
+
 def test_there_are_many_cases() -> None:
     assert len(CASES) >= 30
 

@@ -1,6 +1,7 @@
 """Checkpoints from every source: what is loaded, what overrides what, and what each says when it cannot."""
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.sources import native
 from segablate.checkpoints.sources.card import read_card, write_card
 from segablate.cli import run
-from segablate.errors import CheckpointError, UserCodeError
+from segablate.errors import CheckpointError, SegablateError, UserCodeError
 from segablate.networks import get_network
 from segablate.samples import Batch, Sample
 
@@ -350,6 +351,23 @@ def test_torchscript_is_evaluated(
         open_checkpoint(str(tmp_path / "net.ts"), CPU)
 
 
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    stem = str(tmp_path / os.fsdecode(b"m\xfcnchen"))
+    Path(f"{stem}.ts").touch()
+    with pytest.raises(SegablateError, match=r"\.ts: torch\.jit\.load opens no file whose path is not UTF-8"):
+        open_checkpoint(f"torchscript:{stem}.ts", TRUST)
+    with pytest.raises(CheckpointError, match="its name is not UTF-8, in which cards are written; rename the file"):
+        write_card(tmp_path / "card.yaml", f"torchscript:{stem}.ts")
+
+
+def test_an_archive_whose_directory_is_damaged_is_no_torchscript(network: nn.Module, tmp_path: Path) -> None:
+    torch.save(network.state_dict(), tmp_path / "net.pth")
+    data = (tmp_path / "net.pth").read_bytes()
+    (tmp_path / "net.pth").write_bytes(data.replace(b"PK\1\2", b"PK\1\3"))
+    with pytest.raises(CheckpointError, match=r"net\.pth holds weights, but no network; name the network"):
+        open_checkpoint(str(tmp_path / "net.pth"), CPU)
+
+
 @pytest.mark.parametrize("content", ["state dict", "text", "nothing"])
 def test_what_is_no_torchscript(content: str, network: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "net.ts"
@@ -444,10 +462,11 @@ def test_list_and_show(network_file: Path, capsys: pytest.CaptureFixture[str]) -
     assert [row["source"] for row in listed["tables"]["sources"]] == checkpoint_sources()
     place = card(network_file.parent, classes=list("abcd"), class_map={"d": None})
     command = ["checkpoints", "show", place, "--device", "cpu", "--window", "16", "--mean", "0.1,0.2,0.3"]
-    assert run([*command, "--format", "json", "--trust-code"]) == 0
+    assert run([*command, "--format", "json"]) == 0
     tables = json.loads(capsys.readouterr().out)["tables"]
     values = {row["fact"]: row["value"] for row in tables["facts"]}
-    assert values["outputs"] == "4"
+    sizes = [tensor.numel() for tensor in torch.load(network_file.with_name("net.pth")).values()]
+    assert (values["outputs"], values["weights"]) == ("unknown", f"{len(sizes)} tensors, {sum(sizes)} values")
     assert "− (0.1, 0.2, 0.3)" in values["preprocessing"]
     assert values["inference"].startswith("windows 16x16 (or the image, where it is smaller), stride 10x10")
     assert [row["means"] for row in tables["classes"]] == ["a", "b", "c", "outside the label set"]

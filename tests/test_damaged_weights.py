@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from segablate.errors import CheckpointError
+from segablate.errors import CheckpointError, SegablateError
 from segablate.weights import read_weights
 
 
@@ -106,6 +106,23 @@ def test_files_that_may_not_be_read(tmp_path):
     path.chmod(0)
     with pytest.raises(CheckpointError, match=r"cannot be read \(Permission denied\)"):
         read_weights(path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_has_no_end_is_not_read(tmp_path, kind):
+    os.mkfifo(tmp_path / "w.pth") if kind == "pipe" else (tmp_path / "w.pth").symlink_to("/dev/zero")
+    with pytest.raises(CheckpointError, match="this is a device or a pipe; give the file with the weights"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    stem = str(tmp_path / os.fsdecode(b"m\xfcnchen"))
+    for ending, save in ((".pth", torch.save), (".safetensors", save_file)):
+        save(WEIGHTS, tmp_path / f"w{ending}")
+        (tmp_path / f"w{ending}").rename(f"{stem}{ending}")
+    assert torch.equal(read_weights(f"{stem}.pth").tensors["w"], WEIGHTS["w"])
+    with pytest.raises(SegablateError, match="safetensors opens no file whose path is not UTF-8; rename it"):
+        read_weights(f"{stem}.safetensors")
 
 
 def test_a_flipped_bit_in_a_zip_archive_is_noticed(tmp_path):

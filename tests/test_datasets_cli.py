@@ -1,6 +1,7 @@
 """``segablate datasets``: a check says the right thing of good data, and finds each planted fault."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -293,6 +294,30 @@ def test_init_of_masks_alone(tmp_path: Path, segablate: Check) -> None:
     code, out = segablate("datasets", "check", f"folder:{root}", "--workers", 0)
     assert code == 0
     assert "no images: the label maps" in out
+
+
+def test_init_quotes_names(tmp_path: Path, segablate: Check) -> None:
+    root = write_dataset(tmp_path / "日本🙂: a", 2)
+    (root / "dataset.yaml").unlink()
+    for kind in ("images", "labels"):
+        (root / kind / "val").rename(root / kind / "🙂: val")
+    assert segablate("datasets", "init", root)[0] == 0
+    data = open_dataset(f"folder:{root}")
+    assert (data.labels.name, data.split, len(data)) == ("日本🙂: a", "val", 2)
+
+
+def test_init_of_names_that_are_not_utf8(tmp_path: Path, segablate: Check) -> None:
+    root = write_dataset(tmp_path / "toy", 2).rename(tmp_path / os.fsdecode(b"m\xfcnchen"))
+    (root / "dataset.yaml").unlink()
+    assert segablate("datasets", "init", root)[0] == 0
+    assert open_dataset(f"folder:{root}").labels.name == "m\N{REPLACEMENT CHARACTER}nchen"
+    (root / "dataset.yaml").unlink()
+    for kind in ("images", "labels"):
+        (root / kind / "val").rename(root / kind / os.fsdecode(b"v\xe4l"))
+    code, out = segablate("datasets", "init", root)
+    assert code == 1
+    assert "its name is not UTF-8, in which dataset.yaml is written; rename the folder" in out
+    assert not (root / "dataset.yaml").exists()
 
 
 def test_init_of_nothing(tmp_path: Path, segablate: Check) -> None:

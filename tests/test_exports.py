@@ -1,6 +1,7 @@
 """Networks in the files of other runtimes: each gives what its own library gives, and says what it cannot run."""
 
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -20,7 +21,7 @@ from segablate.checkpoints import Loading, count_outputs, open_checkpoint
 from segablate.checkpoints.exported import ExportedNetwork, ImageInput
 from segablate.checkpoints.network import Network
 from segablate.cli import run
-from segablate.errors import CheckpointError, DeviceError, MissingExtra
+from segablate.errors import CheckpointError, DeviceError, MissingExtra, SegablateError
 from segablate.evaluation.inputs import available
 from segablate.evaluation.scores import whole_scores
 from segablate.samples import Batch, Output, Sample
@@ -410,7 +411,7 @@ def test_damaged_files_are_one_line(
         content = path.read_bytes()
         path.write_bytes(content[: len(content) * 2 // 3])
     capfd.readouterr()
-    assert run(["checkpoints", "show", f"{ending}:{path}", "--device", "cpu", "--trust-code"]) == 1
+    assert run(["evaluate", f"{ending}:{path}", "sample", "--device", "cpu", "--workers", "0", "--trust-code"]) == 1
     said = capfd.readouterr().err
     assert f"net.{ending}: " in said
     assert "no such file" in said if damage == "missing" else "again" in said
@@ -418,6 +419,20 @@ def test_damaged_files_are_one_line(
 
 
 WRITERS = {"onnx": write_onnx, "pt2": write_pt2, "tflite": write_tflite}
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_a_name_that_the_library_does_not_open(ending: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    WRITERS[ending](tmp_path / f"net.{ending}")
+    path = (tmp_path / f"net.{ending}").rename(tmp_path / os.fsdecode(b"m\xfcnchen" + f".{ending}".encode()))
+    assert run(["evaluate", f"{ending}:{path}", "sample", "--device", "cpu", "--workers", "0", "--trust-code"]) == 1
+    assert "opens no file whose path is not UTF-8; rename it" in capfd.readouterr().err
+
+
+def test_a_tflite_file_that_the_system_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "net.tflite").symlink_to("/proc/self/mem")
+    with pytest.raises(SegablateError, match=r"net\.tflite: cannot be read \(input/output error\); check the path"):
+        open_checkpoint(f"tflite:{tmp_path / 'net.tflite'}")
 
 
 @pytest.mark.parametrize("ending", WRITERS)

@@ -1,6 +1,7 @@
 """Datasets saved by the library `datasets` are read as what was put into them."""
 
 import json
+import os
 import pickle
 import shutil
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 from segablate.cli import run
 from segablate.datasets import open_dataset
 from segablate.datasets.arrow_columns import find_columns
+from segablate.datasets.arrow_rows import open_rows
 from segablate.datasets.reading import Failure, ahead
 from segablate.errors import SegablateError
 from segablate.labels import IGNORE
@@ -259,6 +261,27 @@ def test_damage_is_named(tmp_path: Path, saved: Path) -> None:
     file.write_bytes(file.read_bytes()[:300])
     with pytest.raises(SegablateError, match=r"data-00000-of-00001\.arrow: not an Arrow file that can be read"):
         open_dataset(f"hf:{saved}", "train")
+
+
+def test_a_flipped_byte_is_read_or_refused_in_one_line(saved: Path) -> None:
+    (file,) = (saved / "train").glob("*.arrow")
+    whole = file.read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 24):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        open_rows.cache_clear()
+        try:
+            opened = open_dataset(f"hf:{saved}", "train")
+            for index in range(len(opened)):
+                opened.read(index)
+        except SegablateError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+            refused += 1
+    assert refused > 20
+
+
+def test_a_folder_whose_name_is_not_utf8(tmp_path: Path, saved: Path) -> None:
+    check_content(saved.rename(tmp_path / os.fsdecode(b"m\xfcnchen")))
 
 
 def test_other_folders_are_refused(tmp_path: Path, saved: Path) -> None:

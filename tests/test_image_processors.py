@@ -118,3 +118,23 @@ def test_bad_processors_are_refused(tmp_path: Path) -> None:
     found = read_image_processor(tmp_path, "beit", (64, 64))
     assert found.preprocessing.resize == (64, 64)
     assert "no preprocessor_config.json" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"resample": {}}, "'resample' is a mapping, but must be a whole number or null"),
+        ({"rescale_factor": "1/255"}, "'rescale_factor' is '1/255', but must be a number or null"),
+        ({"size_divisor": "32"}, "'size_divisor' is '32', but must be a whole number"),
+        ({"ensure_multiple_of": [32]}, "'ensure_multiple_of' is a list, but must be a whole number"),
+        ({"size": 10**400}, "'size' is a number of more than 64 bits, but must be a whole number or null or a list"),
+        ({"size": {"height": 1.5, "width": 3}}, "'size': 'height' is 1.5, but must be a whole number"),
+        ({"size": 10**9}, r"resize is \[1000000000, 1000000000\], but must be .* of at most 16384"),
+        ({"image_processor": []}, "the image processor is a list, but must be a mapping"),
+    ],
+)
+def test_values_of_another_type_are_refused(tmp_path: Path, said: dict[str, Any], message: str) -> None:
+    usual = {"do_resize": True, "size": {"height": 64, "width": 64}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({**usual, **said}))
+    with pytest.raises(SegablateError, match=rf"preprocessor_config\.json: .*{message}"):
+        read_image_processor(tmp_path, "segformer", None)

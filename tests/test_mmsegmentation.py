@@ -126,7 +126,7 @@ def test_classes_are_matched_by_name(
     spec = f"python:{network_file}:small(4)@{path}"
     assert run(["evaluate", spec, f"folder:{toy}", "--device", "cpu", "--losses", "none"]) == 0
     assert "by name (their order differs)" in capsys.readouterr().out.replace("\n", " ").replace("  ", " ")
-    assert run(["checkpoints", "show", spec, "--device", "cpu", "--format", "csv", "--trust-code"]) == 0
+    assert run(["checkpoints", "show", spec, "--device", "cpu", "--format", "csv"]) == 0
     shown = capsys.readouterr().out
     assert "from the file's meta" in shown
     assert "#804080,sky" in shown

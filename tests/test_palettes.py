@@ -83,6 +83,18 @@ def test_a_palette_that_differs_between_files(
     assert run([*arguments, "--on-error", "skip"]) == 0
 
 
+def test_two_equal_palettes_outweigh_the_first(coloured: Path) -> None:
+    permuted(coloured, 0)
+    data = open_dataset(f"folder:{coloured}")
+    with pytest.raises(LabelError, match=r"s0\.png: palette entry 0 is .* in .*s1\.png"):
+        data.read(0)
+    assert np.array_equal(data.read(1).labels, scene(1)[1])
+    assert np.array_equal(data.read(2).labels, scene(2)[1])
+    permuted(coloured, 1)  # as the first now, and unlike the third
+    with pytest.raises(LabelError, match=r"s2\.png: palette entry 0 is .* in .*s0\.png"):
+        open_dataset(f"folder:{coloured}").read(2)
+
+
 def test_palettes_may_differ_where_codes_are_not_in_use(coloured: Path) -> None:
     write_labels(coloured / "labels/val/s1.png", np.minimum(scene(1)[1], 1), [*COLOURS[:2], (1, 2, 3), (4, 5, 6)])
     picture = Image.fromarray(np.minimum(scene(2)[1], 2), "P")

@@ -1,5 +1,6 @@
 """An evaluation that breaks off goes on from its pieces, and ends as if it had not broken off."""
 
+import hashlib
 import json
 import time
 from itertools import pairwise
@@ -21,6 +22,8 @@ from segablate.evaluation.loop import LoopOptions, PreparedEvaluation, carry_out
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.pieces import Pieces, open_pieces, refuse_partial
 from segablate.evaluation.results import Evaluation, save_run
+from segablate.evaluation.runs import npz
+from segablate.losses import get_loss
 from segablate.metrics.tolerance import Tolerance
 
 ROOT = Path(__file__).parents[1]
@@ -31,8 +34,9 @@ def predicted(toy: Path, tmp_path: Path) -> str:
     return f"predictions:{write_predictions(tmp_path / 'predicted', 6, (24, 32))}"
 
 
-def work_of(spec: str, data: Dataset, on_error: Any = "stop") -> PreparedEvaluation:
-    return prepare(open_checkpoint(spec, Loading(device="cpu")), data, Measures(tolerances=(Tolerance(2),)), on_error)
+def work_of(spec: str, data: Dataset, on_error: Any = "stop", **measures: Any) -> PreparedEvaluation:
+    asked = Measures(**{"tolerances": (Tolerance(2),), **measures})
+    return prepare(open_checkpoint(spec, Loading(device="cpu")), data, asked, on_error)
 
 
 def opened(work: PreparedEvaluation, run: Path) -> Pieces:
@@ -144,6 +148,24 @@ def test_a_damaged_piece_is_named_and_measured_again(
     assert pieces.notes == (f"{piece.name} in run.partial is damaged; its images were measured again",)
     assert len(pieces.kept) == 2
     assert counts(carried_out(work, pieces), tmp_path / "a") == counts(carried_out(work, None), tmp_path / "b")
+
+
+@pytest.mark.usefixtures("every_image")
+@pytest.mark.parametrize("lost", ["tally_reliability", "value_", "boundary_"])
+def test_a_piece_of_other_measures_is_refused(lost: str, toy: Path, network_spec: str, tmp_path: Path) -> None:
+    work = work_of(network_spec, open_dataset(f"folder:{toy}"), losses={"ce": get_loss("ce")}, calibration=True)
+    piece = broken_off(work, tmp_path / "run", 3).found()[1]
+    with np.load(piece) as arrays:
+        there = dict(arrays)
+    left = {name: array for name, array in there.items() if not name.startswith(lost)}
+    assert len(left) < len(there)
+    if lost.startswith("tally"):  # those of calibration only occur together
+        left = {name: array for name, array in left.items() if not name.startswith("tally_")}
+    piece.unlink()
+    data = npz(left)
+    piece.with_name(f"{piece.stem.rpartition('-')[0]}-{hashlib.sha256(data).hexdigest()[:16]}.npz").write_bytes(data)
+    with pytest.raises(RunError, match="hold different measures; remove its folder, and start again"):
+        carried_out(work, opened(work, tmp_path / "run"))
 
 
 @pytest.mark.usefixtures("every_image")

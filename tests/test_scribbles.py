@@ -1,5 +1,6 @@
 """Simulated scribbles: where they lie, that they repeat, and that they are written whole or not at all."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,6 +98,15 @@ def test_an_image_does_not_hang_on_the_others(tmp_path: Path):
     write_scribbles(dataset.evenly(2), tmp_path / "two")
     for path in (tmp_path / "two").rglob("*.png"):
         assert path.read_bytes() == (tmp_path / "all" / path.name).read_bytes()
+
+
+def test_a_name_that_is_not_utf8(tmp_path: Path):
+    root = write_dataset(tmp_path / "toy", 1)
+    name = os.fsdecode(b"m\xfcnchen")
+    for folder in ("images", "labels"):
+        (root / folder / "val/s0.png").rename(root / folder / f"val/{name}.png")
+    write_scribbles(open_dataset(f"folder:{root}"), tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{name}.png"]
 
 
 def test_nothing_is_left_where_a_label_file_is_damaged(tmp_path: Path):

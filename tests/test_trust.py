@@ -226,6 +226,18 @@ def test_a_stranger_s_file_touches_nothing(source: str, place: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("make", [card, command_card, torchscript, module, pt2])
+def test_show_and_list_run_nothing_whatever_is_trusted(make: Any, place: Path, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    spec = make(place, canary)
+    for trusted in (True, False):
+        if spec.endswith(".yaml") and trusted:
+            assert run(["checkpoints", "trust", spec]) == 0
+        assert run(["checkpoints", "show", spec, *(["--trust-code"] if trusted else [])]) == 0
+        assert run(["checkpoints", "list"]) == 0
+        assert not canary.exists()
+
+
+@pytest.mark.parametrize("make", [card, command_card, torchscript, module, pt2])
 def test_with_trust_it_runs(make: Any, place: Path, tmp_path: Path) -> None:
     """Or the test before would say nothing."""
     spec = make(place, tmp_path / "canary")
@@ -290,11 +302,11 @@ def test_showing_a_card_says_whether_it_is_trusted(
         return " ".join(capsys.readouterr().out.split())
 
     spec = card(place, tmp_path / "canary")
-    assert "not run, not trusted" in state(spec)
+    assert "not run: checkpoints show runs none; the card is not trusted" in state(spec)
     assert run(["checkpoints", "trust", spec]) == 0
-    assert "not run, trusted" in state(spec)
+    assert "not run: checkpoints show runs none; the card is trusted" in state(spec)
     (place / "helper.py").write_text("# changed\n")
-    assert "not run, not trusted" in state(spec)
+    assert "the card is not trusted" in state(spec)
     assert not (tmp_path / "canary").exists()
 
 

@@ -5,7 +5,6 @@ Each source is one file in ``sources/``; ``segablate checkpoints list`` lists th
 
 import ast
 import re
-import zipfile
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,10 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from segablate.archives import member_names
 from segablate.checkpoints import sources
 from segablate.checkpoints.segmenter import Capabilities, Loading, Segmenter, Source
 from segablate.checkpoints.specification import split_weights
 from segablate.errors import CheckpointError, SegablateError, did_you_mean
+from segablate.files import is_file, is_folder, user_path
 from segablate.samples import Batch, Sample
 from segablate.user_code import own_output
 
@@ -92,14 +93,14 @@ def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
         with own_output():
             return import_module(f"segablate.checkpoints.sources.{found.name}").open_source(found.rest, loading)
     source, path = spec.partition(":")[0], loading.located(spec)
-    if (path / "config.json").is_file():
+    if is_file(path / "config.json"):
         raise CheckpointError(
             f"{spec} is a folder of save_pretrained; write hf:{spec} for transformers, or smp:{spec} for "
             f"segmentation_models_pytorch"
         )
-    if path.is_dir():
+    if is_folder(path):
         raise CheckpointError(f"{spec} is a folder; if it holds predicted label maps, write predictions:{spec}")
-    if path.is_file():
+    if is_file(path):
         raise CheckpointError(_without_network(spec, path))
     if ":" in spec:
         near = did_you_mean(source, checkpoint_sources())
@@ -168,7 +169,7 @@ def is_new_network(spec: str) -> bool:
     source, _, rest = spec.partition(":")
     if source not in new_network_sources() or split_weights(rest)[1] is not None:
         return False
-    folder = Path(rest).expanduser()
+    folder = user_path(rest)
     if source != "hf":
         return not folder.is_dir()
     weights = any(True for suffix in (".safetensors", ".bin") for _ in folder.glob(f"*{suffix}*"))
@@ -197,7 +198,7 @@ def _defining(name: str) -> tuple[str, ...]:
 
 def _without_network(spec: str, path: Path) -> str:
     """Return the message for a file that needs a source in front of it."""
-    if zipfile.is_zipfile(path) and any(name.endswith("/constants.pkl") for name in zipfile.ZipFile(path).namelist()):
+    if any(name.endswith("/constants.pkl") for name in member_names(path)):
         return f"{spec} is a TorchScript archive; write torchscript:{spec}"
     return (
         f"{spec} holds weights, but no network; name the network, as in "

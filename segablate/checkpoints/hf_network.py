@@ -130,8 +130,12 @@ def input_size(config: Any) -> tuple[int, int] | None:
     """Return the only height and width that the network takes, or None where it takes any."""
     if config.model_type not in ONE_SIZE:
         return None
-    side = config.image_size
-    return (side, side) if isinstance(side, int) else tuple(side)
+    match config.image_size:
+        case int(side) | [int(side)]:
+            return side, side
+        case [int(height), int(width)]:
+            return height, width
+    raise CheckpointError(f"config.json: image_size is {str(config.image_size)[:80]}, but must be one or two numbers")
 
 
 def joined(module: nn.Module, config: Any, folder: Path) -> MaskQueries:
@@ -146,9 +150,12 @@ def _task(config: Any, folder: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{folder} holds no {' or '.join(TOKENIZERS)}, which OneFormer needs; save its processor there too"
         )
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    length = config.task_seq_len
-    row = tokenizer(["the task is semantic"], padding="max_length", max_length=length, truncation=True)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        length = config.task_seq_len
+        row = tokenizer(["the task is semantic"], padding="max_length", max_length=length, truncation=True)
+    except Exception as error:  # the tokenizers' library, in Rust, has a class of its own
+        raise CheckpointError(f"{folder}: its tokenizer cannot be used ({_line(error)}); save it again") from None
     return {"task_inputs": torch.tensor(row["input_ids"]) * torch.tensor(row["attention_mask"])}
 
 

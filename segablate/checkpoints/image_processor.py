@@ -7,6 +7,7 @@ from typing import Any
 from segablate.checkpoints.hf_files import read_json
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.errors import CheckpointError, at
+from segablate.plain_values import check
 
 FILES = ("preprocessor_config.json", "processor_config.json")
 """The image processor alone, or together with a tokenizer."""
@@ -19,6 +20,18 @@ _RESAMPLING = {2: "pillow-bilinear", 3: "pillow-bicubic"}
 
 _SHORTER_SIDE = ("mobilevit", "mobilenet_v2", "maskformer", "mask2former", "oneformer", "eomt")
 """Model types whose processors mean the shorter side by one number; the others mean a square."""
+
+
+_WHOLE, _NUMBER = (int, None), (float, None)
+_SHAPE = {
+    "size?": (*_WHOLE, [int], dict.fromkeys(("height?", "width?", "shortest_edge?", "longest_edge?"), _WHOLE)),
+    "max_size?": _WHOLE,
+    "size_divisor?": _WHOLE,
+    "ensure_multiple_of?": _WHOLE,
+    "resample?": _WHOLE,
+    "rescale_factor?": _NUMBER,
+}
+"""What is computed with here; :class:`Preprocessing` checks the rest."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,8 @@ def read_image_processor(folder: Path, model_type: str, input_size: Size | None)
         return ImageProcessor(Preprocessing(resize=input_size), notes=(note,))
     with at(path):
         described = read_json(path)
-        return _translate(described.get("image_processor", described), model_type, input_size)
+        found = check(described.get("image_processor", described), _SHAPE, "the image processor")
+        return _translate(found, model_type, input_size)
 
 
 def processor_file(folder: Path) -> Path | None:

@@ -11,7 +11,7 @@ from segablate.archives import DamagedArchive, damage_named, opened_zip
 from segablate.checkpoints.segmenter import OnError, Source
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, did_you_mean, shorten
-from segablate.files import LABEL_SUFFIXES, Unreadable, fingerprint, visible_files
+from segablate.files import LABEL_SUFFIXES, Unreadable, fingerprint, is_file, visible_files
 from segablate.limits import TooLarge
 
 SCORE_SUFFIX = ".npz"
@@ -55,7 +55,7 @@ class PredictionFiles:
         Raises CheckpointError when predictions are missing, unless such images are to be skipped and some exist.
         """
         paths = {name: self.path(name) for name in dataset.names}
-        there = [path for path in paths.values() if path.is_file()]
+        there = [path for path in paths.values() if is_file(path)]
         known = set(there)
         missing = [name for name, path in paths.items() if path not in known]
         if missing and (on_error == "stop" or len(missing) == len(paths)):

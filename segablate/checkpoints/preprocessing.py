@@ -6,9 +6,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from segablate.errors import CheckpointError, did_you_mean
+from segablate.files import shortened
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+LONGEST_SIDE = 16384
+"""Most pixels of a side to which images are resized."""
 
 RESAMPLING = ("bilinear", "pillow-bilinear", "pillow-bicubic")
 
@@ -168,17 +172,24 @@ def _triple(name: str, value: Any) -> tuple[float, ...]:
 
 
 def _resize(name: str, value: Any) -> tuple[int, int] | int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+    if value is None or _is_side(value):
         return value
-    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(v, int) and v > 0 for v in value):
+    if isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_side, value)):
         return value[0], value[1]
-    raise CheckpointError(f"{name} is {value!r}, but must be height and width, such as [512, 1024], or a side")
+    raise CheckpointError(
+        f"{name} is {shortened(repr(value))}, but must be height and width, such as [512, 1024], or a side, of at most "
+        f"{LONGEST_SIDE}"
+    )
 
 
 def _side(name: str, value: Any) -> int | None:
-    if value is None or (isinstance(value, int) and 1 <= value <= 16384):
+    if value is None or _is_side(value):
         return value
-    raise CheckpointError(f"{name} is {value!r}, but must be an integer in 1..16384")
+    raise CheckpointError(f"{name} is {shortened(repr(value))}, but must be an integer in 1..{LONGEST_SIDE}")
+
+
+def _is_side(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LONGEST_SIDE
 
 
 def _resample(name: str, value: Any) -> str:

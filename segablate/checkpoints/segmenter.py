@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from segablate.checkpoints.trust import CardFile
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError
+from segablate.files import user_path
 from segablate.runtime import Precision
 from segablate.samples import Batch, Output
 
@@ -69,8 +70,8 @@ class Loading:
         )
 
     def located(self, path: str) -> Path:
-        """Resolve a path of the specification."""
-        return self.folder / Path(path).expanduser()
+        """Resolve a path of the specification. Raises Unreadable for what cannot be a path."""
+        return self.folder / user_path(path)
 
     def existing(self, path: str) -> Path:
         """Resolve a path of the specification. Raises CheckpointError where it is no file."""

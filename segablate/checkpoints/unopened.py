@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segablate.checkpoints import Loading, code_files, source_of
 from segablate.checkpoints.inference import Inference
@@ -12,6 +12,10 @@ from segablate.checkpoints.sources import card
 from segablate.checkpoints.specification import split_weights
 from segablate.checkpoints.trust import is_trusted
 from segablate.errors import thousands
+from segablate.weights.classes import Colour, class_colours, class_names
+
+if TYPE_CHECKING:
+    from segablate.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,12 @@ class Unopened:
 
     source: Source
     classes: tuple[str, ...] | None
+    colours: tuple[Colour, ...] | None
     class_map: Mapping[str, str | None] | None
 
 
 def describe_unopened(spec: str, loading: Loading) -> Unopened | None:
-    """Describe a checkpoint that runs code when it is opened, without running it; None for every other.
+    """Describe a checkpoint that runs code when it is opened, without running it, trusted or not; None for every other.
 
     Raises CheckpointError for malformed cards, options and weights.
     """
@@ -36,11 +41,17 @@ def describe_unopened(spec: str, loading: Loading) -> Unopened | None:
     code = code_files(named, joined)
     if code is None:
         return None
-    files, facts, notes = _weights(named, joined)
+    weights = _weights(named, joined)
+    classes, colours, facts = joined.classes, None, _described(weights, joined)
+    if weights is not None and classes is None and (classes := class_names(weights.extras)):
+        colours = class_colours(weights.extras)
+        facts["classes"] = f"{len(classes)}, from the file's meta"
     facts = {**({"card of": named} if joined.card else {}), **_stated(joined), **facts, "code": _trust(joined)}
     cards = (joined.card.path,) if joined.card else ()
-    files = tuple(dict.fromkeys((*cards, *files, *code)))
-    return Unopened(Source(spec, files, facts, notes), joined.classes, joined.class_map)
+    read = (weights.path,) if weights else ()
+    files = tuple(dict.fromkeys((*cards, *read, *code)))
+    source = Source(spec, files, facts, weights.notes if weights else ())
+    return Unopened(source, classes, colours, joined.class_map)
 
 
 def _stated(loading: Loading) -> dict[str, str]:
@@ -54,23 +65,27 @@ def _stated(loading: Loading) -> dict[str, str]:
     }
 
 
-def _weights(spec: str, loading: Loading) -> tuple[tuple[Path, ...], dict[str, str], tuple[str, ...]]:
-    """Read the weights that a specification names, if any: their file, their number and notes on them."""
-    from segablate.weights import read_weights, state_dict
+def _weights(spec: str, loading: Loading) -> "Weights | None":
+    """Read the weights that a specification names, if any."""
+    from segablate.weights import read_weights
 
     place = split_weights(spec)[1] if spec.startswith("python:") else None
-    if place is None:
-        return (), {}, ()
-    path = loading.located(place)
-    weights = read_weights(path, key=loading.key)
+    return None if place is None else read_weights(loading.located(place), key=loading.key)
+
+
+def _described(weights: "Weights | None", loading: Loading) -> dict[str, str]:
+    """Return the number of the weights."""
+    from segablate.weights import state_dict
+
+    if weights is None:
+        return {}
     tensors = state_dict(weights, strip_prefix=loading.strip_prefix)
     values = sum(tensor.numel() for tensor in tensors.values())
-    return (path,), {"weights": f"{thousands(len(tensors))} tensors, {thousands(values)} values"}, weights.notes
+    return {"weights": f"{thousands(len(tensors))} tensors, {thousands(values)} values"}
 
 
 def _trust(loading: Loading) -> str:
-    """Say that no code ran, and whether it may."""
+    """Say that no code ran, and whether that of a card may."""
     if loading.card is None:
-        return "not run: pass --trust-code to open the network"
-    state = "trusted" if is_trusted(loading.card) else "not trusted"
-    return f"not run, {state}: pass --trust-code to open the network"
+        return "not run: checkpoints show runs none"
+    return f"not run: checkpoints show runs none; the card is {'' if is_trusted(loading.card) else 'not '}trusted"

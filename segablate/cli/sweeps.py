@@ -10,6 +10,7 @@ import typer
 
 from segablate.cli.options import CheckpointOptions, DatasetOptions, OutputOptions, RunningOptions, default_dataset
 from segablate.errors import UsageError
+from segablate.files import is_file
 
 if TYPE_CHECKING:
     from segablate.datasets import Dataset
@@ -216,7 +217,7 @@ def _within_budget(sweep: "Sweep", folder: Path, options: TrainedOptions) -> "Sw
 
     if options.budget is None:
         return sweep
-    if (folder / PLAN).is_file():  # the steps are planned already
+    if is_file(folder / PLAN):  # the steps are planned already
         return _with_steps(sweep, int(read_plan(folder)["recipe"]["steps"]))
     seconds = _seconds(options.budget)
     folder.mkdir(parents=True, exist_ok=True)
@@ -252,7 +253,7 @@ def _run(sweep: "Sweep", folder: Path, options: TrainedOptions) -> int:
     from segablate.training.sweep import PLAN, share_of
 
     cells = share_of(sweep.cells, options.cells) if options.cells else sweep.cells
-    done = sum(result_of(folder, cell) is not None for cell in cells) if (folder / PLAN).is_file() else 0
+    done = sum(result_of(folder, cell) is not None for cell in cells) if is_file(folder / PLAN) else 0
     engine = EngineOptions(options.processes, options.ray_address)
     with progress(len(cells), "training", unit="trainings") as advance:
         advance(done)

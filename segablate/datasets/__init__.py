@@ -14,7 +14,7 @@ from segablate.datasets import layouts
 from segablate.datasets.dataset import Dataset, Item
 from segablate.datasets.sample_files import sample_data
 from segablate.errors import DatasetError, SegablateError, did_you_mean
-from segablate.files import is_folder, shortened, user_path
+from segablate.files import is_file, is_folder, shortened, user_path
 
 __all__ = ["Dataset", "Item", "dataset_layouts", "layout_module", "open_dataset", "other_splits"]
 
@@ -42,7 +42,7 @@ def open_dataset(spec: str, split: str | None = None) -> Dataset:
     """
     layout, _, place = spec.partition(":")
     if layout not in dataset_layouts() and is_folder(Path(spec)):
-        if any((Path(spec) / name).is_file() for name in ("dataset_dict.json", "state.json")):
+        if any(is_file(Path(spec) / name) for name in ("dataset_dict.json", "state.json")):
             raise DatasetError(f"{spec} was written by save_to_disk of the library datasets; open it as hf:{spec}")
         raise DatasetError(
             f"no dataset layout is called {layout!r}; open your own images and label maps as folder:{spec}"

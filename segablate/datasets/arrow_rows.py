@@ -1,5 +1,6 @@
 """Read images and label maps from the Arrow files of a saved Hugging Face dataset, row by row."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from segablate.extras import require
 from segablate.files import Unreadable, read_bytes
 from segablate.images.label_maps import LabelFile, decode_label_file
 from segablate.images.pictures import Picture, Reading, decode_picture
+
+_DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, MemoryError)
+"""What pyarrow, and the types that `datasets` adds to it, raise for damaged bytes, beside exceptions of its own."""
 
 _EMPTY = "{}: the row is empty; remove it, or pass --on-error skip"
 
@@ -56,16 +60,21 @@ class Rows:
 
 @lru_cache(maxsize=256)
 def open_rows(path: Path) -> Any:
-    """Map the table in an Arrow file into memory. Raises Unreadable when the file is missing or damaged."""
+    """Map the table in an Arrow file into memory. Raises Unreadable when the file is missing or damaged.
+
+    Validation reads offsets and names, not the images.
+    """
     pa = _arrow()
     try:
-        with pa.memory_map(str(path)) as file:
+        with pa.memory_map(os.fsencode(path)) as file:
             table = pa.ipc.open_stream(file).read_all()
-    except (OSError, pa.ArrowException) as error:
+        table = pa.table([_stored(column) for column in table.columns], names=table.column_names)
+        table.validate(full=True)
+    except (*_DAMAGE, pa.ArrowException) as error:
         raise Unreadable(
             f"{path}: not an Arrow file that can be read ({_line(error)}); save the dataset again"
         ) from None
-    return pa.table([_stored(column) for column in table.columns], names=table.column_names)
+    return table
 
 
 def file_names(path: Path, column: str) -> list[str | None]:

@@ -13,7 +13,7 @@ from segablate.datasets.lists import entries, read_list
 from segablate.datasets.remarks import remark_notes
 from segablate.datasets.survey import Seen, Survey
 from segablate.errors import SegablateError, counted, shorten
-from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, fingerprint
+from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, fingerprint, is_file
 from segablate.labels import LabelSet
 
 _MUCH_VOID = 0.5
@@ -152,7 +152,7 @@ def _same_content(splits: Mapping[str, Dataset]) -> list[dict[str, list[str]]]:
     by_length = defaultdict(list)
     for split, dataset in splits.items():
         for item in dataset.items:
-            if item.image.is_file() and item.image != item.labels:
+            if is_file(item.image) and item.image != item.labels:
                 by_length[item.image.stat().st_size].append((split, item))
     groups: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for alike in by_length.values():

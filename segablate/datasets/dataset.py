@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from segablate.datasets.lists import find_listed
-from segablate.datasets.palettes import Reference, check_class_colours
+from segablate.datasets.palettes import Reference, agreed, check_class_colours
 from segablate.errors import DatasetError, SegablateError, at, counted, did_you_mean, shorten
 from segablate.images.label_maps import LabelFile, read_label_file
 from segablate.images.pictures import Orientation, Picture, Reading, read_picture
@@ -153,7 +153,7 @@ class Dataset:
         return pixels, picture.remarks | turned
 
     def _palette_remarks(self, file: LabelFile, codes: np.ndarray) -> Remark:
-        """Check the palette of a label file against the first one's, and the user's class colours."""
+        """Check the palette of a label file against that of the others, and the user's class colours."""
         if file.palette is None or self.labels.encoding == "colours" or self.reading.palettes == "ignore":
             return Remark.NONE
         if self._reference is not None:
@@ -164,12 +164,16 @@ class Dataset:
 
     @cached_property
     def _reference(self) -> Reference | None:
-        """The palette of the first label map, which those of others must agree with; None where it has none."""
+        """The palette that all must agree with, of the first three label maps; None where the first has none."""
+        found: list[Reference] = []
         for item in self.items[:8]:
             with suppress(SegablateError):
                 palette = self.source.labels(item, self.reading).palette
-                return None if palette is None else Reference(palette, _where(item))
-        return None
+                if palette is not None:
+                    found.append(Reference(palette, _where(item)))
+                if not found or len(found) == 3:
+                    break
+        return agreed(found) if found else None
 
     def __getstate__(self) -> dict[str, object]:
         """Return the fields alone: worker processes read the reference themselves."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segablate.errors import DatasetError, shorten
+from segablate.files import is_folder
 from segablate.labels import LabelSet
 
 
@@ -41,7 +42,7 @@ def choose_split(root: Path, split: str, present: Sequence[str], expected: str) 
 
 def first_folder(candidates: Iterable[Path]) -> Path | None:
     """Return the first folder that exists, or None."""
-    return next((folder for folder in candidates if folder.is_dir()), None)
+    return next((folder for folder in candidates if is_folder(folder)), None)
 
 
 def beneath(root: Path, *names: str) -> Path:
@@ -51,6 +52,6 @@ def beneath(root: Path, *names: str) -> Path:
 
 def subfolders(folder: Path) -> list[str]:
     """Return the names of the visible folders in a folder, sorted; none if it does not exist."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         return []
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

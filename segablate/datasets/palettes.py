@@ -4,6 +4,7 @@ A palette file stores an index and a colour for each pixel. Codes are the indice
 another file has another colour for an index, or the class list has another class for a colour, one of both is wrong.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,15 @@ class Reference:
                 f"palette entry {code} is {_rgb(palette[code])}, but {_rgb(self.palette[code])} in {self.where}: the "
                 f"same code may mean two classes; {_REMEDY}"
             )
+
+
+def agreed(found: Sequence[Reference]) -> Reference:
+    """Return the first palette that another one equals, and the first of all where all differ.
+
+    A damaged first label map then makes none of the others wrong.
+    """
+    shared = (one for one in found if sum(np.array_equal(one.palette, other.palette) for other in found) > 1)
+    return next(shared, found[0])
 
 
 def check_class_colours(palette: np.ndarray, labels: LabelSet) -> bool:

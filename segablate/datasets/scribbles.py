@@ -67,7 +67,7 @@ def write_scribbles(dataset: Dataset, out: Path, seed: int = 0, strokes: Strokes
     with writing(out), atomic_folder(out) as folder:
         for index, name in enumerate(dataset.names):
             full = dataset.read(index, image=False).labels
-            strokes_only = scribble(full, [seed, zlib.crc32(name.encode())], strokes)
+            strokes_only = scribble(full, [seed, zlib.crc32(name.encode("utf-8", "surrogatepass"))], strokes)
             write_label_map(folder / f"{name}.png", dataset.labels.encode(strokes_only))
             drawn += int((strokes_only != IGNORE).sum())
             labelled += int((full != IGNORE).sum())

@@ -8,6 +8,7 @@ import numpy as np
 
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead
+from segablate.files import is_file
 from segablate.labels import LabelSet
 from segablate.samples import Remark
 
@@ -58,7 +59,7 @@ class Survey:
 
 def survey(dataset: Dataset, workers: int, progress: Callable[[int], None] | None = None) -> Survey:
     """Decode every image and label map of a dataset by `workers` processes; errors are kept, not raised."""
-    with_images = any(item.image.is_file() for item in dataset.items)
+    with_images = any(is_file(item.image) for item in dataset.items)
     seen, failures = [], []
     with ahead(partial(_inspect, dataset, with_images), range(len(dataset)), workers) as results:
         for result in results:

@@ -14,7 +14,7 @@ from segablate.datasets import Dataset, open_dataset
 from segablate.edges.network import EdgeNetwork, Training
 from segablate.edges.training import train_edge_network
 from segablate.errors import CheckpointError, DatasetError, SegablateError, at, shorten
-from segablate.files import Unwritable, cache_folder, fingerprint, write_atomically, writing
+from segablate.files import Unwritable, cache_folder, fingerprint, is_file, native_path, write_atomically, writing
 from segablate.labels import LabelSet
 from segablate.plain_values import check
 from segablate.text_files import parse_json
@@ -83,10 +83,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the description and the tensors in a file."""
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
+    if not is_file(path):
         raise CheckpointError("there is no such file; segablate train-edges DATASET --out FILE writes one")
+    native = native_path(path, "safetensors")
     try:
-        with safe_open(str(path), "pt") as file:
+        with safe_open(native, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
     except (SafetensorError, OSError) as error:

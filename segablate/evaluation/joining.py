@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from segablate.errors import RunError
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.boundary import BoundaryCounts
 from segablate.metrics.confusion import Confusion
@@ -20,16 +21,20 @@ _BY_NAME = ("values", "statistics", "probed")
 
 @dataclass(frozen=True)
 class PackedPart:
-    """A part of an evaluation that waits for the others, compressed: `rows` are the lengths of its arrays by name."""
+    """A part of an evaluation that waits for the others, compressed: `shapes` are those of its arrays by name."""
 
-    rows: Mapping[str, int]
+    shapes: Mapping[str, tuple[int, ...]]
     data: bytes
 
     @classmethod
     def of(cls, part: Evaluation) -> "PackedPart":
         """Pack a part."""
         data = zlib.compress(pickle.dumps(part, pickle.HIGHEST_PROTOCOL), level=1)
-        return cls({name: len(array) for name, array in _arrays(part)}, data)
+        return cls({name: array.shape for name, array in _arrays(part)}, data)
+
+    def held(self) -> frozenset[tuple[str, tuple[int, ...]]]:
+        """Return what all parts of a run have in common: names, and shapes per image, of what was measured."""
+        return frozenset((name, shape[1:]) for name, shape in self.shapes.items() if not name.startswith("alternative"))
 
     def part(self) -> Evaluation:
         """Return the part."""
@@ -42,9 +47,14 @@ def joined(parts: Sequence[Evaluation]) -> Evaluation:
 
 
 def join_packed(parts: Sequence[PackedPart]) -> Evaluation:
-    """Do as :func:`joined`; memory holds one part beside the whole."""
+    """Do as :func:`joined`; memory holds one part beside the whole.
+
+    Raises RunError where one part holds what another lacks.
+    """
     first = parts[0].part()
-    if not all("alternative image" in part.rows for part in parts):
+    if len({part.held() for part in parts}) > 1:
+        raise RunError("the parts of an interrupted run hold different measures; remove its folder, and start again")
+    if not all("alternative image" in part.shapes for part in parts):
         first = replace(first, alternative=None)
     texts, arrays = _filled(first, parts)
     names, hashes, notes, skipped = (tuple(chain.from_iterable(columns)) for columns in zip(*texts, strict=True))
@@ -65,7 +75,7 @@ def join_packed(parts: Sequence[PackedPart]) -> Evaluation:
 def _filled(first: Evaluation, parts: Sequence[PackedPart]) -> tuple[list[tuple[Any, ...]], dict[str, np.ndarray]]:
     """Return the texts of all parts, and their arrays, of the names that the first has, concatenated."""
     whole = {
-        name: np.empty((sum(part.rows[name] for part in parts), *array.shape[1:]), array.dtype)
+        name: np.empty((sum(part.shapes[name][0] for part in parts), *array.shape[1:]), array.dtype)
         for name, array in _arrays(first)
     }
     texts: list[tuple[Any, ...]] = []

@@ -7,6 +7,7 @@ kind: "evaluation" (:mod:`segablate.evaluation.results`), or a report that can b
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from io import BytesIO
@@ -112,7 +113,7 @@ def is_run(path: Path) -> bool:
 
 def refuse_existing(path: Path) -> None:
     """Raise RunError when `path` exists; called before the work as well as after it."""
-    if path.exists():
+    if os.path.exists(path):
         raise RunError(f"{path} exists; choose another name, or remove it")
 
 

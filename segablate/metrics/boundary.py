@@ -60,7 +60,7 @@ class BoundaryCounts:
         if any(((given := np.asarray(arrays[name])) < 0).any() or (given > 255).any() for name in _NARROW):
             raise RunError("boundary counts are damaged: a side or class is out of range; evaluate again")
         kinds: dict[str, Any] = dict.fromkeys(cls.__dataclass_fields__, np.int32) | dict.fromkeys(_NARROW, np.uint8)
-        columns = {
+        columns: dict[str, Any] = {
             name: np.asarray(arrays[name], kinds[name]) for name in cls.__dataclass_fields__ if name != "classes"
         }
         counts = cls(classes=int(arrays["classes"]), **columns)

@@ -29,6 +29,7 @@ def sources_report(sources: Mapping[str, SourceDescription]) -> Report:
 def checkpoint_report(segmenter: "Segmenter | Unopened", outputs: int | None) -> Report:
     """Build the page of ``segablate checkpoints show``; `outputs`: the number of outputs, or None."""
     from segablate.checkpoints.network import Network
+    from segablate.checkpoints.unopened import Unopened
 
     source = segmenter.source
     facts = {"outputs": "unknown" if outputs is None else str(outputs), **source.facts}
@@ -37,7 +38,7 @@ def checkpoint_report(segmenter: "Segmenter | Unopened", outputs: int | None) ->
     columns = (Column("fact", "", "text"), Column("value", "value", "prose"))
     tables = [Table("facts", "Facts", columns, tuple(rows))]
     if segmenter.classes:
-        colours = segmenter.colours if isinstance(segmenter, Network) else None
+        colours = segmenter.colours if isinstance(segmenter, Network | Unopened) else None
         tables.append(_classes_table(segmenter.classes, segmenter.class_map or {}, colours))
     return Report(source.spec, (), tuple(tables), source.notes)
 

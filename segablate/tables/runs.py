@@ -5,13 +5,14 @@ from pathlib import Path
 from segablate.errors import RunError, SegablateError
 from segablate.evaluation.results import load_run
 from segablate.evaluation.runs import is_run, read_description, read_run
+from segablate.files import is_folder
 from segablate.metrics.confusion import class_counts, mean_iou
 from segablate.tables import Column, Report, Row, Table
 
 
 def runs_report(folder: Path) -> Report:
     """Return all saved runs directly in `folder`, damaged ones marked. RunError when there is no such folder."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise RunError(f"{folder} is not a folder; give a folder with saved runs. Usage: segablate runs FOLDER")
     paths = [path for path in sorted(folder.iterdir()) if is_run(path)]
     columns = (

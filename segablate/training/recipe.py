@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from segablate.errors import KnobError, RecipeError, at, did_you_mean
+from segablate.files import is_file, user_path
 from segablate.objective.knobs import Knob, knobs_of
 from segablate.objective.ranges import Choice, Range
 from segablate.training.schedule import learning_rate
@@ -184,8 +185,8 @@ def recipe_names() -> list[str]:
 
 def open_recipe(name: str) -> SourcedRecipe:
     """Read a recipe by name, or from a ``.yaml`` file; RecipeError for one that is not there or malformed."""
-    path = Path(name).expanduser() if name.endswith((".yaml", ".yml")) else _FOLDER / f"{name}.yaml"
-    if not path.is_file():
+    path = user_path(name) if name.endswith((".yaml", ".yml")) else _FOLDER / f"{name}.yaml"
+    if not is_file(path):
         known = recipe_names()
         if path.parent == _FOLDER:
             raise RecipeError(f"no recipe is called {name!r}{did_you_mean(name, known)}; or give a file, NAME.yaml")

@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import Tensor
 
-from segablate.errors import RunError
-from segablate.files import write_atomically
+from segablate.errors import RunError, at
+from segablate.files import native_path, write_atomically
 from segablate.limits import TooLarge
 from segablate.plain_values import check
 from segablate.text_files import MalformedText, parse_json
@@ -97,8 +97,10 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
     """The description and the tensors; None for a damaged file."""
     from safetensors import SafetensorError, safe_open
 
+    with at(file):
+        native = native_path(file, "safetensors")
     try:
-        with safe_open(str(file), "pt") as opened:
+        with safe_open(native, "pt") as opened:
             described = check(parse_json((opened.metadata() or {})[_KEY]), _SHAPE, "its description")
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError, MalformedText, TooLarge):

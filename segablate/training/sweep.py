@@ -11,6 +11,7 @@ Whoever runs cells, here or elsewhere, does the same to those that are missing; 
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from typing import Any
 from segablate.datasets.dataset import Dataset
 from segablate.errors import RunError, UsageError, fact
 from segablate.evaluation.results import Evaluation
-from segablate.files import write_atomically, writing
+from segablate.files import is_file, write_atomically, writing
 from segablate.limits import TooLarge
 from segablate.metrics.tolerance import Tolerance
 from segablate.plain_values import check
@@ -124,8 +125,8 @@ def open_sweep(folder: Path, sweep: Sweep) -> None:
     """
     described = sweep.described()
     path = folder / PLAN
-    if not path.is_file():
-        if folder.exists() and any(folder.iterdir()):
+    if not is_file(path):
+        if os.path.exists(folder) and any(folder.iterdir()):
             raise UsageError(f"{folder} is there already and holds no sweep; choose another --save")
         with writing(folder):
             write_atomically(path, json.dumps(described, indent=1))

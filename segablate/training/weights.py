@@ -9,6 +9,7 @@ import numpy as np
 
 from segablate.datasets.dataset import Dataset
 from segablate.errors import RecipeError, at
+from segablate.files import is_file
 from segablate.objective.weighted_sum import Objective, WeightedTerm
 from segablate.text_files import read_text
 
@@ -95,7 +96,7 @@ def _of_mean_one(weights: np.ndarray) -> np.ndarray:
 
 
 def _read(path: Path, classes: int) -> np.ndarray:
-    if not path.is_file():
+    if not is_file(path):
         raise RecipeError(
             f"--class-weights is {str(path)!r}, but must be none, {', '.join(RULES)} or a file of numbers"
         )

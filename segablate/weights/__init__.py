@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segablate.errors import CheckpointError, at
+from segablate.files import native_path
 from segablate.weights.contents import foreign_note, locate, named_tensors, plain_values
 from segablate.weights.fitting import count_classes, load_strictly, without_prefix, without_wrappers
 from segablate.weights.formats import Format, format_of
@@ -95,8 +96,9 @@ def _read(path: Path, kind: Format) -> Content:
 def _read_safetensors(path: Path) -> Content:
     from safetensors import SafetensorError, safe_open
 
+    native = native_path(path, "safetensors")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(native, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # it is no mapping
             return Content({**(file.metadata() or {}), "state_dict": tensors}, {})
     except SafetensorError as error:

@@ -1,9 +1,11 @@
 """The formats of weights files, told by their first bytes."""
 
+import os
 from enum import Enum
 from pathlib import Path
 
 from segablate.errors import CheckpointError
+from segablate.files import is_file, is_folder
 
 HEAD = 1024
 """Number of bytes read to tell the format."""
@@ -45,8 +47,10 @@ def format_of(path: Path) -> Format:
 
 def _head(path: Path) -> bytes:
     """Read the first bytes of the file; at least one."""
-    if path.is_dir():
+    if is_folder(path):
         raise CheckpointError("this is a folder; give the file with the weights")
+    if os.path.exists(path) and not is_file(path):
+        raise CheckpointError("this is a device or a pipe; give the file with the weights")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)

@@ -29,7 +29,7 @@ from segablate.checkpoints.sources import python
 from segablate.checkpoints.specification import split_weights
 from segablate.checkpoints.trust import CardFile, digest_of
 from segablate.errors import CheckpointError, at, did_you_mean
-from segablate.files import write_atomically, writing
+from segablate.files import is_utf8, user_path, write_atomically, writing
 from segablate.limits import TooLarge
 from segablate.text_files import MalformedText, decode_text, read_bytes
 from segablate.yaml_files import YAML_BYTES, parse_yaml
@@ -121,8 +121,10 @@ def write_card(
     """
     import yaml
 
-    if path.exists():
+    if os.path.exists(path):
         raise CheckpointError(f"{path} exists already; choose another --out, or remove it")
+    if not is_utf8(spec):
+        raise CheckpointError(f"{spec}: its name is not UTF-8, in which cards are written; rename the file")
     known = stated if stated and stated != Preprocessing() else _START
     values = {name: "null" if value is None else str(value) for name, value in known.plain().items()}
     many = f" ({outputs})" if outputs else ""
@@ -167,7 +169,7 @@ def _named(spec: str, folder: Path) -> dict[str, str]:
     """Return the entries source and weights for a specification, with paths relative to the card's folder."""
 
     def moved(place: str) -> str:
-        given = Path(place).expanduser()
+        given = user_path(place)
         return str(given) if given.is_absolute() else Path(os.path.relpath(given, folder)).as_posix()
 
     source, _, rest = spec.partition(":")

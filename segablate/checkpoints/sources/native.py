@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.errors import CheckpointError, at
-from segablate.files import write_atomically
+from segablate.files import native_path, write_atomically
 from segablate.plain_values import check
 from segablate.text_files import parse_json
 
@@ -70,8 +70,10 @@ def read_description(path: Path) -> dict[str, Any]:
 
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; check the path")
+    with at(path):
+        native = native_path(path, "safetensors")
     try:
-        with safe_open(str(path), "numpy") as file:
+        with safe_open(native, "numpy") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error}); copy it again") from None

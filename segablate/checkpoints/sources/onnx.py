@@ -18,6 +18,7 @@ from segablate.checkpoints.outputs import chosen_head
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.errors import CheckpointError, DeviceError, at, shorten
 from segablate.extras import require
+from segablate.files import native_path
 from segablate.runtime import resolve_device
 
 SUFFIXES = (".onnx",)
@@ -71,10 +72,11 @@ def _session(runtime: Any, path: Path, device: str) -> Any:
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 3
+    native = native_path(path, "onnxruntime")
     kind, _, number = device.partition(":")
     gpu = [(_CUDA, {"device_id": int(number or 0), "use_tf32": 0})] if kind == "cuda" else []
     try:
-        session = runtime.InferenceSession(str(path), options, providers=[*gpu, "CPUExecutionProvider"])
+        session = runtime.InferenceSession(native, options, providers=[*gpu, "CPUExecutionProvider"])
     except Exception as error:  # the library has a class of its own for each of a dozen reasons
         reason = " ".join(str(error).split())[:160]
         if "external data" in reason.lower():

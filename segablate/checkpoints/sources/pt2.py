@@ -18,6 +18,7 @@ from segablate.checkpoints.exported import ImageInput, open_exported
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.trust import open_archive
 from segablate.errors import CheckpointError, at, shorten
+from segablate.files import native_path
 from segablate.runtime import resolve_device
 
 SUFFIXES = (".pt2",)
@@ -51,11 +52,12 @@ def _load(archive: Path | BinaryIO) -> ExportedProgram:
         raise CheckpointError(
             "is no .pt2 archive, or is cut short; copy it again, or save it again with torch.export.save"
         )
+    found = native_path(archive, "torch.export.load") if isinstance(archive, Path) else archive
     log = logging.getLogger("torch.export")
     level = log.level
     log.setLevel(logging.CRITICAL)
     try:
-        return torch.export.load(archive)
+        return torch.export.load(found)
     except Exception as error:  # the library raises any kind
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise CheckpointError(

@@ -19,6 +19,7 @@ from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.errors import CheckpointError, DeviceError, at, shorten
 from segablate.extras import require
+from segablate.files import native_path
 
 SUFFIXES = (".tflite",)
 
@@ -49,16 +50,24 @@ def open_source(place: str, loading: Loading) -> Segmenter:
 
 
 def _interpreter(litert: Any, path: Path) -> Any:
-    with path.open("rb") as file:
-        if file.read(8)[4:] != b"TFL3":
-            raise CheckpointError("is not a TFLite file; convert or copy it again")
+    if _head(path)[4:] != b"TFL3":
+        raise CheckpointError("is not a TFLite file; convert or copy it again")
+    native = native_path(path, "ai-edge-litert")
     try:
-        interpreter = litert.Interpreter(str(path), num_threads=torch.get_num_threads())
+        interpreter = litert.Interpreter(native, num_threads=torch.get_num_threads())
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise CheckpointError(f"ai-edge-litert cannot load it ({reason}); convert or copy it again") from None
     return interpreter
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(8)
+    except OSError as error:
+        raise CheckpointError(f"cannot be read ({(error.strerror or str(error)).lower()}); check the path") from None
 
 
 def _input(inputs: list[Details]) -> Details:

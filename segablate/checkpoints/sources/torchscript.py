@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.trust import open_archive
 from segablate.errors import CheckpointError, at
+from segablate.files import native_path
 from segablate.runtime import resolve_device
 
 if TYPE_CHECKING:
@@ -43,12 +44,13 @@ def code_files(place: str, loading: Loading) -> tuple[Path, ...]:
 def _load(name: str, archive: Path | BinaryIO, device: str) -> "nn.Module":
     import torch
 
+    found = native_path(archive, "torch.jit.load") if isinstance(archive, Path) else archive
     try:
         with warnings.catch_warnings():
             # A DeprecationWarning up to torch 2.13 and a FutureWarning, which is printed, from 2.14 on. It is for those
             # who write archives: whoever evaluates one that exists cannot act on it.
             warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated")
-            return torch.jit.load(archive, map_location=device)
+            return torch.jit.load(found, map_location=device)
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:100]
         raise CheckpointError(

@@ -29,14 +29,14 @@ def show(
     running: RunningOptions,
     output: OutputOptions,
 ) -> None:
-    """Show a checkpoint: network, preprocessing, classes, hashes. Runs no code of it without --trust-code."""
+    """Show a checkpoint: network, preprocessing, classes, hashes. Never runs code that it holds or names."""
     from segablate.checkpoints import count_outputs, open_checkpoint
     from segablate.checkpoints.unopened import describe_unopened
     from segablate.render import print_report
     from segablate.tables.checkpoints import checkpoint_report
 
     loading = checkpoints.loading(running)
-    unopened = None if loading.trust_code else describe_unopened(checkpoint, loading)
+    unopened = describe_unopened(checkpoint, loading)
     if unopened is not None:
         report = checkpoint_report(unopened, None)
     else:

@@ -1,5 +1,6 @@
 """``segablate compare``: compare checkpoints, predictions or saved runs on the same images."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +166,7 @@ def _checked(names: list[str], on: str | None) -> list[str]:
         raise UsageError(
             f"{twice[0]} is given twice; to compare it under other options, save each with evaluate --save"
         )
-    absent = [name for name in names if ":" not in name and not Path(name).exists()]
+    absent = [name for name in names if ":" not in name and not os.path.exists(name)]
     if absent:
         raise RunError(f"{absent[0]}: no such run, checkpoint or card; check the path, or give SOURCE:...")
     if on is not None and all(is_run(Path(name)) for name in names):

@@ -1,5 +1,6 @@
 """``segablate train``: a checkpoint from a network, a dataset and a recipe."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -238,7 +239,7 @@ def _check_folder(folder: Path, resume: bool) -> None:
         return
     if has_states(folder) and not resume:
         raise UsageError(f"{folder} holds a training that was stopped; pass --resume to go on, or remove it")
-    if folder.exists() and not has_states(folder) and any(folder.iterdir()) and not resume:
+    if os.path.exists(folder) and not has_states(folder) and any(folder.iterdir()) and not resume:
         raise UsageError(f"{folder} is there already and holds something else; choose another --save")
 
 
