@@ -5,10 +5,11 @@
     python benchmarks/commands.py [--only NAME] [--turns 5] [--json FILE]
 
 Each row runs a command of this program and its peer in turns, each in a process of its own, from the start of Python to
-its end. Processor seconds are user and system time of the process and of all that it started; memory is the peak of the
-largest of them. The ratio is of the minima, as other load only adds time. ``--only`` may be given several times. A peer
-that is a script is a function of this file: ``python benchmarks/commands.py --peer NAME FOLDER``. This process imports
-nothing large, as a process starts with the peak memory of the one that started it.
+its end, with one thread. Processor seconds are user and system time of the process and of all that it started; memory
+is the peak of the largest of them. Rows "per ..." are differences between two such runs of more and less work. The
+ratio is of the minima, as other load only adds time. ``--only`` may be given several times. Peers are in
+``command_peers.py``. This process imports nothing large, as a process starts with the peak memory of the one that
+started it. Rows on CamVid run where ``SEGABLATE_DATA`` names the real data.
 """
 
 import argparse
@@ -26,28 +27,39 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from typing import Any, Literal
 
-CLASSES = 19
+from command_peers import PEERS, PREPARATIONS, call
+
 PACKAGES = ("numpy", "torch", "opencv-python-headless")
 SUBREAPER = 36  # of prctl: processes whose parent has ended become children of this one
 SEGABLATE = (sys.executable, "-m", "segablate")
 
 
+Command = Callable[[Path], Sequence[str]]
+"""A command line, for the folder that holds what was prepared."""
+
+
 @dataclass(frozen=True)
 class Row:
-    """A command, its peer and how many times the peer's processor time it may take.
+    """A command, its peer, and how many times the peer's processor time, or memory, it may take.
 
-    - `ours`, `peer`: command lines, for the folder that holds what `prepare` wrote.
-    - `prepare`: the name in PREPARATIONS of what both read; rows of one name share a folder.
+    - `ours`, `peer`: command lines; `less`: the same for less work, of which the difference is taken, per `units`.
+    - `quantity`: what the target is a limit of; `absolute`: in MiB, or KiB per unit, not relative to the peer.
+    - `prepare`: what both read, see PREPARATIONS; rows of one name share a folder.
     - `cached`: whether a turn finds the cached results of the turn before.
     """
 
     name: str
-    ours: Callable[[Path], Sequence[str]]
-    peer: Callable[[Path], Sequence[str]]
+    ours: Command
+    peer: Command
     target: float
     prepare: str = "nothing"
     cached: bool = False
+    quantity: Literal["seconds", "memory"] = "seconds"
+    absolute: bool = False
+    less: tuple[Command, Command] | None = None
+    units: int = 1
 
 
 @dataclass(frozen=True)
@@ -57,19 +69,9 @@ class Use:
     seconds: float
     memory: float
 
-
-def two_pairs(folder: Path) -> None:
-    """Write 2 pairs of label maps of 1024x2048."""
-    from throughput import write
-
-    write(folder, 2, 2)
-
-
-def sixty_pairs(folder: Path) -> None:
-    """Write 60 pairs of label maps of 1024x2048, 12 of them distinct."""
-    from throughput import write
-
-    write(folder, 60, 12)
+    def over(self, less: "Use", units: int) -> "Use":
+        """Return what was used beyond that of less work, per unit."""
+        return Use((self.seconds - less.seconds) / units, (self.memory - less.memory) / units)
 
 
 def predictions(*options: str) -> Callable[[Path], Sequence[str]]:
@@ -84,44 +86,44 @@ def program(*arguments: str) -> Callable[[Path], Sequence[str]]:
 
 
 def script(name: str) -> Callable[[Path], Sequence[str]]:
-    """Return the command that runs a function of PEERS."""
+    """Return the command that runs a function of PEERS with its arguments, as in ``losses:ssl:4``."""
     return lambda folder: (sys.executable, __file__, "--peer", name, str(folder))
 
 
-def pairs(folder: Path) -> list[tuple[str, str]]:
-    return [(str(path), str(folder / "predictions" / path.name)) for path in sorted((folder / "labels").iterdir())]
+def camvid(*arguments: str) -> Command:
+    """Return a command on ESPNet and CamVid; the arguments before the first option come before these."""
+    place = next((at for at, argument in enumerate(arguments) if argument.startswith("-")), len(arguments))
+    data = f"camvid:{Path(os.environ.get('SEGABLATE_DATA', '')).resolve() / 'camvid'}"
+    more = (data, "--trust-code", *arguments[place:])
+    return lambda folder: (*SEGABLATE, *arguments[:place], str(folder / "card.yaml"), *more)
 
 
-def decode(folder: Path) -> None:
-    """Decode both label maps of each pair."""
-    import cv2
-
-    for pair in pairs(folder):
-        for path in pair:
-            assert cv2.imread(path, cv2.IMREAD_UNCHANGED) is not None
-
-
-def count(folder: Path) -> None:
-    """Decode each pair, and print the mean IoU of a confusion table counted by ``bincount``, without void."""
-    import cv2
-    import numpy as np
-
-    total = np.zeros((CLASSES, CLASSES), np.int64)
-    for paths in pairs(folder):
-        labels, predicted = (cv2.imread(path, cv2.IMREAD_UNCHANGED) for path in paths)
-        known = labels != 255
-        codes = CLASSES * labels[known].astype(np.int64) + predicted[known]
-        total += np.bincount(codes, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
-    hits = np.diag(total)
-    print(np.nanmean(hits / (total.sum(axis=0) + total.sum(axis=1) - hits)))
+def large(*options: str) -> Command:
+    """Return the command that evaluates the network of a folder on its large image."""
+    return lambda folder: (
+        *SEGABLATE,
+        "evaluate",
+        f"python:{folder / 'net.py'}:net@{folder / 'weights.pth'}",
+        f"folder:{folder}",
+        *options,
+    )
 
 
-PEERS: dict[str, Callable[[Path], None]] = {"decode": decode, "count": count}
-PREPARATIONS: dict[str, Callable[[Path], None]] = {
-    "nothing": lambda folder: None,
-    "2 pairs": two_pairs,
-    "60 pairs": sixty_pairs,
-}
+def small(count: int) -> Command:
+    """Return the command that evaluates so many small pairs."""
+    inner = predictions("--workers", "0", "--limit", str(count))
+    return lambda folder: inner(folder)
+
+
+def loss_row(name: str, target: float) -> Row:
+    """Return the row of a loss against cross entropy, forward and backward."""
+    less = script(f"losses:{name}:1"), script("losses:cross_entropy:1")
+    title = f"{name}, forward and backward, per call"
+    return Row(title, script(f"losses:{name}:4"), script("losses:cross_entropy:4"), target, less=less, units=3)
+
+
+MEMORY: dict[str, Any] = {"quantity": "memory"}
+RADII, RIDGES = ("--radius", "1,2,3,4,5"), ("--alpha", "1e-5,1e-4,1e-3,1e-2")
 
 ROWS = (
     Row("evaluate, cached", program("evaluate", "sample:ce"), program("--help"), 6, cached=True),
@@ -134,6 +136,48 @@ ROWS = (
         "60 pairs",
     ),
     Row("evaluate, 60 pairs, defaults", predictions(), script("decode"), 3, "60 pairs"),
+    Row(
+        "ESPNet on CamVid, per image",
+        camvid("evaluate", "--limit", "44"),
+        script("espnet:44"),
+        1.1,
+        "camvid",
+        less=(camvid("evaluate", "--limit", "4"), script("espnet:4")),
+        units=40,
+    ),
+    Row("4000x4000, 21 classes", large(), script("forward"), 2, "large image"),
+    Row("4000x4000, 21 classes, memory", large(), script("forward"), 1.1, "large image", **MEMORY),
+    Row("4000x4000, --window 512", large("--window", "512"), script("tiled"), 2, "large image"),
+    Row(
+        "4000x4000, --window 512, memory",
+        large("--window", "512"),
+        script("tiled"),
+        1144,
+        "large image",
+        absolute=True,
+        **MEMORY,
+    ),
+    Row(
+        "64x64 pairs, memory per image",
+        small(12000),
+        script("decode"),
+        2,
+        "small pairs:12000",
+        absolute=True,
+        less=(small(2000), script("decode")),
+        units=10000,
+        **MEMORY,
+    ),
+    loss_row("ssl", 10),
+    loss_row("cpg", 3),
+    loss_row("rmi", 2.5),
+    Row(
+        "20 settings with gradients",
+        camvid("ablate", "rmi", *RADII, *RIDGES),
+        camvid("evaluate", "--losses", "rmi"),
+        4,
+        "camvid",
+    ),
 )
 
 
@@ -146,13 +190,21 @@ class Measured:
     peer: Sequence[Use]
 
     @property
-    def ratio(self) -> float:
-        return min(use.seconds for use in self.ours) / min(use.seconds for use in self.peer)
+    def found(self) -> float:
+        """What the target is a limit of: a ratio, or MiB (KiB per unit)."""
+        ours, peer = (self._least(uses) for uses in (self.ours, self.peer))
+        if not self.row.absolute:
+            return ours / peer
+        return 1024 * ours if self.row.less else ours
+
+    def _least(self, uses: "Sequence[Use]") -> float:
+        return min(getattr(use, self.row.quantity) for use in uses)
 
     def plain(self) -> dict[str, object]:
         """Return the result as JSON can hold it."""
         turns = {"ours": [asdict(use) for use in self.ours], "peer": [asdict(use) for use in self.peer]}
-        return {"name": self.row.name, "ratio": self.ratio, "target": self.row.target, **turns}
+        limits = {"quantity": self.row.quantity, "absolute": self.row.absolute, "target": self.row.target}
+        return {"name": self.row.name, "found": self.found, **limits, **turns}
 
 
 def used(command: Sequence[str], folder: Path) -> Use:
@@ -174,6 +226,12 @@ def used(command: Sequence[str], folder: Path) -> Use:
     return Use(sum(use.ru_utime + use.ru_stime for use in uses), max(use.ru_maxrss for use in uses) * unit / 2**20)
 
 
+def _used(command: Command, row: Row, folder: Path) -> Use:
+    if not row.cached:
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+    return used(command(folder), folder)
+
+
 def prepared(row: Row, place: Path) -> Path:
     """Return the folder of a row, written by a process of its own unless another row has it already."""
     folder = place / row.prepare
@@ -185,14 +243,13 @@ def prepared(row: Row, place: Path) -> Path:
 
 def measured(row: Row, folder: Path, turns: int) -> Measured:
     """Run a row in turns; a first turn, which fills caches, is not counted."""
-    commands = row.ours(folder), row.peer(folder)
     uses: tuple[list[Use], list[Use]] = ([], [])
     shutil.rmtree(folder / "cache", ignore_errors=True)
     for turn in range(turns + 1):
-        for command, found in zip(commands, uses, strict=True):
-            if not row.cached:
-                shutil.rmtree(folder / "cache", ignore_errors=True)
-            use = used(command, folder)
+        for side, found in enumerate(uses):
+            use = _used((row.ours, row.peer)[side], row, folder)
+            if row.less is not None:
+                use = use.over(_used(row.less[side], row, folder), row.units)
             found.extend([use] if turn else [])
     return Measured(row, *uses)
 
@@ -202,20 +259,26 @@ def show(results: Sequence[Measured]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    heads = ("command", "ours: CPU s", "MiB", "peer: CPU s", "MiB", "ratio", "target", "reached")
-    table = Table(*heads, title="Whole commands; CPU s: minimum / median / maximum")
+    heads = ("command", "ours: CPU s", "MiB", "peer: CPU s", "MiB", "found", "target", "reached")
+    table = Table(*heads, title="Whole commands; CPU s and MiB: minimum / median / maximum")
     for result in results:
-        reached = "yes" if result.ratio <= result.row.target else "no"
-        ratios = f"{result.ratio:.2f}", f"{result.row.target:g}", reached
-        table.add_row(result.row.name, *_cells(result.ours), *_cells(result.peer), *ratios)
+        row = result.row
+        unit = "" if not row.absolute else " KiB" if row.less else " MiB"
+        found = f"{result.found:.2f}{unit}", f"{row.target:g}{unit}", "yes" if result.found <= row.target else "no"
+        table.add_row(row.name, *_cells(result.ours), *_cells(result.peer), *found)
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     console.print(", ".join(f"{name} {value}" for name, value in setting().items()))
 
 
 def _cells(uses: Sequence[Use]) -> tuple[str, str]:
-    seconds = sorted(use.seconds for use in uses)
-    return f"{seconds[0]:.2f} / {median(seconds):.2f} / {seconds[-1]:.2f}", f"{max(use.memory for use in uses):.0f}"
+    return _spread([use.seconds for use in uses]), _spread([use.memory for use in uses])
+
+
+def _spread(values: Sequence[float]) -> str:
+    return " / ".join(
+        f"{value:.3g}" if value < 1000 else f"{value:.0f}" for value in (min(values), median(values), max(values))
+    )
 
 
 def setting() -> dict[str, str]:
@@ -238,11 +301,14 @@ def main() -> None:
     options = parser.parse_args()
     for called, functions in ((options.peer, PEERS), (options.prepare, PREPARATIONS)):
         if called:
-            functions[called[0]](Path(called[1]))
+            call(functions, called[0], Path(called[1]))
             return
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     rows = [row for row in ROWS if options.only is None or any(name in row.name for name in options.only)]
+    if "SEGABLATE_DATA" not in os.environ:
+        print("SEGABLATE_DATA is not set: rows on CamVid are left out", file=sys.stderr)
+        rows = [row for row in rows if row.prepare != "camvid"]
     with tempfile.TemporaryDirectory() as place:
         results = [measured(row, prepared(row, Path(place)), options.turns) for row in rows]
     if options.json:

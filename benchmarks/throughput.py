@@ -66,9 +66,14 @@ def write(root: Path, images: int, distinct: int) -> None:
             for folder in ("labels", "predictions"):
                 shutil.copy(root / folder / f"{index % distinct:04}.png", root / folder / f"{index:04}.png")
         shutil.copy(root / "labels" / f"{index:04}.png", root / "images" / f"{index:04}.png")
+    describe(root)
+
+
+def describe(root: Path, classes: int = CLASSES) -> None:
+    """Write dataset.yaml for the folders of images and labels."""
     described = {
         "name": "scenes",
-        "classes": [{"name": f"class {code}", "code": code} for code in range(CLASSES)],
+        "classes": [{"name": f"class {code}", "code": code} for code in range(classes)],
         "void": [255],
         "splits": {"val": {"images": "images", "labels": "labels"}},
     }
