@@ -327,6 +327,25 @@ def test_several_pages_or_frames_are_refused(tmp_path: Path, kind: str, suffix: 
         read_label_map(path)
 
 
+def test_a_tiff_whose_first_of_three_pages_is_an_image(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As annotation tools save a picture and its masks: its first page alone would pass for the picture."""
+    image, labels = scene(1)
+    (toy / "pred").mkdir()
+    for place in (toy / "images/val/s1.tif", toy / "labels/val/s1.tif", toy / "pred/s1.tif"):
+        pages = [Image.fromarray(image), Image.fromarray(labels), Image.fromarray(labels)]
+        pages[0].save(place, save_all=True, append_images=pages[1:])
+        with pytest.raises(Unreadable, match="holds 3 pages or frames; save the one to be evaluated alone"):
+            read_picture(place)
+        with pytest.raises(Unreadable, match="holds 3 pages or frames; save the label map alone"):
+            read_label_map(place)
+    for folder in ("images", "labels"):
+        (toy / folder / "val/s1.tif").unlink()
+    (toy / "one.txt").write_text("s1\n")
+    command = ["evaluate", f"predictions:{toy / 'pred'}", f"folder:{toy}", "--images", str(toy / "one.txt")]
+    assert run([*command, "--workers", "0", "--no-cache"]) == 1
+    assert "s1.tif: holds 3 pages or frames; save the label map alone" in capsys.readouterr().err
+
+
 def test_previews_are_no_pages(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         file.write(LABELS)
