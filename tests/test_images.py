@@ -20,6 +20,7 @@ from segablate.files import Unreadable
 from segablate.images import header as headers
 from segablate.images.label_maps import read_label_map
 from segablate.images.pictures import Reading, read_picture, scaled
+from segablate.images.png import read_chunks
 from segablate.images.tiff import directories
 from segablate.limits import TooLarge
 from segablate.samples import Remark
@@ -308,6 +309,34 @@ def test_transparency_is_ignored_and_noted(tmp_path: Path, kind: str) -> None:
 def test_inks_of_a_jpeg_are_noted(tmp_path: Path) -> None:
     Image.fromarray(PIXELS).convert("CMYK").save(tmp_path / "a.jpg")
     assert read_picture(tmp_path / "a.jpg").remarks == Remark.INKS
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "bits", "colour"),
+    [
+        *((4, 3, bits, 0) for bits in (0, 3, 5, 9, 17, 32)),
+        *((4, 3, 8, colour) for colour in (1, 5, 7)),
+        *((0, 3, 8, 0), (4, 0, 8, 0)),
+    ],
+)
+def test_malformed_headers_of_a_png(width: int, height: int, bits: int, colour: int) -> None:
+    data = np.frombuffer(png((height, width), bits, colour, bytes(99)), np.uint8)
+    with pytest.raises(Unreadable, match=r"a\.png: the header of the PNG is malformed; replace the file"):
+        read_chunks(data, "a.png")
+
+
+@pytest.mark.parametrize("length", [12, 14])
+def test_a_header_of_a_png_of_another_length(length: int) -> None:
+    header = struct.pack(">IIBBBBBB", 4, 3, 8, 0, 0, 0, 0, 0)[:length]
+    data = np.frombuffer(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b""), np.uint8)
+    with pytest.raises(Unreadable, match="the header of the PNG is malformed"):
+        read_chunks(data, "a.png")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_headers_of_a_png_of_every_depth(bits: int) -> None:
+    found = read_chunks(np.frombuffer(png((3, 4), bits, 0, bytes(99)), np.uint8), "a.png")
+    assert (found.width, found.height, found.bits, found.channels) == (4, 3, bits, 1)
 
 
 def several(kind: str, path: Path) -> None:

@@ -202,6 +202,16 @@ def test_photometric_distortion_has_the_bounds_of_mmsegmentation() -> None:
     assert np.mean(found == 100) == pytest.approx(0.25, abs=0.05)
 
 
+def test_photometric_distortion_changes_saturation_half_the_time() -> None:
+    """Where neither contrast nor saturation changes, with a probability of 1/4, largest minus smallest stays.
+
+    It also does where they change by less than the rounding: in 5 % more, or thereabouts.
+    """
+    dim = np.full((4, 4, 3), (80, 40, 40), np.uint8)  # which no distortion cuts at 0 or 255
+    found = [recolour(dim, Recipe(photometric=True), np.random.default_rng(s))[0, 0].astype(int) for s in range(1600)]
+    assert np.mean([abs(np.ptp(colour) - 40) <= 1 for colour in found]) == pytest.approx(0.3, abs=0.05)
+
+
 def test_photometric_distortion_turns_hue_by_a_tenth_of_the_circle_at_most() -> None:
     red = np.full((4, 4, 3), (200, 40, 40), np.uint8)
     found = [recolour(red, Recipe(photometric=True), np.random.default_rng(s))[0, 0].astype(int) for s in range(300)]
