@@ -241,6 +241,7 @@ def test_scores_for_training_are_those_of_the_network() -> None:
     images = torch.randint(0, 256, (2, 24, 32, 3), generator=torch.Generator().manual_seed(0)).byte()
     grey = images[..., :1].permute(0, 3, 1, 2).float() / 255
     one = network(lambda x: x[:, :1], kind="sigmoid").scores(images)  # N 2 H W
+    assert one.shape == (2, 2, 24, 32)
     assert torch.allclose(one[:, 1:] - one[:, :1], grey)  # the difference of the log sigmoids of z and −z is z
     labels = network(lambda x: (x[:, :1] * 3).long()).scores(images)
     assert torch.equal(labels, (grey * 3).long())

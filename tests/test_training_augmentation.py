@@ -218,6 +218,9 @@ def test_photometric_distortion_turns_hue_by_a_tenth_of_the_circle_at_most() -> 
     assert all(colour[0] == colour.max() for colour in found)  # 36 degrees from red are still reddest
     assert any(colour[1] > colour[2] + 20 for colour in found)
     assert any(colour[2] > colour[1] + 20 for colour in found)
+    assert np.mean([colour[1] == colour[2] for colour in found]) == pytest.approx(
+        0.51, abs=0.08
+    )  # half of all, 1 in 37
 
 
 def test_blur_has_the_chance_of_the_recipe_and_keeps_a_plain_colour() -> None:
