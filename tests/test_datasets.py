@@ -1,5 +1,8 @@
 """Datasets pair what belongs together, decode it, and say what does not fit."""
 
+import multiprocessing
+import time
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -184,6 +187,27 @@ def test_reading_ahead_keeps_order_and_failures(tmp_path: Path, workers: int) ->
     assert isinstance(found[4], Failure)
     assert "s4.png: the file is empty" in str(found[4].error)
     assert not any(isinstance(result, Failure) for place, result in enumerate(found) if place != 4)
+
+
+def _waits(folder: Path, index: int) -> int:
+    """Return at once for the first index; for others when ``go`` is there, and leave a file."""
+    began = time.monotonic()
+    while index and not (folder / "go").exists() and time.monotonic() - began < 60:
+        time.sleep(0.02)
+    (folder / f"done{index}").touch()
+    return index
+
+
+@pytest.mark.usefixtures("processes_at_once")
+def test_leaving_early_waits_for_no_job_and_starts_no_other(tmp_path: Path) -> None:
+    with ahead(partial(_waits, tmp_path), range(40), 2) as results:
+        assert next(results) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["done0"]
+    (tmp_path / "go").touch()
+    for process in multiprocessing.active_children():
+        process.join()
+    started = len(list(tmp_path.glob("done*"))) - 1
+    assert 0 < started <= 5  # of the 8 that were ahead: two that ran, and three that had been handed on
 
 
 @pytest.mark.usefixtures("processes_at_once")

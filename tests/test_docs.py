@@ -11,8 +11,9 @@ import refresh
 import torch
 import yaml
 
-from segablate import __version__
+from segablate import __version__, limits
 from segablate.cli import run
+from segablate.yaml_files import YAML_BYTES
 
 ROOT = Path(__file__).parents[1]
 TEXTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "sample_data/README.md"]
@@ -174,6 +175,22 @@ def test_python_that_imports_segablate_runs(page: Path) -> None:
     for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         if "segablate" in code:
             exec(code, {"logits": logits, "labels": labels})
+
+
+def test_security_states_the_limits() -> None:
+    text = " ".join((ROOT / "SECURITY.md").read_text(encoding="utf-8").split())
+    structure = (
+        f"{limits.STRUCTURE_FACTOR} times the bytes of the file and {limits.STRUCTURE_START >> 20} MiB in memory"
+    )
+    for stated in (
+        f"{limits.PIXEL_BYTES >> 30} GiB decoded",
+        f"{structure}, and {limits.STRUCTURE_SECONDS:g} s of processor time",
+        f"**Text**: {limits.TEXT_BYTES >> 20} MiB, YAML {YAML_BYTES >> 20} MiB",
+        f"The directory of a zip archive has {limits.DIRECTORY_BYTES >> 20} MiB",
+    ):
+        assert stated in text
+    rest = (limits.PIXEL_BYTES % 2**30, limits.STRUCTURE_START % 2**20, limits.TEXT_BYTES % 2**20, YAML_BYTES % 2**20)
+    assert set(rest) == {0}
 
 
 def test_generated_pages_are_those_of_the_program() -> None:

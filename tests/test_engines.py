@@ -1,6 +1,7 @@
 """Engines run the same cells to the same numbers, also where a process is killed on the way."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,27 @@ def found(folder: Path, sweep: Sweep) -> list[Any]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", engine_names())
-def test_an_engine_gives_the_numbers_of_one_process_and_begins_again_what_was_killed(
+def test_an_engine_imports_from_the_working_directory_only_what_is_named(
+    engine: str, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray", reason="needs the extra ray")
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "cv2.py").write_text(f"open({str(tmp_path / 'canary')!r}, 'w')\nraise ImportError('mine')\n")
+    (place / "mine.py").write_text("def loss(logits, labels):\n    return logits.square().mean()\n")
+    monkeypatch.chdir(place)
+    settings = (SweepSetting("mine", "python:mine:loss"),)
+    swept = replace(sweep, settings=settings, seeds=(0, 1))
+    assert run_sweep(swept, SweepExecution(Path("here"), engine=engine, options=EngineOptions(processes=2))) == 0
+    assert all(result_of(place / "here", cell) for cell in swept.cells)
+    assert Path.cwd() == place
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("engine", engine_names())
+def test_an_engine_gives_gives_the_numbers_of_one_process_and_begins_again_what_was_killed(
     engine: str, sweep: Sweep, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     if engine == "ray":

@@ -504,6 +504,23 @@ def test_a_fixed_batch_is_filled_up_and_cut() -> None:
     assert torch.equal(torch.cat(seen)[:6], pixels)
 
 
+def test_outputs_of_an_export_in_the_layout_of_its_input() -> None:
+    """N, H, W, C is turned where the input is N, H, W, 3; all other shapes are as they came."""
+    pixels = torch.randn(2, 3, 8, 6, generator=torch.Generator().manual_seed(0))
+    rows = pixels.permute(0, 2, 3, 1)
+    turned = ExportedNetwork(
+        ImageInput.of((None, None, None, 3), torch.float32), lambda given: [given * 2, given[..., 0]]
+    )
+    scores, labels = turned.eval()(pixels)
+    assert torch.equal(scores, pixels * 2)
+    assert torch.equal(labels, rows[..., 0])
+    plain = ExportedNetwork(
+        ImageInput.of((None, 3, None, None), torch.float32), lambda given: [given, rows, given[:, 0]]
+    )
+    for found, given in zip(plain.eval()(pixels), (pixels, rows, pixels[:, 0]), strict=True):
+        assert torch.equal(found, given)
+
+
 # the real one
 
 

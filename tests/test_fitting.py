@@ -66,6 +66,16 @@ def test_prefixes_that_would_merge_two_keys_stay():
     assert without_wrappers(tensors, ["w"]) == tensors
 
 
+def test_a_prefix_of_a_single_key_goes_too():
+    assert list(without_wrappers({"module.w": torch.ones(1)}, [])) == ["w"]
+    one = {"module.w": torch.ones(1), "b": torch.ones(1)}
+    assert set(without_wrappers(one, ["w", "b"])) == {"w", "b"}
+
+
+def test_nothing_has_no_prefix():
+    assert without_wrappers({}, []) == without_wrappers({}, ["w"]) == {}
+
+
 def test_a_key_that_is_nothing_but_a_prefix_stays():
     assert list(without_wrappers({"model.": torch.ones(1)}, [])) == ["model."]
 

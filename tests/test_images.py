@@ -20,6 +20,7 @@ from segablate.files import Unreadable
 from segablate.images import header as headers
 from segablate.images.label_maps import read_label_map
 from segablate.images.pictures import Reading, read_picture, scaled
+from segablate.images.png import read_chunks
 from segablate.images.tiff import directories
 from segablate.limits import TooLarge
 from segablate.samples import Remark
@@ -310,6 +311,34 @@ def test_inks_of_a_jpeg_are_noted(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "a.jpg").remarks == Remark.INKS
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "bits", "colour"),
+    [
+        *((4, 3, bits, 0) for bits in (0, 3, 5, 9, 17, 32)),
+        *((4, 3, 8, colour) for colour in (1, 5, 7)),
+        *((0, 3, 8, 0), (4, 0, 8, 0)),
+    ],
+)
+def test_malformed_headers_of_a_png(width: int, height: int, bits: int, colour: int) -> None:
+    data = np.frombuffer(png((height, width), bits, colour, bytes(99)), np.uint8)
+    with pytest.raises(Unreadable, match=r"a\.png: the header of the PNG is malformed; replace the file"):
+        read_chunks(data, "a.png")
+
+
+@pytest.mark.parametrize("length", [12, 14])
+def test_a_header_of_a_png_of_another_length(length: int) -> None:
+    header = struct.pack(">IIBBBBBB", 4, 3, 8, 0, 0, 0, 0, 0)[:length]
+    data = np.frombuffer(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b""), np.uint8)
+    with pytest.raises(Unreadable, match="the header of the PNG is malformed"):
+        read_chunks(data, "a.png")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_headers_of_a_png_of_every_depth(bits: int) -> None:
+    found = read_chunks(np.frombuffer(png((3, 4), bits, 0, bytes(99)), np.uint8), "a.png")
+    assert (found.width, found.height, found.bits, found.channels) == (4, 3, bits, 1)
+
+
 def several(kind: str, path: Path) -> None:
     frames = [Image.fromarray(LABELS * step) for step in (1, 2, 3)]
     frames[0].save(path, kind, save_all=True, append_images=frames[1:])
@@ -325,6 +354,25 @@ def test_several_pages_or_frames_are_refused(tmp_path: Path, kind: str, suffix: 
         read_picture(path)
     with pytest.raises(Unreadable, match=r"holds [23] pages or frames; save the label map alone"):
         read_label_map(path)
+
+
+def test_a_tiff_whose_first_of_three_pages_is_an_image(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As annotation tools save a picture and its masks: its first page alone would pass for the picture."""
+    image, labels = scene(1)
+    (toy / "pred").mkdir()
+    for place in (toy / "images/val/s1.tif", toy / "labels/val/s1.tif", toy / "pred/s1.tif"):
+        pages = [Image.fromarray(image), Image.fromarray(labels), Image.fromarray(labels)]
+        pages[0].save(place, save_all=True, append_images=pages[1:])
+        with pytest.raises(Unreadable, match="holds 3 pages or frames; save the one to be evaluated alone"):
+            read_picture(place)
+        with pytest.raises(Unreadable, match="holds 3 pages or frames; save the label map alone"):
+            read_label_map(place)
+    for folder in ("images", "labels"):
+        (toy / folder / "val/s1.tif").unlink()
+    (toy / "one.txt").write_text("s1\n")
+    command = ["evaluate", f"predictions:{toy / 'pred'}", f"folder:{toy}", "--images", str(toy / "one.txt")]
+    assert run([*command, "--workers", "0", "--no-cache"]) == 1
+    assert "s1.tif: holds 3 pages or frames; save the label map alone" in capsys.readouterr().err
 
 
 def test_previews_are_no_pages(tmp_path: Path) -> None:

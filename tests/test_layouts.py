@@ -237,6 +237,18 @@ def test_coco_stuff_train_ids(tmp_path: Path) -> None:
     assert data.labels.names[11] == "stop sign"
 
 
+def test_coco_stuff_leaves_train_ids_beside_codes_unmentioned(tmp_path: Path) -> None:
+    image(tmp_path / "val2017/1.jpg")
+    maps = tmp_path / "stuffthingmaps/val2017"
+    for name in ("1.png", "1_labelTrainIds.png", "2.png", "2_labelTrainIds.png"):
+        grey(maps / name, [0, 10])
+    assert open_dataset(f"coco-stuff:{tmp_path}").notes == ("1 label map without an image left out (2.png)",)
+    for name in ("1.png", "2.png"):
+        (maps / name).unlink()
+    note = "1 label map without an image left out (2_labelTrainIds.png)"
+    assert open_dataset(f"coco-stuff:{tmp_path}").notes == (note,)
+
+
 def panoptic(root: Path) -> None:
     ids = [0, 5, 300, 70_000]
     image(root / "val2017/000000000139.jpg")
@@ -305,6 +317,23 @@ def test_nyuv2_release(tmp_path: Path) -> None:
     assert len(open_dataset(f"nyuv2:{tmp_path}", "train")) == 795
     few = open_dataset(f"nyuv2:{tmp_path}", "test-13")
     assert [few.labels.names[k] for k in few.read(0).labels[0, :3]] == ["objects", "ceiling", "chair"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (np.zeros((3, *SIZE[::-1]), np.float32), "labels are float32"),
+        (np.zeros((3, *SIZE[::-1], 2), np.uint16), r"labels are uint16 of shape \(2"),
+        (np.zeros((3, 0, SIZE[0]), np.uint16), r"labels are uint16 of shape \(\d+, 0\)"),
+    ],
+    ids=["floats", "cube", "empty"],
+)
+def test_nyuv2_of_other_arrays(tmp_path: Path, labels: np.ndarray, said: str) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "nyu_depth_v2_labeled.mat", "w") as file:
+        file["images"], file["labels"] = np.zeros((3, 3, *SIZE[::-1]), np.uint8), labels
+    with pytest.raises(SegablateError, match=rf"nyu_depth_v2_labeled\.mat: {said}.*; copy the file again"):
+        open_dataset(f"nyuv2:{tmp_path}").read(0)
 
 
 def test_nyuv2_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

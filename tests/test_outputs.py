@@ -17,7 +17,7 @@ from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading, Source
 from segablate.cli import run
 from segablate.datasets import open_dataset
-from segablate.errors import CheckpointError
+from segablate.errors import CheckpointError, DeviceError
 from segablate.evaluation.loop import evaluate
 from segablate.evaluation.measures import Measures
 from segablate.losses import get_loss
@@ -235,6 +235,26 @@ def test_nan_is_still_reported_as_such(toy: Path) -> None:
     segmenter = network(lambda x: torch.full((1, 4, 24, 32), float("nan")), kind="probabilities")
     with pytest.raises(CheckpointError, match="the output of the network is NaN for s0"):
         evaluate(segmenter, open_dataset(f"folder:{toy}"), Measures())
+
+
+def test_scores_for_training_are_those_of_the_network() -> None:
+    images = torch.randint(0, 256, (2, 24, 32, 3), generator=torch.Generator().manual_seed(0)).byte()
+    grey = images[..., :1].permute(0, 3, 1, 2).float() / 255
+    one = network(lambda x: x[:, :1], kind="sigmoid").scores(images)  # N 2 H W
+    assert one.shape == (2, 2, 24, 32)
+    assert torch.allclose(one[:, 1:] - one[:, :1], grey)  # the difference of the log sigmoids of z and −z is z
+    labels = network(lambda x: (x[:, :1] * 3).long()).scores(images)
+    assert torch.equal(labels, (grey * 3).long())
+
+
+def test_no_memory_is_one_clear_line() -> None:
+    def full(x: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("of 3 GiB")
+
+    with pytest.raises(
+        DeviceError, match="cpu has too little memory for 2 images of 32x24; use a smaller --batch-size"
+    ):
+        network(full)(batch())
 
 
 # label maps: an argmax inside the network

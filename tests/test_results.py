@@ -17,7 +17,8 @@ from segablate.evaluation import runs
 from segablate.evaluation.joining import joined
 from segablate.evaluation.results import Evaluation, load_run, save_run, select
 from segablate.evaluation.runs import load_report, read_description, refuse_existing, save_report, sealed
-from segablate.labels import merged
+from segablate.evaluation.stored import check_counts
+from segablate.labels import LabelSet, merged
 from segablate.tables import Column, Report, Table
 from segablate.tables.stored import from_plain, to_plain
 
@@ -259,6 +260,23 @@ def recounted(saved: Path, edit: Callable[[dict[str, np.ndarray]], object]) -> N
     (saved / "counts.npz").write_bytes(runs.npz(arrays))
     digest = hashlib.sha256((saved / "counts.npz").read_bytes()).hexdigest()
     edited(saved, lambda described: described["files"].update({"counts.npz": digest}))
+
+
+LIMITS = {"image": 2, "label": 4, "predicted": 4, "pixels": 1 << 62}
+"""Beyond the entries of the confusion counts of two images and three classes, void and foreign ones among them."""
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_entries_of_counts_are_in_their_range(name: str) -> None:
+    labels = LabelSet("abc", ("a", "b", "c"), ((0,), (1,), (2,)))
+    counts = {column: np.array([0, 1, 1]) for column in LIMITS}
+    whole = {"classes": np.array(3), "names": np.array(["x", "y"]), "label_hashes": np.array(["1", "2"])}
+    whole |= {"sizes": np.full((2, 2), 8), **counts}
+    check_counts({**whole, name: np.array([0, 1, LIMITS[name] - 1])}, labels)
+    check_counts({**whole, **{column: np.zeros(0, int) for column in LIMITS}}, labels)
+    for wrong in (LIMITS[name], -1):
+        with pytest.raises(RunError, match=f"holds {name} outside its range; evaluate again"):
+            check_counts({**whole, name: np.array([0, 1, wrong])}, labels)
 
 
 DESCRIPTIONS: dict[str, Callable[[dict[str, Any]], object]] = {

@@ -17,6 +17,7 @@ from segablate.checkpoints.network import Network
 from segablate.checkpoints.sources.card import read_card
 from segablate.cli import run
 from segablate.errors import CheckpointError, MissingExtra
+from segablate.evaluation.scores import whole_scores
 from segablate.samples import Batch, Sample
 
 smp = optional("segmentation_models_pytorch")
@@ -68,7 +69,7 @@ def own_output(
 
 
 def scores(segmenter: Any, pixels: np.ndarray) -> Tensor:
-    return segmenter(Batch((Sample(0, "a", pixels, pixels[..., 0], ""),))).scores
+    return whole_scores(segmenter(Batch((Sample(0, "a", pixels, pixels[..., 0], ""),))))
 
 
 @pytest.mark.parametrize(

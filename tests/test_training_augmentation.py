@@ -202,12 +202,25 @@ def test_photometric_distortion_has_the_bounds_of_mmsegmentation() -> None:
     assert np.mean(found == 100) == pytest.approx(0.25, abs=0.05)
 
 
+def test_photometric_distortion_changes_saturation_half_the_time() -> None:
+    """Where neither contrast nor saturation changes, with a probability of 1/4, largest minus smallest stays.
+
+    It also does where they change by less than the rounding: in 5 % more, or thereabouts.
+    """
+    dim = np.full((4, 4, 3), (80, 40, 40), np.uint8)  # which no distortion cuts at 0 or 255
+    found = [recolour(dim, Recipe(photometric=True), np.random.default_rng(s))[0, 0].astype(int) for s in range(1600)]
+    assert np.mean([abs(np.ptp(colour) - 40) <= 1 for colour in found]) == pytest.approx(0.3, abs=0.05)
+
+
 def test_photometric_distortion_turns_hue_by_a_tenth_of_the_circle_at_most() -> None:
     red = np.full((4, 4, 3), (200, 40, 40), np.uint8)
     found = [recolour(red, Recipe(photometric=True), np.random.default_rng(s))[0, 0].astype(int) for s in range(300)]
     assert all(colour[0] == colour.max() for colour in found)  # 36 degrees from red are still reddest
     assert any(colour[1] > colour[2] + 20 for colour in found)
     assert any(colour[2] > colour[1] + 20 for colour in found)
+    assert np.mean([colour[1] == colour[2] for colour in found]) == pytest.approx(
+        0.51, abs=0.08
+    )  # half of all, 1 in 37
 
 
 def test_blur_has_the_chance_of_the_recipe_and_keeps_a_plain_colour() -> None:

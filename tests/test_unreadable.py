@@ -159,6 +159,8 @@ def test_messages_hold_no_addresses(tmp_path: Path) -> None:
         (np.array([[None, 1]], object), r"holds object of shape 1x2"),
         (np.array([(1, 2)], [("a", int), ("b", int)]), "of shape 1; expected"),
         (np.array(3), r"holds int64 of shape \(\); expected"),
+        (LABELS[:0], r"holds uint8 of shape 0x32; expected"),
+        (LABELS[:, :0], r"holds uint8 of shape 24x0; expected"),
     ],
 )
 def test_arrays_that_hold_no_codes(tmp_path: Path, values: np.ndarray, message: str) -> None:

@@ -176,7 +176,7 @@ def _note_on_range(scores: Tensor, kind: str) -> str:
     corner = scores[..., 0, 0]
     if kind != "probabilities" and bool(((corner < 0) | (corner > 1)).any()):
         return ""  # as nearly always, at the price of one pixel
-    low, high = float(scores.min()), float(scores.max())
+    low, high = (float(value) for value in (scores.detach().min(), scores.detach().max()))
     if kind == "probabilities" and (low < -1e-3 or high > 1 + 1e-3):
         raise CheckpointError(
             f"the output is stated to be probabilities, but its values are {low:.3g} to {high:.3g}; "

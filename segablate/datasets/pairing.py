@@ -19,13 +19,14 @@ _ALIKE = ((".jpg", ".jpeg"), (".tif", ".tiff"))
 
 
 def pair_folders(
-    images: Path, labels: Path, *, image_suffix: str = "", label_suffix: str = ".png"
+    images: Path, labels: Path, *, image_suffix: str = "", label_suffix: str = ".png", unused: str | None = None
 ) -> tuple[tuple[Item, ...], tuple[str, ...]]:
     """Pair the images below one folder with the label files of the same relative path below another.
 
     An item's name is its image's path below `images` without `image_suffix` (or without its extension where that is
     empty); its label file is that name with `label_suffix`. Extensions match in any capitals, and .jpeg as .jpg, .tiff
-    as .tif. Returns the items, and notes about images and label files that were left out.
+    as .tif. Returns the items, and notes about images and label files that were left out, but for label files that end
+    in `unused`.
 
     Raises DatasetError when a folder is missing, an image has no label file, or two images have one name.
     """
@@ -44,7 +45,11 @@ def pair_folders(
     _refuse_twins(items, images)
     require_labels(items, maps.values())
     used = {item.labels for item in items}
-    spare = [path.relative_to(labels) for path in maps.values() if path not in used]
+    spare = [
+        path.relative_to(labels)
+        for path in maps.values()
+        if path not in used and not (unused and path.name.endswith(unused))
+    ]
     others = [path.relative_to(images) for path, name, as_label in pictures if name is None and as_label is None]
     return items, (
         *_left_out(others, "image", f"not ending in {image_suffix}"),

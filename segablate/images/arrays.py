@@ -50,7 +50,7 @@ def read_npy(data: np.ndarray) -> np.ndarray:
         shape, fortran, dtype, start = read_header(data[: HEADER_BYTES + 12].tobytes())
     except DamagedArchive as error:
         raise Unreadable(str(error)) from None
-    if len(shape) != 2 or dtype.kind not in "iubf":
+    if len(shape) != 2 or dtype.kind not in "iubf" or not prod(shape):
         described = "x".join(map(str, shape)) or "()"
         raise Unreadable(f"holds {dtype} of shape {described}; expected H x W integers")
     check_pixels(shape[0], shape[1], 1, dtype.itemsize)

@@ -90,8 +90,10 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     if split.endswith(_PANOPTIC) or maps is None:
         return _open_panoptic(root, split, images, _json(root, part))
     train_ids = not any(path for path in maps.glob("*.png") if not path.name.endswith(_TRAIN_IDS))
-    items, notes = pair_folders(images, maps, label_suffix=_TRAIN_IDS if train_ids else ".png")
-    notes = tuple(note for note in notes if _TRAIN_IDS not in note)
+    if train_ids:
+        items, notes = pair_folders(images, maps, label_suffix=_TRAIN_IDS)
+    else:
+        items, notes = pair_folders(images, maps, unused=_TRAIN_IDS)
     return Dataset(f"coco-stuff:{root}", "coco-stuff", split, TRAIN_IDS if train_ids else LABELS, items, notes)
 
 

@@ -61,14 +61,14 @@ class Arrays:
     def image(self, item: Item, reading: Reading) -> Picture:
         """Read one image, H, W, 3 uint8 RGB."""
         pixels = np.ascontiguousarray(self._read("images", item).T)
-        if pixels.ndim != 3 or pixels.shape[-1] != 3 or pixels.dtype != np.uint8:
+        if pixels.ndim != 3 or pixels.shape[-1] != 3 or pixels.dtype != np.uint8 or not pixels.size:
             raise Unreadable(f"{self.path}: images are {pixels.dtype} of shape {pixels.shape}; copy the file again")
         return Picture(pixels)
 
     def labels(self, item: Item, reading: Reading) -> LabelFile:
         """Read one label map, H, W uint16 of 0..894."""
         codes = np.ascontiguousarray(self._read("labels", item).T)
-        if codes.ndim != 2 or codes.dtype.kind not in "iu":
+        if codes.ndim != 2 or codes.dtype.kind not in "iu" or not codes.size:
             raise Unreadable(f"{self.path}: labels are {codes.dtype} of shape {codes.shape}; copy the file again")
         return LabelFile(codes.tobytes(), codes)
 

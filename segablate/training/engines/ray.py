@@ -2,15 +2,19 @@
 
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from segablate.extras import require
+from segablate.files import is_folder
+from segablate.runtime import clean_processes
 from segablate.training.cells import result_of
 from segablate.training.engines.local import work
-from segablate.training.sweep import Cell, Sweep
+from segablate.training.sweep import Cell, CellResult, Sweep
 
 if TYPE_CHECKING:
     from segablate.training.engines import Ended, EngineOptions
@@ -27,29 +31,49 @@ def run(folder: Path, sweep: Sweep, cells: Sequence[Cell], ended: "Ended", optio
 
 
 def _run(ray: Any, folder: Path, sweep: Sweep, cells: Sequence[Cell], ended: "Ended", address: str | None) -> None:
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    started = not ray.is_initialized()
-    if started:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level="ERROR",
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": str(sweep.threads)}},
-            **({} if address else {"include_dashboard": False}),
-        )
-    try:
+    with _started(ray, sweep.threads, address):
         wants_gpu = sweep.request.loading.device in ("auto", "cuda") and ray.cluster_resources().get("GPU", 0) > 0
-        task = ray.remote(num_cpus=sweep.threads, num_gpus=int(wants_gpu), max_retries=_RETRIES)(work)
+        task = ray.remote(num_cpus=sweep.threads, num_gpus=int(wants_gpu), max_retries=_RETRIES)(_work_in)
+        start = partial(task.remote, Path.cwd(), folder.resolve(), sweep)
         todo = [cell for cell in cells if result_of(folder, cell) is None]
-        jobs = [task.remote(folder.resolve(), sweep, cell) for cell in todo]
+        jobs = [start(cell) for cell in todo]
         for cell, job in zip(todo, jobs, strict=True):
             result = _result(ray, job)
             while result is None and (result := result_of(folder, cell)) is None:  # somebody else runs it
-                result = _result(ray, task.remote(folder.resolve(), sweep, cell))
+                result = _result(ray, start(cell))
             ended(result)
-    finally:
-        if started:
+
+
+@contextmanager
+def _started(ray: Any, threads: int, address: str | None) -> Iterator[None]:
+    """Start Ray, unless it is, for as long as the context lasts.
+
+    It starts in an empty folder, for it puts the one it starts in on the search path of its workers.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    with TemporaryDirectory(prefix="segablate-ray-") as empty:
+        with chdir(empty), clean_processes():
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level="ERROR",
+                runtime_env={"env_vars": {"OMP_NUM_THREADS": str(threads)}},
+                **({} if address else {"include_dashboard": False}),
+            )
+        try:
+            yield
+        finally:
             ray.shutdown()
+
+
+def _work_in(place: Path, folder: Path, sweep: Sweep, cell: Cell) -> CellResult | None:
+    """Run a cell in the working directory of the driver, to which paths refer, where this machine has it."""
+    if is_folder(place):
+        os.chdir(place)
+    return work(folder, sweep, cell)
 
 
 def _result(ray: Any, job: Any) -> Any:
