@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -313,6 +314,20 @@ def test_the_command_prints_trainings_and_their_cost(
     assert [row["ended"] for row in found["tables"]["cells"]] == [2, 2, 2, 2]
     assert "Varied by the seeds: first weights, order of the images, augmentation." in found["notes"]
     assert not any("pretrained" in note for note in found["notes"])
+
+
+def test_gradients_of_the_fixed_checkpoint_may_be_on_some_images(
+    data: Path, tmp_path: Path, network_spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["ablate", "focal", network_spec, f"folder:{data}", "--train", "head", "--gamma", "5", "--steps", "1"]
+    words += ["--seeds", "1", "--processes", "1", "--set", "batch=2", "--trust-code", "--save", str(tmp_path / "s")]
+    columns = {}
+    for images in ("2", "all"):
+        assert run([*words, "--gradient-images", images, "--format", "markdown"]) == 0
+        out = capsys.readouterr().out
+        assert ("gradients: 2 of 6 images, evenly spaced" in out) is (images == "2")
+        columns[images] = re.findall(r"gradient ≤ 3px.*", out)
+    assert columns["2"] == columns["all"] != []
 
 
 @pytest.mark.parametrize(

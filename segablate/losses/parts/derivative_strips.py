@@ -41,17 +41,18 @@ class _Strip:
         far = grown(middle, options.reach, height)
         self.band = find_band(labels[far].unsqueeze(0), len(maps), options)
         self.options, self.rows, self.wide = options, inside(rows, wide), inside(wide, far)
-        self.probabilities = maps[:, wide].softmax(0)  # C R' W
-        self.labels = labels[wide]  # R' W
+        self.padded = pad(maps[:, wide].softmax(0), r)  # C R'+2r W+2r
+        self.probabilities = self.padded[:, r:-r, r:-r]  # C R' W
+        self.labels = pad(labels[wide].unsqueeze(0), r)[0]  # R'+2r W+2r
         self.scored = torch.zeros_like(self.probabilities[0])  # R' W
         self.scored[inside(middle, wide)] = self.band.scored[0, inside(middle, far)].to(maps.dtype)
         self.inner = torch.zeros_like(self.scored[self.rows])  # R W: Σ_c p_c times the gradient at p_c
 
     def add(self, index: int, gradient: Tensor | None) -> Tensor:
         """Return sum of squares and number of elements of a class, 2; write half the gradient at its probabilities."""
-        r = self.options.radius
-        target = torch.eq(self.labels, index, out=torch.empty_like(self.scored))  # R' W
-        along = derivatives(pad((self.probabilities[index] - target).unsqueeze(0), r), kernel(self.options.ksize))
+        target = torch.eq(self.labels, index, out=torch.empty_like(self.labels, dtype=self.scored.dtype))
+        difference = torch.sub(self.padded[index], target, out=target)  # R'+2r W+2r
+        along = derivatives(difference.unsqueeze(0), kernel(self.options.ksize))  # 1 R' W each
         chosen = self._chosen(index)  # R' W each
         in_x, in_y = (each.mul(mask) for each, mask in zip(along, chosen, strict=True))  # 1 R' W each
         if gradient is not None:
@@ -78,7 +79,7 @@ class _Strip:
             near = spread(self.band.labels == index, int(width))[0, self.wide]  # R' W bool
             return (both := self.scored * near), both
         weights, integer = integer_kernel(self.options.ksize)
-        target = torch.eq(self.labels, index, out=torch.empty_like(self.labels, dtype=integer))  # R' W
-        along = derivatives(pad(target.unsqueeze(0), self.options.radius), weights)  # 1 R' W each
+        target = torch.eq(self.labels, index, out=torch.empty_like(self.labels, dtype=integer))  # R'+2r W+2r
+        along = derivatives(target.unsqueeze(0), weights)  # 1 R' W each
         x, y = (torch.ne(each[0], 0, out=torch.empty_like(self.scored)).mul_(self.scored) for each in along)
         return x, y

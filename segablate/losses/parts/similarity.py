@@ -52,9 +52,9 @@ def _errors(logits: Tensor, labels: Tensor, options: SimilarityOptions) -> tuple
     errors = torch.empty_like(logits, memory_format=torch.contiguous_format)
     largest = logits.new_zeros(logits.shape[:2])
     for image, maps in enumerate(logits):
-        for rows in strips(maps, options.reach):
+        for rows in strips(maps, options.reach, size=8):
             strip = Strip(maps, labels[image], rows, options)
-            for classes in chunks(maps, rows):
+            for classes in chunks(maps, rows, size=8):
                 error = strip.errors(classes)  # k R W
                 errors[image, classes, rows] = error
                 greatest = torch.maximum(error.amax((1, 2)), -error.amin((1, 2)))  # k
@@ -72,9 +72,9 @@ def _floors(largest: Tensor, options: SimilarityOptions) -> Tensor:
 def _score(maps: Tensor, labels: Tensor, errors: Tensor, floors: Tensor, options: SimilarityOptions) -> Tensor:
     """Return Σ f e H and Σ f of each class of one image, 2 C, from its logits and errors, C H W."""
     totals = errors.new_zeros(2, len(maps), dtype=torch.float64)
-    for rows in strips(maps, options.reach):
+    for rows in strips(maps, options.reach, size=8):
         strip = Strip(maps, labels, rows, options)
-        for classes in chunks(maps, rows):
+        for classes in chunks(maps, rows, size=8):
             totals[:, classes] += Selection(strip, classes, errors[classes, rows], floors).sums(slice(None))
     return totals
 
@@ -84,17 +84,17 @@ def _differentiate(maps: Tensor, labels: Tensor, errors: Tensor, floors: Tensor,
     totals = errors.new_zeros(2, len(maps), dtype=torch.float64)
     reach = 0 if options.detach else options.reach
     above = errors[:, :0]  # C r W: errors of the rows above the strip, which are overwritten by now
-    for rows in strips(maps, options.reach):
+    for rows in strips(maps, options.reach, size=8):
         middle = grown(rows, reach, maps.shape[1])
         strip, inner = Strip(maps, labels, middle, options), inside(rows, middle)
         around = torch.cat([above, errors[:, rows.start : middle.stop]], 1)  # C R W
         above = around[:, inside(grown(slice(rows.stop, rows.stop), reach, rows.stop), middle)]
         binary = strip.binary.cut(inner)
-        for classes in chunks(maps, rows):
+        for classes in chunks(maps, rows, size=8):
             selection = Selection(strip, classes, around[classes], floors)
             totals[:, classes] += selection.sums(inner)
             errors[classes, rows] = selection.gradient(binary, inner)
-        binary.finish(errors[:, rows], chunks(maps, rows))
+        binary.finish(errors[:, rows], chunks(maps, rows, size=8))
     return totals
 
 
@@ -113,7 +113,7 @@ class Selection:
     def sums(self, rows: slice) -> Tensor:
         """Return Σ f e H and Σ f over these rows, 2 k."""
         terms = (self.entropy * self.weight)[:, rows], self.kept[:, rows]
-        return torch.stack([each.sum((1, 2), dtype=torch.float64) for each in terms])
+        return torch.stack([each.sum((1, 2)) for each in terms]).double()
 
     def gradient(self, binary: Binary, rows: slice) -> Tensor:
         """Return these classes' share of the gradient in these rows, whose probabilities are given."""

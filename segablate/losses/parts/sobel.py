@@ -9,7 +9,6 @@ import math
 from functools import cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
@@ -45,11 +44,27 @@ def derivatives(padded: Tensor, weights: tuple[tuple[float, ...], ...]) -> tuple
 
 def pulled_back(along_x: Tensor, along_y: Tensor, weights: tuple[tuple[float, ...], ...]) -> Tensor:
     """Return the gradient at maps N H W, which were padded by repeating their frame, from that at their derivatives."""
-    r = len(weights)
-    # the kernels are odd, so that their adjoint is their negative on maps surrounded by zeros
-    x, y = (F.pad(gradient, (2 * r,) * 4) for gradient in (along_x, along_y))
-    padded = _along_x(x, weights) + _along_x(y.mT, weights).mT  # N H+2r W+2r
-    return -_unpad(_unpad(padded, r).mT, r).mT
+    r, (images, height, width) = len(weights), along_x.shape
+    total = along_x.new_zeros(images, height + 2 * r, width + 2 * r)
+    for gradient, axis in ((along_x, 2), (along_y, 1)):
+        for j, row in enumerate(weights, 1):
+            smooth = _smoothed(gradient, row, 3 - axis)
+            total.narrow(axis, r + j, gradient.shape[axis]).add_(smooth)
+            total.narrow(axis, r - j, gradient.shape[axis]).sub_(smooth)
+    return _unpad(_unpad(total, r, 1), r, 2)
+
+
+def _smoothed(gradient: Tensor, row: tuple[float, ...], axis: int) -> Tensor:
+    """Return the sums over an axis with the weights of |dy|, longer by r on both sides."""
+    r, size = len(row) - 1, gradient.shape[axis]
+    shape = list(gradient.shape)
+    shape[axis] += 2 * r
+    smooth = gradient.new_zeros(shape)
+    torch.mul(gradient, row[0], out=smooth.narrow(axis, r, size))
+    for dy in range(1, r + 1):
+        smooth.narrow(axis, r - dy, size).add_(gradient, alpha=row[dy])
+        smooth.narrow(axis, r + dy, size).add_(gradient, alpha=row[dy])
+    return smooth
 
 
 def pad(maps: Tensor, r: int) -> Tensor:
@@ -66,20 +81,25 @@ def _along_x(padded: Tensor, weights: tuple[tuple[float, ...], ...]) -> Tensor:
     total = None
     for j, row in enumerate(weights, 1):
         step = padded[:, :, r + j : r + j + width] - padded[:, :, r - j : r - j + width]  # N H+2r W
-        centre = step[:, r : r + height] * row[0]  # N H W
-        total = centre if total is None else total.add_(centre)
-        for dy in range(1, r + 1):
+        above, centre = step[:, r - 1 : r - 1 + height], step[:, r : r + height]  # N H W
+        if total is None:
+            total = torch.add(centre if row[0] == 1 else centre * row[0], above, alpha=row[1])
+        else:
+            total.add_(centre, alpha=row[0]).add_(above, alpha=row[1])
+        total.add_(step[:, r + 1 : r + 1 + height], alpha=row[1])
+        for dy in range(2, r + 1):
             total.add_(step[:, r - dy : r - dy + height], alpha=row[dy])
             total.add_(step[:, r + dy : r + dy + height], alpha=row[dy])
     assert total is not None
     return total
 
 
-def _unpad(padded: Tensor, r: int) -> Tensor:
-    """Return the adjoint of repeating the first and last row r times: the copies are added to the row."""
-    inner = padded[:, r:-r].clone()
-    inner[:, 0] += padded[:, :r].sum(1)
-    inner[:, -1] += padded[:, -r:].sum(1)
+def _unpad(padded: Tensor, r: int, axis: int) -> Tensor:
+    """Return the adjoint of repeating the first and last entries r times: the copies are added to them, in place."""
+    size = padded.shape[axis] - 2 * r
+    inner = padded.narrow(axis, r, size)
+    inner.narrow(axis, 0, 1).add_(padded.narrow(axis, 0, r).sum(axis, keepdim=True))
+    inner.narrow(axis, size - 1, 1).add_(padded.narrow(axis, r + size, r).sum(axis, keepdim=True))
     return inner
 
 

@@ -6,28 +6,31 @@ from itertools import pairwise
 
 from torch import Tensor
 
-VALUES = 1 << 16
-"""Pixels times classes that are processed at once on the CPU: a few maps of them fit into its cache."""
+VALUES = 1 << 17
+"""Pixels times classes that are processed at once on the CPU, in float32: a few maps of them fit into its cache."""
 
 VALUES_ELSEWHERE = 1 << 20
 """The same on other devices: a bound on memory."""
 
 
-def strips(maps: Tensor, reach: int) -> Iterator[slice]:
-    """Divide the rows of maps C H W; a strip has no fewer rows than windows reach beyond it, twice on each side."""
-    height, rows = maps.shape[1], max(strip_height(maps), 4 * reach)
+def strips(maps: Tensor, reach: int, size: int = 4) -> Iterator[slice]:
+    """Divide the rows of maps C H W, of which values of `size` bytes are made.
+
+    A strip has no fewer rows than windows reach beyond it, twice on each side.
+    """
+    height, rows = maps.shape[1], max(strip_height(maps, size), 4 * reach)
     count = math.ceil(height / rows)
     yield from (slice(*edges) for edges in pairwise(height * index // max(count, 1) for index in range(count + 1)))
 
 
-def strip_height(maps: Tensor) -> int:
+def strip_height(maps: Tensor, size: int = 4) -> int:
     """Return the rows of maps C H W that are processed at once."""
-    return max(_limit(maps) // max(maps.shape[2], 1), 1)
+    return max(_limit(maps, size) // max(maps.shape[2], 1), 1)
 
 
-def chunks(maps: Tensor, rows: slice) -> Iterator[slice]:
+def chunks(maps: Tensor, rows: slice, size: int = 4) -> Iterator[slice]:
     """Divide the classes of these rows of maps C H W."""
-    classes, length = len(maps), max(_limit(maps) // ((rows.stop - rows.start) * maps.shape[2]), 1)
+    classes, length = len(maps), max(_limit(maps, size) // ((rows.stop - rows.start) * maps.shape[2]), 1)
     yield from (slice(start, min(start + length, classes)) for start in range(0, classes, length))
 
 
@@ -41,5 +44,5 @@ def inside(rows: slice, wide: slice) -> slice:
     return slice(rows.start - wide.start, rows.stop - wide.start)
 
 
-def _limit(maps: Tensor) -> int:
-    return VALUES if maps.device.type == "cpu" else VALUES_ELSEWHERE
+def _limit(maps: Tensor, size: int) -> int:
+    return (VALUES if maps.device.type == "cpu" else VALUES_ELSEWHERE) * 4 // size

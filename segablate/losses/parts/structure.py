@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segablate.losses.parts.binary import Logistic, Softmax
-from segablate.losses.parts.gaussian import blurred, taps
+from segablate.losses.parts.gaussian import blurred, taps, whole_mass
 from segablate.losses.parts.shapes import IGNORE, Labels, Logits, narrow
 from segablate.losses.parts.strips import grown, inside
 
@@ -86,8 +86,9 @@ class Strip:
         if self.options.renormalise:
             self.inverse, self.outside = covered.where(covered > 0, 1).reciprocal(), torch.zeros_like(covered)
         else:
-            self.inverse = torch.ones_like(covered)
-            self.outside = (1 - covered).where(covered < 1 - _EXACT_MASS, 0)
+            self.inverse = torch.full_like(covered, 1 / whole_mass(self.taps))
+            self.outside = (1 - covered * self.inverse).clamp(min=0)
+            self.outside *= self.outside > _EXACT_MASS
 
     def targets(self, classes: slice) -> Tensor:
         """Return the labels of these classes as 0 and 1 in the type of the logits, k R W."""
