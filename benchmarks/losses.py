@@ -10,8 +10,8 @@ results is new to the process or used before alters the time of cross entropy mo
 cross entropy are printed, none where it is used before, as in a training that has run for some steps.
 
 In the others, both get the same scene (smooth regions of all classes, a few per cent void, moderately good logits) and
-must return the same value. They are called in turns; a ratio below 1 favours this program. Memory is that of tensors, beyond the
-inputs. The procedures are those of ``tests/references``, against which the tests check the values.
+must return the same value. They are called in turns; a ratio below 1 favours this program. Memory is that of tensors,
+beyond the inputs. The procedures are those of ``tests/references``, against which the tests check the values.
 """
 
 import argparse
