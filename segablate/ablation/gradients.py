@@ -137,15 +137,17 @@ def _over(mass: "Tensor", on: PixelRegions) -> "Tensor":
 
 
 def _by_class(mass: "Tensor", on: PixelRegions) -> "Tensor":
-    """Sum by class, (C+1,), the last void; one sum for each class, as atomic additions have no fixed order on CUDA."""
+    """Sum by class, (C+1,), the last void; on CUDA one sum for each, as atomic additions there have no fixed order."""
+    if mass.device.type == "cpu":
+        sums = on.labels.bincount(mass, minlength=IGNORE + 1)
+        return sums[[*range(on.classes), IGNORE]]
     label = [*range(on.classes), IGNORE]
     return mass.new_tensor([float(mass[on.labels == index].sum()) for index in label])
 
 
 def _norm(gradient: "Tensor") -> "Tensor":
-    import torch
-
-    return torch.linalg.vector_norm(gradient, dim=1).double().norm()
+    # vector_norm over an axis that is not the last takes ten times as long on the CPU
+    return gradient.square().sum(dim=1).double().sum().sqrt()
 
 
 def _host(values: "Tensor") -> np.ndarray:
