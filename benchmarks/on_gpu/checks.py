@@ -138,14 +138,15 @@ def waits(setting: Setting) -> Iterator[Row]:
 def _places(run: Callable[[], None]) -> list[str]:
     """Return the lines at which torch warns that an operation waits, with how often it did."""
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("warn")
-    try:
-        with warnings.catch_warnings(record=True) as found:
-            warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
             run()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    counts = Counter(f"{Path(each.filename).name}:{each.lineno}" for each in found if "synchron" in str(each.message))
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    said = [each for each in found if "called a synchronizing CUDA operation" in str(each.message)]
+    counts = Counter(f"{Path(each.filename).name}:{each.lineno}" for each in said)
     return [f"{place} ({count})" for place, count in counts.items()]
 
 

@@ -32,12 +32,17 @@ def boundary_tables(labels: Tensor, predicted: Tensor, classes: int, reach: int)
     labelled = labels != IGNORE  # N H W
     of_prediction, of_labels = (_classes_at_boundary(values, labelled, classes) for values in (predicted, labels))
     marked = torch.stack((of_prediction, of_labels))  # 2 N H W
-    sides, images = 2, len(labels)
+    ranks = _ranks(marked, reach)  # 2 N H W
     columns = len(squares(reach)) + 1
-    group = torch.arange(sides * images, dtype=torch.int32, device=labels.device).view(sides, images, 1, 1)
-    places = (group * (classes + 1) + marked.clamp(max=classes)).mul_(columns).add_(_ranks(marked, reach))  # 2 N H W
-    table = tally.count(places, sides * images * (classes + 1) * columns)
-    return table.view(sides, images, classes + 1, columns)[:, :, :classes].transpose(0, 1)
+    images = zip(marked.unbind(1), ranks.unbind(1), strict=True)  # one by one, as places take 12 bytes a pixel and side
+    return torch.stack([_table(*maps, classes, columns) for maps in images])
+
+
+def _table(marked: Tensor, ranks: Tensor, classes: int, columns: int) -> Tensor:
+    """Count the ranks at boundary pixels of one image by side and class, (2, classes, columns); maps are 2 H W."""
+    side = torch.arange(2, dtype=torch.int32, device=marked.device).view(2, 1, 1)
+    places = (side * (classes + 1) + marked.clamp(max=classes)).mul_(columns).add_(ranks)  # 2 H W
+    return tally.count(places, 2 * (classes + 1) * columns).view(2, classes + 1, columns)[:, :classes]
 
 
 def squares(reach: int) -> list[int]:

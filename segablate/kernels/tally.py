@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-_CELLS = 1 << 22
-"""Most cells of a table, 32 MB."""
+_CELLS, _COLUMNS = 1 << 22, 1 << 12
+"""Most cells of a table, 32 MB, and most of its columns."""
 
 
 def on_gpu(tensor: "Tensor") -> bool:
@@ -41,7 +41,7 @@ def total(places: "Tensor", size: int, values: "Tensor") -> "Tensor":
 def _added(places: "Tensor", size: int, values: "Tensor") -> "Tensor":
     """Add the values to a table, (size, columns), and sum its columns."""
     width = places.shape[-1]
-    columns = max(1, min(width, _CELLS // size))
+    columns = max(1, min(width, _COLUMNS, _CELLS // size))
     table = values.new_zeros((size, columns))
     if columns == width:
         table.scatter_add_(0, places.reshape(-1, width).long(), values.reshape(-1, width))

@@ -41,6 +41,9 @@ RELIABILITY, CLASS_GAPS, PROPER = "reliability", "class_gaps", "proper"
 
 _UNIT = 2.0**24
 
+_AT_ONCE = 1 << 23
+"""Probabilities that are added to a table at once on a GPU, with 21 bytes each beside them."""
+
 _LEAST = 1e-35
 """Lower limit of a label's probability in NLL."""
 
@@ -132,10 +135,12 @@ def _class_gaps(scaled: "Tensor", labels: "Tensor") -> "Tensor":
     """Sum by class and bin, (C, bins). Most probabilities are in the first bin, which is the total less the others."""
     import torch
 
+    classes = len(scaled)
     if tally.on_gpu(scaled):
         ends = to_device(_ends_of_bins(), scaled.device)
-        return torch.stack([_gaps_of_plane(plane, labels == index, ends) for index, plane in enumerate(scaled)])
-    classes, labels = len(scaled), labels.reshape(-1)
+        planes = max(1, _AT_ONCE // scaled[0].numel())
+        return torch.cat([_gaps_of_planes(scaled, labels, first, planes, ends) for first in range(0, classes, planes)])
+    labels = labels.reshape(-1)
     # numpy finds a few places among many several times faster than torch
     high = torch.from_numpy(np.flatnonzero((scaled.reshape(-1) > _UNIT / BINS).numpy()))
     index = torch.div(high, labels.numel(), rounding_mode="floor")  # the class of each
@@ -148,12 +153,15 @@ def _class_gaps(scaled: "Tensor", labels: "Tensor") -> "Tensor":
     return gaps
 
 
-def _gaps_of_plane(scaled: "Tensor", of_class: "Tensor", ends: "Tensor") -> "Tensor":
-    """Sum the gaps of one class by bin, (bins,), of H, W each; on a GPU, where all pixels are added to a table."""
+def _gaps_of_planes(scaled: "Tensor", labels: "Tensor", first: int, planes: int, ends: "Tensor") -> "Tensor":
+    """Sum the gaps of some classes by bin, (k, bins), on a GPU, where all pixels are added to a table."""
     import torch
 
-    bins = torch.bucketize(scaled, ends)  # H W
-    return tally.total(bins, BINS, torch.add(scaled, of_class, alpha=-_UNIT))
+    chosen = scaled[first : first + planes]  # k H W
+    index = torch.arange(len(chosen), device=scaled.device).view(-1, 1, 1)  # k 1 1
+    gaps = torch.add(chosen, labels == index + first, alpha=-_UNIT)  # k H W
+    places = torch.bucketize(chosen, ends).add_(index * BINS)  # k H W
+    return tally.total(places, len(chosen) * BINS, gaps).view(-1, BINS)
 
 
 @cache
