@@ -107,6 +107,14 @@ def autocast(device: "torch.device", precision: Precision) -> AbstractContextMan
     return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
 
 
+def to_device(array: "np.ndarray", device: "torch.device") -> "torch.Tensor":
+    """Return an array as a tensor on the device; the host does not wait for a copy to a GPU."""
+    import torch
+
+    tensor = torch.from_numpy(array)
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+
+
 def to_host(tensors: "Sequence[dict[str, torch.Tensor]]") -> "list[dict[str, np.ndarray]]":
     """Return tensors by name on the host, in one copy from a GPU; integers there must be below 2^53."""
     import torch

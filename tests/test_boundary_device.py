@@ -7,23 +7,25 @@ from boundary_oracle import VOID, degenerate, map_pairs, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segablate.kernels import bands_reference, boundary_device, boundary_reference
+from segablate.kernels import bands_reference, boundary_dense, boundary_device, boundary_reference
 from segablate.kernels.bands import count_boundary_bands_on_device
 from segablate.kernels.boundary_device import boundary_distances_on_device
+from segablate.metrics.bands import band_map, band_maps_on_device, nested_bands
 from segablate.metrics.boundary import count_boundaries, count_boundaries_on_device
 from segablate.metrics.boundary_iou import count_boundary_iou, count_boundary_iou_on_device
 from segablate.metrics.tolerance import Tolerance
 
 DEVICES = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-REACHES = (0, 1, 2, 5, 9, 50, 10**6)
+REACHES = (0, 1, 2, 5, 9, 25, 50, 10**6)
+FORMS = (boundary_distances_on_device, boundary_device.search)
 
 
 def tensors(labels, predicted, device="cpu"):
     return [torch.tensor(values, device=device) for values in (labels, predicted)]
 
 
-def assert_as_plain(labels, predicted, classes, reach, device="cpu"):
-    found = boundary_distances_on_device(*tensors(labels, predicted, device), classes, reach)
+def assert_as_plain(labels, predicted, classes, reach, device="cpu", count=boundary_distances_on_device):
+    found = count(*tensors(labels, predicted, device), classes, reach)
     plain = boundary_reference.boundary_distances(labels, predicted, classes, reach)
     for name, left, right in zip(found._fields, found, plain, strict=True):
         assert left.dtype == right.dtype == np.int32, name
@@ -40,21 +42,59 @@ def scene():
 
 
 @settings(max_examples=150, deadline=None)
-@given(map_pairs(), st.sampled_from(REACHES))
-def test_distances_equal_the_plain_form(pair, reach):
-    assert_as_plain(*pair, reach)
+@given(map_pairs(), st.sampled_from(REACHES), st.sampled_from(FORMS))
+def test_distances_equal_the_plain_form(pair, reach, form):
+    assert_as_plain(*pair, reach, count=form)
 
 
 @degenerate
-@pytest.mark.parametrize("reach", [0, 6, 10**6])
-def test_distances_equal_the_plain_form_on_degenerate_maps(labels, predicted, classes, reach):
-    assert_as_plain(labels, predicted, classes, reach)
+@pytest.mark.parametrize("reach", [0, 6, 25, 26, 10**6])
+@pytest.mark.parametrize("form", FORMS)
+def test_distances_equal_the_plain_form_on_degenerate_maps(labels, predicted, classes, reach, form):
+    assert_as_plain(labels, predicted, classes, reach, count=form)
 
 
 @DEVICES
-@pytest.mark.parametrize("reach", [0, 25, 324, 90_000])
-def test_distances_equal_the_plain_form_on_a_larger_scene(reach, device):
-    assert_as_plain(*scene(), 7, reach, device)
+@pytest.mark.parametrize("reach", [0, 25, 26, 324, 90_000])
+@pytest.mark.parametrize("form", FORMS)
+def test_distances_equal_the_plain_form_on_a_larger_scene(reach, device, form):
+    assert_as_plain(*scene(), 7, reach, device, form)
+
+
+@pytest.mark.parametrize("classes", [2, 254, 255])
+def test_many_classes_of_which_most_are_absent(classes):
+    labels, predicted = (noise((40, 60), classes, seed).astype(np.uint8) for seed in (3, 4))
+    labels[:9], labels[20:22, 30:50] = classes - 1, VOID
+    predicted[labels % 3 == 0] = labels[labels % 3 == 0]
+    for reach in (0, 9, 25):
+        assert_as_plain(labels, predicted, classes, reach)
+
+
+def test_a_batch_is_counted_image_by_image():
+    pairs = [scene(), scene()[::-1]]
+    pairs[1][1][pairs[0][0] == VOID] = 0
+    labels, predicted = (torch.tensor(np.stack(maps)) for maps in zip(*pairs, strict=True))
+    tables = boundary_dense.boundary_tables(labels, predicted, 7, 9)
+    for table, pair in zip(tables, pairs, strict=True):
+        plain = boundary_reference.boundary_distances(*pair, 7, 9)
+        for left, right in zip(boundary_dense.unpacked(table.numpy(), 9), plain, strict=True):
+            np.testing.assert_array_equal(left, right)
+
+
+@settings(max_examples=60, deadline=None)
+@given(map_pairs())
+def test_bands_by_distance_equal_those_of_the_host(pair):
+    labels = pair[0]
+    found = band_maps_on_device(torch.tensor(np.stack([labels, labels[::-1]])))
+    for band, maps in zip(found, (labels, labels[::-1]), strict=True):
+        np.testing.assert_array_equal(band, band_map(nested_bands(maps)))
+
+
+@DEVICES
+def test_bands_by_distance_on_a_larger_scene(device):
+    labels = scene()[0]
+    found = band_maps_on_device(torch.tensor(labels[None], device=device))[0].cpu()
+    np.testing.assert_array_equal(found, band_map(nested_bands(labels)))
 
 
 @pytest.mark.gpu

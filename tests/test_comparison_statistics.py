@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from evaluations import evaluation, noisy, truth
 
+from segablate.checkpoints.segmenter import Capabilities
 from segablate.comparison import Method, compare
 from segablate.comparison.scores import measures_of, statistics_of
 from segablate.comparison.trade_offs import trade_offs
@@ -147,7 +148,12 @@ def test_segmenters_are_timed_in_turns() -> None:
     called = []
 
     def segmenter(name: str):
-        return lambda batch: called.append(name) or Output("labels")
+        def run(batch: Batch) -> Output:
+            called.append(name)
+            return Output("labels")
+
+        run.capabilities = Capabilities()  # type: ignore[attr-defined]
+        return run
 
     found = milliseconds_in_turns([segmenter("a"), segmenter("b")], Batch((None, None)), turns=3)  # type: ignore[arg-type]
     assert called == ["a", "b"] * 4

@@ -14,12 +14,12 @@ from segablate.checkpoints import open_checkpoint
 from segablate.checkpoints.segmenter import Capabilities, Loading, Source
 from segablate.datasets import Dataset, open_dataset
 from segablate.errors import CheckpointError, SegablateError
-from segablate.evaluation import score_measures
 from segablate.evaluation.alignment import Alignment
 from segablate.evaluation.loop import evaluate
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.results import Evaluation
 from segablate.evaluation.scores import class_logits, highest_scores
+from segablate.kernels import tally
 from segablate.losses import get_loss
 from segablate.metrics.confusion import count_confusion
 from segablate.metrics.tolerance import Tolerance
@@ -200,7 +200,7 @@ def test_what_is_counted_on_a_device_is_what_the_host_counts(
     data = open_dataset(f"folder:{toy}")
     measures = Measures({}, (Tolerance(2),), boundary_iou=Tolerance(3))
     host = evaluate(open_checkpoint(network_spec, CPU), data, measures)
-    monkeypatch.setattr(score_measures, "_at_boundaries_on_host", score_measures._at_boundaries_on_device)
+    monkeypatch.setattr(tally, "on_gpu", lambda tensor: True)
     device = evaluate(open_checkpoint(network_spec, CPU), data, measures)
     assert same(device, host)
     assert host.statistics["boundary_iou"].any()

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from segablate.checkpoints.inference import Inference, at_size
-from segablate.checkpoints.outputs import KINDS, read_output, two_channels
+from segablate.checkpoints.outputs import KINDS, Range, read_output, two_channels
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, DeviceError, at, thousands
-from segablate.runtime import Precision, autocast, describe, exact_arithmetic, resolve_device
+from segablate.runtime import Precision, autocast, describe, exact_arithmetic, resolve_device, to_device
 from segablate.samples import Batch, Output, ScoreBands, ScoreKind
 from segablate.user_code import own_output
 from segablate.weights import Weights
@@ -32,6 +32,7 @@ class Network:
     - `head`: the name or place of one of several outputs.
     - `inference`: windows and flips.
     - `colours`: one for each of `classes`, where the weights file has them.
+    - `known`: the range of its outputs so far.
     """
 
     module: nn.Module
@@ -46,6 +47,7 @@ class Network:
     precision: Precision = "fp32"
     keep_features: bool = False
     colours: tuple[Colour, ...] | None = None
+    known: Range = field(default_factory=Range, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Raise CheckpointError for features together with windows or flips."""
@@ -69,7 +71,7 @@ class Network:
 
         Raises CheckpointError when the network fails on the images, and DeviceError when memory runs out.
         """
-        images = torch.from_numpy(batch.images).to(self.device)
+        images = to_device(batch.images, self.device)
         # On the CPU one image at a time: a batch saves nothing there, and may round differently.
         parts = images.split(1) if self.device.type == "cpu" else (images,)
         with self._enough_memory(images):
@@ -162,7 +164,7 @@ class Network:
                 _failure(self.source.spec, pixels, error, self.preprocessing.pad_to_multiple)
             ) from error
         classes = None if self.classes is None else len(self.classes)
-        scores, remarks = read_output(output, pixels.shape, self.kind, self.head, classes)
+        scores, remarks = read_output(output, pixels.shape, self.kind, self.head, classes, self.known)
         notes.update(dict.fromkeys(remarks))
         return scores
 

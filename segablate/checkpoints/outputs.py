@@ -5,6 +5,7 @@ Where an output is ambiguous, a note says how it was read.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,16 +21,30 @@ KINDS: tuple[ScoreKind, ...] = ("softmax", "sigmoid", "probabilities")
 
 _STRIDES = (2, 4, 8, 16, 32)
 
+
+@dataclass
+class Range:
+    """Whether a logit of a network has been outside 0..1."""
+
+    outside: bool = False
+
+
 EXPECTED = "expected a tensor N x classes x height x width"
 
 
 def read_output(
-    output: Any, images: torch.Size, kind: str, head: str | None = None, classes: int | None = None
+    output: Any,
+    images: torch.Size,
+    kind: str,
+    head: str | None = None,
+    classes: int | None = None,
+    known: Range | None = None,
 ) -> tuple[Tensor, tuple[str, ...]]:
     """Convert the output for images of shape N, 3, H, W to float32 scores or uint8 label maps, with notes.
 
     `kind`: the kind of output stated; `head`: the name or place of one of several outputs; `classes`: their number, or
-    None. Raises CheckpointError where there is no such output, and where it is not of the kind stated.
+    None; `known`: the range of earlier outputs of the network, to which this one adds. Raises CheckpointError where
+    there is no such output, and where it is not of the kind stated.
     """
     chosen, of_many = choose_scores(output, head)
     arranged, of_layout = channels_first(_four_axes(chosen, images[0]), (images[2], images[3]), classes)
@@ -37,7 +52,7 @@ def read_output(
         inside = "" if kind == "labels" else "the network returns label maps, not scores: its argmax is inside"
         return _label_maps(arranged), tuple(filter(None, (of_many, of_layout, inside)))
     scores = arranged.float()
-    return scores, tuple(filter(None, (of_many, of_layout, _note_on_range(scores, kind))))
+    return scores, tuple(filter(None, (of_many, of_layout, _note_on_range(scores, kind, known or Range()))))
 
 
 def choose_scores(output: Any, head: str | None = None) -> tuple[Tensor, str]:
@@ -171,10 +186,13 @@ def _label_maps(output: Tensor) -> Tensor:
     return torch.where((indices >= 0) & (indices < IGNORE), indices, IGNORE).to(torch.uint8)
 
 
-def _note_on_range(scores: Tensor, kind: str) -> str:
+def _note_on_range(scores: Tensor, kind: str, known: Range) -> str:
     """Return a note on logits that look like probabilities. Raises CheckpointError for probabilities outside 0..1."""
+    if kind != "probabilities" and known.outside:
+        return ""  # without a look at the values, for which the host would wait for a GPU
     corner = scores[..., 0, 0]
     if kind != "probabilities" and bool(((corner < 0) | (corner > 1)).any()):
+        known.outside = True
         return ""  # as nearly always, at the price of one pixel
     low, high = (float(value) for value in (scores.detach().min(), scores.detach().max()))
     if kind == "probabilities" and (low < -1e-3 or high > 1 + 1e-3):
@@ -182,6 +200,7 @@ def _note_on_range(scores: Tensor, kind: str) -> str:
             f"the output is stated to be probabilities, but its values are {low:.3g} to {high:.3g}; "
             f"pass --output softmax or --output sigmoid"
         )
+    known.outside = low < 0 or high > 1
     if kind == "probabilities" or not 0 <= low < high <= 1:
         return ""
     return (

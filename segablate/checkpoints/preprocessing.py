@@ -5,8 +5,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from segablate.errors import CheckpointError, did_you_mean
 from segablate.files import shortened
+from segablate.runtime import to_device
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,7 +93,8 @@ class Preprocessing:
         pixels = self._resized(images.permute(0, 3, 1, 2).to(torch.float32, copy=True))
         if self.channels == "bgr":
             pixels = pixels.flip(1)
-        mean, std = (torch.tensor(row, device=images.device).view(3, 1, 1) for row in (self.mean, self.std))
+        rows = (np.array(row, np.float32) for row in (self.mean, self.std))
+        mean, std = (to_device(row, images.device).view(3, 1, 1) for row in rows)
         pixels = pixels.mul_(self.factor).sub_(mean).div_(std).div_(self.divisor)
         if self.pad_to_multiple:
             height, width = pixels.shape[-2:]

@@ -1,4 +1,8 @@
-"""Time per image of a network."""
+"""Time per image of a network.
+
+On a GPU the work of a batch is timed by events in the stream of the GPU, which are read at the end of the run, so that
+the host waits for none of them while it runs.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,11 +20,50 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """A moment: seconds of the host's clock and, where work is timed on a GPU, an event there."""
+
+    host: float
+    event: Any = None
+
+    @classmethod
+    def now(cls, device: str) -> "Moment":
+        """Return the moment after the work that was given to the device so far."""
+        if not device.startswith("cuda"):
+            return cls(time.perf_counter())
+        import torch
+
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(device))
+        return cls(time.perf_counter(), event)
+
+    def until(self, end: "Moment") -> float:
+        """Return the seconds to another moment; on a GPU, wait until it is there."""
+        if self.event is None:
+            return end.host - self.host
+        end.event.synchronize()
+        return self.event.elapsed_time(end.event) / 1000
+
+
+@dataclass
+class Timing:
+    """The time of a batch of `images` images, as spans between moments."""
+
+    images: int
+    spans: list[tuple[Moment, Moment]] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """The seconds per image."""
+        return sum(start.until(end) for start, end in self.spans) / self.images
+
+
+@dataclass(frozen=True)
 class TimedSegmenter:
-    """A segmenter that records its seconds per image, one value a batch: preprocessing, network, resizing of scores."""
+    """A segmenter that records its time, one value a batch: preprocessing, network, resizing of scores."""
 
     segmenter: Segmenter
-    seconds: list[float] = field(default_factory=list)
+    timings: list[Timing] = field(default_factory=list)
 
     @property
     def source(self) -> Source:
@@ -40,22 +83,26 @@ class TimedSegmenter:
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "TimedSegmenter":
         """Return the timed segmenter prepared for this dataset."""
-        return TimedSegmenter(self.segmenter.for_dataset(dataset, on_error), self.seconds)
+        return TimedSegmenter(self.segmenter.for_dataset(dataset, on_error), self.timings)
 
     def __call__(self, batch: Batch) -> Output:
-        """Run the segmenter on a batch and record the time; on a GPU, wait until the output is there."""
-        output, seconds = _timed(self.segmenter, batch)
+        """Run the segmenter on a batch and record the time; that of bands as they are asked for."""
+        device, timing = self.capabilities.device, Timing(len(batch.samples))
+        start = Moment.now(device)
+        output = self.segmenter(batch)
+        timing.spans.append((start, Moment.now(device)))
         if output.bands is None:
-            self.seconds.append(seconds)
+            self.timings.append(timing)
             return output
-        each = _Stopwatch(output.bands.each, seconds, len(batch.samples), self.seconds)
+        each = _Stopwatch(output.bands.each, device, timing, self.timings)
         return replace(output, bands=replace(output.bands, each=each))
 
     def facts(self, batch_size: int) -> dict[str, Any]:
         """Return the median time over batches, as facts of a run; nothing for a segmenter that reads no images."""
-        if not (self.capabilities.images and self.seconds):
+        if not (self.capabilities.images and self.timings):
             return {}
-        return {"timing": {"milliseconds per image": 1000 * median(self.seconds), "batch size": batch_size}}
+        milliseconds = 1000 * median(timing.seconds for timing in self.timings)
+        return {"timing": {"milliseconds per image": milliseconds, "batch size": batch_size}}
 
 
 def milliseconds_in_turns(segmenters: Sequence[Segmenter], batch: Batch, turns: int = 9) -> list[float]:
@@ -69,48 +116,29 @@ def milliseconds_in_turns(segmenters: Sequence[Segmenter], batch: Batch, turns: 
 
 @dataclass(frozen=True)
 class _Stopwatch:
-    """Bands of scores that record their time: what was spent before, and that of each band when it is asked for."""
+    """Bands of scores that record their time: `timing` has what was spent before, and gets that of each band."""
 
     each: "Callable[[], Iterator[Tensor]]"
-    before: float
-    images: int
-    seconds: list[float]
+    device: str
+    timing: Timing
+    timings: list[Timing]
 
     def __call__(self) -> "Iterator[Tensor]":
-        total = self.before
+        timing = Timing(self.timing.images, list(self.timing.spans))
         bands = self.each()
         while True:
-            start = time.perf_counter()
+            start = Moment.now(self.device)
             band = next(bands, None)
-            if band is not None:
-                _wait(band)
-            total += (time.perf_counter() - start) / self.images
+            timing.spans.append((start, Moment.now(self.device)))
             if band is None:
                 break
             yield band
-        self.seconds.append(total)
-
-
-def _timed(segmenter: Segmenter, batch: Batch) -> tuple[Output, float]:
-    """Return the output of a segmenter and its seconds per image; on a GPU, including the wait for the output."""
-    start = time.perf_counter()
-    output = segmenter(batch)
-    if output.scores is not None:
-        _wait(output.scores)
-    return output, (time.perf_counter() - start) / len(batch.samples)
+        self.timings.append(timing)
 
 
 def _timed_whole(segmenter: Segmenter, batch: Batch) -> float:
     """Return the seconds per image of a segmenter, with all bands of its scores."""
-    seconds: list[float] = []
-    timed = TimedSegmenter(segmenter, seconds)
+    timed = TimedSegmenter(segmenter)
     for _ in score_bands(timed(batch)):
         pass
-    return seconds[0]
-
-
-def _wait(scores: "Tensor") -> None:
-    if scores.is_cuda:
-        import torch
-
-        torch.cuda.synchronize(scores.device)
+    return timed.timings[0].seconds

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from segablate.evaluation.measures import Measures
 from segablate.labels import IGNORE
+from segablate.runtime import to_device
 from segablate.samples import LossInputs, Output, Sample, logits_for
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_SUM, _PIXELS = "loss ", "labelled"
+_SUM, _PIXELS, _VALUE = "loss ", "labelled", "value of "
 
 
 def pixel_loss_sums(logits: "Tensor", labels: "Tensor", one_channel: bool, measures: Measures) -> "dict[str, Tensor]":
@@ -43,16 +44,14 @@ def loss_inputs(
     sample: Sample, output: Output, logits: "Tensor", place: int, classes: int, measures: Measures
 ) -> LossInputs:
     """Return the inputs of losses for one image, whose `logits` are 1, K, H, W; `place`: its place in the batch."""
-    import torch
-
     inputs = dict(measures.inputs)
     if sample.image is not None and (measures.probe or any("image" in one.inputs for one in measures.losses.values())):
-        inputs["image"] = torch.from_numpy(sample.image).to(logits.device).permute(2, 0, 1)[None].float()
+        inputs["image"] = to_device(sample.image, logits.device).permute(2, 0, 1)[None].float()
     if output.features is not None:
         inputs["features"] = output.features[place : place + 1]
     if "edge_net" in inputs and logits.shape[1] > classes:
         inputs["edge_net"] = widened_edges(inputs["edge_net"], logits.shape[1] - classes)
-    labels = torch.from_numpy(sample.labels).to(logits.device)[None].long()
+    labels = to_device(sample.labels, logits.device)[None].long()
     one_channel = output.one_channel and logits.shape[1] == 2  # else both outputs are joined in one class
     return LossInputs(logits, labels, sample.labels, classes, inputs, one_channel, sample.index)
 
@@ -65,14 +64,28 @@ def widened_edges(edge_net: Any, surplus: int) -> Any:
     return (pad(weight, (0, 0, 0, 0, 0, surplus)), bias), *rest
 
 
-def loss_values(inputs: LossInputs, measures: Measures) -> dict[str, float]:
-    """Return the values of the losses that need the whole map; nan where one is undefined."""
+def loss_values(inputs: LossInputs, measures: Measures) -> "dict[str, Tensor]":
+    """Return the values of the losses that need the whole map, 0-dim on their device; nan where one is undefined."""
     import torch
 
     values = {}
     for name, loss in measures.map_losses.items():
         further = {key: value for key, value in inputs.inputs.items() if key in loss.inputs}
         with torch.no_grad():
-            parts = loss.parts(inputs.read_by(loss.reads({})), inputs.labels, **further)
-        values[name] = float(parts.value) if parts.defined else float("nan")
+            parts = loss.parts_on_device(inputs.read_by(loss.reads({})), inputs.labels, **further)
+        values[_VALUE + name] = _where_defined(parts.value.detach().double(), parts.defined)
     return values
+
+
+def _where_defined(value: "Tensor", defined: "bool | Tensor") -> "Tensor":
+    """Return the value, 0-dim, or nan, without reading what is on a GPU."""
+    import torch
+
+    if isinstance(defined, torch.Tensor) and defined.device == value.device:
+        return value.where(defined.bool(), torch.nan)
+    return value if defined else torch.full_like(value, torch.nan)
+
+
+def map_loss_values(sums: Mapping[str, Any]) -> dict[str, float]:
+    """Return the values of :func:`loss_values` on the host, by the names of losses."""
+    return {name.removeprefix(_VALUE): float(value) for name, value in sums.items() if name.startswith(_VALUE)}

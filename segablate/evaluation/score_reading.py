@@ -2,18 +2,26 @@
 
 A few rows fit the processor's cache, and are copied to planes whatever the layout of the scores. Argmax, calibration,
 the ranking of two classes and the losses that are means over pixels take place on them. What needs the whole map,
-other losses and further measurements, gets it afterwards. When an image has been read its scores can go.
+other losses and further measurements, gets it afterwards. When an image has been read its scores can go. On a GPU all
+that can be counted there is counted before the host reads any of it, in one copy for the batch.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segablate.errors import CheckpointError
 from segablate.evaluation.alignment import Alignment
-from segablate.evaluation.loss_values import loss_inputs, loss_values, pixel_loss_sums, pixel_loss_values
+from segablate.evaluation.loss_values import (
+    loss_inputs,
+    loss_values,
+    map_loss_values,
+    pixel_loss_sums,
+    pixel_loss_values,
+)
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.scores import (
     class_logits,
@@ -23,19 +31,22 @@ from segablate.evaluation.scores import (
     whole_scores,
     without_infinities,
 )
+from segablate.kernels import tally
 from segablate.kernels.confusion import count_confusion_of_batch
+from segablate.metrics import boundary_iou
 from segablate.metrics.bands import STATISTIC as BANDS
-from segablate.metrics.bands import band_map, distance_sums, nested_bands
+from segablate.metrics.bands import band_map, band_maps_on_device, distance_sums, nested_bands
+from segablate.metrics.boundary import boundary_tables
 from segablate.metrics.calibration import RELIABILITY, calibration_statistics, calibration_sums
 from segablate.metrics.roc import STATISTIC as RANKING
 from segablate.metrics.roc import count_scores
-from segablate.runtime import to_host
-from segablate.samples import Batch, Output, Sample
+from segablate.runtime import to_device, to_host
+from segablate.samples import Batch, LossInputs, Output, Sample
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONFUSION, _BROKEN = "confusion", "broken"
+CONFUSION, BOUNDARIES, _BROKEN = "confusion", "boundaries", "broken"
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ class Reading:
     - `labels`, `bands`: H, W uint8 on the device of the scores; the bands where they are needed.
     - `predicted`: H, W uint8 there, 255 for outputs without a class.
     - `sums`: counts and sums over rows, by name; `infinite`: the number of pixels that had an infinite score.
-    - `values`, `probed`: of what needs the whole map, as in :class:`segablate.evaluation.results.ImageRecord`.
+    - `probed`: measured on the whole map, as in :class:`segablate.evaluation.results.ImageRecord`.
     """
 
     sample: Sample
@@ -77,7 +88,6 @@ class Reading:
     predicted: "Tensor"
     sums: "dict[str, Any]" = field(default_factory=dict)
     infinite: int = 0
-    values: dict[str, float] = field(default_factory=dict)
     probed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def add(self, top: int, scores: "Tensor", asked: Asked) -> None:
@@ -91,7 +101,7 @@ class Reading:
 
     def losses(self) -> dict[str, float]:
         """Return the values of all losses; the sums are on the host."""
-        return {**pixel_loss_values(self.sums), **self.values}
+        return {**pixel_loss_values(self.sums), **map_loss_values(self.sums)}
 
     def statistics(self) -> dict[str, np.ndarray]:
         """Return the statistics of the sums, which are on the host."""
@@ -107,37 +117,28 @@ class Reading:
 
 
 def read_scores(batch: Batch, output: Output, alignment: Alignment, measures: Measures) -> list[Reading]:
-    """Read the scores for a batch. CheckpointError where they are NaN.
+    """Read the scores for a batch, all sums in one copy from a GPU. CheckpointError where scores are NaN.
 
     That a score is infinite is rare, and noticed when an image has been read: it is then read again.
     """
     asked = Asked(measures, output, alignment)
     if asked.whole and output.bands is not None:
         asked = replace(asked, output=replace(output, scores=whole_scores(output), bands=None))
-    readings = [_begun(sample, asked) for sample in batch.samples]
-    _read_rows(readings, asked)
+    readings = _read_rows(batch, asked)
     for place, sums in enumerate(to_host([reading.sums for reading in readings])):
         readings[place].sums = sums
         if sums.pop(_BROKEN):
             readings[place] = _read_again(readings[place].sample, place, asked)
         elif asked.whole:
-            _read_map(readings[place], _image_scores(asked.output, place), place, asked)
+            _read_map(readings[place], place, asked)
     return readings
 
 
-def _begun(sample: Sample, asked: Asked) -> Reading:
-    import torch
-
-    device, measures = asked.output.device, asked.measures
-    wanted = measures.tolerances or measures.calibration
-    bands = band_map(nested_bands(sample.labels)) if wanted else None
-    labels, bands = (None if each is None else torch.from_numpy(each).to(device) for each in (sample.labels, bands))
-    assert labels is not None
-    return Reading(sample, labels, bands, torch.empty_like(labels))
-
-
-def _read_rows(readings: Sequence[Reading], asked: Asked) -> None:
-    """Read all rows of a batch, and count what its predicted maps are compared with."""
+def _read_rows(batch: Batch, asked: Asked) -> list[Reading]:
+    """Read all rows of a batch, and count what its predicted maps are compared with; sums stay on the device."""
+    labels = to_device(batch.labels, asked.output.device)  # N H W
+    predicted = labels.new_empty(labels.shape)  # N H W
+    readings = list(starmap(Reading, zip(batch.samples, labels, _bands(batch, labels, asked), predicted, strict=True)))
     top = 0
     for band in score_bands(asked.output):
         for reading, scores in zip(readings, band, strict=True):
@@ -146,6 +147,37 @@ def _read_rows(readings: Sequence[Reading], asked: Asked) -> None:
     for reading in readings:
         maps = reading.labels[None], reading.predicted[None]
         reading.sums[CONFUSION] = count_confusion_of_batch(*maps, asked.alignment.classes)[0]
+    if tally.on_gpu(labels):
+        _count_ahead(readings, labels, predicted, asked)
+    return readings
+
+
+def _bands(batch: Batch, labels: "Tensor", asked: Asked) -> "Sequence[Tensor | None]":
+    """Return the bands of each image, H, W uint8 on the device, where a measure needs them."""
+    if not (asked.measures.tolerances or asked.measures.calibration):
+        return [None] * len(labels)
+    if tally.on_gpu(labels):
+        return band_maps_on_device(labels).unbind()
+    return [to_device(band_map(nested_bands(sample.labels)), labels.device) for sample in batch.samples]
+
+
+def _count_ahead(readings: Sequence[Reading], labels: "Tensor", predicted: "Tensor", asked: Asked) -> None:
+    """Count on a GPU what on the CPU is measured later, so that the host gets everything in one copy.
+
+    Losses are computed before it is known whether scores are finite: others are 0, and the image will be read again.
+    """
+    measures, classes = asked.measures, asked.alignment.classes
+    tolerances, width = measures.tolerances, measures.boundary_iou
+    tables = boundary_tables(labels, predicted, classes, tolerances) if tolerances else None
+    for place, reading in enumerate(readings):
+        if tables is not None:
+            reading.sums[BOUNDARIES] = tables[place]
+        if width:
+            counts = boundary_iou.boundary_iou_counts(reading.labels, reading.predicted, classes, width)
+            reading.sums[boundary_iou.STATISTIC] = counts
+        if measures.map_losses:
+            finite = _image_scores(asked.output, place).nan_to_num(0, 0, 0)
+            reading.sums |= loss_values(_inputs(reading, finite, place, asked), measures)
 
 
 def _read(block: "Tensor", maps: "tuple[Tensor, Tensor | None]", asked: Asked) -> "tuple[Tensor, dict[str, Tensor]]":
@@ -164,15 +196,25 @@ def _read(block: "Tensor", maps: "tuple[Tensor, Tensor | None]", asked: Asked) -
     return predicted, {**sums, **pixel_loss_sums(logits, labels, asked.one_channel, measures)}
 
 
-def _read_map(reading: Reading, scores: "Tensor", place: int, asked: Asked) -> None:
-    """Evaluate on the scores K, H, W of an image what needs all of them."""
+def _read_map(reading: Reading, place: int, asked: Asked) -> None:
+    """Evaluate on the scores of an image what needs all of them, unless it was counted ahead."""
+    measures, ahead = asked.measures, tally.on_gpu(reading.labels)
+    if ahead and not measures.probe:
+        return
+    inputs = _inputs(reading, _image_scores(asked.output, place), place, asked)
+    if not ahead:
+        (values,) = to_host([loss_values(inputs, measures)])
+        reading.sums |= values
+    if measures.probe:
+        reading.probed = measures.probe(inputs)
+
+
+def _inputs(reading: Reading, scores: "Tensor", place: int, asked: Asked) -> LossInputs:
+    """Return the inputs of losses for the scores K, H, W of an image."""
     logits = asked.logits(scores.contiguous())[None]
     if logits.data_ptr() == scores.data_ptr() and asked.measures.probe:
         logits = logits.clone()  # a measurement may ask for gradients at its own
-    inputs = loss_inputs(reading.sample, asked.output, logits, place, asked.alignment.classes, asked.measures)
-    reading.values |= loss_values(inputs, asked.measures)
-    if asked.measures.probe:
-        reading.probed = asked.measures.probe(inputs)
+    return loss_inputs(reading.sample, asked.output, logits, place, asked.alignment.classes, asked.measures)
 
 
 def _image_scores(output: Output, place: int) -> "Tensor":
@@ -186,11 +228,12 @@ def _read_again(sample: Sample, place: int, asked: Asked) -> Reading:
         raise CheckpointError(
             f"the output of the network is NaN for {sample.name}; check its weights and preprocessing"
         )
-    again = replace(asked, output=replace(asked.output, scores=scores, bands=None))
-    reading = _begun(sample, again)
-    _read_rows([reading], again)
+    features = asked.output.features
+    features = None if features is None else features[place : place + 1]
+    again = replace(asked, output=replace(asked.output, scores=scores, features=features, bands=None))
+    (reading,) = _read_rows(Batch((sample,)), again)
     (reading.sums,) = to_host([reading.sums])
     reading.infinite = infinite[0]
     if asked.whole:
-        _read_map(reading, scores[0], place, asked)
+        _read_map(reading, 0, again)
     return reading

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from segablate.evaluation.alignment import Alignment
+from segablate.kernels import tally
+from segablate.runtime import to_device
 from segablate.samples import Output
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def whole_scores(output: Output) -> "Tensor":
 def row_blocks(scores: "Tensor") -> "Iterator[tuple[slice, Tensor]]":
     """Yield rows of the scores K, H, W of an image, plane after plane in memory; on a GPU all rows at once."""
     outputs, height, width = scores.shape
-    rows = height if scores.is_cuda else max(1, _CELLS // (outputs * width))
+    rows = height if tally.on_gpu(scores) else max(1, _CELLS // (outputs * width))
     for top in range(0, height, rows):
         yield slice(top, min(top + rows, height)), scores[:, top : top + rows].contiguous()
 
@@ -63,7 +65,18 @@ def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Ten
     """Return the classes of the highest of the scores (N, K, H, W), and these scores, (N, H, W) each.
 
     Of equal scores the first counts. Classes are uint8, 255 for outputs without a class; a score is NaN where any of
-    the K is. Plane by plane, which on the CPU is many times faster than a reduction over a dimension that is not last.
+    the K is.
+    """
+    highest, output = scores.max(dim=1) if tally.on_gpu(scores) else _highest_of_planes(scores)
+    if alignment.plain:
+        return output.byte(), highest
+    return to_device(alignment.table, scores.device)[output.long()], highest
+
+
+def _highest_of_planes(scores: "Tensor") -> "tuple[Tensor, Tensor]":
+    """Return the highest scores and their outputs, N, H, W, uint8 or int16.
+
+    Plane by plane, which on the CPU is many times faster than a reduction over a dimension that is not last.
     """
     import torch
 
@@ -74,9 +87,7 @@ def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Ten
         higher = (plane > highest).to(kind).mul_(index)
         torch.maximum(output, higher, out=output)  # outputs ascend
         torch.maximum(highest, plane, out=highest)
-    if alignment.plain:
-        return output, highest
-    return torch.from_numpy(alignment.table).to(scores.device)[output.long()], highest
+    return highest, output
 
 
 def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":
@@ -93,5 +104,13 @@ def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":
     classes = []
     for wanted in range(alignment.classes):
         outputs = [output for output, index in enumerate(alignment.outputs) if index == wanted]
-        classes.append(logits[:, outputs].logsumexp(dim=1, keepdim=True) if len(outputs) > 1 else logits[:, outputs])
-    return torch.cat([*classes, logits[:, outside]], dim=1)
+        planes = _planes(logits, outputs)
+        classes.append(planes.logsumexp(dim=1, keepdim=True) if len(outputs) > 1 else planes)
+    return torch.cat([*classes, _planes(logits, outside)], dim=1)
+
+
+def _planes(logits: "Tensor", outputs: list[int]) -> "Tensor":
+    """Return these outputs of logits N, K, H, W, without a list of places that a GPU would have to be sent."""
+    import torch
+
+    return torch.cat([logits[:, :0], *(logits[:, output : output + 1] for output in outputs)], dim=1)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segablate.kernels import tally
 from segablate.kernels.confusion import count_confusion
 from segablate.labels import IGNORE
 
@@ -53,8 +54,7 @@ def count_boundary_bands_on_device(labels: "Tensor", predicted: "Tensor", classe
     void = labels == IGNORE  # H W
     in_band = [values.where(_near_others(values, void, width), IGNORE) for values in (labels, predicted)]  # H W each
     both = in_band[0].where(in_band[0] == in_band[1], IGNORE)  # H W
-    bands = [values.reshape(-1).int() for values in (both, *in_band)]
-    return torch.stack([torch.bincount(band, minlength=IGNORE + 1)[:classes] for band in bands])
+    return torch.stack([tally.count(band, IGNORE + 1)[:classes] for band in (both, *in_band)])
 
 
 def _near_others(values: "Tensor", void: "Tensor", width: int) -> "Tensor":

@@ -1,9 +1,9 @@
 """Boundary distances in tensor operations, for label maps on a GPU: only the histogram is copied to the host.
 
-The results equal those of :mod:`segablate.kernels.boundary_reference`, which is the definition. The nearest target is
-searched for along rows, by sorted keys, as in the last search of :mod:`segablate.kernels.boundary`. :data:`_ROWS` rows
-are searched at once, and pixels that need no further row are dropped after them, so that the host waits for the
-device once in as many rows.
+The results equal those of :mod:`segablate.kernels.boundary_reference`, which is the definition. Up to a small reach
+:mod:`segablate.kernels.boundary_dense` counts them. Beyond it the nearest target is searched for along rows, by sorted
+keys, as in the last search of :mod:`segablate.kernels.boundary`. :data:`_ROWS` rows are searched at once, and pixels
+that need no further row are dropped after them, so that the host waits for the device once in as many rows.
 
 Shapes: n boundary pixels of one map, m pixels still searching.
 """
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segablate.kernels import boundary_dense
 from segablate.kernels.boundary_reference import BEYOND, LABELLED, PREDICTED, BoundaryDistances
 from segablate.labels import IGNORE
 
@@ -30,6 +31,14 @@ def boundary_distances_on_device(labels: Tensor, predicted: Tensor, classes: int
     ``labels`` and ``predicted`` are (H, W) uint8 on one device; ``classes`` is at most 255. Squared distances above
     ``reach`` (squared pixels) become ``BEYOND``. The histogram is on the host.
     """
+    if reach <= boundary_dense.REACH:
+        table = boundary_dense.boundary_tables(labels[None], predicted[None], classes, reach)[0]
+        return boundary_dense.unpacked(table.cpu().numpy(), reach)
+    return search(labels, predicted, classes, reach)
+
+
+def search(labels: Tensor, predicted: Tensor, classes: int, reach: int) -> BoundaryDistances:
+    """Count as :func:`boundary_distances_on_device` does, by a search whose cost grows with the radius."""
     height, width = labels.shape
     reach = min(reach, height**2 + width**2)
     grid = height + isqrt(reach) + 1, width + isqrt(reach) + 1
@@ -50,20 +59,8 @@ def _keys(values: Tensor, labelled: Tensor, classes: int, grid: tuple[int, int])
     other in one row of one class.
     """
     rows, pitch = grid
-    y, x = (_boundary(values, labelled) & (values < classes)).nonzero(as_tuple=True)  # n each
+    y, x = (boundary_dense.boundary(values, labelled) & (values < classes)).nonzero(as_tuple=True)  # n each
     return ((values[y, x].long() * rows + y) * pitch + x).sort().values
-
-
-def _boundary(values: Tensor, labelled: Tensor) -> Tensor:
-    """Return the labelled pixels with a labelled 4-neighbour of another value, (H, W) bool."""
-    across = (values[:, 1:] != values[:, :-1]) & labelled[:, 1:] & labelled[:, :-1]  # H W-1
-    down = (values[1:] != values[:-1]) & labelled[1:] & labelled[:-1]  # H-1 W
-    edge = torch.zeros_like(labelled)  # H W
-    edge[:, 1:] |= across
-    edge[:, :-1] |= across
-    edge[1:] |= down
-    edge[:-1] |= down
-    return edge
 
 
 def _squared(keys: Tensor, targets: Tensor, pitch: int, reach: int) -> Tensor:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segablate.kernels import tally
 from segablate.labels import IGNORE
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def count_confusion_of_batch(labels: "Tensor", predicted: "Tensor", classes: int
     """
     import torch
 
-    if labels.device.type == "cpu":
+    if not tally.on_gpu(labels):
         pairs = zip(labels.numpy(), predicted.numpy(), strict=True)
         return torch.from_numpy(np.stack([count_confusion(*pair, classes) for pair in pairs]))
     return _by_codes(labels, predicted, classes)
@@ -90,4 +91,4 @@ def _by_codes(labels: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
     images, side = len(labels), classes + 1
     codes = torch.arange(images, dtype=torch.int32, device=labels.device).view(-1, 1, 1) * side  # N 1 1
     codes = (codes + labels.clamp(max=classes)).mul_(side).add_(predicted.clamp(max=classes))  # N H W
-    return torch.bincount(codes.view(-1), minlength=images * side * side).view(images, side, side)
+    return tally.count(codes, images * side * side).view(images, side, side)

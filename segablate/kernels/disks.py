@@ -2,14 +2,18 @@
 
 Rows are packed into bits of 64-bit words. A disk is a stack of horizontal runs, so its dilation is the marked rows,
 widened step by step, shifted up and down and joined: about 12 passes for each pixel of radius, over an eighth of a byte
-a pixel, instead of a distance transform.
+a pixel, instead of a distance transform. On a GPU the same runs are joined in maps of a byte a pixel.
 """
 
 from collections.abc import Sequence
 from math import isqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _WORD = 64
 
@@ -57,3 +61,24 @@ def _packed(mask: Mask) -> _Packed:
 
 def _unpacked(packed: _Packed, width: int) -> Mask:
     return np.unpackbits(packed.view(np.uint8), axis=1, count=width, bitorder="little").view(np.bool_)
+
+
+def within_on_device(marked: "Tensor", radii: Sequence[int]) -> "list[Tensor]":
+    """Return what :func:`within` does for a batch of masks on a device, (N, H, W) bool each."""
+    widened = [marked]
+    for _ in range(max(radii)):
+        run = widened[-1].clone()  # N H W
+        run[..., 1:] |= widened[-1][..., :-1]
+        run[..., :-1] |= widened[-1][..., 1:]
+        widened.append(run)
+    return [_joined_runs(widened, radius) for radius in radii]
+
+
+def _joined_runs(widened: "Sequence[Tensor]", radius: int) -> "Tensor":
+    """Join the runs of a disk, as :func:`_dilated`."""
+    dilated = widened[radius].clone()  # N H W
+    for dy in range(1, min(radius, dilated.shape[1] - 1) + 1):
+        run = widened[isqrt(radius**2 - dy**2)]
+        dilated[:, dy:] |= run[:, :-dy]
+        dilated[:, :-dy] |= run[:, dy:]
+    return dilated

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from segablate.kernels import tally
 from segablate.kernels.boundary_reference import boundary
-from segablate.kernels.disks import Mask, within
+from segablate.kernels.disks import Mask, within, within_on_device
 from segablate.labels import IGNORE
 
 if TYPE_CHECKING:
@@ -43,6 +44,20 @@ def band_map(nested: tuple[Mask, ...]) -> NDArray[np.uint8]:
     return band
 
 
+def band_maps_on_device(labels: "Tensor") -> "Tensor":
+    """Return the :func:`band_map` of each label map of a batch on a GPU, (N, H, W) uint8."""
+    import torch
+
+    from segablate.kernels import boundary_dense
+
+    labelled = labels != IGNORE  # N H W
+    near = within_on_device(boundary_dense.boundary(labels, labelled), RADII)
+    bands = torch.full_like(labels, len(BANDS))  # N H W
+    for mask in (labelled, *(mask & labelled for mask in near)):
+        bands -= mask.byte()
+    return bands
+
+
 def count_by_distance(
     nested: tuple[Mask, ...], labels: NDArray[np.uint8], predicted: NDArray[np.uint8]
 ) -> NDArray[np.int64]:
@@ -57,8 +72,8 @@ def distance_sums(labels: "Tensor", predicted: "Tensor", bands: "Tensor") -> "Te
     import torch
 
     size = len(BANDS)
-    places = 2 * bands.long() + (labels == predicted)
-    counts = torch.bincount(places.reshape(-1), minlength=2 * size)[: 2 * size].view(size, 2)
+    places = 2 * bands.long() + (labels == predicted)  # void has a band of its own, the last
+    counts = tally.count(places, 2 * (size + 1)).view(size + 1, 2)[:size]
     return torch.stack([counts.sum(dim=1), counts[:, 1]], dim=1)
 
 

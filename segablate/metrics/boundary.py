@@ -105,6 +105,28 @@ def count_boundaries_on_device(
     return _counts(boundary_distances_on_device(labels, predicted, classes, reach), labels.shape, reach, classes)
 
 
+def boundary_tables(
+    labels: "Tensor", predicted: "Tensor", classes: int, tolerances: Sequence[Tolerance]
+) -> "Tensor | None":
+    """Count a batch, N, H, W each, on a GPU: one table for each image, of which :func:`counts_of_table` makes counts.
+
+    None where a tolerance is too large for it.
+    """
+    from segablate.kernels import boundary_dense
+
+    reach = _reach(labels.shape[1:], tolerances)
+    within = reach <= boundary_dense.REACH
+    return boundary_dense.boundary_tables(labels, predicted, classes, reach) if within else None
+
+
+def counts_of_table(table: NDArray[np.int64], size: Sequence[int], tolerances: Sequence[Tolerance]) -> BoundaryCounts:
+    """Return the counts of one image, of this height and width, from its table on the host."""
+    from segablate.kernels import boundary_dense
+
+    reach = _reach(size, tolerances)
+    return _counts(boundary_dense.unpacked(table, reach), size, reach, table.shape[1])
+
+
 def _reach(size: Sequence[int], tolerances: Sequence[Tolerance]) -> int:
     """Return the largest squared distance that a tolerance matches in an image of this height and width."""
     height, width = size

@@ -39,8 +39,12 @@ def count_boundary_iou_on_device(
     labels: "Tensor", predicted: "Tensor", classes: int, width: Tolerance
 ) -> NDArray[np.int64]:
     """Count as :func:`count_boundary_iou` does, of tensors on a GPU; only the counts are copied to the host."""
-    pixels = band_width(width, *labels.shape)
-    return bands.count_boundary_bands_on_device(labels, predicted, classes, pixels).cpu().numpy()
+    return boundary_iou_counts(labels, predicted, classes, width).cpu().numpy()
+
+
+def boundary_iou_counts(labels: "Tensor", predicted: "Tensor", classes: int, width: Tolerance) -> "Tensor":
+    """Count as :func:`count_boundary_iou_on_device` does, and leave the counts on the GPU."""
+    return bands.count_boundary_bands_on_device(labels, predicted, classes, band_width(width, *labels.shape))
 
 
 def boundary_iou(counts: NDArray) -> NDArray[np.float64]:

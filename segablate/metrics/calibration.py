@@ -20,13 +20,16 @@ All sums are of integers, in units of 2^-24, so that neither threads nor devices
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segablate.kernels import tally
 from segablate.labels import IGNORE
 from segablate.metrics.bands import BANDS
+from segablate.runtime import to_device
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +40,9 @@ RELIABILITY, CLASS_GAPS, PROPER = "reliability", "class_gaps", "proper"
 """Names of the statistics that :func:`count_calibration` returns."""
 
 _UNIT = 2.0**24
+
+_AT_ONCE = 1 << 23
+"""Probabilities that are added to a table at once on a GPU, with 21 bytes each beside them."""
 
 _LEAST = 1e-35
 """Lower limit of a label's probability in NLL."""
@@ -102,8 +108,9 @@ def _proper(probabilities: "Tensor", logits: "Tensor", kind: str, labels: "Tenso
     nll = -_at(logits, labels) if kind == "sigmoid" else -of_label.clamp_min_(_LEAST).log_()
     for plane in logits if kind == "sigmoid" else ():
         nll += softplus(plane)
-    sums = [_sums((score.double() * _UNIT).round_(), bands, len(BANDS)) for score in (brier, nll)]
-    return torch.stack(sums, dim=1)
+    groups = len(BANDS) + 1  # void has a band of its own, the last
+    sums = [tally.total(bands, groups, (score.double() * _UNIT).round_()) for score in (brier, nll)]
+    return torch.stack(sums, dim=1)[: len(BANDS)]
 
 
 def _confidence(scaled: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
@@ -118,34 +125,52 @@ def _reliability(confidence: "Tensor", right: "Tensor", bands: "Tensor") -> "Ten
     import torch
 
     places = bands.long() * BINS + _bin(confidence)
-    size = len(BANDS) * BINS
-    counts = torch.bincount((2 * places + right).reshape(-1), minlength=2 * size)[: 2 * size].view(size, 2)
-    columns = (counts.sum(dim=1).double(), counts[:, 1].double(), _sums(confidence, places, size))
-    return torch.stack(columns, dim=1).view(len(BANDS), BINS, 3)
+    size = (len(BANDS) + 1) * BINS  # void has a band of its own, the last
+    counts = tally.count(2 * places + right, 2 * size).view(size, 2)
+    columns = (counts.sum(dim=1).double(), counts[:, 1].double(), tally.total(places, size, confidence))
+    return torch.stack(columns, dim=1).view(-1, BINS, 3)[: len(BANDS)]
 
 
 def _class_gaps(scaled: "Tensor", labels: "Tensor") -> "Tensor":
     """Sum by class and bin, (C, bins). Most probabilities are in the first bin, which is the total less the others."""
     import torch
 
-    classes, labels = len(scaled), labels.reshape(-1)
-    high = _places_above(scaled.reshape(-1), _UNIT / BINS)
+    classes = len(scaled)
+    if tally.on_gpu(scaled):
+        ends = to_device(_ends_of_bins(), scaled.device)
+        planes = max(1, _AT_ONCE // scaled[0].numel())
+        return torch.cat([_gaps_of_planes(scaled, labels, first, planes, ends) for first in range(0, classes, planes)])
+    labels = labels.reshape(-1)
+    # numpy finds a few places among many several times faster than torch
+    high = torch.from_numpy(np.flatnonzero((scaled.reshape(-1) > _UNIT / BINS).numpy()))
     index = torch.div(high, labels.numel(), rounding_mode="floor")  # the class of each
     probability = scaled.reshape(-1)[high]
     gap = probability - _UNIT * (labels[high - index * labels.numel()] == index)
-    gaps = _sums(gap, index * BINS + _bin(probability), classes * BINS).view(classes, BINS)
+    gaps = tally.total(index * BINS + _bin(probability), classes * BINS, gap).view(classes, BINS)
     labelled = torch.bincount(labels, minlength=IGNORE + 1)[:classes]
     total = scaled.reshape(classes, -1).sum(dim=1, dtype=torch.float64) - _UNIT * labelled
     gaps[:, 0] = total - gaps[:, 1:].sum(dim=1)
     return gaps
 
 
-def _places_above(values: "Tensor", limit: float) -> "Tensor":
-    """Return where (N,) values are above a limit; numpy finds a few among many several times faster than torch."""
+def _gaps_of_planes(scaled: "Tensor", labels: "Tensor", first: int, planes: int, ends: "Tensor") -> "Tensor":
+    """Sum the gaps of some classes by bin, (k, bins), on a GPU, where all pixels are added to a table."""
     import torch
 
-    above = values > limit
-    return above.nonzero()[:, 0] if values.is_cuda else torch.from_numpy(np.flatnonzero(above.numpy()))
+    chosen = scaled[first : first + planes]  # k H W
+    index = torch.arange(len(chosen), device=scaled.device).view(-1, 1, 1)  # k 1 1
+    gaps = torch.add(chosen, labels == index + first, alpha=-_UNIT)  # k H W
+    places = torch.bucketize(chosen, ends).add_(index * BINS)  # k H W
+    return tally.total(places, len(chosen) * BINS, gaps).view(-1, BINS)
+
+
+@cache
+def _ends_of_bins() -> NDArray[np.float32]:
+    """Return the largest number of each bin but the last, (bins - 1,), as :func:`_bin` rounds."""
+    bins = np.arange(1, BINS, dtype=np.float32)[:, None]
+    near = np.rint(bins * _UNIT / BINS) + np.arange(-8, 9)  # bins - 1, 17
+    within = np.ceil(near.astype(np.float32) * np.float32(BINS / _UNIT)) <= bins
+    return np.where(within, near, 0).max(axis=1).astype(np.float32)
 
 
 def _bin(scaled: "Tensor") -> "Tensor":
@@ -156,13 +181,6 @@ def _bin(scaled: "Tensor") -> "Tensor":
 def _at(planes: "Tensor", index: "Tensor") -> "Tensor":
     """Return each pixel's value at its index: K, H, W and H, W uint8 to H, W."""
     return planes.gather(0, index.long()[None])[0]
-
-
-def _sums(values: "Tensor", places: "Tensor", size: int) -> "Tensor":
-    """Sum integers by place, (size,) float64; later places are dropped."""
-    import torch
-
-    return torch.bincount(places.reshape(-1).long(), values.reshape(-1).double(), minlength=size)[:size]
 
 
 def confidence_gaps(reliability: NDArray) -> Floats:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from segablate.kernels import tally
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -33,13 +35,11 @@ def count_scores(logits: "Tensor", labels: "Tensor") -> "Tensor":
     `logits`: 2 or more, H, W float, the two classes first; `labels`: H, W uint8, 0, 1 or 255 void. -inf counts as the
     lowest number.
     """
-    import torch
-
     first, second = (logit.float().clamp(-LARGEST, LARGEST) for logit in logits[:2])
     place = (second - first).mul_(STEEPNESS).asinh_().div_(math.asinh(STEEPNESS * LARGEST))
     bins = place.add_(1).mul_(BINS / 2).int().clamp_(0, BINS - 1)
     codes = bins + BINS * labels.clamp(max=2).int()  # void behind the classes
-    return torch.bincount(codes.reshape(-1), minlength=3 * BINS).view(3, BINS)[:2]
+    return tally.count(codes, 3 * BINS).view(3, BINS)[:2]
 
 
 def roc_auc(counts: np.ndarray) -> NDArray[np.float64]:

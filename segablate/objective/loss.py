@@ -103,11 +103,14 @@ class Loss:
 
     def parts(self, logits: "Tensor", labels: "Tensor", **options: Any) -> Parts:
         """Return the value and the numbers beside it; raises as calling does."""
-        result = self._evaluate(logits, labels, options)
-        if not isinstance(result, Parts):
-            result = Parts(result, (labels != 255).any())
+        result = self.parts_on_device(logits, labels, **options)
         facts = {name: float(fact) for name, fact in result.facts.items()}
         return replace(result, defined=bool(result.defined), facts=facts)
+
+    def parts_on_device(self, logits: "Tensor", labels: "Tensor", **options: Any) -> Parts:
+        """Return what :meth:`parts` does, but what the function left on a GPU stays there, unread by the host."""
+        result = self._evaluate(logits, labels, options)
+        return result if isinstance(result, Parts) else Parts(result, (labels != 255).any())
 
     @cached_property
     def knobs(self) -> dict[str, Knob]:

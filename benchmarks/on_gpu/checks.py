@@ -1,0 +1,219 @@
+"""Parts that check: the same numbers as the CPU, the tests for a GPU, a command, a training step, waits."""
+
+import math
+import os
+import re
+import subprocess
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from losses import make_edge_net, make_scene
+from torch import Tensor
+
+from on_gpu.data import CLASSES, PLAIN, batch_of, measure, pairs, scores_of
+from on_gpu.rows import ROOT, Row, Setting, milliseconds
+from segablate.checkpoints.network import Network
+from segablate.checkpoints.preprocessing import Preprocessing
+from segablate.checkpoints.segmenter import Source
+from segablate.evaluation.scores import highest_scores
+from segablate.kernels.confusion import count_confusion_of_batch
+from segablate.losses import get_loss, loss_names
+from segablate.metrics import calibration
+from segablate.metrics.bands import band_map, band_maps_on_device, distance_sums, nested_bands
+from segablate.metrics.boundary import count_boundaries, count_boundaries_on_device
+from segablate.metrics.boundary_iou import count_boundary_iou, count_boundary_iou_on_device
+from segablate.metrics.tolerance import Tolerance
+from segablate.objective.weighted_sum import parse_objective
+from segablate.runtime import exact_arithmetic
+
+WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy")
+
+
+def equality(setting: Setting) -> Iterator[Row]:
+    """Integer counts equal those of the CPU, losses up to 1e-5."""
+    labels, predicted = pairs(setting, 2)
+    host = [torch.from_numpy(maps) for maps in (labels, predicted)]
+    device = [maps.to(setting.device) for maps in host]
+    scores = scores_of(predicted, torch.device("cpu"))
+    counts = count_confusion_of_batch(*host, CLASSES)
+    with setting.as_on_gpu():
+        yield _same("argmax", highest_scores(scores.to(setting.device), PLAIN)[0], scores.argmax(1).byte())
+        yield _same("confusion counts", count_confusion_of_batch(*device, CLASSES), counts)
+        bands = band_maps_on_device(device[0])
+    yield _same("bands of distance", bands, torch.from_numpy(np.stack([band_map(nested_bands(x)) for x in labels])))
+    yield from _at_boundaries(setting, labels[0], predicted[0])
+    yield from _calibration(setting, scores[0], (host[0][0], host[1][0], bands[0].cpu()))
+    yield from _losses(setting)
+
+
+def _same(what: str, found: Tensor, expected: Tensor) -> Row:
+    different = int((found.cpu() != expected).sum())
+    return Row(f"{what}, equal to the CPU's", f"{different} of {expected.numel()} differ", "0", different == 0)
+
+
+def _at_boundaries(setting: Setting, labels: np.ndarray, predicted: np.ndarray) -> Iterator[Row]:
+    maps = [torch.from_numpy(values).to(setting.device) for values in (labels, predicted)]
+    for pixels in (1, 3, 5, 18):
+        with setting.as_on_gpu():
+            found = count_boundaries_on_device(*maps, CLASSES, [Tolerance(pixels)]).to_arrays()
+        expected = count_boundaries(labels, predicted, CLASSES, [Tolerance(pixels)]).to_arrays()
+        same = all(np.array_equal(found[name], column) for name, column in expected.items())
+        size = expected["pixels"].size
+        yield Row(f"boundary distances to {pixels} px, equal to the CPU's", f"{size} counts", "equal", same)
+    with setting.as_on_gpu():
+        bands = torch.from_numpy(count_boundary_iou_on_device(*maps, CLASSES, Tolerance(0.02, True)))
+    expected = count_boundary_iou(labels, predicted, CLASSES, Tolerance(0.02, True))
+    yield _same("boundary IoU", bands, torch.from_numpy(expected))
+
+
+def _calibration(setting: Setting, logits: Tensor, maps: tuple[Tensor, Tensor, Tensor]) -> Iterator[Row]:
+    """Compare sums of the same probabilities, and sums of those that each device computes."""
+    labels, predicted, bands = maps
+    there = [values.to(setting.device) for values in maps]
+    scaled = (logits.softmax(0) * 2.0**24).mul_(labels != 255).round_()
+    gaps = calibration._class_gaps(scaled, labels)
+    sure = calibration._reliability(scaled.amax(0), labels == predicted, bands)
+    with setting.as_on_gpu():
+        where = scaled.to(setting.device)
+        yield _same("calibration of the classes", calibration._class_gaps(where, there[0]), gaps)
+        found = calibration._reliability(where.amax(0), there[0] == there[1], there[2])
+        yield _same("calibration of the prediction", found, sure)
+        yield _same("pixels and right ones by band", distance_sums(*there), distance_sums(*maps))
+        sums = calibration.calibration_sums(logits.to(setting.device), "softmax", tuple(there), CLASSES)  # type: ignore[arg-type]
+    expected = calibration.calibration_sums(logits, "softmax", maps, CLASSES)
+    apart = max(float((sums[name].cpu() - each).abs().max() / each.abs().max()) for name, each in expected.items())
+    yield Row("calibration with its softmax, largest difference", f"{apart:.1e}", "≤ 1e-5", apart <= 1e-5)
+
+
+def _losses(setting: Setting) -> Iterator[Row]:
+    exact_arithmetic(setting.device)
+    logits, labels = make_scene((2, 5, 96, 128), "cpu")
+    for name in loss_names():
+        loss = get_loss(name)
+        needed = loss.needs({})
+        if needed - {"edge_net"}:
+            continue
+        net = {"edge_net": make_edge_net(5)} if needed else {}
+        there = {key: [tuple(t.to(setting.device) for t in pair) for pair in net[key]] for key in net}
+        expected = float(loss(logits, labels, **net))
+        try:
+            found = float(loss(logits.to(setting.device), labels.to(setting.device), **there))
+        except Exception as error:
+            yield Row(f"{name} on the device", f"failed: {str(error)[:80]}", "≤ 1e-5", False)
+            continue
+        apart = abs(found - expected) / max(abs(expected), 1e-12)
+        yield Row(f"{name}, relative difference from the CPU's", f"{apart:.1e}", "≤ 1e-5", apart <= 1e-5)
+
+
+def waits(setting: Setting) -> Iterator[Row]:
+    """Synchronisations with the device per batch, of a network and the default measures, counted by the profiler."""
+    labels, _ = pairs(setting, 4)
+    batch = batch_of(labels)
+    module = torch.nn.Conv2d(3, CLASSES, 3, padding=1).to(setting.device)
+    network = Network(module, Preprocessing(mean=(0.5, 0.4, 0.3)), Source("n"), device=setting.device)
+
+    def run(batches: int) -> None:
+        for _ in range(batches):
+            output = network(batch)
+            assert output.scores is not None
+            measure(batch, output.scores)
+
+    with setting.as_on_gpu():
+        run(2)
+        places = "" if setting.dry else ", ".join(_places(lambda: run(1))) or "none"
+        few, many = (_profiled(lambda batches=batches: run(batches)) for batches in (2, 6))
+    each = {name: (many[name] - few[name]) / 4 for name in many}
+    text = ", ".join(f"{name} {count:g}" for name, count in each.items() if count) or "none"
+    total = sum(count for name, count in each.items() if name in WAITS)
+    yield setting.limit("synchronisations per batch", total, f"{total:g} ({text})", 1.99)
+    yield setting.told("where torch says that it waits", places)
+
+
+def _places(run: Callable[[], None]) -> list[str]:
+    """Return the lines at which torch warns that an operation waits, with how often it did."""
+    torch.cuda.synchronize()
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            run()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    said = [each for each in found if "called a synchronizing CUDA operation" in str(each.message)]
+    counts = Counter(f"{Path(each.filename).name}:{each.lineno}" for each in said)
+    return [f"{place} ({count})" for place, count in counts.items()]
+
+
+def _profiled(run: Callable[[], None]) -> dict[str, int]:
+    """Count calls that wait, and copies from and to pageable memory; those of the profiler itself are constant."""
+    from torch.profiler import ProfilerActivity, profile
+
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
+    with profile(activities=activities) as profiled:
+        run()
+    counts = dict.fromkeys((*WAITS, "Pageable"), 0)
+    for event in profiled.events() or ():
+        for name in counts:
+            counts[name] += event.name == name or (name == "Pageable" and name in event.name)
+    return counts
+
+
+def training_step(setting: Setting) -> Iterator[Row]:
+    """Steps of the package's DeepLabv3 under autocast, by the objective with which RMI's authors train."""
+    from segablate.networks.deeplabv3 import deeplabv3
+
+    torch.manual_seed(0)
+    size, classes = ((64, 64), 5) if setting.dry else ((512, 512), CLASSES)
+    module = deeplabv3(classes, "mobilenet").to(setting.device).train()
+    images, labels = torch.randn(4, 3, *size, device=setting.device), make_scene((4, classes, *size), "cpu")[1]
+    labels, objective = labels.to(setting.device), parse_objective("0.5*bce(extra=1) + 0.5*rmi")
+    optimizer = torch.optim.SGD(module.parameters(), 0.01)
+    values: list[float] = []
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(setting.device.type, torch.bfloat16):
+            logits = module(images)
+        value = objective(logits, labels)
+        value.backward()
+        optimizer.step()
+        values.append(float(value))
+
+    spent = milliseconds(step, setting, repeats=10)
+    step()
+    finite = all(map(math.isfinite, values)) and all(bool(p.isfinite().all()) for p in module.parameters())
+    text = f"{values[0]:.3f} to {values[-1]:.3f} in {len(values)} steps"
+    yield Row("training under autocast, bf16", text, "finite, falls", finite and values[-1] < values[0])
+    yield setting.told("a training step of 4 images", f"{spent:.1f} ms")
+
+
+def command(setting: Setting) -> Iterator[Row]:
+    """The command `ablate rmi --radius 1,3,5` on the sample."""
+    radii = "1" if setting.dry else "1,3,5"
+    line = ["ablate", "rmi", "--radius", radii, "--device", setting.device.type, *(["--limit", "2"] * setting.dry)]
+    code, text, seconds = _ran([sys.executable, "-m", "segablate", *line])
+    yield Row(f"segablate {' '.join(line)}", f"{seconds:.0f} s, exit code {code}{text if code else ''}", "0", code == 0)
+
+
+def tests(setting: Setting) -> Iterator[Row]:
+    """The tests that need a GPU."""
+    marked = [path for path in sorted((ROOT / "tests").glob("test_*.py")) if "mark.gpu" in path.read_text()]
+    files = [str(path.relative_to(ROOT)) for path in marked if not setting.dry or path.stem == "test_distance"]
+    code, text, _ = _ran([sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", *files])
+    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", text, re.MULTILINE)
+    last = text.strip().splitlines()[-1].strip("= ") if text.strip() else ""
+    yield Row("pytest -m gpu", f"{last}{': ' if failed else ''}{', '.join(failed)}", "all pass", code == 0)
+
+
+def _ran(line: list[str]) -> tuple[int, str, float]:
+    """Run a command in the repository; return its exit code, the end of what it printed, and its seconds."""
+    start = time.monotonic()
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.returncode, (done.stdout + done.stderr)[-3000:], time.monotonic() - start
