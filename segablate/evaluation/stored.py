@@ -73,8 +73,8 @@ def check_counts(arrays: Mapping[str, np.ndarray], labels: LabelSet) -> None:
     images, classes = names.size, len(labels)
     _require(arrays, "names", "U", (images,))
     _require(arrays, "label_hashes", "U", (images,))
-    _require(arrays, "sizes", "iu", (images, 2), 0, 1 << 31)
-    _require(arrays, "classes", "iu", (), classes, classes + 1)
+    _require(arrays, "sizes", "iu", (images, 2), range(1 << 31))
+    _require(arrays, "classes", "iu", (), range(classes, classes + 1))
     _check_texts(arrays)
     for prefix in ("", *(["alternative_"] if "alternative_image" in arrays else [])):
         _check_confusion(arrays, prefix, images, classes)
@@ -99,7 +99,7 @@ def _check_confusion(arrays: Mapping[str, np.ndarray], prefix: str, images: int,
     )
     limits = {"image": images, "label": classes + 1, "predicted": classes + 1, "pixels": 1 << 62}
     for name, limit in limits.items():
-        _require(arrays, f"{prefix}{name}", "iu", (rows,), 0, limit)
+        _require(arrays, f"{prefix}{name}", "iu", (rows,), range(limit))
 
 
 def _check_statistics(arrays: Mapping[str, np.ndarray], images: int, classes: int) -> None:
@@ -138,12 +138,7 @@ def _first(arrays: Mapping[str, np.ndarray], name: str) -> tuple[int, ...]:
 
 
 def _require(
-    arrays: Mapping[str, np.ndarray],
-    name: str,
-    kinds: str,
-    shape: tuple[int, ...],
-    least: int | None = None,
-    beyond: int | None = None,
+    arrays: Mapping[str, np.ndarray], name: str, kinds: str, shape: tuple[int, ...], within: range | None = None
 ) -> None:
     """Raise RunError for an array that is missing, of another shape or type, or with values outside its range."""
     found = arrays.get(name)
@@ -155,7 +150,7 @@ def _require(
         raise RunError(
             f"holds {name[:60]} as {found.dtype} of shape {shown}, but it must be {expected}; evaluate again"
         )
-    if found.size and least is not None and not (least <= int(found.min()) and int(found.max()) < (beyond or 1 << 63)):
+    if found.size and within is not None and not (int(found.min()) in within and int(found.max()) in within):
         raise RunError(f"holds {name[:60]} outside its range; evaluate again")
 
 
