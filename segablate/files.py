@@ -162,6 +162,12 @@ def _user_folder(own: str, freedesktop: str, windows: str, default: str) -> Path
     return Path(above).expanduser() / "segablate"
 
 
+def discard(path: Path) -> None:
+    """Remove a file that is no longer needed; one that is gone, a folder, or what cannot be removed is left."""
+    with suppress(OSError):
+        path.unlink()
+
+
 def write_atomically(path: Path, data: bytes | str) -> None:
     """Write a file completely or not at all, also after a crash.
 

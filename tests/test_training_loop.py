@@ -257,6 +257,14 @@ def test_the_last_two_states_are_kept(data: Path, tmp_path: Path, monkeypatch: p
     assert sorted(path.stem for path in (tmp_path / "run").glob("state-*")) == ["state-000000004", "state-000000005"]
 
 
+def test_a_folder_in_the_place_of_a_state_is_left(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(data, tmp_path / "run", monkeypatch)
+    for name in ("state-000000001.safetensors", "best-000000001.safetensors", "features-a.npy"):
+        (tmp_path / "run" / name).mkdir()
+    assert Path(trained(data, tmp_path / "run", **MOVING).checkpoint).is_file()
+    assert (tmp_path / "run/state-000000001.safetensors").is_dir()
+
+
 def test_a_damaged_state_falls_back_to_the_one_before(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

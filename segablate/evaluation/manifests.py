@@ -21,7 +21,7 @@ from segablate.datasets.dataset import Dataset
 from segablate.errors import SegablateError
 from segablate.evaluation.identity import FORMAT, dataset_identity, environment, plain
 from segablate.evaluation.runs import sealed
-from segablate.files import cache_folder, fingerprint, write_atomically
+from segablate.files import cache_folder, discard, fingerprint, write_atomically
 from segablate.plain_values import check
 from segablate.text_files import read_json
 
@@ -116,7 +116,7 @@ def _accelerators() -> list[str]:
 def _remove_oldest() -> None:
     paths = sorted(_path("").parent.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     for path in paths[:-MOST_MANIFESTS]:
-        path.unlink(missing_ok=True)
+        discard(path)
 
 
 def _path(key: str) -> Path:

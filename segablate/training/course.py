@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from segablate.errors import RunError, at
-from segablate.files import is_file, write_atomically
+from segablate.files import discard, is_file, write_atomically
 from segablate.text_files import MalformedText, parse_json, read_text
 
 FILE = "progress.jsonl"
@@ -31,7 +31,7 @@ class Course:
             return
         for later in self.folder.glob("best-*.safetensors"):
             if later.name > _best(step):
-                later.unlink(missing_ok=True)
+                discard(later)
         if is_file(path):
             with at(path):
                 kept = [line for line in read_text(path, _BYTES).splitlines() if _step_of(line) <= step]
@@ -55,7 +55,7 @@ class Course:
         with self._writing(self.folder / _best(step)):
             write_atomically(self.folder / _best(step), save(tensors))
         for old in sorted(self.folder.glob("best-*.safetensors"))[:-2]:
-            old.unlink(missing_ok=True)
+            discard(old)
 
     def best_weights(self, step: int) -> dict[str, Tensor]:
         """Return the weights that were kept of a step. RunError where they are damaged or gone."""

@@ -14,7 +14,7 @@ from segablate.datasets.dataset import Dataset
 from segablate.errors import DivergedError, Interrupted, RecipeError, RunError, fact
 from segablate.evaluation.loop import LoopOptions, carry_out, prepare
 from segablate.evaluation.measures import Measures
-from segablate.files import is_file, write_atomically
+from segablate.files import discard, is_file, write_atomically
 from segablate.limits import TooLarge
 from segablate.metrics.confusion import class_counts, mean_iou
 from segablate.plain_values import check
@@ -150,7 +150,7 @@ def conclude(request: TrainingRequest, task: Task, trained: Trained, folder: Pat
             write_atomically(folder / SUMMARY, json.dumps(summary, indent=1))
         remove_states(folder)
         for kept in folder.glob("features-*.npy"):
-            kept.unlink()
+            discard(kept)
     return Training(folder, str(checkpoint), facts, tuple(notes))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from segablate.errors import RunError, at
-from segablate.files import native_path, write_atomically
+from segablate.files import discard, native_path, write_atomically
 from segablate.limits import TooLarge
 from segablate.plain_values import check
 from segablate.text_files import MalformedText, parse_json
@@ -50,7 +50,7 @@ def write_state(folder: Path, state: State, identity: str) -> None:
     described = {"identity": identity, "step": state.step, "facts": dict(state.facts)}
     write_atomically(folder / _name(state.step), save(tensors, {_KEY: json.dumps(described, sort_keys=True)}))
     for old in sorted(folder.glob("state-*.safetensors"))[:-KEPT]:
-        old.unlink(missing_ok=True)
+        discard(old)
 
 
 def read_state(folder: Path, identity: str) -> State | None:
@@ -86,7 +86,7 @@ def has_states(folder: Path) -> bool:
 def remove_states(folder: Path) -> None:
     """Remove all states and the best weights, once the training has its result."""
     for file in (*folder.glob("state-*.safetensors"), *folder.glob("best-*.safetensors")):
-        file.unlink(missing_ok=True)
+        discard(file)
 
 
 def _name(step: int) -> str:
