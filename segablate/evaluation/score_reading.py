@@ -144,9 +144,9 @@ def _read_rows(batch: Batch, asked: Asked) -> list[Reading]:
         for reading, scores in zip(readings, band, strict=True):
             reading.add(top, scores, asked)
         top += band.shape[2]
-    for reading in readings:
-        maps = reading.labels[None], reading.predicted[None]
-        reading.sums[CONFUSION] = count_confusion_of_batch(*maps, asked.alignment.classes)[0]
+    tables = count_confusion_of_batch(labels, predicted, asked.alignment.classes)
+    for reading, table in zip(readings, tables, strict=True):
+        reading.sums[CONFUSION] = table
     if tally.on_gpu(labels):
         _count_ahead(readings, labels, predicted, asked)
     return readings
