@@ -1,18 +1,13 @@
 """The evaluation loop: samples in, per-image counts and values out.
 
-Label maps are measured in the processes that read them. Networks run here, on batches of images of one size; counting
-takes place on their device, image by image, so that a result never depends on batch size or workers.
-
 Results are collected in parts as the loop goes. Parts are small, can be written as pieces from which an interrupted run
 is resumed, and are joined over several processes.
 """
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -22,21 +17,17 @@ from segablate import __version__
 from segablate.checkpoints.label_maps import encoding_notes
 from segablate.checkpoints.segmenter import OnError, Segmenter
 from segablate.datasets.dataset import Dataset
-from segablate.datasets.reading import Failure, ahead, ahead_in_threads
-from segablate.errors import CheckpointError, DatasetError, SegablateError
-from segablate.evaluation.alignment import Alignment, align
+from segablate.datasets.reading import Failure
+from segablate.errors import DatasetError, SegablateError
 from segablate.evaluation.clock import TimedSegmenter
 from segablate.evaluation.joining import PackedPart, join_packed
-from segablate.evaluation.measures import Measures, measure_labels, measure_maps
+from segablate.evaluation.measures import Measures
+from segablate.evaluation.measuring import Measuring
 from segablate.evaluation.pieces import Pieces
 from segablate.evaluation.remarks import without_remarks
 from segablate.evaluation.results import Evaluation, ImageRecord, Skipped, collect, select
-from segablate.evaluation.score_measures import measure_readings
-from segablate.evaluation.score_reading import read_scores
 from segablate.files import fingerprint
-from segablate.labels import LabelSet
 from segablate.runtime import Team
-from segablate.samples import Batch, Output, Sample
 
 Progress = Callable[[int], None]
 
@@ -137,7 +128,8 @@ def _parts(
     records: list[ImageRecord] = []
     stopped: SegablateError | None = None
     due = _pace()
-    with _records(work, running, todo, notes) as results:
+    measuring = Measuring(work.segmenter, work.dataset, work.measures)
+    with measuring.records(todo, running.workers, running.batch_size, notes) as results:
         for result in results:
             running.progress(1)
             if not isinstance(result, Failure):
@@ -187,93 +179,6 @@ def _whole(work: PreparedEvaluation, parts: Sequence[PackedPart], skipped: Seque
     encoding = encoding_notes(source, whole.confusion, whole.alternative)
     said = (*source.notes, *whole.notes, *encoding, *work.measures.notes, *work.dataset.notes, *remarks, *work.notes)
     return replace(whole, facts=work.facts, notes=said, skipped=tuple(skipped), alternative=None)
-
-
-@contextmanager
-def _records(
-    work: PreparedEvaluation, running: LoopOptions, todo: Sequence[int], notes: list[str]
-) -> Iterator[Iterator[ImageRecord | Failure]]:
-    """Measure each image: label maps in the processes that read, networks in this one."""
-    segmenter, dataset, measures = work.segmenter, work.dataset, work.measures
-    if segmenter.capabilities.on_host:
-        with ahead(partial(_measured_sample, dataset, segmenter, measures), todo, running.workers) as records:
-            yield records
-    else:
-        read = partial(dataset.read, image=segmenter.capabilities.images)
-        with ahead_in_threads(read, todo, running.workers) as samples:
-            yield _measured(samples, segmenter, dataset, measures, running.batch_size, notes)
-
-
-def _measured_sample(dataset: Dataset, segmenter: Segmenter, measures: Measures, index: int) -> ImageRecord:
-    """Read and measure one image of a segmenter whose output is label maps."""
-    sample = dataset.read(index, image=False)
-    output = segmenter(Batch((sample,)))
-    assert output.predicted is not None
-    alternative = None if output.alternative is None else output.alternative[0]
-    return measure_labels(sample, output.predicted[0], alternative, dataset.labels, measures)
-
-
-def _measured(
-    samples: Iterable[Sample | Failure],
-    segmenter: Segmenter,
-    dataset: Dataset,
-    measures: Measures,
-    batch_size: int,
-    notes: list[str],
-) -> Iterator[ImageRecord | Failure]:
-    """Run the network over samples grouped by size, and measure its output."""
-    alignment: Alignment | None = None
-
-    def measure(batch: Batch) -> list[ImageRecord | Failure]:
-        nonlocal alignment
-        try:
-            output = segmenter(batch)
-            if alignment is None:
-                alignment = _align(segmenter, output, dataset.labels)
-                notes.extend([alignment.note] if alignment.note else [])
-                notes.extend(output.notes)
-                notes.extend(measures.activation_notes(output.kind, output.one_channel))
-            if output.outputs is None:
-                return list(measure_maps(batch, output, alignment, dataset.labels, measures))
-            readings = read_scores(batch, output, alignment, measures)
-            del output  # or its scores would be held while label maps are measured
-            return list(measure_readings(readings, dataset.labels, measures))
-        except SegablateError as error:
-            if len(batch.samples) == 1:
-                return [Failure(batch.samples[0].index, error)]
-        # One bad image must not fail its batch: measure each alone.
-        return [result for sample in batch.samples for result in measure(Batch((sample,)))]
-
-    for group in _batches(samples, batch_size if segmenter.capabilities.batches else 1):
-        yield from [group] if isinstance(group, Failure) else measure(group)
-
-
-def _batches(samples: Iterable[Sample | Failure], batch_size: int) -> Iterator[Batch | Failure]:
-    """Group samples of one size as they come; incomplete batches come last."""
-    waiting: dict[tuple[int, int], list[Sample]] = {}
-    for sample in samples:
-        if isinstance(sample, Failure):
-            yield sample
-            continue
-        group = waiting.setdefault(sample.size, [])
-        group.append(sample)
-        if len(group) == batch_size:
-            yield Batch(tuple(waiting.pop(sample.size)))
-    yield from (Batch(tuple(group)) for group in waiting.values())
-
-
-def _align(segmenter: Segmenter, output: Output, labels: LabelSet) -> Alignment:
-    """Match outputs and classes. Label maps do not tell their number of outputs: it is that of the names or classes."""
-    outputs = len(segmenter.classes or labels.merged_from or labels)
-    try:
-        return align(
-            outputs if output.outputs is None else output.outputs,
-            segmenter.classes,
-            labels,
-            segmenter.class_map,
-        )
-    except SegablateError as error:
-        raise CheckpointError(f"{segmenter.source.spec} {error}") from None
 
 
 def _facts(segmenter: Segmenter, dataset: Dataset, measures: Measures) -> dict[str, Any]:
