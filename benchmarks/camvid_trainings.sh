@@ -17,7 +17,7 @@ common=(--seeds 3 --set resize=180x240 --set crop=160x224 --set batch=8 --set br
 sweep() { # NAME LOSS NETWORK STEPS RATE more...
     local name=$1 loss=$2 network=$3 steps=$4 rate=$5
     shift 5
-    segablate ablate "$loss" "$network" "camvid:$data/camvid" --train full --steps "$steps" --set "rate=$rate" \
+    segablate ablate "$loss" "$network" "camvid:$data/camvid" --train full --steps "$steps" --set "rate=$rate" --gradient-images all \
         "${common[@]}" --save "$folder/$name" "$@" --format "${FORMAT:-rich}" | tee "$folder/$name.txt"
 }
 

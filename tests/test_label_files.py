@@ -1,5 +1,7 @@
 """Label maps of every file format give the values that were stored."""
 
+import zlib
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,7 @@ from scipy.io import savemat
 
 from segablate.datasets import open_dataset
 from segablate.files import Unreadable
+from segablate.images.arrays import read_mat
 from segablate.images.label_maps import read_label_map
 from segablate.limits import TooLarge
 
@@ -138,3 +141,19 @@ def test_a_folder_of_any_format(toy: Path, suffix: str) -> None:
     assert data.labels.names == CLASSES
     assert np.array_equal(data.read(3).labels, scene(3)[1])
     assert len({data.read(index).label_hash for index in range(6)}) == 6
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("kind", [0, 8, 14, 200])
+def test_elements_of_unknown_types_are_refused_before_scipy_reads_them(kind: int, compressed: bool) -> None:
+    """Its reader ends the process at a type that it has no numbers for."""
+    file = BytesIO()
+    savemat(file, {"labels": np.arange(64, dtype=np.uint8).reshape(8, 8)})
+    stored = bytearray(file.getvalue())
+    data = stored.index(bytes((2, 0, 0, 0, 64, 0, 0, 0)))  # the tag of 64 uint8
+    stored[data] = kind
+    if compressed:
+        inner = zlib.compress(bytes(stored[128:]))
+        stored = stored[:128] + (15).to_bytes(4, "little") + len(inner).to_bytes(4, "little") + inner
+    with pytest.raises(Unreadable, match="not a readable MATLAB file"):
+        read_mat(np.frombuffer(bytes(stored), np.uint8))

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from segablate.archives import HEADER_BYTES, DamagedArchive, read_header
 from segablate.errors import SegablateError, counted
 from segablate.files import Unreadable
 from segablate.images.header import line
+from segablate.images.mat_elements import byte_order, check_elements
 from segablate.limits import PIXEL_BYTES, STRUCTURE_FACTOR, STRUCTURE_START, TooLarge, check_pixels
 
 _COMPRESSED = 15  # data type of a compressed element in a .mat file
@@ -71,6 +72,8 @@ def read_mat(data: np.ndarray) -> np.ndarray:
     try:
         structured = any(kind in ("cell", "struct", "object") for _, _, kind in whosmat(BytesIO(stored)))
         _check_inflated(stored, structured)
+        if order := byte_order(stored):
+            check_elements(stored, order)
         found = list(_matrices(loadmat(BytesIO(stored), mat_dtype=False), ""))
     except NotImplementedError:
         raise Unreadable("MATLAB 7.3 is another format; save it with -v7") from None
@@ -95,8 +98,7 @@ def _check_inflated(stored: bytes, structured: bool) -> None:
 
 def _element_sizes(stored: bytes) -> Iterator[int]:
     """Yield the size of each element of a MATLAB 5 file as it is when inflated; none for other versions."""
-    orders: dict[bytes, Literal["little", "big"]] = {b"IM": "little", b"MI": "big"}
-    order, place = orders.get(stored[126:128]), 128
+    order, place = byte_order(stored), 128
     while order and place + 8 <= len(stored):
         kind, size = (int.from_bytes(stored[place + shift : place + shift + 4], order) for shift in (0, 4))
         start = place + 8
