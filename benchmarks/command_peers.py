@@ -132,7 +132,7 @@ def forward(folder: Path) -> None:
     import torch
 
     with torch.inference_mode():
-        assert network(folder).eval()(_pixels(folder / "images/large.png")).isfinite().all
+        assert network(folder).eval()(_pixels(folder / "images/large.png")).shape[1] == 21
 
 
 def tiled(folder: Path) -> None:
