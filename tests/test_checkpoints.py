@@ -215,6 +215,9 @@ def test_a_card_of_every_source(network: nn.Module, network_file: Path, monkeypa
         ({"classes": "a"}, "classes must be a list of names"),
         ({"class_map": ["a"]}, "class_map must map checkpoint classes to dataset classes"),
         ({"output": "relu"}, "output is 'relu', but must be softmax, sigmoid, probabilities or labels"),
+        ({"strip_prefix": -1}, r"strip_prefix is -1, but must be text, as in module\.; quote it"),
+        ({"key": 3}, r"key is 3, but must be text"),
+        ({"output": ["softmax"]}, r"output is \['softmax'\], but must be text"),
     ],
 )
 def test_malformed_cards(entries: dict[str, Any], message: str, network_file: Path) -> None:

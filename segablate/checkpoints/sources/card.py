@@ -222,6 +222,9 @@ def _check(card: dict[str, Any]) -> None:
     for key, example in (("preprocessing", "{channels: bgr, scale: 1}"), ("inference", "{window: 512, flip: true}")):
         if not isinstance(card.get(key) or {}, dict):
             raise CheckpointError(f"{key} must be a mapping, as in {example}")
+    for key, example in (("key", "model.state_dict"), ("strip_prefix", "module."), ("output", "softmax")):
+        if not isinstance(card.get(key) or "", str):
+            raise CheckpointError(f"{key} is {card[key]!r}, but must be text, as in {example}; quote it")
     if not isinstance(card.get("classes") or [], list):
         raise CheckpointError("classes must be a list of names")
     if not isinstance(card.get("class_map") or {}, dict):
