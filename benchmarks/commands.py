@@ -16,7 +16,6 @@ import argparse
 import ctypes
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -24,14 +23,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
 from command_peers import PEERS, PREPARATIONS, call
+from machine import described, setting
 
-PACKAGES = ("numpy", "torch", "opencv-python-headless")
 SUBREAPER = 36  # of prctl: processes whose parent has ended become children of this one
 SEGABLATE = (sys.executable, "-m", "segablate")
 
@@ -268,7 +266,7 @@ def show(results: Sequence[Measured]) -> None:
         table.add_row(row.name, *_cells(result.ours), *_cells(result.peer), *found)
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
-    console.print(", ".join(f"{name} {value}" for name, value in setting().items()))
+    console.print(described())
 
 
 def _cells(uses: Sequence[Use]) -> tuple[str, str]:
@@ -279,16 +277,6 @@ def _spread(values: Sequence[float]) -> str:
     return " / ".join(
         f"{value:.3g}" if value < 1000 else f"{value:.0f}" for value in (min(values), median(values), max(values))
     )
-
-
-def setting() -> dict[str, str]:
-    """Return the processor and the versions."""
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text().splitlines() if described.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    processor = f"{models[0] if models else platform.processor()}, {os.cpu_count()} cores"
-    versions = {name: version(name) for name in PACKAGES}
-    return {"processor": processor, "segablate": version("segablate"), "python": platform.python_version(), **versions}
 
 
 def main() -> None:
@@ -312,8 +300,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         results = [measured(row, prepared(row, Path(place)), options.turns) for row in rows]
     if options.json:
-        described = {"setting": setting(), "rows": [result.plain() for result in results]}
-        options.json.write_text(json.dumps(described, indent=1))
+        found = {"setting": setting(), "rows": [result.plain() for result in results]}
+        options.json.write_text(json.dumps(found, indent=1))
     show(results)
 
 

@@ -16,7 +16,6 @@ beyond the inputs. The procedures are those of ``tests/references``, against whi
 
 import argparse
 import math
-import platform
 import resource
 import sys
 import time
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from machine import described
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -149,17 +149,6 @@ def page_faults(call: Callable[[], object]) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
-def processor() -> str:
-    """Return the processor's name, the threads and the version of torch."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    threads = torch.get_num_threads()
-    return f"{name}, {threads} thread{'s' if threads > 1 else ''}, torch {torch.__version__}"
-
-
 def multiples_table(names: Sequence[str], shape: Shape, device: str, repeats: int) -> Table:
     """Return the table of multiples of cross entropy at one shape."""
     logits, labels = make_scene(shape, device)
@@ -189,7 +178,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    print(processor())
+    threads = torch.get_num_threads()
+    print(f"{described()}, {threads} thread{'s' if threads > 1 else ''}")
     n, c, h, w = map(int, arguments.shape.split("x"))
     names = arguments.losses or (*LOSSES, *SOFTMAX)
     Console().print(multiples_table(names, (n, c, h, w), arguments.device, arguments.repeats))

@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 import torch
 from boundaries import TOLERANCES, dilated
+from machine import described
 from rich.console import Console
 from rich.table import Table
 from scenes import scene_pair
@@ -55,7 +56,7 @@ def main() -> None:
     torch.set_num_threads(1)
     pairs = [scene_pair(HEIGHT, WIDTH, CLASSES, seed) for seed in range(options.pairs)]
     seconds = timed(cases(pairs), pairs, options.repeats)
-    Console().print(costs(seconds, options.pairs), claims(seconds), sep="\n")
+    Console().print(costs(seconds, options.pairs), claims(seconds), described(), sep="\n")
 
 
 def cases(pairs: list[Pair]) -> dict[str, Case]:
