@@ -18,6 +18,7 @@ from segablate.metrics.confusion import (
     precision,
     recall,
 )
+from segablate.metrics.conventions import Convention, convention_named, scores_under
 
 # ESPNet on a split of CamVid: rows label 0..11 (11 void), columns prediction 0..11 (11 lies outside the label set).
 CAMVID = np.array(
@@ -51,6 +52,17 @@ DROPPED = class_counts(Confusion.from_dense([CAMVID], 11)).total()
 def test_published_scores_per_class(scores, expected: list[float]) -> None:
 
     np.testing.assert_allclose(100 * scores(DROPPED), expected, atol=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("segablate", 57.175), ("void-as-error", 55.649), ("void-as-class", 53.151)]
+)
+def test_published_readings_of_void(name: str, expected: float) -> None:
+    convention = convention_named(name)
+    assert isinstance(convention, Convention)
+    found = scores_under(convention, Confusion.from_dense([CAMVID], 11))
+    assert 100 * found.miou == pytest.approx(expected, abs=0.0005)
+    assert found.iou.shape == (11,)
 
 
 @pytest.mark.parametrize(

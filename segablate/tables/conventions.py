@@ -12,6 +12,7 @@ from segablate.metrics.conventions import (
     BOUNDARIES,
     OURS,
     REGIONS,
+    VOIDS,
     BoundaryConvention,
     Convention,
     Scores,
@@ -31,11 +32,15 @@ def conventions_report(run: Evaluation) -> Report:
 
 
 def regions_table(run: Evaluation) -> Table:
-    """Return the conventions for confusion counts, with the difference of their mIoU from ours."""
+    """Return the conventions for confusion counts, with the difference of their mIoU from ours.
+
+    Ours and the other readings of void come first, then the tools.
+    """
     ours = scores_under(OURS, run.confusion)
     found = [(convention, scores_under(convention, run.confusion)) for convention in REGIONS]
     found.sort(key=lambda pair: (bool(pair[1].refusal), isnan(pair[1].miou), -np.nan_to_num(pair[1].miou)))
-    rows = [_region_row(OURS, ours, ours)] + [_region_row(convention, scores, ours) for convention, scores in found]
+    own = [(OURS, ours), *((convention, scores_under(convention, run.confusion)) for convention in VOIDS)]
+    rows = [_region_row(convention, scores, ours) for convention, scores in (*own, *found)]
     defined = sum(not isnan(scores.miou) for _, scores in found)
     columns = (
         Column("convention", "convention", "prose"),
@@ -46,7 +51,8 @@ def regions_table(run: Evaluation) -> Table:
         Column("tool", "tool", "prose", wide=True),
         Column("differs", "difference in definition", "prose"),
     )
-    sections = (1, 1 + defined) if defined < len(found) else (1,)
+    first = len(own)
+    sections = (first, first + defined) if defined < len(found) else (first,)
     return Table("conventions", "mIoU under every convention", columns, tuple(rows), sections=sections)
 
 

@@ -29,7 +29,7 @@ class Convention:
     - `differs`: one sentence on what makes its number differ from ours.
     - `iou`: of each class, as the tool reports it; `miou`: the mean that it reports.
     - `mean_recall`, `pixel_accuracy`: where the tool reports them under any name.
-    - `refusal`: see :data:`Refusal`.
+    - `refusal`: see :data:`Refusal`; `counts`: what is counted of each image, by default on labelled pixels.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Convention:
     mean_recall: Rule | None = None
     pixel_accuracy: Rule | None = None
     refusal: Refusal = takes_all
+    counts: Callable[[Confusion], ClassCounts] = class_counts
 
 
 class Scores(NamedTuple):
@@ -60,7 +61,7 @@ def scores_under(convention: Convention, confusion: Confusion) -> Scores:
     refusal = convention.refusal(confusion)
     if refusal:
         return Scores(np.full(confusion.classes, np.nan), nan, nan, nan, refusal)
-    counts = class_counts(confusion)
+    counts = convention.counts(confusion)
     rules = convention.miou, convention.mean_recall, convention.pixel_accuracy
     miou, mean_recall, pixel_accuracy = (float(rule(counts)) if rule else nan for rule in rules)
     return Scores(convention.iou(counts), miou, mean_recall, pixel_accuracy, "")
