@@ -1,10 +1,12 @@
 """Reports for people in the terminal, and the progress bar; the other formats are in test_formats.py."""
 
 import io
+import itertools
 import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,11 @@ from reports import ablation, comparison, evaluation
 from rich.cells import cell_len
 from rich.console import Console
 
-from segablate.render import FORMATS, print_report, progress, render
+from segablate.render import FORMATS, print_report, progress, render, training_progress
 from segablate.render.cells import aligned_cells
 from segablate.tables import Column, Report, Table
+
+progress_module = import_module("segablate.render.progress")  # the package has a function of the name
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -233,6 +237,54 @@ def test_progress_is_silent_when_nobody_watches(capsys):
     with progress(10, "evaluating") as advance:
         advance(4)
     assert capsys.readouterr() == ("", "")
+
+
+def lines_of(monkeypatch: pytest.MonkeyPatch, seconds: float) -> io.StringIO:
+    """A log in which a step takes so many seconds of a clock that only the test turns."""
+    clock = itertools.count(0.0, seconds)
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: next(clock))
+    return io.StringIO()
+
+
+def test_progress_is_a_line_a_minute_where_nothing_is_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = lines_of(monkeypatch, 25)
+    with progress(1200, "evaluating [b]", console=Console(file=log, width=40)) as advance:
+        for _ in range(7):
+            advance(100)
+    assert log.getvalue().splitlines() == [
+        "evaluating [b]: 300 of 1 200 images · about 6 min left",
+        "evaluating [b]: 600 of 1 200 images · about 3 min left",
+    ]
+
+
+def test_the_time_left_of_a_run_that_goes_on_counts_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = lines_of(monkeypatch, 60)
+    with progress(1000, "evaluating", console=Console(file=log)) as advance:
+        advance(400)
+        advance(100)
+    assert log.getvalue().splitlines()[-1] == "evaluating: 500 of 1 000 images · about 10 min left"
+
+
+def test_training_is_a_line_a_minute_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = lines_of(monkeypatch, 60)
+    with training_progress(100, 4, console=Console(file=log)) as show:
+        show(10, {"loss": 0.5})
+        show(20, {"mIoU": 0.25})
+    assert log.getvalue().splitlines()[-1] == "training: 20 of 100 steps · loss 0.5000 · mIoU 25.0% · about 16 min left"
+
+
+def test_progress_is_silent_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = lines_of(monkeypatch, 100)
+    with progress(10, "evaluating", silent=True, console=Console(file=log)) as advance:
+        advance(1)
+    with training_progress(10, 1, silent=True, console=Console(file=log)) as show:
+        show(1, {})
+    assert log.getvalue() == ""
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(40, "40 s"), (89, "89 s"), (100, "2 min"), (12_000, "3 h 20 min")])
+def test_durations(seconds: float, text: str) -> None:
+    assert progress_module.duration(seconds) == text
 
 
 def test_progress_shows_images_a_second_and_leaves_standard_output_alone(capsys):

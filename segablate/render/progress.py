@@ -1,11 +1,20 @@
-"""A progress bar on standard error, so that standard output contains only the result."""
+"""Progress on standard error, so that standard output contains only the result.
 
-from collections.abc import Callable, Iterator, Mapping
+A bar where standard error is a terminal; elsewhere, as in the log of a batch job, a line a minute.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from segablate.errors import thousands
+
+EVERY = 60.0
+"""Seconds between two lines where standard error is not a terminal."""
 
 
 @contextmanager
@@ -19,12 +28,16 @@ def progress(
 ) -> Iterator[Callable[[int], None]]:
     """Display a bar with images per second and the time left; yield ``advance(images)``; remove the bar at the end.
 
-    Nothing is displayed with ``silent`` or when standard error is not a terminal. Warnings printed meanwhile appear
-    above the bar.
+    Nothing is displayed with ``silent``. Where standard error is not a terminal, a line is printed every minute.
+    Warnings printed meanwhile appear above the bar.
 
     :param total: number of images; ``None`` when unknown.
     """
     console = console or Console(stderr=True)
+    if not silent and not console.is_terminal:
+        lines = _Lines(console, total, description, unit)
+        yield lines.advance
+        return
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None, complete_style="cyan", finished_style="cyan"),
@@ -64,16 +77,58 @@ def training_progress(
         disable=silent or not console.is_terminal,
     )
     known: dict[str, float] = {}
+    lines = _Lines(console, total, "training", "steps") if not silent and not console.is_terminal else None
 
     def show(step: int, numbers: Mapping[str, float]) -> None:
         known.update({name: value for name, value in numbers.items() if name in ("loss", "mIoU")})
         said = [f"loss {known['loss']:.4f}"] if "loss" in known else []
         said += [f"mIoU {known['mIoU']:.1%}"] if "mIoU" in known else []
         bar.update(task, completed=step, description=" · ".join(said))
+        if lines is not None:
+            lines.reach(step, said)
 
     with bar:
         task = bar.add_task("", total=total)
         yield show
+
+
+class _Lines:
+    """Progress as lines: what is done and the time left, at most one every `EVERY` seconds."""
+
+    def __init__(self, console: Console, total: int | None, description: str, unit: str) -> None:
+        self._console, self._total, self._description, self._unit = console, total, description, unit
+        self._started = self._said = time.monotonic()
+        self._first: int | None = None
+        self._done = 0
+
+    def advance(self, images: int) -> None:
+        """Count more images as done."""
+        self.reach(self._done + images)
+
+    def reach(self, done: int, more: Sequence[str] = ()) -> None:
+        """Say, if it is time, that so much is done in all, with `more` that is known."""
+        self._done, now = done, time.monotonic()
+        if self._first is None:  # what was done before: a resumed run
+            self._first = done
+        if now - self._said >= EVERY:
+            self._said = now
+            self._console.print(self._line(now - self._started, more), markup=False, highlight=False, soft_wrap=True)
+
+    def _line(self, seconds: float, more: Sequence[str]) -> str:
+        of = f" of {thousands(self._total)}" if self._total is not None else ""
+        parts = [f"{self._description}: {thousands(self._done)}{of} {self._unit}", *more]
+        new = self._done - (self._first or 0)
+        if self._total is not None and new > 0:
+            parts.append(f"about {duration(seconds / new * (self._total - self._done))} left")
+        return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as ``40 s``, ``12 min`` or ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class _PerSecond(ProgressColumn):
