@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from segablate.ablation.sweep import Ablation
-from segablate.errors import thousands
 from segablate.metrics.boundary import boundary_f, boundary_sums, mean_over_images
 from segablate.metrics.confusion import class_counts, mean_iou, nanmean
 from segablate.metrics.tolerance import Tolerance
@@ -16,7 +15,7 @@ from segablate.statistics.correlation import rank_correlation
 from segablate.statistics.intervals import Estimate, estimate, p_value
 from segablate.statistics.scores import means
 from segablate.tables import Column, Report, Row, Table
-from segablate.tables.evaluation import View, head
+from segablate.tables.evaluation import View, head, sampling_note
 from segablate.tables.gradients import cost_table, gradients_table
 
 REPLICATES = 2_000
@@ -120,8 +119,8 @@ def values_table(ablation: Ablation, plan: Resampling) -> Table:
     beside = f"; without {ablation.loss.name}, the pixel term alone, {pixel:.4g}" if summed else ""
     note = (
         f"Means over the images where the loss is defined (undefined in {undefined or 'none'}); differences are "
-        f"paired. 95 % CI: {thousands(REPLICATES)} bootstrap replicates of the images. Objective: {ablation.objective}"
-        f"{beside}." + (" Over the set: computed from sums over all images." if ablation.over_images else "")
+        f"paired. {sampling_note(len(values))} Objective: {ablation.objective}{beside}."
+        + (" Over the set: computed from sums over all images." if ablation.over_images else "")
     )
     return Table("values", "Value", columns, tuple(rows), (note,), baseline=0)
 

@@ -22,7 +22,7 @@ from segablate.metrics.confusion import (
 from segablate.metrics.tolerance import Tolerance
 from segablate.metrics.trimap import COUNTS as TRIMAP
 from segablate.statistics.bootstrap import Distribution, by_image, resample
-from segablate.statistics.intervals import estimate
+from segablate.statistics.intervals import FEWEST, estimate
 from segablate.statistics.scores import boundary_iou_scores, boundary_scores, means, region_scores
 from segablate.tables import Column, Report, Table
 from segablate.tables.boundaries import boundary_key, boundary_table, curve_table, trimap_table, within
@@ -117,13 +117,18 @@ def overall_table(run: Evaluation, view: View) -> Table:
         Column("interval", "95 % CI", "interval", digits=1),
         Column("over", "over", "text"),
     )
-    note = (
-        f"95 % CI: {thousands(REPLICATES)} bootstrap replicates of the {thousands(run.images)} images, widened for the "
+    return Table("overall", "Overall", columns, tuple(rows), (sampling_note(run.images),))
+
+
+def sampling_note(images: int) -> str:
+    """Return the note on the intervals of a table: how they were found, or why there is none."""
+    if images < FEWEST:
+        verb = "says" if images == 1 else "say"
+        return f"No 95 % CI: {counted(images, 'image')} {verb} too little about others (at least {FEWEST})."
+    return (
+        f"95 % CI: {thousands(REPLICATES)} bootstrap replicates of the {thousands(images)} images, widened for the "
         f"small sample."
-        if run.images > 1
-        else "No 95 % CI for a single image."
     )
-    return Table("overall", "Overall", columns, tuple(rows), (note,))
 
 
 def losses_table(run: Evaluation) -> Table:
