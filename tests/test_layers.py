@@ -28,6 +28,7 @@ FLOORS = (
     ("statistics",),
     ("ablation", "comparison"),
     ("training",),
+    ("diagnosis",),
     ("tables",),
     ("render",),
     ("plots",),

@@ -11,6 +11,7 @@ from segablate.cli.commands import (
     checkpoints,
     compare,
     datasets,
+    doctor,
     evaluate,
     losses,
     recipes,
@@ -70,3 +71,4 @@ app.add_typer(recipes.app, name="recipes")
 app.add_typer(losses.app, name="losses")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(checkpoints.app, name="checkpoints")
+app.command("doctor")(expanded(doctor.doctor))
