@@ -12,6 +12,7 @@ import typer
 
 from segablate.cli import application
 from segablate.cli.locking import locks_released
+from segablate.cli.meant import meant
 from segablate.cli.output import ClosedOutput, guarded_output
 from segablate.errors import SegablateError
 from segablate.runtime import team
@@ -22,14 +23,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     0, 1 (an error), 2 (usage), 130 (interrupted), or 141 (whatever reads standard output has closed it).
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with guarded_output(), locks_released():
-            code = application.app(arguments, prog_name="segablate", standalone_mode=False)
+            code = application.app(words or ["--help"], prog_name="segablate", standalone_mode=False)
         team().leave()
     except ClosedOutput as error:
         return error.exit_code
     except typer.TyperException as error:
-        return _fail(error.format_message() + _mentions(error), error.exit_code)
+        return _fail(meant(error, words) or error.format_message() + _mentions(error), error.exit_code)
     except SegablateError as error:
         return _fail(str(error), error.exit_code)
     except typer.Abort as error:  # what typer makes of an EOFError, which is a bug wherever it is raised

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from segablate.cli.completion import loss_list
 from segablate.errors import UsageError, at
 
 if TYPE_CHECKING:
@@ -81,7 +82,11 @@ class MeasureOptions(ReadingOptions):
 
     losses: Annotated[
         str | None,
-        _option('Comma-separated losses, "all" or "none"; by default ce where there are logits.', _MEASURES),
+        _option(
+            'Comma-separated losses, "all" or "none"; by default ce where there are logits.',
+            _MEASURES,
+            autocompletion=loss_list,
+        ),
     ] = None
     calibration: Annotated[
         bool | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from segablate.cli.completion import recipes
 from segablate.cli.options import CheckpointOptions, DatasetOptions, OutputOptions, RunningOptions, default_dataset
 from segablate.errors import UsageError
 from segablate.files import is_file
@@ -46,7 +47,10 @@ class TrainedOptions:
         str | None,
         typer.Option(help="Comma-separated objectives to train too, as in 'ce,focal'.", rich_help_panel=_PANEL),
     ] = None
-    recipe: Annotated[str | None, typer.Option(help="Recipe by name, or a FILE.yaml.", rich_help_panel=_PANEL)] = None
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Recipe by name, or a FILE.yaml.", rich_help_panel=_PANEL, autocompletion=recipes),
+    ] = None
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="A field of the recipe, as in rate=0.01; repeatable.", rich_help_panel=_PANEL),

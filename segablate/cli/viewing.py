@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segablate.cli.completion import boundary_list, conventions
 from segablate.cli.options import MeasureOptions, ReadingOptions
 from segablate.errors import RunError, UsageError
 
@@ -28,6 +29,7 @@ class ViewingOptions:
             "--as",
             help="Report the numbers of another tool: mmseg, cityscapes, detectron2, torchmetrics, smp, ...",
             rich_help_panel=_PANEL,
+            autocompletion=conventions,
         ),
     ] = None
     conventions: Annotated[
@@ -96,6 +98,7 @@ class CountingOptions:
         typer.Option(
             help="Comma-separated tools whose boundaries to count too: davis, gscnn, monai-nsd, boundary-iou-api.",
             rich_help_panel="Measures",
+            autocompletion=boundary_list,
         ),
     ] = None
     trimap: Annotated[

@@ -49,6 +49,8 @@ def open_dataset(spec: str, split: str | None = None) -> Dataset:
         )
     module = layout_module(layout)
     if layout == "sample":
+        if place:
+            raise DatasetError(f"{spec!r} is no dataset; write sample, of which there is one ({spec} is a checkpoint)")
         return module.open_split(split)
     if not place:
         raise DatasetError(f"dataset {spec!r} names no directory; write {layout}:DIRECTORY")

@@ -15,12 +15,14 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from segablate.errors import KnobError, did_you_mean
 from segablate.objective.ranges import Choice, Conditions, Range, format_value, holds
+from segablate.objective.written_lists import with_commas
 
 INPUTS = ("image", "features", "roi", "edge_net", "weights")
 """Tensors a loss may take beyond logits and labels, keyword-only and by these names: never hyperparameters."""
@@ -92,7 +94,14 @@ class Knob:
 
     def parse_list(self, text: str, *, as_option: bool = False) -> tuple[Any, ...]:
         """Read a comma-separated list, in its order; raises :class:`KnobError` as :meth:`parse` does."""
-        return tuple(self.parse(part, as_option=as_option) for part in text.split(","))
+        try:
+            return tuple(self.parse(part, as_option=as_option) for part in text.split(","))
+        except KnobError as error:
+            meant = with_commas(text, odd=isinstance(self.range, Range) and self.range.odd)
+            name = self.option if as_option else self.name
+            if meant and meant != text and self._holds(meant):
+                raise KnobError(f"{error}; write {name} {meant}") from None
+            raise
 
     def check(self, value: object, *, as_option: bool = False) -> Any:
         """Return the value in its own type (an int becomes a float where a float is expected).
@@ -153,6 +162,12 @@ class Knob:
     def _several(self) -> str:
         count = f"{self.kind.length} values" if self.kind.length else "one or more values"
         return f"{count} joined by colons, each {self.expected()}"
+
+    def _holds(self, text: str) -> bool:
+        """Return whether every value of a comma-separated list is allowed."""
+        with suppress(KnobError):
+            return all(self.parse(part) is not text for part in text.split(","))
+        return False
 
     def _complaint(self, value: object, problem: str, name: str) -> str:
         given = repr(value) if isinstance(value, str) else self.format(value)

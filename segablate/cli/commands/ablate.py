@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperCommand, TyperGroup
 
+from segablate.cli.arguments import Checkpoint, OptionalDataset
 from segablate.cli.building import build_command
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
@@ -20,6 +21,7 @@ from segablate.cli.options import (
     RunningOptions,
     default_dataset,
 )
+from segablate.cli.swapped import refuse_swapped
 from segablate.cli.sweeps import TrainedOptions, TrainedRequest, ablate_trained
 from segablate.errors import UsageError
 from segablate.losses import loss_names, loss_summaries
@@ -135,6 +137,7 @@ def ablate(
     from segablate.tables.ablation import ablation_report
     from segablate.tables.stored import to_plain
 
+    refuse_swapped(f"ablate {loss.name}", checkpoint, dataset)
     few = _gradient_images(sweep.gradient_images)
     if trained.train is not None:
         tolerance = Tolerance.parse(sweep.boundary_tolerance)
@@ -188,15 +191,13 @@ def _command(loss: "Loss") -> Any:
         ablate(loss, knobs, **given)
 
     arguments = {
-        "checkpoint": (_CHECKPOINT, "sample:ce"),
-        "dataset": (_DATASET, None),
+        "checkpoint": (Checkpoint, "sample:ce"),
+        "dataset": (OptionalDataset, None),
         **{name: (_knob_option(knob), None) for name, knob in loss.knobs.items()},
     }
     return build_command(loss.name, command, _help(loss), arguments, _GROUPS, without=loss.knobs)
 
 
-_CHECKPOINT = Annotated[str, typer.Argument(help="Checkpoint, card or SOURCE:...")]
-_DATASET = Annotated[str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")]
 _GROUPS = {
     "sweep": SweepOptions,
     "trained": TrainedOptions,

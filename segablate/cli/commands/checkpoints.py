@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from segablate.cli.arguments import checkpoint_argument, expand
 from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, TrustOptions, expanded
 from segablate.errors import SegablateError, UsageError
 
@@ -23,7 +24,7 @@ def list_sources(*, output: OutputOptions) -> None:
 
 
 def show(
-    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, a card, or SOURCE:...")],
+    checkpoint: Annotated[str, checkpoint_argument("A checkpoint, a card, or SOURCE:...")],
     *,
     checkpoints: CheckpointOptions,
     running: RunningOptions,
@@ -46,7 +47,7 @@ def show(
 
 
 def trust(
-    card: Annotated[str, typer.Argument(help="The card, a FILE.yaml.")],
+    card: Annotated[str, typer.Argument(help="The card, a FILE.yaml.", callback=expand)],
     files: Annotated[
         list[str] | None, typer.Argument(help="Further Python files that its code imports by computed names.")
     ] = None,
@@ -68,7 +69,7 @@ def trust(
 
 
 def init(
-    checkpoint: Annotated[str, typer.Argument(help="python:package.module:factory(...)@weights.pth, or SOURCE:...")],
+    checkpoint: Annotated[str, checkpoint_argument("python:package.module:factory(...)@weights.pth, or SOURCE:...")],
     out: Annotated[Path, typer.Option(help="File to write the card to.")] = Path("checkpoint.yaml"),
     *,
     trusting: TrustOptions,

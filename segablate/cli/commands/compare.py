@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segablate.cli import completion
+from segablate.cli.arguments import expand, expand_all
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CacheOptions,
@@ -18,6 +20,7 @@ from segablate.cli.options import (
     RunningOptions,
     default_dataset,
 )
+from segablate.cli.swapped import refuse_datasets, refuse_python, refuse_url
 from segablate.cli.trainings import TrainingsOptions, compare_groups
 from segablate.errors import RunError, UsageError
 
@@ -39,6 +42,8 @@ class ComparisonOptions:
         typer.Option(
             help="Dataset on which to evaluate what is not a saved run: LAYOUT:DIRECTORY, or sample.",
             rich_help_panel=_PANEL,
+            callback=expand,
+            autocompletion=completion.datasets,
         ),
     ] = None
     intersect: Annotated[
@@ -89,7 +94,12 @@ class ComparisonOptions:
 def compare(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="A B [C ...]", help="Saved runs, checkpoints, cards or predictions:DIR."),
+        typer.Argument(
+            metavar="A B [C ...]",
+            help="Saved runs, checkpoints, cards or predictions:DIR.",
+            callback=expand_all,
+            autocompletion=completion.checkpoints,
+        ),
     ] = None,
     *,
     comparing: ComparisonOptions,
@@ -152,11 +162,15 @@ def compare(
 def _checked(names: list[str], on: str | None) -> list[str]:
     """Return the names to compare.
 
-    UsageError for too few or too many, for one given twice and for a needless --on; RunError for a path that does not
-    exist.
+    UsageError for too few or too many, for one given twice, for a dataset among them and for a needless --on; RunError
+    for a path that does not exist.
     """
     from segablate.evaluation.runs import is_run
 
+    for name in names:
+        refuse_url(name)
+        refuse_python(name)
+    refuse_datasets(names, on)
     if not 2 <= len(names) <= MOST:
         raise UsageError(
             f"compare takes 2 to {MOST} runs or checkpoints, but {len(names)} given. Usage: segablate compare A B"

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from segablate.cli.arguments import Dataset
+from segablate.cli.completion import layouts
 from segablate.cli.options import DatasetOptions, OutputOptions, RunningOptions, expanded
 
 app = typer.Typer(help="List dataset layouts, check a dataset, or generate its description.", no_args_is_help=True)
@@ -17,12 +19,14 @@ def list_layouts(*, output: OutputOptions) -> None:
     from segablate.render import print_report
     from segablate.tables.datasets import layouts_report
 
-    layouts = {name: layout_module(name).LAYOUT for name in dataset_layouts()}
-    print_report(layouts_report(layouts), output.format, wide=output.wide)
+    known = {name: layout_module(name).LAYOUT for name in dataset_layouts()}
+    print_report(layouts_report(known), output.format, wide=output.wide)
 
 
 def show(
-    layout: Annotated[str, typer.Argument(help="Layout; see `segablate datasets list`.")], *, output: OutputOptions
+    layout: Annotated[str, typer.Argument(help="Layout; see `segablate datasets list`.", autocompletion=layouts)],
+    *,
+    output: OutputOptions,
 ) -> None:
     """Show the folders that a layout expects, and its classes."""
     from segablate.datasets import layout_module
@@ -47,7 +51,7 @@ def init(
 
 
 def scribble(
-    dataset: Annotated[str, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")],
+    dataset: Dataset,
     *,
     out: Annotated[Path, typer.Option(help="New folder for the label maps.")],
     seed: Annotated[int, typer.Option(help="Random seed for the strokes.", min=0)] = 0,
@@ -63,7 +67,7 @@ def scribble(
 
 
 def check(
-    dataset: Annotated[str, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")],
+    dataset: Dataset,
     *,
     images: DatasetOptions,
     workers: Annotated[int | None, typer.Option(help="Reading processes; by default one per core.", min=0)] = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from segablate.cli.arguments import OptionalDataset, checkpoint_argument
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CacheOptions,
@@ -16,14 +17,15 @@ from segablate.cli.options import (
     RunningOptions,
     default_dataset,
 )
+from segablate.cli.swapped import refuse_swapped
 from segablate.cli.viewing import CountingOptions, ViewingOptions
 
 
 def evaluate(
     checkpoint: Annotated[
-        str, typer.Argument(help="Checkpoint, card or SOURCE:...; see `segablate checkpoints list`.")
+        str, checkpoint_argument("Checkpoint, card or SOURCE:...; see `segablate checkpoints list`.")
     ] = "sample:ce",
-    dataset: Annotated[str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")] = None,
+    dataset: OptionalDataset = None,
     *,
     save: Annotated[
         Path | None,
@@ -70,6 +72,7 @@ def evaluate(
     from segablate.render import print_report, render
     from segablate.runtime import team
 
+    refuse_swapped("evaluate", checkpoint, dataset)
     keeping = Persistence(not caching.no_cache, save, resume, write_predictions)
     lock_output(save)
     keeping.refuse_early()

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from segablate.cli.completion import losses
 from segablate.cli.options import OutputOptions, expanded
 
 app = typer.Typer(help="List the losses, or show one in detail.", no_args_is_help=True)
@@ -18,7 +19,7 @@ def list_losses(*, output: OutputOptions) -> None:
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="Loss, or python:package.module:function.")],
+    name: Annotated[str, typer.Argument(help="Loss, or python:package.module:function.", autocompletion=losses)],
     *,
     output: OutputOptions,
 ) -> None:

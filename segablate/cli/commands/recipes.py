@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from segablate.cli.completion import recipes
 from segablate.cli.options import OutputOptions, expanded
 
 app = typer.Typer(help="List the recipes of training, or show one with the source of each field.", no_args_is_help=True)
@@ -19,7 +20,9 @@ def list_recipes(*, output: OutputOptions) -> None:
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A recipe by name, or a FILE.yaml.")], *, output: OutputOptions
+    name: Annotated[str, typer.Argument(help="A recipe by name, or a FILE.yaml.", autocompletion=recipes)],
+    *,
+    output: OutputOptions,
 ) -> None:
     """Show a recipe: each field, its value, and whether paper, code or this project says so."""
     from segablate.render import print_report

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
+from segablate.cli.arguments import OptionalDataset, expand
 from segablate.cli.building import build_command
+from segablate.cli.completion import networks, recipes
 from segablate.cli.locking import lock_output
 from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, default_dataset
 from segablate.errors import UsageError
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
     from segablate.training.session import TrainingExecution
 
 _PANEL, _RECIPE = "Training", "Recipe"
+
+_NETWORK = Annotated[
+    str,
+    typer.Argument(help="A network without weights, or a checkpoint.", callback=expand, autocompletion=networks),
+]
 
 _FORMS = {
     **dict.fromkeys(("resize", "crop"), "HEIGHTxWIDTH"),
@@ -36,7 +43,11 @@ class TrainOptions:
 
     recipe: Annotated[
         str | None,
-        typer.Option(help="Recipe by name, or a FILE.yaml; options below override it.", rich_help_panel=_PANEL),
+        typer.Option(
+            help="Recipe by name, or a FILE.yaml; options below override it.",
+            rich_help_panel=_PANEL,
+            autocompletion=recipes,
+        ),
     ] = None
     save: Annotated[
         Path | None,
@@ -156,8 +167,8 @@ def command() -> Any:
         train(fields=fields, **given)
 
     arguments = {
-        "network": (Annotated[str, typer.Argument(help="A network without weights, or a checkpoint.")], "small"),
-        "dataset": (Annotated[str | None, typer.Argument(help="LAYOUT:DIRECTORY, or sample.")], None),
+        "network": (_NETWORK, "small"),
+        "dataset": (OptionalDataset, None),
         **{f"field_{name}": (_field_option(name), None) for name in known},
     }
     groups = {

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from segablate.cli.arguments import dataset_argument
 from segablate.cli.options import DatasetOptions
 
 
 def train_edges(
-    dataset: Annotated[str, typer.Argument(help="LAYOUT:DIRECTORY, or sample; see `segablate datasets list`.")],
+    dataset: Annotated[str, dataset_argument("LAYOUT:DIRECTORY, or sample; see `segablate datasets list`.")],
     *,
     out: Annotated[Path, typer.Option(help="File to write the network to (safetensors).")],
     seed: Annotated[
