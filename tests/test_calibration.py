@@ -21,6 +21,7 @@ from segablate.labels import IGNORE
 from segablate.metrics.bands import BANDS, band_map, nested_bands
 from segablate.metrics.calibration import (
     BINS,
+    CROSS_ENTROPY,
     accuracy_and_confidence,
     calibration_statistics,
     calibration_sums,
@@ -259,3 +260,16 @@ def test_logits_far_apart_are_certain_and_cost_at_most_the_least_probability() -
     assert found["reliability"].sum(0)[-1].tolist() == [2, 1, 2]
     assert found["proper"].sum(0) == pytest.approx([2, -np.log(1e-35)])
     assert found["class_gaps"][:, [0, -1]].tolist() == [[0, 1], [-1, 0]]
+
+
+@pytest.mark.parametrize("spread", [1, 20, 300, 1e4])
+def test_the_sum_of_cross_entropy_is_that_of_the_loss_at_any_confidence(spread: float) -> None:
+    random = np.random.default_rng(4)
+    labels = random.integers(0, 5, (40, 50)).astype(np.uint8)
+    labels[random.random(labels.shape) < 0.1] = IGNORE
+    logits = torch.from_numpy(spread * random.normal(size=(6, 40, 50))).float()  # the sixth has no class
+    maps = (torch.from_numpy(labels), logits[:5].argmax(0).byte(), torch.from_numpy(band_map(nested_bands(labels))))
+    target = torch.from_numpy(labels).long()
+    exact = torch.nn.functional.cross_entropy(logits[None].double(), target[None], ignore_index=IGNORE, reduction="sum")
+    assert float(calibration_sums(logits, "softmax", maps, 5)[CROSS_ENTROPY]) == pytest.approx(float(exact), rel=2e-6)
+    assert CROSS_ENTROPY not in calibration_sums(logits, "sigmoid", maps, 5)

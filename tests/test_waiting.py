@@ -209,7 +209,7 @@ def assert_same(found: list[ImageRecord], host: list[ImageRecord]) -> None:
         np.testing.assert_array_equal(one.table, other.table)
         assert one.values.keys() == other.values.keys()
         for name, value in one.values.items():
-            assert value == pytest.approx(other.values[name], rel=1e-6, nan_ok=True), name
+            assert value == pytest.approx(other.values[name], rel=1e-6, abs=5e-8, nan_ok=True), name
         assert_same_boundaries(one, other)
         assert one.statistics.keys() == other.statistics.keys()
         for name, array in one.statistics.items():

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 _SUM, _PIXELS, _VALUE = "loss ", "labelled", "value of "
 
 
-def pixel_loss_sums(logits: "Tensor", labels: "Tensor", one_channel: bool, measures: Measures) -> "dict[str, Tensor]":
+def pixel_loss_sums(
+    logits: "Tensor", labels: "Tensor", one_channel: bool, measures: Measures, known: "Mapping[str, Tensor]"
+) -> "dict[str, Tensor]":
     """Sum the losses that are means over labelled pixels over some rows, float64 by name; :func:`pixel_loss_values`.
 
-    `logits`: K, h, W, the classes first; `labels`: h, W uint8.
+    `logits`: K, h, W, the classes first; `labels`: h, W uint8; `known`: sums that were computed already, by name.
     """
     import torch
 
@@ -27,6 +29,9 @@ def pixel_loss_sums(logits: "Tensor", labels: "Tensor", one_channel: bool, measu
     pixels = (labels != IGNORE).sum(dtype=torch.float64)
     sums = {}
     for name, loss in measures.pixel_losses.items():
+        if name in known:
+            sums[_SUM + name] = known[name]
+            continue
         with torch.no_grad():
             mean = loss(logits_for(loss.reads({}), scores, one_channel), target)
         sums[_SUM + name] = mean.double() * pixels

@@ -37,7 +37,7 @@ from segablate.metrics import boundary_iou
 from segablate.metrics.bands import STATISTIC as BANDS
 from segablate.metrics.bands import band_map, band_maps_on_device, distance_sums, nested_bands
 from segablate.metrics.boundary import boundary_tables
-from segablate.metrics.calibration import RELIABILITY, calibration_statistics, calibration_sums
+from segablate.metrics.calibration import CROSS_ENTROPY, RELIABILITY, calibration_statistics, calibration_sums
 from segablate.metrics.roc import STATISTIC as RANKING
 from segablate.metrics.roc import count_scores
 from segablate.runtime import to_device, to_host
@@ -186,14 +186,16 @@ def _read(block: "Tensor", maps: "tuple[Tensor, Tensor | None]", asked: Asked) -
     measures, classes = asked.measures, asked.alignment.classes
     predicted = highest_scores(block[None], asked.alignment)[0][0]
     sums = {_BROKEN: (~block.sum().isfinite()).double()}
+    known: dict[str, Tensor] = {}
     logits = asked.logits(block) if measures.of_scores or classes == 2 else block
     if bands is not None and measures.calibration:
         sums |= calibration_sums(logits, asked.output.kind, (labels, predicted, bands), classes)
+        known = {"ce": sums.pop(CROSS_ENTROPY)} if CROSS_ENTROPY in sums else {}
     elif bands is not None:
         sums[BANDS] = distance_sums(labels, predicted, bands)
     if classes == 2:
         sums[RANKING] = count_scores(logits, labels)
-    return predicted, {**sums, **pixel_loss_sums(logits, labels, asked.one_channel, measures)}
+    return predicted, {**sums, **pixel_loss_sums(logits, labels, asked.one_channel, measures, known)}
 
 
 def _read_map(reading: Reading, place: int, asked: Asked) -> None:

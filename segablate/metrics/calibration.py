@@ -47,6 +47,12 @@ _AT_ONCE = 1 << 23
 _LEAST = 1e-35
 """Lower limit of a label's probability in NLL."""
 
+_NEAR_LEAST = 69.0
+"""NLL from which a probability, below 1e-30, may be rounded to 0 or raised to its limit."""
+
+CROSS_ENTROPY = "cross entropy"
+"""Name of the sum of ``ce`` in :func:`calibration_sums`; no statistic."""
+
 Floats = NDArray[np.float64]
 
 
@@ -81,33 +87,58 @@ def calibration_sums(
     """Sum what :func:`count_calibration` returns over some rows of an image, on the device of the logits.
 
     Float64 by name; all but counts of pixels are integers in units of 2^-24, so that sums of rows add without rounding.
-    One more K, H, W array is allocated.
+    One more K, H, W array is allocated. On the CPU, for a softmax, :data:`CROSS_ENTROPY` is among them: the sum of the
+    loss ``ce`` over labelled pixels, which costs nothing here.
     """
     labels, predicted, bands = maps
     probabilities = _probabilities(logits, kind)  # K H W
-    proper = _proper(probabilities, logits, kind, labels.clamp(max=classes - 1), bands)
     labelled = labels != IGNORE
+    known = labels.clamp(max=classes - 1)  # a class everywhere
+    nll = _nll(probabilities, logits, kind, known)  # H W
+    proper = _proper(probabilities, nll, known, bands)
+    entropy = _cross_entropy(nll, logits, known, labelled) if kind != "sigmoid" and not tally.on_gpu(labels) else {}
     scaled = probabilities.mul_(_UNIT * labelled).round_()  # up to 2^24 every integer is a float32
     reliability = _reliability(_confidence(scaled, predicted, classes), labels == predicted, bands)
-    return {RELIABILITY: reliability, CLASS_GAPS: _class_gaps(scaled[:classes], labels), PROPER: proper}
+    gaps = _class_gaps(scaled[:classes], labels)
+    return {RELIABILITY: reliability, CLASS_GAPS: gaps, PROPER: proper, **entropy}
 
 
 def _probabilities(logits: "Tensor", kind: str) -> "Tensor":
     return logits.sigmoid() if kind == "sigmoid" else logits.softmax(0)
 
 
-def _proper(probabilities: "Tensor", logits: "Tensor", kind: str, labels: "Tensor", bands: "Tensor") -> "Tensor":
-    """Sum Brier score and NLL by band, (bands, 2); `labels` are classes everywhere."""
-    import torch
+def _nll(probabilities: "Tensor", logits: "Tensor", kind: str, labels: "Tensor") -> "Tensor":
+    """Return minus the logarithm of the likelihood of each pixel's label, H, W; `labels` are classes everywhere."""
     from torch.nn.functional import softplus
 
-    of_label = _at(probabilities, labels)  # H W
-    brier = 1 - 2 * of_label  # H W
+    if kind != "sigmoid":
+        return _at(probabilities, labels).clamp_min_(_LEAST).log_().neg_()
+    nll = -_at(logits, labels)
+    for plane in logits:
+        nll += softplus(plane)
+    return nll
+
+
+def _cross_entropy(nll: "Tensor", logits: "Tensor", labels: "Tensor", labelled: "Tensor") -> "dict[str, Tensor]":
+    """Sum the cross entropy over labelled pixels: the NLL, but where a probability is near its lower limit."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    total = (nll * labelled).sum(dtype=torch.float64)
+    least = torch.nonzero((nll > _NEAR_LEAST) & labelled, as_tuple=True)
+    if len(least[0]):
+        exact = cross_entropy(logits[:, *least].T, labels[least].long(), reduction="none")
+        total += (exact.double() - nll[least]).sum()
+    return {CROSS_ENTROPY: total}
+
+
+def _proper(probabilities: "Tensor", nll: "Tensor", labels: "Tensor", bands: "Tensor") -> "Tensor":
+    """Sum Brier score and NLL by band, (bands, 2); `labels` are classes everywhere."""
+    import torch
+
+    brier = 1 - 2 * _at(probabilities, labels)  # H W
     for plane in probabilities:  # plane by plane, many times faster than a reduction over the first dimension
         brier.addcmul_(plane, plane)
-    nll = -_at(logits, labels) if kind == "sigmoid" else -of_label.clamp_min_(_LEAST).log_()
-    for plane in logits if kind == "sigmoid" else ():
-        nll += softplus(plane)
     groups = len(BANDS) + 1  # void has a band of its own, the last
     sums = [tally.total(bands, groups, (score.double() * _UNIT).round_()) for score in (brier, nll)]
     return torch.stack(sums, dim=1)[: len(BANDS)]
@@ -140,17 +171,17 @@ def _class_gaps(scaled: "Tensor", labels: "Tensor") -> "Tensor":
         ends = to_device(_ends_of_bins(), scaled.device)
         planes = max(1, _AT_ONCE // scaled[0].numel())
         return torch.cat([_gaps_of_planes(scaled, labels, first, planes, ends) for first in range(0, classes, planes)])
-    labels = labels.reshape(-1)
-    # numpy finds a few places among many several times faster than torch
-    high = torch.from_numpy(np.flatnonzero((scaled.reshape(-1) > _UNIT / BINS).numpy()))
-    index = torch.div(high, labels.numel(), rounding_mode="floor")  # the class of each
-    probability = scaled.reshape(-1)[high]
-    gap = probability - _UNIT * (labels[high - index * labels.numel()] == index)
-    gaps = tally.total(index * BINS + _bin(probability), classes * BINS, gap).view(classes, BINS)
-    labelled = torch.bincount(labels, minlength=IGNORE + 1)[:classes]
-    total = scaled.reshape(classes, -1).sum(dim=1, dtype=torch.float64) - _UNIT * labelled
-    gaps[:, 0] = total - gaps[:, 1:].sum(dim=1)
-    return gaps
+    of_pixels = labels.numpy().reshape(-1)
+    gaps = np.zeros((classes, BINS))
+    for index, plane in enumerate(scaled.reshape(classes, -1).numpy()):
+        high = np.flatnonzero(plane > np.float32(_UNIT / BINS))
+        probability = plane[high]
+        bins = np.ceil(probability * np.float32(BINS / _UNIT)).astype(np.intp) - 1
+        gap = probability - np.float32(_UNIT) * (of_pixels[high] == index)
+        gaps[index] = np.bincount(bins, gap, BINS)
+        total = plane.sum(dtype=np.float64) - _UNIT * np.count_nonzero(of_pixels == index)
+        gaps[index, 0] = total - gaps[index, 1:].sum()
+    return torch.from_numpy(gaps)
 
 
 def _gaps_of_planes(scaled: "Tensor", labels: "Tensor", first: int, planes: int, ends: "Tensor") -> "Tensor":
