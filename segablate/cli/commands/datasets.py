@@ -2,7 +2,7 @@
 
 from inspect import getdoc
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -50,6 +50,32 @@ def init(
     typer.echo(f"wrote {path}: {summary}; name the classes in it, then: segablate datasets check folder:{folder}")
 
 
+def convert(
+    source: Annotated[Path, typer.Argument(help="Folder or file of annotations: labelme, COCO, YOLO or CVAT.")],
+    directory: Annotated[Path, typer.Argument(help="New folder for images, label maps and dataset.yaml.")],
+    *,
+    image_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the images, where the annotations do not lead to them.")
+    ] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the images instead of linking to them.")] = False,
+    outside: Annotated[
+        Literal["background", "void"], typer.Option(help="What pixels in no shape are: a class, or not labelled.")
+    ] = "background",
+    output: OutputOptions,
+) -> None:
+    """Draw polygons, boxes and run lengths of annotation tools as label maps.
+
+    Later shapes cover earlier ones, as the tools themselves draw them. The new folder is complete or not there.
+    """
+    from segablate.datasets.conversion import convert as draw_all
+    from segablate.render import print_report, progress
+    from segablate.tables.conversion import converted_report
+
+    with progress(None, "drawing") as advance:
+        found = draw_all(source, directory, images=image_dir, copy=copy, outside=outside, progress=advance)
+    print_report(converted_report(found, str(source), str(directory)), output.format, wide=output.wide)
+
+
 def scribble(
     dataset: Dataset,
     *,
@@ -95,5 +121,6 @@ def check(
 app.command("list")(expanded(list_layouts))
 app.command("show")(expanded(show))
 app.command("init")(init)
+app.command("convert")(expanded(convert))
 app.command("scribble")(expanded(scribble))
 app.command("check")(expanded(check))

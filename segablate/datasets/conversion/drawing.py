@@ -1,0 +1,35 @@
+"""Draw the shapes of an image into a label map."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from segablate.datasets.conversion.shapes import Annotated, Faults, Flaw, Size
+
+
+def draw(
+    image: Annotated, size: Size, codes: Mapping[str, int], rest: int, void: int, faults: Faults
+) -> tuple[np.ndarray, list[str]]:
+    """Return the label map of an image, H, W, and the labels of the shapes that were drawn, lowest first.
+
+    :param codes: code of each label; shapes of other labels are drawn as `void`, and counted as faults.
+    :param rest: code of pixels in no shape.
+
+    Later shapes cover earlier ones, those of a higher order all of a lower one. What cannot be drawn is counted.
+    """
+    labels = np.full(size, rest, np.uint8 if max(void, *codes.values(), rest) < 256 else np.uint16)
+    drawn = []
+    for shape in sorted(image.shapes, key=lambda shape: shape.order):
+        try:
+            mask = shape.mask(*size)
+        except Flaw as flaw:
+            faults.add("shape", str(flaw), image.where)
+            continue
+        if not mask.any():
+            faults.add("shape", "that cover no pixel", image.where)
+            continue
+        if shape.label not in codes:
+            faults.add("shape", f"of the unknown label {shape.label!r}, drawn as void", image.where)
+        labels[mask] = codes.get(shape.label or "", void)
+        drawn.append(shape.label or "")
+    return labels, drawn
