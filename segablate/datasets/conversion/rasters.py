@@ -1,5 +1,6 @@
 """Draw outlines and runs as pycocotools does; the checks that every shape passes first."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -36,34 +37,49 @@ def checked_points(values: Any, height: int, width: int, least: int = 3) -> np.n
 def outline(polygon: Any, height: int, width: int) -> np.ndarray:
     """Return the inside of a polygon, H, W bool, as ``pycocotools.mask`` draws it."""
     points = checked_points(polygon, height, width).reshape(-1).tolist()
-    masks = _pycocotools()
-    return masks.decode(masks.frPyObjects([points], height, width))[..., 0].astype(bool)
+    masks = require("pycocotools.mask", "coco", "drawing the polygons of COCO and CVAT")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of NumPy 2, inside pycocotools
+        return masks.decode(masks.frPyObjects([points], height, width)[0]).astype(bool)
 
 
 def runs(stored: Any, height: int, width: int) -> np.ndarray:
     """Return the mask of run lengths, ``{"size": [H, W], "counts": ...}``, H, W bool; counts as numbers or as text.
 
-    Raises Flaw for runs of another size than the image, and for those that do not fill it.
+    Raises Flaw for runs of another size than the image, and for those that do not fill it. They are read here and not
+    by pycocotools, which takes text of any length as if it filled the image.
     """
     size, counts = stored.get("size"), stored.get("counts")
     if not isinstance(size, list) or [height, width] != size:
         raise Flaw("whose runs are of another size than the image")
     try:
-        if isinstance(counts, list):
-            lengths = np.asarray(counts, np.int64)
-            if lengths.ndim != 1 or (lengths < 0).any() or int(lengths.sum()) != height * width:
-                raise ValueError
-            return filled(lengths, height * width).reshape(width, height).T
-        return _pycocotools().decode({"size": size, "counts": counts}).astype(bool)
-    except (ValueError, TypeError, OverflowError, AttributeError):
-        raise Flaw("whose runs do not fill the image") from None
+        lengths = np.asarray(_lengths(counts) if isinstance(counts, str) else counts, np.int64)
+    except (ValueError, TypeError, OverflowError):
+        raise Flaw("whose runs are no numbers") from None
+    if lengths.ndim != 1 or (lengths < 0).any() or sum(lengths.tolist()) != height * width:
+        raise Flaw("whose runs do not fill the image")
+    return filled(lengths, height * width).reshape(width, height).T
+
+
+def _lengths(text: str) -> list[int]:
+    """Return the run lengths in COCO's text: signed differences to the run before the last, in groups of five bits.
+
+    Each character is 48 more than five bits, the lowest group first, and 32 where another group follows.
+    """
+    lengths: list[int] = []
+    value = shift = 0
+    for byte in text.encode("ascii"):
+        bits = byte - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            value -= (1 << shift) if bits & 16 else 0
+            lengths.append(value + lengths[-2] if len(lengths) > 2 else value)
+            value = shift = 0
+    return lengths
 
 
 def filled(lengths: np.ndarray, count: int) -> np.ndarray:
     """Return `count` pixels, bool, of run lengths that begin with a run of False and sum to no more."""
     values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return np.pad(values, (0, count - len(values)))
-
-
-def _pycocotools() -> Any:
-    return require("pycocotools.mask", "coco", "drawing the masks of COCO and CVAT")

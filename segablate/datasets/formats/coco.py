@@ -103,7 +103,7 @@ def _images(
             faults.add("image", "without a file name", path.name)
             continue
         yield Annotated(
-            dataset_name(file),
+            dataset_name(file, split),
             split,
             _files(file, path),
             path.parent,

@@ -87,7 +87,7 @@ def _image(image: Element, path: Path, faults: Faults) -> Annotated:
         elif element.tag in _OTHERS:
             faults.add(element.tag.removesuffix("s"), "without an inside", file)
     files = (f"images/{subset}/{file}", f"images/{file}", f"{subset}/{file}", file)
-    return Annotated(dataset_name(file), split, files, path.parent, tuple(shapes), size, file)
+    return Annotated(dataset_name(file, split), split, files, path.parent, tuple(shapes), size, file)
 
 
 def _shape(element: Element) -> Shape:

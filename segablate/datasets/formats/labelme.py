@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from segablate.datasets.conversion.names import dataset_name
 from segablate.datasets.conversion.rasters import checked_points
 from segablate.datasets.conversion.shapes import Annotated, Annotations, Faults, Flaw, Shape, Size
 from segablate.datasets.conversion.source import Source, is_labelme
-from segablate.datasets.conversion.splits import split_of
+from segablate.datasets.conversion.splits import ALL, split_in, split_of
 from segablate.errors import SegablateError
 from segablate.images.label_maps import decode_label_file
 from segablate.text_files import MalformedText, read_text
@@ -119,14 +120,15 @@ def _shape(stored: Any) -> Shape:
 
 
 def _image(path: Path, value: dict[str, Any], source: Source) -> Annotated:
-    name = path.relative_to(source.folder).with_suffix("").as_posix()
+    below = path.relative_to(source.folder).as_posix()
+    split = split_of(below) if source.path != path else split_in(path.parent.name) or ALL
     file = str(value.get("imagePath") or "")
     size: Size | None = None
     if all(isinstance(value.get(key), int) and value[key] > 0 for key in ("imageHeight", "imageWidth")):
         size = (value["imageHeight"], value["imageWidth"])
     embedded = partial(_embedded, path, source) if value.get("imageData") else None
     shapes = tuple(map(_shape, value["shapes"]))
-    return Annotated(name, split_of(name), (file,), path.parent, shapes, size, path.name, embedded)
+    return Annotated(dataset_name(below, split), split, (file,), path.parent, shapes, size, path.name, embedded)
 
 
 def _embedded(path: Path, source: Source) -> bytes:

@@ -148,7 +148,7 @@ def _described(path: Path) -> Iterator[_Found]:
             any_split = True
             root, files = found
             for file in files:
-                yield split, dataset_name(_below(file, root)), file, _label_of(file)
+                yield split, dataset_name(_below(file, root), split), file, _label_of(file)
     if not any_split:
         raise DatasetError(f"{path}: names no images; expected train: or val: with a folder of images")
 
@@ -192,7 +192,7 @@ def _beside(files: Sequence[Path], source: Source) -> Iterator[_Found]:
         if label in texts or any(text.parent == image.parent for text in texts):
             below = _below(image, source.folder)
             split = split_of(below) if split_of(below) != "all" else split_in(image.parent.name) or "all"
-            yield split, dataset_name(below.rpartition("images/")[2]), image, label
+            yield split, dataset_name(below, split), image, label
 
 
 def _is_label(path: Path) -> bool:
