@@ -1,8 +1,10 @@
 """Convert a source: find its format, draw each image, and write images, label maps and dataset.yaml."""
 
+import gc
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import chain, count
@@ -73,12 +75,25 @@ def read_source(source: Source) -> Annotations:
         raise DatasetError(f"{shortened(source.path)}: no such file or folder of annotations; correct the path")
     if source.stated is not None and not is_folder(source.stated):
         raise DatasetError(f"{shortened(source.stated)}: no such folder of images; correct --image-dir")
-    for module in iter_modules(formats.__path__):
-        form = import_module(f"{formats.__name__}.{module.name}")
-        files = form.find(source)
-        if files:
-            return form.read(files, source)
-    raise DatasetError(what_it_is(source))
+    with _uncollected():
+        for module in iter_modules(formats.__path__):
+            form = import_module(f"{formats.__name__}.{module.name}")
+            files = form.find(source)
+            if files:
+                return form.read(files, source)
+        raise DatasetError(what_it_is(source))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let the garbage collector rest: it would visit the millions of numbers of a large file again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def convert(
