@@ -42,6 +42,7 @@ CATALOGUES = {
     "losses": ("{}",),
     "checkpoints/sources": ("open_source",),
     "datasets/layouts": ("LAYOUT", "splits", "open_split"),
+    "datasets/formats": ("TITLE", "find", "read"),
     "networks": ("{}", "PREPROCESSING"),
     "training/engines": ("run",),
 }

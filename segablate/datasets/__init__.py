@@ -44,6 +44,10 @@ def open_dataset(spec: str, split: str | None = None) -> Dataset:
     if layout not in dataset_layouts() and is_folder(Path(spec)):
         if any(is_file(Path(spec) / name) for name in ("dataset_dict.json", "state.json")):
             raise DatasetError(f"{spec} was written by save_to_disk of the library datasets; open it as hf:{spec}")
+        if any(any(Path(spec).glob(below)) for below in ("*.parquet", "*/*.parquet", "snapshots/*/*/*.parquet")):
+            raise DatasetError(
+                f"{spec} holds Parquet files, as the Hugging Face hub stores datasets; open it as hf:{spec}"
+            )
         raise DatasetError(
             f"no dataset layout is called {layout!r}; open your own images and label maps as folder:{spec}"
         )

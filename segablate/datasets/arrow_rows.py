@@ -1,4 +1,4 @@
-"""Read images and label maps from the Arrow files of a saved Hugging Face dataset, row by row."""
+"""Read images and label maps from the Arrow or Parquet files of a Hugging Face dataset, row by row."""
 
 import os
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from segablate.datasets.dataset import Item
+from segablate.datasets.parquet_rows import SUFFIX, count_rows, paths_in, row_value
 from segablate.extras import require
 from segablate.files import Unreadable, read_bytes
 from segablate.images.label_maps import LabelFile, decode_label_file
@@ -25,7 +26,7 @@ _EMPTY = "{}: the row is empty; remove it, or pass --on-error skip"
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of Arrow files, which each process maps into memory when it first reads them.
+    """Rows of Arrow files, which each process maps into memory when it first reads them, or of Parquet files.
 
     - `images`, `maps`: names of the columns. Encoded images are {bytes, path}; label maps may also be nested lists.
     - `rows`: index of each item's row in its file, by the item's name.
@@ -55,6 +56,8 @@ class Rows:
         return LabelFile(codes.tobytes(), codes)
 
     def _value(self, item: Item, column: str) -> Any:
+        if item.image.suffix == SUFFIX:
+            return row_value(item.image, (self.images, self.maps), column, self.rows[item.name])
         return open_rows(item.image).column(column)[self.rows[item.name]]
 
 
@@ -77,8 +80,15 @@ def open_rows(path: Path) -> Any:
     return table
 
 
+def number_of_rows(path: Path) -> int:
+    """Return the number of rows in a file. Raises Unreadable when it is missing or damaged."""
+    return count_rows(path) if path.suffix == SUFFIX else open_rows(path).num_rows
+
+
 def file_names(path: Path, column: str) -> list[str | None]:
     """Return for each row the name of the file that its image was made from."""
+    if path.suffix == SUFFIX:
+        return paths_in(path, column)
     compute = require("pyarrow.compute", "hf", "reading Arrow files")
     with _as_described(str(path)):
         return compute.struct_field(open_rows(path).column(column), "path").to_pylist()
@@ -90,7 +100,7 @@ def _as_described(where: str) -> Iterator[None]:
     try:
         yield
     except (AttributeError, KeyError, TypeError, ValueError, IndexError, _arrow().ArrowException) as error:
-        raise Unreadable(f"{where}: not of the type in dataset_info.json ({_line(error)}); save it again") from None
+        raise Unreadable(f"{where}: not of the type that its features state ({_line(error)}); save it again") from None
 
 
 def _arrow() -> ModuleType:

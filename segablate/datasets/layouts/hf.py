@@ -1,10 +1,15 @@
-"""A dataset written by ``save_to_disk`` of the Hugging Face library `datasets`. Needs pyarrow.
+"""A dataset of the Hugging Face hub, or written by ``save_to_disk`` of the library `datasets`. Needs pyarrow.
 
 ::
 
-    mydata/
-      dataset_dict.json         the splits; without this file there is one split, "all"
+    mydata/                     a snapshot of the hub, as downloaded
+      README.md                 the card: which files are which split, and the features; optional
       id2label.json             the classes, by code: {"0": "road", "1": "car"}; 255 is void
+      data/train-00000-of-00002.parquet   data/validation-00000-of-00001.parquet
+
+    mydata/                     as save_to_disk writes it
+      dataset_dict.json         the splits; without this file there is one split, "all"
+      id2label.json
       validation/
         state.json  dataset_info.json  data-00000-of-00001.arrow
 
@@ -16,16 +21,19 @@ layout "folder", and:
     image_column: photo
     label_column: trimap
 
-"val" also opens the split "validation". An image is called by the file it was made from, or else by its number.
+"val" also opens the split "validation". Splits of the card's other configurations are called CONFIG/SPLIT. The folder
+may also be a repository in the hub's cache, such as ``datasets--OWNER--NAME``. An image is called by the file it was
+made from, or else by its number.
 """
 
 from pathlib import Path
 from typing import Any
 
 from segablate.datasets.arrow_columns import Columns, class_names, find_columns
-from segablate.datasets.arrow_rows import Rows, file_names, open_rows
+from segablate.datasets.arrow_rows import Rows, file_names, number_of_rows
 from segablate.datasets.dataset import Dataset, Item
 from segablate.datasets.description import READING_KEYS, read_description, read_label_set, read_reading, text
+from segablate.datasets.hub_files import features_of, hub_root, hub_splits, require_split
 from segablate.datasets.layout import Layout, choose_split
 from segablate.errors import DatasetError, at, shorten
 from segablate.files import is_file
@@ -33,7 +41,9 @@ from segablate.images.pictures import Reading
 from segablate.labels import IGNORE, LabelSet
 from segablate.text_files import read_json
 
-LAYOUT = Layout((), "dataset_dict.json or state.json, as save_to_disk writes them", "validation", always_void=False)
+LAYOUT = Layout(
+    (), "dataset_dict.json or state.json, as save_to_disk writes them, or *.parquet", "validation", always_void=False
+)
 
 _KEYS = ("name", "classes", "void", "encoding", "image_column", "label_column", *READING_KEYS)
 _ALL = "all"
@@ -44,7 +54,7 @@ def splits(root: Path) -> list[str]:
     """Return the splits in `root`; "all" for a dataset without splits."""
     if (root / "dataset_dict.json").is_file():
         return [str(name) for name in _entry(root / "dataset_dict.json", "splits", list)]
-    return [_ALL] if (root / "state.json").is_file() else []
+    return [_ALL] if (root / "state.json").is_file() else list(hub_splits(hub_root(root)))
 
 
 def open_split(root: Path, split: str | None = None) -> Dataset:
@@ -54,16 +64,15 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     if wanted == "val" and wanted not in present and "validation" in present:
         wanted = "validation"
     name = choose_split(root, wanted, present, LAYOUT.expects)
-    folder = root if name == _ALL and not (root / "dataset_dict.json").is_file() else root / name
+    folder, paths, features = _stored(root, name)
     described = root / "dataset.yaml"
     with at(described):
         said = read_description(described, _KEYS) if described.is_file() else {}
         reading = read_reading(said)
         image, label = (text(said[key], key) if said.get(key) else None for key in ("image_column", "label_column"))
-    features = _entry(folder / "dataset_info.json", "features", dict)
     with at(folder):
         columns = find_columns(features, image, label)
-    items, rows = _items(folder, columns)
+    items, rows = _items(folder, paths, columns)
     source = Rows(columns.images, columns.maps, rows)
     labels = _label_set(root, said, features[columns.maps])
     if labels is None:
@@ -91,13 +100,23 @@ def _entry(path: Path, key: str, kind: type) -> Any:
     return found[key]
 
 
-def _items(folder: Path, columns: Columns) -> tuple[tuple[Item, ...], dict[str, int]]:
-    """Return an item for each row of a split, in order, and the index of its row in its file."""
+def _stored(root: Path, split: str) -> tuple[Path, list[Path], dict[str, Any]]:
+    """Return the folder of a split, its files in order, and its features."""
+    if not any(is_file(root / name) for name in ("dataset_dict.json", "state.json")):
+        place = hub_root(root)
+        files = require_split(hub_splits(place), split, place)
+        return place, files, features_of(place, files)
+    folder = root / split if is_file(root / "dataset_dict.json") else root
+    features = _entry(folder / "dataset_info.json", "features", dict)
     files = _entry(folder / "state.json", "_data_files", list)
     if not all(isinstance(entry, dict) and isinstance(entry.get("filename"), str) for entry in files):
         raise DatasetError(f"{folder / 'state.json'}: names no files; save the dataset again with save_to_disk")
-    paths = [folder / entry["filename"] for entry in files]
-    places = [(path, row) for path in paths for row in range(open_rows(path).num_rows)]
+    return folder, [folder / entry["filename"] for entry in files], features
+
+
+def _items(folder: Path, paths: list[Path], columns: Columns) -> tuple[tuple[Item, ...], dict[str, int]]:
+    """Return an item for each row of a split, in order, and the index of its row in its file."""
+    places = [(path, row) for path in paths for row in range(number_of_rows(path))]
     if not places:
         raise DatasetError(f"{folder} has no rows; choose another split")
     names = _names(paths, columns.images) or [f"{index:06d}" for index in range(len(places))]
@@ -116,8 +135,8 @@ def _label_set(root: Path, said: dict[str, Any], feature: Any) -> LabelSet | Non
     if "classes" in said:
         with at(root / "dataset.yaml"):
             return read_label_set(said, root.name)
-    path = root / "id2label.json"
-    if path.is_file():
+    path = next((path for above in (root, hub_root(root)) if is_file(path := above / "id2label.json")), None)
+    if path is not None:
         return _numbered(root.name, _read(path), path)
     names = [str(name) for name in class_names(feature) or ()]
     return LabelSet(root.name, tuple(names), tuple((code,) for code in range(len(names)))) if names else None
