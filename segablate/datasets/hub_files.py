@@ -35,7 +35,7 @@ def hub_root(root: Path) -> Path:
 
 
 def hub_splits(root: Path) -> dict[str, list[Path]]:
-    """Return the files of each split, in order: as the card says, or else by their names and folders.
+    """Return the files of each split, in order: as the card states, or else by their names and folders.
 
     Splits of the card's default configuration, or of the only one, have their own names; those of others are called
     ``CONFIG/SPLIT``. Empty where there are no Parquet files.

@@ -16,6 +16,7 @@ BASES = (
     ("train-edges", "folder:data --split val --steps 2 --out edges.safetensors"), ("losses list", ""),
     ("losses show", "rmi"), ("datasets list", ""), ("datasets show", "camvid"), ("datasets init", "data"),
     ("datasets check", "folder:data --workers 0"), ("datasets scribble", "folder:data --out scribbled"),
+    ("datasets convert", "data converted"),
     ("checkpoints list", ""), ("checkpoints show", "'python:net.py:small(4)@net.pth'"),
     ("checkpoints init", "'python:net.py:small(4)@net.pth' --out card.yaml"),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from segablate.files import IMAGE_SUFFIXES, is_file, visible_files
 from segablate.images.header import read_header
 
 _FOLDERS_OF_ANNOTATIONS = ("annotations", "labels", "ann", "json")
-"""Folders beside which, rather than below which, images lie."""
+"""Folders beside which, rather than below which, images are found."""
 
 _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif", "PNM": ".ppm"}
 
@@ -34,7 +34,7 @@ class Pictures:
         return folder.resolve().parent if folder.resolve().name.lower() in _FOLDERS_OF_ANNOTATIONS else folder
 
     def find(self, image: Annotated) -> Path | None:
-        """Return the file of an image: where it is said to lie, or else the only one of its name below the root.
+        """Return the file of an image: where the annotations state it, or else the only one of its name below the root.
 
         None where there is none. Raises Flaw where several could be meant.
         """

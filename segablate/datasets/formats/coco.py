@@ -121,7 +121,7 @@ def _key(value: Any) -> Any:
 
 
 def _files(file: str, path: Path) -> tuple[str, ...]:
-    """Return where an image may lie: beside the JSON file, or in a folder of the name of its split."""
+    """Return where an image may be: beside the JSON file, or in a folder of the name of its split."""
     folder = path.stem.partition("_")[2]
     return (file, f"{folder}/{file}", f"images/{file}", f"images/{folder}/{file}") if folder else (file,)
 

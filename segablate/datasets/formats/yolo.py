@@ -185,7 +185,7 @@ def _label_of(image: Path) -> Path | None:
 
 
 def _beside(files: Sequence[Path], source: Source) -> Iterator[_Found]:
-    """Yield the images of a folder that has no data.yaml and to which a text file leads, or which lie beside some."""
+    """Yield the images of a folder without data.yaml, with their text files where there are any."""
     texts = set(files)
     for image in source.files(*IMAGE_SUFFIXES):
         label = _label_of(image)

@@ -81,7 +81,7 @@ def _label_set(root: Path, version: str | None) -> LabelSet:
     if path is None and version != _VERSIONS[1]:
         return LABELS
     if path is None:
-        raise DatasetError(f"{root / names[0]}: no such file; copy it from the release: it says which labels count")
+        raise DatasetError(f"{root / names[0]}: no such file; copy it from the release: it states which labels count")
     with at(path):
         return _described(read_json(path))
 
