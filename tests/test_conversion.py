@@ -354,6 +354,16 @@ def test_images_are_found_where_they_are_said_to_lie(tmp_path: Path) -> None:
         convert(source, tmp_path / "again", images=tmp_path / "nowhere")
 
 
+def test_images_of_one_name_in_several_splits(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        picture(tmp_path / f"photos/{split}/deep/a.png", seed=len(split))
+        written(tmp_path / f"s/instances_{split}.json", coco())
+    convert(tmp_path / "s", tmp_path / "out", images=tmp_path / "photos")
+    for split in ("train", "val"):
+        written_image = tmp_path / f"out/images/{split}/a.png"
+        assert written_image.resolve() == (tmp_path / f"photos/{split}/deep/a.png").resolve()
+
+
 def test_images_of_one_name_are_kept_apart(tmp_path: Path) -> None:
     images = [{"id": k, "file_name": name, "height": 16, "width": 20} for k, name in enumerate(("a.png", "a.jpg"))]
     for image in images:

@@ -1,6 +1,7 @@
 """Parquet files as downloaded from the Hugging Face hub are read as what was put into them."""
 
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -207,10 +208,17 @@ def test_a_repository_in_the_cache_of_the_hub(tmp_path: Path, snapshot: Path) ->
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(blob)
     write(root / "snapshots/zzz/data/train-00000-of-00001.parquet", range(1))
+    named(root / "snapshots/zzz")
     (root / "refs").mkdir()
     (root / "refs/main").write_text("abc")
     check_content(root)
+    (root / "refs/main").write_text("zzz\n")
+    assert open_dataset(f"hf:{root}").split == "train"
     (root / "refs/main").unlink()
+    os.utime(root / "snapshots/abc", (2e9, 2e9))
+    check_content(root)
+    os.utime(root / "snapshots/zzz", (3e9, 3e9))
+    assert open_dataset(f"hf:{root}").split == "train"
     assert open_dataset(f"hf:{root / 'snapshots/abc'}").split == "validation"
 
 

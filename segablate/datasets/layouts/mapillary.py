@@ -74,7 +74,7 @@ def _labels(folder: Path, version: str) -> Path | None:
 def _label_set(root: Path, version: str | None) -> LabelSet:
     """Return the labels of a config file. `version` is None where the folders do not name it.
 
-    Raises DatasetError where version 2.0 has no such file: which of its labels are evaluated is said only there.
+    Raises DatasetError where version 2.0 has no such file: it alone states which of its labels are evaluated.
     """
     names = [f"config_{version}.json"] if version else ["config.json", "config_v1.2.json", "config_v2.0.json"]
     path = next((root / name for name in names if is_file(root / name)), None)
