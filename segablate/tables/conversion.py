@@ -35,7 +35,7 @@ def converted_report(found: Converted, source: str, out: str) -> Report:
     facts = (
         ("source", f"{source}, {found.annotations.title}"),
         ("written", ", ".join(f"{counted(count, 'image')} in {split}" for split, count in found.splits.items())),
-        ("drawn", f"{counted(shapes, 'shape')}, as {found.annotations.drawing} draws them"),
+        ("drawn", f"{counted(shapes, 'shape')}, by the rules of {found.annotations.drawing}"),
     )
     return Report(
         f"Converted to {out}", facts, (Table("classes", "Classes", columns, (*rows, *void)),), (*_notes(found, out),)

@@ -78,7 +78,7 @@ def _images(source: Source) -> Iterator[tuple[str, str]]:
             continue
         if pages > 1:
             yield f"stacks ({path.name}: {pages} pages)", "save each page as an image and a label map, one PNG each"
-    if pictures and not source.files(".json", ".xml", ".csv", ".txt", ".ndjson"):
+    if pictures and not source.files(".json", ".xml", ".csv", ".ndjson"):
         folder = source.path if is_folder(source.path) else Path(source.path).parent
         yield (
             f"images and no annotations (first: {pictures[0].name})",

@@ -7,7 +7,7 @@
       val2017/000000000139.jpg                also images/val2017/, or beside the JSON file, as Roboflow exports
 
 Masks are those of pycocotools. An annotation with several polygons is their union; holes are in run lengths. Crowds
-are drawn as their class. Lin et al., Microsoft COCO, ECCV 2014.
+are drawn like single objects. Lin et al., Microsoft COCO, ECCV 2014.
 """
 
 from collections import defaultdict
@@ -64,7 +64,7 @@ def read(files: Sequence[Path], source: Source) -> Annotations:
         images += _images(path, value, names, split, faults)
         crowds += sum(bool(_entry(note).get("iscrowd")) for note in value["annotations"])
     _refuse_boxes(images, files[0])
-    notes = (f"{counted(crowds, 'crowd')} drawn as their class",) if crowds else ()
+    notes = (f"{counted(crowds, 'crowd')} drawn like single objects",) if crowds else ()
     return Annotations(TITLE, "pycocotools", classes, tuple(images), faults, notes=notes)
 
 
