@@ -29,7 +29,10 @@ def draw(
             faults.add("shape", "that cover no pixel", image.where)
             continue
         if shape.label not in codes:
-            faults.add("shape", f"of the unknown label {shape.label!r}, drawn as void", image.where)
+            unknown = (
+                "of no class that the source lists" if shape.label is None else f"of the unknown label {shape.label!r}"
+            )
+            faults.add("shape", f"{unknown}, drawn as void", image.where)
         labels[mask] = codes.get(shape.label or "", void)
         drawn.append(shape.label or "")
     return labels, drawn

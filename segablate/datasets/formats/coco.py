@@ -83,10 +83,10 @@ def _entry(value: Any) -> dict[str, Any]:
 def _categories(path: Path, value: dict[str, Any]) -> dict[Any, str]:
     """Return the names of categories by id, without an unused one that only stands above the others."""
     try:
-        named = {entry["id"]: str(entry["name"]) for entry in value["categories"]}
+        named = {_key(entry["id"]): str(entry["name"]) for entry in value["categories"]}
     except (KeyError, TypeError):
         raise DatasetError(f"{path}: has a category without id or name; export it again") from None
-    used = {_entry(note).get("category_id") for note in value["annotations"]}
+    used = {_key(_entry(note).get("category_id")) for note in value["annotations"]}
     above = {str(entry.get("supercategory")) for entry in value["categories"]}
     return {number: name for number, name in named.items() if number in used or above != {name, "none"}}
 
