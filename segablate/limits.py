@@ -2,7 +2,7 @@
 
 Decoded pixels are judged by the header, before anything is decoded. Everything else that is parsed (pickles, YAML,
 JSON, directories of archives, lists) has a :class:`Budget`: memory in proportion to the bytes of the file, and ten
-seconds of processor time, more for files beyond 40 MB. Loading and hashing of weights is not timed.
+seconds of processor time, more for JSON beyond 40 MB. Loading and hashing of weights is not timed.
 """
 
 import time
@@ -20,10 +20,10 @@ STRUCTURE_START = 64 * 2**20
 """A parsed structure may take this many times the bytes of its file, and this many bytes besides."""
 
 STRUCTURE_SECONDS = 10.0
-"""Most processor time, in seconds, that parsing the structure of one file may take; of a large file, more:"""
+"""Most processor time, in seconds, that parsing the structure of one file may take; of a large JSON file, more:"""
 
 STRUCTURE_SPEED = 4 * 2**20
-"""Bytes of a large file for which another second is given; the annotations of COCO's train split have 450 MB."""
+"""Bytes of a large JSON file for which another second is given; the annotations of COCO's train split have 450 MB."""
 
 TEXT_BYTES = 2**26
 """Most bytes of a text file that is read whole, such as a list of images."""
@@ -48,16 +48,20 @@ def check_pixels(height: int, width: int, channels: int = 1, itemsize: int = 1) 
 
 @dataclass
 class Budget:
-    """What parsing one file of `size` bytes may still take; the clock is the processor time of this thread."""
+    """What parsing one file of `size` bytes may still take; the clock is the processor time of this thread.
+
+    `in_proportion`: whether a large file may take longer than :data:`STRUCTURE_SECONDS`.
+    """
 
     size: int
+    in_proportion: bool = False
     bytes_left: int = field(init=False)
     seconds: float = field(init=False)
     deadline: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.bytes_left = STRUCTURE_FACTOR * self.size + STRUCTURE_START
-        self.seconds = max(STRUCTURE_SECONDS, self.size / STRUCTURE_SPEED)
+        self.seconds = max(STRUCTURE_SECONDS, self.size / STRUCTURE_SPEED if self.in_proportion else 0)
         self.deadline = time.thread_time() + self.seconds
 
     def take(self, size: int) -> None:
@@ -73,7 +77,7 @@ class Budget:
         """Raise TooLarge where the processor time is used up."""
         if time.thread_time() > self.deadline:
             raise TooLarge(
-                f"its contents take more than {self.seconds:.0f} s to parse; it is damaged or made to exhaust the "
+                f"its contents take more than {self.seconds:.3g} s to parse; it is damaged or made to exhaust the "
                 "processor: write it again"
             )
 

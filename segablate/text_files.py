@@ -59,7 +59,7 @@ def read_json(path: Path, limit: int = TEXT_BYTES) -> Any:
 
 def parse_json(text: str) -> Any:
     """Parse JSON text. Raises MalformedText for bad syntax, equal keys and deep nesting, and TooLarge beyond limits."""
-    budget = Budget(len(text))
+    budget = Budget(len(text), in_proportion=True)
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         """Build an object. Raises MalformedText for equal keys, of which Python would keep the last."""

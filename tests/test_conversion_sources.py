@@ -17,6 +17,7 @@ from segablate.cli import run
 from segablate.datasets import open_dataset
 from segablate.datasets.conversion import convert
 from segablate.errors import MissingExtra, SegablateError
+from segablate.limits import STRUCTURE_SECONDS, Budget
 
 optional("pycocotools")
 
@@ -274,3 +275,9 @@ def test_ids_of_any_type(tmp_path: Path) -> None:
     written(tmp_path / "s/coco.json", coco(annotations=[coco()["annotations"][0], note]))
     found = convert(tmp_path / "s", tmp_path / "out")
     assert found.faults.lines() == ("1 shape of no class that the source lists, drawn as void (first: a.png)",)
+
+
+def test_large_json_has_time_in_proportion() -> None:
+    """COCO's train split has 450 MB; the files of weights keep their limit, whatever their size."""
+    assert Budget(450_000_000, in_proportion=True).seconds == pytest.approx(107, abs=1)
+    assert Budget(1_000, in_proportion=True).seconds == Budget(450_000_000).seconds == STRUCTURE_SECONDS
