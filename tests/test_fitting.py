@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from segablate.errors import CheckpointError
-from segablate.weights.fitting import count_classes, load_strictly, without_prefix, without_wrappers
+from segablate.weights.fitting import count_classes, load_strictly
+from segablate.weights.naming import without_prefix, without_wrappers
 
 
 def network(classes: int = 11) -> nn.Module:

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from segablate.archives import member_names
 from segablate.checkpoints import sources
 from segablate.checkpoints.segmenter import Capabilities, Loading, Segmenter, Source
 from segablate.checkpoints.specification import split_weights
-from segablate.errors import CheckpointError, SegablateError, did_you_mean
+from segablate.errors import CheckpointError, SegablateError, at, did_you_mean
 from segablate.files import is_file, is_folder, user_path
 from segablate.samples import Batch, Sample
 from segablate.user_code import own_output
+from segablate.weights.recognition import refuse_other
 
 __all__ = [
     "Capabilities",
@@ -93,6 +93,8 @@ def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
         with own_output():
             return import_module(f"segablate.checkpoints.sources.{found.name}").open_source(found.rest, loading)
     source, path = spec.partition(":")[0], loading.located(spec)
+    with at(spec):
+        refuse_other(path)
     if is_file(path / "config.json"):
         raise CheckpointError(
             f"{spec} is a folder of save_pretrained; write hf:{spec} for transformers, or smp:{spec} for "
@@ -198,8 +200,6 @@ def _defining(name: str) -> tuple[str, ...]:
 
 def _without_network(spec: str, path: Path) -> str:
     """Return the message for a file that needs a source in front of it."""
-    if any(name.endswith("/constants.pkl") for name in member_names(path)):
-        return f"{spec} is a TorchScript archive; write torchscript:{spec}"
     return (
         f"{spec} holds weights, but no network; name the network, as in "
         f"python:package.module:factory(num_classes=11)@{spec}, or write module:{spec} for a whole module"

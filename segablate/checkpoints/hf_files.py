@@ -5,16 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from segablate import text_files
 from segablate.checkpoints.segmenter import Loading
-from segablate.errors import CheckpointError, at, shorten
+from segablate.errors import CheckpointError
 from segablate.extras import require
 from segablate.limits import TooLarge
 from segablate.text_files import MalformedText
+from segablate.weights.shards import is_index, parts_of, weights_in
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-"""Names of the weights, or of the index of their parts, in the order of preference."""
 
 _FETCHED = (
     ("config.json", "*processor_config.json", "model*.safetensors*", "tokenizer*", "vocab.json", "merges.txt"),
@@ -55,26 +53,12 @@ def read_tensors(folder: Path, loading: Loading) -> tuple[dict[str, "Tensor"], t
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:
-    path = _first_weights(folder)
+    path = weights_in(folder)
     if path is None:
-        raise CheckpointError(f"{folder} holds no weights; expected {' or '.join(WEIGHTS[::2])}, also in parts")
-    if path.suffix != ".json":
-        return (path,)
-    with at(path):
-        named = read_json(path).get("weight_map")
-        if not isinstance(named, dict) or not named:
-            raise CheckpointError("has no weight_map, the file of each weight; copy it again")
-        parts = tuple(folder / Path(str(name)).name for name in sorted(set(named.values())))
-        missing = [part.name for part in parts if not part.is_file()]
-        if missing:
-            raise CheckpointError(
-                f"names {len(parts)} files of weights, of which {shorten(missing)} is missing; copy all of them"
-            )
-    return parts
-
-
-def _first_weights(folder: Path) -> Path | None:
-    return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+        raise CheckpointError(
+            f"{folder} holds no weights; expected model.safetensors or pytorch_model.bin, also in parts"
+        )
+    return parts_of(path)[1] if is_index(path) else (path,)
 
 
 def hub_folder(name: str, download: bool) -> Path:
@@ -87,7 +71,7 @@ def hub_folder(name: str, download: bool) -> Path:
     try:
         for patterns in _FETCHED:
             folder = Path(hub.snapshot_download(name, allow_patterns=patterns, local_files_only=not download))
-            if _first_weights(folder):
+            if weights_in(folder):
                 break
     except Exception as error:  # of the network, of the hub, of the disk
         if download:

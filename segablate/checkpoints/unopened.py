@@ -11,8 +11,9 @@ from segablate.checkpoints.segmenter import Source
 from segablate.checkpoints.sources import card
 from segablate.checkpoints.specification import split_weights
 from segablate.checkpoints.trust import is_trusted
-from segablate.errors import thousands
+from segablate.errors import at, thousands
 from segablate.weights.classes import Colour, class_colours, class_names
+from segablate.weights.recognition import refuse_other
 
 if TYPE_CHECKING:
     from segablate.weights import Weights
@@ -41,6 +42,9 @@ def describe_unopened(spec: str, loading: Loading) -> Unopened | None:
     code = code_files(named, joined)
     if code is None:
         return None
+    if (source := source_of(named, joined)) is not None and source.name != "python":
+        with at(code[0]):
+            refuse_other(code[0], source.name)
     weights = _weights(named, joined)
     classes, colours, facts = joined.classes, None, _described(weights, joined)
     if weights is not None and classes is None and (classes := class_names(weights.extras)):
@@ -48,7 +52,7 @@ def describe_unopened(spec: str, loading: Loading) -> Unopened | None:
         facts["classes"] = f"{len(classes)}, from the file's meta"
     facts = {**({"card of": named} if joined.card else {}), **_stated(joined), **facts, "code": _trust(joined)}
     cards = (joined.card.path,) if joined.card else ()
-    read = (weights.path,) if weights else ()
+    read = weights.files if weights else ()
     files = tuple(dict.fromkeys((*cards, *read, *code)))
     source = Source(spec, files, facts, weights.notes if weights else ())
     return Unopened(source, classes, colours, joined.class_map)

@@ -1,13 +1,18 @@
 """Finding the state dict and the plain values in the value of a checkpoint."""
 
-from collections.abc import Collection, Iterator, Mapping
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from segablate.errors import CheckpointError, did_you_mean, shorten, thousands
+from segablate.weights.numpy_arrays import PickledArray
 from segablate.weights.unpickling import Content, Foreign, ForeignType
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+UNNAMED_REMEDY = "copy them into the network with ema.copy_to(network.parameters()) and save its state_dict()"
+"""What to do about the averaged parameters of torch_ema and diffusers, which are a list in the network's order."""
 
 USUAL_KEYS = (
     *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "params"),
@@ -28,20 +33,43 @@ def locate(content: Content, key: str | None) -> tuple[str, Mapping[Any, Any]]:
 
     Raises :class:`CheckpointError` for none and for several of them.
     """
-    start = content.value if key is None else _under(content.value, key)
+    value = _numbered(content.value)
+    start = value if key is None else _under(value, key)
     if start is None:
-        raise CheckpointError(f"it has no key {key!r} (--key){did_you_mean(key or '', _everywhere(content.value))}")
-    sets = {_join(key or "", name): value for name, value in _usual(start).items()}
+        raise CheckpointError(f"it has no key {key!r} (--key){did_you_mean(key or '', _everywhere(value))}")
+    usual = _usual(start) or (_everywhere(start) if isinstance(content.value, list | tuple) else {})
+    sets = {_join(key or "", name): found for name, found in usual.items()}
     if len(sets) > 1:
-        raise CheckpointError(f"this holds {len(sets)} sets of weights ({_listed(sets)}); choose one with --key")
+        hint = _averaged_hint(start, sets)
+        raise CheckpointError(f"this holds {len(sets)} sets of weights ({_listed(sets)}); {_choice(sets)}{hint}")
     if not sets:
         raise CheckpointError(_no_weights(start))
     return next(iter(sets.items()))
 
 
+def other_sets_note(content: Content, where: str, found: Mapping[Any, Any]) -> list[str]:
+    """Return at most one note on sets of weights with the keys of the one ``found`` at ``where``, and unnamed ones."""
+    value = _numbered(content.value)
+    names = {name for name in found if isinstance(name, str)}
+    others = {
+        key: mapping
+        for key, mapping in _everywhere(value).items()
+        if mapping is not found and len(names & mapping.keys()) > len(names) / 2
+    }
+    more = f"other weights for the same network were not loaded: {_listed(others)}; for them, pass {_options(others)}"
+    notes = [more] if others else []
+    if shadow := _unnamed(value):
+        notes.append(f"averaged parameters in {shadow!r} have no names and were not loaded; {UNNAMED_REMEDY}")
+    return notes
+
+
 def named_tensors(mapping: Mapping[Any, Any], where: str) -> tuple[dict[str, "Tensor"], list[str]]:
     """Return the tensors in a state dict, and a note on its other entries unless it is the top of the file."""
-    tensors = {name: value for name, value in mapping.items() if _is_named_tensor(name, value)}
+    tensors = {
+        name: value.tensor() if isinstance(value, PickledArray) else value
+        for name, value in mapping.items()
+        if _is_named_tensor(name, value)
+    }
     others = [_readable(name) for name in mapping if name not in tensors]
     if not where or not others:
         return tensors, []
@@ -122,7 +150,9 @@ def _under(value: object, key: str) -> object:
 
 def _no_weights(start: object) -> str:
     if sets := _everywhere(start):
-        return f"its weights are under none of the usual keys; found: {_listed(sets)}; choose one with --key"
+        return f"its weights are under none of the usual keys; found: {_listed(sets)}; {_choice(sets)}"
+    if shadow := _unnamed(start):
+        return f"its averaged parameters in {shadow!r} have no names; {UNNAMED_REMEDY}"
     if pickled := _pickled_object(start):
         return (
             f"this holds a whole pickled {pickled}, not a state_dict, and loading that runs code from the file; "
@@ -145,7 +175,42 @@ def _has_tensors(value: Mapping[Any, Any]) -> bool:
 def _is_named_tensor(name: object, value: object) -> bool:
     from torch import Tensor
 
-    return isinstance(name, str) and isinstance(value, Tensor)
+    return isinstance(name, str) and isinstance(value, Tensor | PickledArray)
+
+
+def _numbered(value: object) -> object:
+    """Return a list or tuple with dictionaries, of weights and optimiser for example, as a mapping by its places."""
+    if not isinstance(value, list | tuple) or not any(isinstance(item, dict) for item in value):
+        return value
+    return {str(place): item for place, item in enumerate(value) if isinstance(item, dict)}
+
+
+def _unnamed(value: object) -> str | None:
+    """Return the dotted key of a list of averaged parameters without names, or None."""
+    from torch import Tensor
+
+    for key, mapping in _mappings(value, None):
+        found = mapping.get("shadow_params")
+        if isinstance(found, list) and any(isinstance(item, Tensor) for item in found):
+            return _join(key, "shadow_params")
+    return None
+
+
+def _choice(sets: Mapping[str, Mapping[Any, Any]]) -> str:
+    """Say with which option one of the sets is chosen."""
+    return f"choose one with {_options(sets)}"
+
+
+def _options(sets: Iterable[str]) -> str:
+    options = [f"--key {shlex.quote(key)}" for key in sets if key == _readable(key)]
+    return " or ".join(options[:4]) or "--key"
+
+
+def _averaged_hint(start: object, sets: Mapping[str, Mapping[Any, Any]]) -> str:
+    """Say which set of mmengine is the averaged one: its hook swaps them when it saves."""
+    meta = start.get("meta") if isinstance(start, dict) else None
+    mmengine = isinstance(meta, dict) and "mmengine_version" in meta and {"state_dict", "ema_state_dict"} <= sets.keys()
+    return " (mmengine saves the averaged weights as state_dict)" if mmengine else ""
 
 
 def _listed(sets: Mapping[str, Mapping[Any, Any]]) -> str:

@@ -1,46 +1,17 @@
-"""Matching the keys of a state dict to a network, and loading it strictly."""
+"""Loading a state dict into a network strictly, and saying what does not fit."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from segablate.errors import CheckpointError, did_you_mean, shorten, thousands
+from segablate.errors import CheckpointError, shorten, thousands
+from segablate.weights.naming import COUNTER
+from segablate.weights.surplus import sort_surplus
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 """The shapes of a tensor in the file and in the network."""
-
-PREFIXES = ("module.", "model.", "net.", "_orig_mod.")
-"""Prefixes that data parallelism, trainers and ``torch.compile`` add to a network's keys."""
-
-COUNTER = "num_batches_tracked"
-"""Buffer of batch norm that torch before 0.4.1 did not have; evaluation does not use it."""
-
-
-def without_prefix(tensors: Mapping[str, "Tensor"], prefix: str) -> dict[str, "Tensor"]:
-    """Return only the tensors under ``prefix``, with the prefix and the dot behind it removed from their keys.
-
-    Raises :class:`CheckpointError` when there are none.
-    """
-    if any(key.startswith(f"{prefix}.") for key in tensors):
-        prefix = f"{prefix}."
-    stripped = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    if not stripped:
-        known = dict.fromkeys(key[: key.find(".") + 1] for key in tensors if "." in key)
-        raise CheckpointError(f"no key begins with {prefix!r} (--strip-prefix){did_you_mean(prefix, known)}")
-    return stripped
-
-
-def without_wrappers(tensors: Mapping[str, "Tensor"], names: Iterable[str]) -> dict[str, "Tensor"]:
-    """Remove the :data:`PREFIXES` from the keys of ``tensors``, also repeated and stacked ones.
-
-    With the network's ``names``, as few prefixes are removed as match the most names. Without, every prefix is removed
-    that all keys have.
-    """
-    names = frozenset(names)
-    stages = list(_stages(dict(tensors), partly=bool(names)))
-    return max(stages, key=lambda stage: len(names & stage.keys())) if names else stages[-1]
 
 
 def count_classes(tensors: Mapping[str, "Tensor"], heads: Collection[str]) -> int | None:
@@ -52,29 +23,16 @@ def count_classes(tensors: Mapping[str, "Tensor"], heads: Collection[str]) -> in
     return next((int(value.shape[0]) for value in found if value.ndim == 1), None)
 
 
-def _stages(tensors: dict[str, "Tensor"], partly: bool) -> Iterator[dict[str, "Tensor"]]:
-    """Yield ``tensors``, then with one prefix less, and so on. ``partly``: also where only some keys have it."""
-    while True:
-        yield tensors
-        counts = {prefix: sum(key.startswith(prefix) for key in tensors) for prefix in PREFIXES}
-        prefix = max(PREFIXES, key=lambda prefix: counts[prefix])
-        stripped = {key.removeprefix(prefix): value for key, value in tensors.items()}
-        enough = counts[prefix] > 0 if partly else 0 < counts[prefix] == len(tensors)
-        if not enough or len(stripped) < len(tensors) or "" in stripped:
-            return
-        tensors = stripped
-
-
 def load_strictly(module: "nn.Module", tensors: Mapping[str, "Tensor"], where: str) -> tuple[str, ...]:
     """Load ``tensors`` into ``module`` strictly, and return notes for below the table.
 
-    Only batch-norm counters may be missing. Parameters must be finite and buffers free of NaN (a mask may contain
-    infinities).
+    Every key of the network must be there, batch-norm counters excepted. Keys that the network does not have are left
+    out, with a note, where they belong to training or to other submodules; see :mod:`segablate.weights.surplus`.
+    Parameters must be finite and buffers free of NaN (a mask may contain infinities).
 
     Raises :class:`CheckpointError`, beginning with ``where``, that lists missing, unexpected and mis-shaped keys.
     """
     own = {key: tuple(value.shape) for key, value in module.state_dict().items() if hasattr(value, "shape")}
-    _check_finite(tensors, {name for name, _ in module.named_parameters()}, where)
     shapes = {key: (tuple(tensors[key].shape), own[key]) for key in own if key in tensors}
     misshaped = {key: (saved, own) for key, (saved, own) in shapes.items() if saved != own}
     if misshaped:
@@ -82,11 +40,15 @@ def load_strictly(module: "nn.Module", tensors: Mapping[str, "Tensor"], where: s
     else:
         missing, unexpected = _load(module, tensors, where)
     missing = [key for key in missing if not key.endswith(COUNTER)]
-    if missing or unexpected or misshaped:
+    surplus = sort_surplus(unexpected, own, tensors)
+    loaded = {key: value for key, value in tensors.items() if key not in set(unexpected)}
+    _check_finite(loaded, {name for name, _ in module.named_parameters()}, where)
+    if missing or surplus.inside or misshaped:
         facts = misfits(missing, unexpected, misshaped)
         raise CheckpointError(f"{where}: {facts}; {_remedy(missing, unexpected, misshaped, tensors)}")
     counters = any(key.endswith(COUNTER) and key not in tensors for key in own)
-    return (f"{where} has no batch-norm counters ({COUNTER}), which evaluation does not use",) if counters else ()
+    note = (f"{where} has no batch-norm counters ({COUNTER}), which evaluation does not use",) if counters else ()
+    return (*note, *surplus.notes(where))
 
 
 def _check_finite(tensors: Mapping[str, "Tensor"], parameters: Collection[str], where: str) -> None:

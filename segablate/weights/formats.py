@@ -4,18 +4,14 @@ import os
 from enum import Enum
 from pathlib import Path
 
+from segablate.archives import member_names
 from segablate.errors import CheckpointError
 from segablate.files import is_file, is_folder
+from segablate.weights.recognition import recognise
+from segablate.weights.recognition.folders import single_weights
 
 HEAD = 1024
 """Number of bytes read to tell the format."""
-
-MISTAKEN = (
-    (b"version https://git-lfs.github.com/spec/", "this is a git-lfs pointer, not the weights; run git lfs pull"),
-    (b"\x1f\x8b", "this is compressed with gzip; unpack it first"),
-    (b"\x89HDF\r\n\x1a\n", "this is an HDF5 file, as Keras writes them; convert it to a PyTorch state_dict"),
-)
-"""The first bytes of files that are often given by mistake, and what they are."""
 
 
 class Format(Enum):
@@ -23,19 +19,21 @@ class Format(Enum):
 
     SAFETENSORS = "safetensors"
     TORCH = "torch"
-    TORCH_LEGACY = "torch before 1.6"
+    TORCH_LEGACY = "torch before 1.6, or pickle"
+    NUMPY = "numpy"
+    DISTRIBUTED = "torch.distributed.checkpoint"
 
 
 def format_of(path: Path) -> Format:
     """Return the format of the file at ``path``. Raises :class:`CheckpointError` for other kinds of files."""
     head = _head(path)
-    for beginning, fact in MISTAKEN:
-        if head.startswith(beginning):
-            raise CheckpointError(fact)
-    if head.startswith(b"PK"):
-        return Format.TORCH
     if _is_safetensors(head):
         return Format.SAFETENSORS
+    if (found := recognise(path)) is not None:
+        raise CheckpointError(found.message)
+    if head.startswith(b"PK"):
+        names = member_names(path)
+        return Format.NUMPY if names and all(name.endswith(".npy") for name in names) else Format.TORCH
     if head[257:262] == b"ustar":
         raise CheckpointError(
             "this is in the tar format of the first torch; load it and save its state_dict with torch 1.x"
@@ -48,7 +46,8 @@ def format_of(path: Path) -> Format:
 def _head(path: Path) -> bytes:
     """Read the first bytes of the file; at least one."""
     if is_folder(path):
-        raise CheckpointError("this is a folder; give the file with the weights")
+        found = recognise(path)
+        raise CheckpointError(found.message if found else f"this is a folder; {single_weights(path)}")
     if os.path.exists(path) and not is_file(path):
         raise CheckpointError("this is a device or a pipe; give the file with the weights")
     try:
@@ -69,10 +68,7 @@ def _is_safetensors(head: bytes) -> bool:
 
 
 def _not_weights(head: bytes) -> str:
-    start = head.lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "this is a web page, not the weights; download the file itself"
     printable = set(range(32, 256)) | set(b"\t\n\r\f")
     if printable.issuperset(head):
         return "this is a text file, not the weights; give a file of torch.save or a .safetensors file"
-    return "this is neither a file of torch.save nor a safetensors file; give one of these"
+    return "this is of no known format: neither of torch.save nor safetensors; give one of these"

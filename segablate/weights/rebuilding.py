@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from segablate.errors import CheckpointError, thousands
+from segablate.weights import numpy_arrays
 from segablate.weights.unpickling import Known
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def known() -> dict[str, object]:
         **{f"torch.{name}": value for name, value in vars(torch).items() if isinstance(value, torch.dtype)},
         **{f"{module}.{name}": value for module in modules for name, value in storages.items()},
         **{f"torch._utils.{name}": Known(partial(_refuse, kind)) for name, kind in NOT_READ.items()},
+        **numpy_arrays.KNOWN,
+        "torch.storage._load_from_bytes": Known(_refuse_pickled_storage),
         "torch._utils._rebuild_tensor": Known(_tensor),
         "torch._utils._rebuild_tensor_v2": Known(_tensor_v2),
         "torch._utils._rebuild_tensor_v3": Known(_tensor_v3),
@@ -138,6 +141,13 @@ def _tensor_of_type(rebuild: object, _kind: object, arguments: tuple[Any, ...], 
 
 def _refuse(kind: str, *_: object) -> object:
     raise CheckpointError(f"it holds {kind}, which is not read; save it again as a dense tensor of floats")
+
+
+def _refuse_pickled_storage(*_: object) -> object:
+    raise CheckpointError(
+        "its tensors were written by pickle.dump, not by torch.save; load it with pickle.load where you trust it, and "
+        "write the same object with torch.save"
+    )
 
 
 def _same(value: object = (), *_: object) -> object:

@@ -30,14 +30,16 @@ MAGIC = 0x1950A86A20F9469CFC6C
 """The first pickle of a file in the old format."""
 
 
-def read_zip(path: Path) -> Content:
-    """Read the value in a zip archive of ``torch.save``; tensors are plain, on the CPU and without gradient.
+def read_zip(place: Path | bytes) -> Content:
+    """Read the value in a zip archive of ``torch.save``, by its path or bytes.
+
+    Tensors are plain, on the CPU and without gradient.
 
     Raises :class:`CheckpointError`, and for damage the exceptions of :mod:`zipfile` and
     :func:`~segablate.weights.unpickling.unpickle`.
     """
-    with opened_zip(path) as archive:
-        size = path.stat().st_size
+    with opened_zip(place) as archive:
+        size = len(place) if isinstance(place, bytes) else place.stat().st_size
         folder = _folder(archive, size)
         records: dict[str, bytearray] = {}
 
@@ -54,9 +56,11 @@ def read_zip(path: Path) -> Content:
 
 
 def read_legacy(path: Path) -> Content:
-    """Read the value in a file of ``torch.save`` before torch 1.6; raises as :func:`read_zip`."""
+    """Read the value in a file of ``torch.save`` before torch 1.6, or of ``pickle.dump``; as :func:`read_zip`."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
         budget = Budget(len(stream))
+        if MAGIC.to_bytes(10, "little") not in stream[:32]:
+            return unpickle(stream, known(), _no_persistent, budget)
         _legacy_header(stream, budget)
         storages = _LegacyStorages(limit=len(stream))
         content = unpickle(stream, known(), storages.persistent, budget)
@@ -86,9 +90,7 @@ def _folder(archive: zipfile.ZipFile, file_size: int) -> str:
 
 def _legacy_header(stream: mmap.mmap, budget: Budget) -> None:
     """Read the three pickles before the value."""
-    magic = unpickle(stream, {}, _no_persistent, budget)
-    if magic.value != MAGIC:
-        raise CheckpointError("this is a pickle, but not one of torch.save; save the state_dict with torch.save")
+    _magic = unpickle(stream, {}, _no_persistent, budget)
     _version = unpickle(stream, {}, _no_persistent, budget)
     machine = unpickle(stream, {}, _no_persistent, budget).value
     if not machine["little_endian"]:

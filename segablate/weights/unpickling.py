@@ -48,6 +48,14 @@ class Known:
     mapping: bool = False
 
 
+class Built:
+    """The result of a known function that takes the state that a pickle has for it."""
+
+    def build(self, state: Any) -> None:
+        """Take the state; called by the machine."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class ForeignType:
     """An unknown name: the class, function or constant behind it was not imported."""
@@ -185,6 +193,11 @@ class _Machine:
             raise TypeError(f"items set on a {type(target).__name__}")
         target.update(pairs)
 
+    def build(self, state: object) -> None:
+        """Give the state of the uppermost object to it, if it is a known one; attributes are never set."""
+        if isinstance(self.stack[-1], Built):
+            self.stack[-1].build(state)
+
     def name(self, full_name: str) -> None:
         """Push the object that ``full_name`` names."""
         if full_name not in self.known:
@@ -286,6 +299,6 @@ _OPERATIONS: dict[str, Callable[[_Machine, Any], object]] = {
     "INST": _instance,
     "OBJ": _new_above_mark,
     "NEWOBJ_EX": _new_with_keywords,
-    "BUILD": lambda machine, _: machine.pop(),  # an object's state: attributes are never set
+    "BUILD": lambda machine, _: machine.build(machine.pop()),
     "BINPERSID": lambda machine, _: machine.push_stored(machine.pop()),
 }

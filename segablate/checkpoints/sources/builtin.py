@@ -46,7 +46,7 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     module = _build(call)
     notes = (*weights.notes, *notes, *load_strictly(module, tensors, str(path)))
     written = f"builtin:{_call_text(call)}"
-    source = Source(f"builtin:{text}", (path,), {"network": _call_text(call)}, notes, written, by_files=True)
+    source = Source(f"builtin:{text}", weights.files, {"network": _call_text(call)}, notes, written, by_files=True)
     preprocessing = Preprocessing.parse(preprocessing_of(call.name))
     return with_classes_of(weights, prepared(module, source, loading, preprocessing))
 

@@ -14,8 +14,9 @@ from types import ModuleType
 from segablate.checkpoints.hf_files import hub_folder, read_tensors
 from segablate.checkpoints.image_processor import processor_file, read_image_processor
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
-from segablate.errors import CheckpointError
+from segablate.errors import CheckpointError, at
 from segablate.extras import require
+from segablate.weights.recognition import refuse_other
 
 QUERIES_NOTE = (
     "scores are means over mask queries and do not sum to 1 over the classes; losses normalise them by their sum"
@@ -84,6 +85,8 @@ def _library(purpose: str) -> ModuleType:
 
 def _folder(place: str, loading: Loading) -> Path:
     path = loading.located(place)
+    with at(path):
+        refuse_other(path)
     if path.is_dir():
         return path
     if path.is_file():

@@ -12,6 +12,7 @@ from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.trust import check_for, open_archive
 from segablate.errors import CheckpointError, SegablateError, at
 from segablate.user_modules import Check, UserImports
+from segablate.weights.recognition import refuse_other
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,6 +28,8 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     from segablate.checkpoints.network import prepared
 
     (path,) = code_files(place, loading)
+    with at(path):
+        refuse_other(path)
     archive = open_archive(path, loading.card, loading.trust_code, REFUSAL)
     with at(path):
         module = _unpickle(path.name, archive, check_for(loading.card, loading.trust_code))

@@ -20,6 +20,7 @@ from segablate.errors import CheckpointError, DeviceError, at, shorten
 from segablate.extras import require
 from segablate.files import native_path
 from segablate.runtime import resolve_device
+from segablate.weights.recognition import refuse_other
 
 SUFFIXES = (".onnx",)
 
@@ -39,6 +40,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     path = loading.existing(place)
     with at(path):
         device, note = _device(runtime, loading.device)
+        refuse_other(path, "onnx")
         session = _session(runtime, path, device)
         image = _image_input(session.get_inputs())
         output, output_note = _output(session.get_outputs(), loading.head)

@@ -20,6 +20,7 @@ from segablate.checkpoints.trust import open_archive
 from segablate.errors import CheckpointError, at, shorten
 from segablate.files import native_path
 from segablate.runtime import resolve_device
+from segablate.weights.recognition import refuse_other
 
 SUFFIXES = (".pt2",)
 
@@ -32,6 +33,8 @@ REFUSAL = (
 def open_source(place: str, loading: Loading) -> Segmenter:
     """Load a program onto its device. Raises CheckpointError without trust, for damage, and for several inputs."""
     (path,) = code_files(place, loading)
+    with at(path):
+        refuse_other(path, "pt2")
     archive = open_archive(path, loading.card, loading.trust_code, REFUSAL)
     with at(path):
         program = _load(archive)

@@ -48,21 +48,20 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     Raises UserCodeError for code that cannot be imported, and CheckpointError for weights that do not fit.
     """
     from segablate.checkpoints.network import prepared, with_classes_of
-    from segablate.weights import load_strictly, read_weights, state_dict
+    from segablate.weights import load_weights, read_weights
 
     spec = parse_spec(text)
     if spec.weights is None:
         raise CheckpointError(f"{spec} has no weights; add @FILE, as in {spec}@weights.pth")
     path = loading.located(spec.weights)
     weights = read_weights(path, key=loading.key)
-    files = (path,)
+    files = weights.files
     if spec.module.endswith(".py"):
         spec = replace(spec, module=str(loading.located(spec.module)))
-        files = (path, Path(spec.module))
+        files = (*weights.files, Path(spec.module))
     module = build(spec, loading)
-    tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
-    notes = load_strictly(module, tensors, str(path))
-    source = Source(f"python:{text}", files, {}, (*weights.notes, *notes), str(spec))
+    notes = load_weights(module, weights, loading.strip_prefix)
+    source = Source(f"python:{text}", files, {}, notes, str(spec))
     return with_classes_of(weights, prepared(module, source, loading))
 
 

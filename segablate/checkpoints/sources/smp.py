@@ -64,7 +64,7 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     Raises MissingExtra where the library is missing or broken, and CheckpointError for weights that do not fit.
     """
     from segablate.checkpoints.network import prepared
-    from segablate.weights import count_classes, load_strictly, read_weights, state_dict
+    from segablate.weights import count_classes, load_weights, read_weights, state_dict
 
     require("torchvision", "smp", f"smp:{text}")  # first: the library needs it, and the error shall name it
     smp = require("segmentation_models_pytorch", "smp", f"smp:{text}")
@@ -73,14 +73,13 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     stripped = state_dict(weights, strip_prefix=loading.strip_prefix)
     plan = _complete(smp, plan, count_classes(stripped, HEADS))
     module = _build(smp, plan)
-    tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
-    notes = (*weights.notes, *load_strictly(module, tensors, str(plan.files[0])))
+    notes = load_weights(module, weights, loading.strip_prefix)
     preprocessing, origin = encoder_constants(smp, plan.encoder, plan.arguments.get("encoder_weights"))
     overridden = loading.preprocessing.keys() & {"mean", "std"}
     facts = {"network": _call(smp, plan), **({} if overridden else {"mean and std": origin})}
     return prepared(
         module,
-        Source(plan.spec, plan.files, facts, notes, f"smp:{_call(smp, plan)}"),
+        Source(plan.spec, (*weights.files, *plan.files[1:]), facts, notes, f"smp:{_call(smp, plan)}"),
         loading,
         _with_size(module, preprocessing),
         KINDS[plan.arguments.get("activation")],

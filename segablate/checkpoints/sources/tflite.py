@@ -20,6 +20,7 @@ from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.errors import CheckpointError, DeviceError, at, shorten
 from segablate.extras import require
 from segablate.files import native_path
+from segablate.weights.recognition import refuse_other
 
 SUFFIXES = (".tflite",)
 
@@ -36,6 +37,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     with at(path):
         if loading.device not in ("auto", "cpu"):
             raise DeviceError(f"device {loading.device!r} was asked for, but TFLite runs on the CPU; use --device cpu")
+        refuse_other(path, "tflite")
         interpreter = _interpreter(litert, path)
         taken = _input(interpreter.get_input_details())
         given, notes = _output(interpreter.get_output_details(), loading.head)

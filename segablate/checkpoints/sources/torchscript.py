@@ -14,6 +14,7 @@ from segablate.checkpoints.trust import open_archive
 from segablate.errors import CheckpointError, at
 from segablate.files import native_path
 from segablate.runtime import resolve_device
+from segablate.weights.recognition import refuse_other
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,6 +30,8 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     from segablate.checkpoints.network import prepared
 
     (path,) = code_files(place, loading)
+    with at(path):
+        refuse_other(path, "torchscript")
     archive = open_archive(path, loading.card, loading.trust_code, REFUSAL)
     with at(path):
         module = _load(path.name, archive, str(resolve_device(loading.device)))

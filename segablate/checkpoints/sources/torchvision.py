@@ -38,7 +38,7 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     Raises MissingExtra where torchvision is missing or broken, and CheckpointError for weights that do not fit.
     """
     from segablate.checkpoints.network import prepared
-    from segablate.weights import load_strictly, read_weights, state_dict
+    from segablate.weights import load_weights, read_weights, state_dict
 
     models = require("torchvision.models", "torchvision", f"torchvision:{text}")
     spec = parse_network("torchvision", text, "deeplabv3_resnet50(num_classes=11)")
@@ -48,18 +48,18 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     published = models.get_model_weights(spec.name).DEFAULT
     path = loading.located(spec.weights) if spec.weights else _download(spec, published, loading)
     weights = read_weights(path, key=loading.key)
-    module = _build(models, spec, state_dict(weights, strip_prefix=loading.strip_prefix))
-    tensors = state_dict(weights, strip_prefix=loading.strip_prefix, names=module.state_dict().keys())
-    notes = (*weights.notes, *load_strictly(module, tensors, str(path)))
+    tensors = state_dict(weights, strip_prefix=loading.strip_prefix)
+    module = _build(models, spec, tensors)
+    notes = load_weights(module, weights, loading.strip_prefix)
     preset = published.transforms()
-    recognised = _recognise(path, published)
+    recognised = path.is_file() and _recognise(path, published)
     arguments = literal_arguments(spec.arguments, spec, f"{spec.name}(num_classes=11)")[1]
     found = {name: value for name, value in _read_off(tensors).items() if value}
     return prepared(
         module,
         Source(
             f"torchvision:{text}",
-            (path,),
+            weights.files,
             _facts(published, recognised),
             (*notes, *_resizing(preset, loading)),
             _call_text(spec.name, {**found, **arguments}),
