@@ -21,6 +21,7 @@ from segablate.files import is_file, is_folder, user_path
 from segablate.samples import Batch, Sample
 from segablate.user_code import own_output
 from segablate.weights.recognition import refuse_other
+from segablate.weights.shards import holds_weights
 
 __all__ = [
     "Capabilities",
@@ -100,10 +101,10 @@ def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
             f"{spec} is a folder of save_pretrained; write hf:{spec} for transformers, or smp:{spec} for "
             f"segmentation_models_pytorch"
         )
+    if is_file(path) or holds_weights(path):
+        raise CheckpointError(_without_network(spec, path, loading))
     if is_folder(path):
         raise CheckpointError(f"{spec} is a folder; if it holds predicted label maps, write predictions:{spec}")
-    if is_file(path):
-        raise CheckpointError(_without_network(spec, path))
     if ":" in spec:
         near = did_you_mean(source, checkpoint_sources())
         raise CheckpointError(f"no checkpoint source is called {source!r}{near}")
@@ -198,12 +199,11 @@ def _defining(name: str) -> tuple[str, ...]:
     )
 
 
-def _without_network(spec: str, path: Path) -> str:
-    """Return the message for a file that needs a source in front of it."""
-    return (
-        f"{spec} holds weights, but no network; name the network, as in "
-        f"python:package.module:factory(num_classes=11)@{spec}, or write module:{spec} for a whole module"
-    )
+def _without_network(spec: str, path: Path, loading: Loading) -> str:
+    """Return the message for weights that need a source in front of them."""
+    from segablate.checkpoints.bare_weights import without_network
+
+    return without_network(spec, path, loading)
 
 
 def count_outputs(segmenter: Segmenter) -> int | None:

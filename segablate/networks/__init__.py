@@ -55,9 +55,14 @@ def read_arguments(name: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str
     try:
         return dict(import_module(f"{__name__}.{name}").read_arguments(shapes))
     except KeyError as error:
-        fitting = [f"builtin:{other}" for other in network_names() if _is_of(other, shapes)]
+        fitting = [f"builtin:{other}" for other in fitting_networks(shapes)]
         remedy = f"it fits {' and '.join(fitting)}" if fitting else "name the network that was saved, or --strip-prefix"
         raise CheckpointError(f"there is no {error.args[0]!r} in it, which every {name} has; {remedy}") from None
+
+
+def fitting_networks(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Return the names of the networks whose state dict has such tensors."""
+    return [name for name in network_names() if _is_of(name, shapes)]
 
 
 def _is_of(name: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:

@@ -29,6 +29,11 @@ def weights_in(folder: Path) -> Path | None:
     return next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
 
 
+def holds_weights(folder: Path) -> bool:
+    """Return whether a path is a folder with weights, in one file, in parts or distributed."""
+    return folder.is_dir() and (weights_in(folder) is not None or (folder / ".metadata").is_file())
+
+
 def is_index(path: Path) -> bool:
     """Return whether a path is called like the index of weights in parts."""
     return path.name.endswith(INDEX)

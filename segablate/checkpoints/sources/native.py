@@ -17,6 +17,7 @@ from segablate.errors import CheckpointError, at
 from segablate.files import native_path, write_atomically
 from segablate.plain_values import check
 from segablate.text_files import parse_json
+from segablate.weights.recognition import refuse_other
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,19 +65,17 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     )
 
 
+def is_described(path: Path) -> bool:
+    """Return whether a file is one of this program; also for one that cannot be read, which its reader says."""
+    try:
+        return "segablate" in _metadata(path)
+    except CheckpointError:
+        return True
+
+
 def read_description(path: Path) -> dict[str, Any]:
     """Read the metadata of a self-describing file, without its tensors. Raises CheckpointError where there is none."""
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; check the path")
-    with at(path):
-        native = native_path(path, "safetensors")
-    try:
-        with safe_open(native, "numpy") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a whole safetensors file ({error}); copy it again") from None
+    metadata = _metadata(path)
     if "segablate" not in metadata:
         raise CheckpointError(
             f"{path}: holds weights, but no network; name the network, as in "
@@ -87,6 +86,22 @@ def read_description(path: Path) -> dict[str, Any]:
         if described.get("format", 0) > FORMAT:
             raise CheckpointError(f"has format {described['format']}, newer than this program's {FORMAT}; upgrade")
         return check(described, _SHAPE, "its description")
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of a safetensors file. Raises CheckpointError where it is missing, damaged or another file."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; check the path")
+    with at(path):
+        native = native_path(path, "safetensors")
+        refuse_other(path)
+    try:
+        with safe_open(native, "numpy") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a whole safetensors file ({error}); copy it again") from None
 
 
 def save(path: Path, state: "Mapping[str, Tensor]", description: Mapping[str, Any]) -> None:

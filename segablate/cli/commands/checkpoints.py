@@ -30,15 +30,19 @@ def show(
     running: RunningOptions,
     output: OutputOptions,
 ) -> None:
-    """Show a checkpoint: network, preprocessing, classes, hashes. Never runs code that it holds or names."""
+    """Show a checkpoint, or the keys of bare weights. Never runs code that it holds or names."""
     from segablate.checkpoints import count_outputs, open_checkpoint
+    from segablate.checkpoints.bare_weights import read_bare
     from segablate.checkpoints.unopened import describe_unopened
     from segablate.render import print_report
     from segablate.tables.checkpoints import checkpoint_report
+    from segablate.tables.weights import weights_report
 
     loading = checkpoints.loading(running)
     unopened = describe_unopened(checkpoint, loading)
-    if unopened is not None:
+    if unopened is None and (bare := read_bare(checkpoint, loading)):
+        report = weights_report(bare)
+    elif unopened is not None:
         report = checkpoint_report(unopened, None)
     else:
         segmenter = open_checkpoint(checkpoint, loading)

@@ -2,9 +2,9 @@
 
 Documented: HDF5 (docs.hdfgroup.org, "Superblock"), Keras's attributes (keras/src/legacy/saving/legacy_h5_format.py),
 FlatBuffers identifiers at bytes 4..8 (``TFL3`` in tensorflow/compiler/mlir/lite/schema/schema.fbs, ``ORTM`` in
-onnxruntime/core/flatbuffers/schema/ort.fbs, ``ET12`` in executorch/schema/program.fbs), GGUF (ggml/docs/gguf.md), tables
-of TensorFlow checkpoints (tensorflow/core/lib/io/format.h, kTableMagicNumber), MAT files (MATLAB, "MAT-File Format"),
-archives (the magic numbers of their formats), Paddle's parameters (paddle/fluid/framework/lod_tensor.cc,
+onnxruntime/core/flatbuffers/schema/ort.fbs, ``ET12`` in executorch/schema/program.fbs), GGUF (ggml/docs/gguf.md), the
+index of TensorFlow checkpoints (tensorflow/core/lib/io/format.h, kTableMagicNumber), MATLAB's files ("MAT-File
+Format"), archives (the magic numbers of their formats), Paddle's parameters (paddle/fluid/framework/lod_tensor.cc,
 SerializeToStream). TensorRT documents no layout: its plans begin with ``ptrt`` or ``ftrt``, and Ultralytics writes the
 length of a JSON text and that text before them (ultralytics/engine/exporter.py).
 """

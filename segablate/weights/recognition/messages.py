@@ -1,8 +1,8 @@
 """Protocol buffers, which have no magic number, by the fields of their outermost message.
 
-Documented: the encoding (protobuf.dev, "Encoding"), and the messages in onnx/onnx.proto3 (ModelProto), saved_model.proto
-and graph.proto of tensorflow/core (SavedModel, GraphDef, NodeDef), coremltools/mlmodel/format/Model.proto,
-paddle/fluid/framework/framework.proto (ProgramDesc) and caffe/proto/caffe.proto (NetParameter).
+Documented: the encoding (protobuf.dev, "Encoding"), and the messages in onnx/onnx.proto3 (ModelProto),
+saved_model.proto and graph.proto of tensorflow/core (SavedModel, GraphDef), coremltools/mlmodel/format/Model.proto,
+framework.proto of paddle/fluid/framework (ProgramDesc) and caffe/proto/caffe.proto (NetParameter).
 """
 
 import mmap
