@@ -38,7 +38,8 @@ class BareWeights:
             return f"write {shell(self.found.spec)}, which was tried: all keys fit"
         if self.found is not None and self.found.advice:
             return self.found.advice
-        return f"name the network, as in {example(self.weights.path)}"
+        reasons = [f"{shell(spec)} does not load: {reason}" for spec, reason in self.refused.items()]
+        return "; ".join([*reasons, f"name the network, as in {example(self.weights.path)}"])
 
 
 def example(path: Path) -> str:

@@ -33,7 +33,6 @@ def weights_report(bare: BareWeights) -> Report:
         **({"beside": shorten(weights.extras, 8)} if weights.extras else {}),
         "looks like": bare.found.name if bare.found else "no network that is known here",
         "to evaluate": bare.remedy,
-        **{f"{spec} does not load": reason for spec, reason in bare.refused.items() if not bare.tried},
     }
     rows = [{"fact": name, "value": value} for name, value in facts.items()]
     rows += [{"fact": "file", "value": f"{path.name}, SHA-256 {fingerprint(path)}"} for path in weights.files]
@@ -72,7 +71,7 @@ def grouped(keys: list[str], most: int = GROUPS) -> list[str]:
     groups = _split(keys, "")
     while True:
         sizes = {name: sum(_is_in(key, name) for key in keys) for name in groups if name.endswith(".*")}
-        for name in sorted(sizes, key=lambda name: -sizes[name]):
+        for name in sorted(sizes, key=lambda name: (-sizes[name], name.count("."))):
             parts = _split([key for key in keys if _is_in(key, name)], name.removesuffix("*"))
             if len(groups) + len(parts) - 1 <= most:
                 place = groups.index(name)

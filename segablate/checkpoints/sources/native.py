@@ -43,6 +43,10 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     from segablate.weights import load_strictly, read_weights
 
     path = loading.located(place)
+    if not is_described(path):
+        from segablate.checkpoints.bare_weights import without_network
+
+        raise CheckpointError(without_network(place, path, loading))
     described = read_description(path)
     with at(path):
         try:
