@@ -131,9 +131,9 @@ def mis_shaped_key(place: Place) -> list[str]:
     return place.evaluate()
 
 
-@bad(r"net\.pth.*extra\.weight")
+@bad(r"net\.pth.*1 key not in the network \(body\.extra\.weight\)")
 def unexpected_key(place: Place) -> list[str]:
-    place.save(**{"extra.weight": torch.zeros(1)})
+    place.save(**{"body.extra.weight": torch.zeros(1)})
     return place.evaluate()
 
 

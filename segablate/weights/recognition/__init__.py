@@ -5,8 +5,8 @@
     found = recognise(Path("net.h5"))       # None for weights that are read, and for what is not known
     found.message                           # "this is a Keras model in HDF5; convert it: python -m tf2onnx.convert ..."
 
-Nothing in a file is run, and only beginnings and ends are read, never the weights. The remedies were tried with the
-versions of the tools that ``docs/reference/checkpoints.md`` lists.
+Nothing in a file is run. ``docs/reference/checkpoints.md`` says with which versions of the tools the commands were
+tried.
 """
 
 from pathlib import Path
