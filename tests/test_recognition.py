@@ -12,6 +12,7 @@ import re
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import write_dataset
@@ -395,3 +396,17 @@ def test_cut_messages_are_refused_in_one_line(cut: int, content: bytes, tmp_path
     (tmp_path / "net.pb").write_bytes(content[:-cut])
     with pytest.raises(CheckpointError, match=r"net\.pb: this is "):
         read_weights(tmp_path / "net.pb")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_mutated_files_are_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(len(name))
+    file, content, *_ = FILES[name]
+    for _ in range(25):
+        changed = bytearray(content)
+        for place in rng.integers(len(content), size=3):
+            changed[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / file).write_bytes(changed[: rng.integers(1, len(content) + 1)])
+        with pytest.raises(CheckpointError) as raised:
+            read_weights(tmp_path / file)
+        assert "\n" not in str(raised.value)

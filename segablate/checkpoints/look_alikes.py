@@ -58,7 +58,7 @@ ADVICE = {
     "ultralytics": ("a YOLO network", "export the .pt file that Ultralytics wrote by yolo export format=onnx"),
     "classifier": (
         "a classification network, without a decoder",
-        "give the weights of a segmentation network",
+        "give those of a segmentation network; or, if they are, name it, as in python:FILE.py:FUNCTION()@{file}",
     ),
 }
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segablate.errors import CheckpointError, shorten
+from segablate.errors import CheckpointError, counted, shorten
 from segablate.limits import Budget
 from segablate.weights.rebuilding import known
 from segablate.weights.torchfiles import read_zip
@@ -84,7 +84,7 @@ def _check_files(folder: Path, places: Mapping[Any, Mapping[str, Any]]) -> None:
     missing = [name for name in sorted(names) if Path(name).name != name or not (folder / name).is_file()]
     if missing:
         raise CheckpointError(
-            f"its {METADATA} names {len(names)} files, of which {shorten(missing)} is missing; copy all"
+            f"its {METADATA} names {counted(len(names), 'file')}, of which {shorten(missing)} is missing; copy all"
         )
     if any(info.get("transform_descriptors") for info in places.values()):
         raise CheckpointError(

@@ -18,9 +18,12 @@ PICKLE_BYTES = 1 << 24
 OPERATIONS = 200
 """Most instructions of a pickle that are looked at for its first name."""
 
-_ULTRALYTICS = re.compile(rb"ultralytics[.\w]*[^\w.]{1,8}(\w+Model)\b")
-_YOLOV5 = re.compile(rb"models\.yolo[^\w.]{1,8}(\w*Model)\b")
-_FASTAI = re.compile(rb"fastai[.\w]*[^\w.]{1,8}Learner\b")
+_NEXT = rb"(?:\n|\x94?\x8c.)"
+"""What is between module and class: the line break of ``GLOBAL``, or the head of a short string."""
+
+_ULTRALYTICS = re.compile(rb"ultralytics\.nn\.\w+" + _NEXT + rb"(\w+Model)\b", re.DOTALL)
+_YOLOV5 = re.compile(rb"\bmodels\.yolo" + _NEXT + rb"\w*Model\b|cmodels\.yolo\n\w*Model\b", re.DOTALL)
+_FASTAI = re.compile(rb"fastai\.[\w.]+" + _NEXT + rb"Learner\b", re.DOTALL)
 
 NO_NETWORKS = ("sklearn", "joblib", "xgboost", "lightgbm", "catboost", "pandas", "scipy")
 FRAMEWORKS = ("keras", "tensorflow", "paddle", "jax", "flax", "mxnet", "chainer")
