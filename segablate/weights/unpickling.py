@@ -53,7 +53,6 @@ class Built:
 
     def build(self, state: Any) -> None:
         """Take the state; called by the machine."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,7 @@ class Foreign(dict[Any, Any]):
 
 @dataclass(frozen=True)
 class Content:
-    """The value of a pickle, and the number of foreign objects in it by the name of their type.
-
-    A foreign name without instances counts 0.
-    """
+    """The value of a pickle, and the number of foreign objects by type; 0 for a name without instances."""
 
     value: Any
     foreign: Mapping[str, int]
