@@ -1,10 +1,11 @@
 """Label sets: the classes of a dataset, and their codes in label files.
 
 A label file holds *codes* (grey values, palette indices, or packed colours). A :class:`LabelSet` turns them into class
-indices ``0..C-1`` in uint8, with :data:`IGNORE` for void. A code that is neither a class nor void is an error: a
-label map that is read with the wrong label set must not look like a bad network.
+indices ``0..C-1`` and an index for void: in uint8 with 255 up to 255 classes, else in uint16 with 65535. A code that is
+neither a class nor void is an error: a label map that is read with the wrong label set must not look like a bad network.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,20 +15,38 @@ import numpy as np
 
 from segablate.errors import LabelError, counted, did_you_mean, shorten
 
-IGNORE = 255
-"""The class index of pixels without a label."""
+IGNORE, WIDE_IGNORE = 255, 65535
+"""The class index of pixels without a label: of up to 255 classes, and of more; see :func:`ignore_index`."""
 
-MOST_CLASSES = 255
-"""Class indices are uint8, and 255 is void."""
+MOST_CLASSES = 5000
+"""Counts by label and prediction are added in one table of int64, here of 200 MB."""
 
 Encoding = Literal["codes", "colours"]
 Colour = tuple[int, int, int]
+
+_USUAL: tuple[int, ...] = (-1,)
+"""In place of void codes that are not stated."""
 
 
 def pack_colour(colour: Sequence[int]) -> int:
     """Return the integer of an RGB colour: ``r·65536 + g·256 + b``."""
     red, green, blue = colour
     return red << 16 | green << 8 | blue
+
+
+def ignore_index(classes: int) -> int:
+    """Return the class index of void for this many classes: 255 up to 255, else 65535."""
+    return IGNORE if classes <= IGNORE else WIDE_IGNORE
+
+
+def index_type(classes: int) -> type[np.uint8] | type[np.uint16]:
+    """Return the type of label maps of this many classes: the narrower one that holds :func:`ignore_index`."""
+    return np.uint8 if classes <= IGNORE else np.uint16
+
+
+def ignored_in(label_map: np.ndarray) -> int:
+    """Return the class index of void in a label map, by its type: 255 for uint8, else 65535."""
+    return IGNORE if label_map.dtype == np.uint8 else WIDE_IGNORE
 
 
 @dataclass(frozen=True)
@@ -37,7 +56,8 @@ class LabelSet:
     - `names`: class names, in the order of their class indices.
     - `codes`: for each class its codes in a file (the first is the one written); packed colours
       (:func:`pack_colour`) where `encoding` is "colours".
-    - `void`: codes of pixels without a label, or None when every code that is not a class is void.
+    - `void`: codes of pixels without a label, or None when every code that is not a class is void. By default
+      :func:`ignore_index` of the number of classes.
     - `colours`: RGB colours for display, one for each class.
     - `merged_from`: the label set before its classes were merged, if any.
     """
@@ -45,17 +65,24 @@ class LabelSet:
     name: str
     names: tuple[str, ...]
     codes: tuple[tuple[int, ...], ...]
-    void: tuple[int, ...] | None = (IGNORE,)
+    void: tuple[int, ...] | None = _USUAL
     colours: tuple[Colour, ...] = ()
     encoding: Encoding = "codes"
     merged_from: "LabelSet | None" = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.void is _USUAL:
+            object.__setattr__(self, "void", (self.ignore,))
         _check_names(self)
         _check_codes(self)
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def ignore(self) -> int:
+        """Return the class index of void, see :func:`ignore_index`."""
+        return ignore_index(len(self))
 
     def index(self, name: str) -> int:
         """Return the class index of `name`. Raises LabelError with the nearest name for an unknown one."""
@@ -64,7 +91,7 @@ class LabelSet:
         return self.names.index(name)
 
     def decode(self, raw: np.ndarray) -> np.ndarray:
-        """Convert codes (H, W integer; H, W, 3 uint8 RGB for colours) to class indices (H, W uint8, 255 void).
+        """Convert codes (H, W integer; H, W, 3 uint8 RGB for colours) to class indices, (H, W) of :func:`index_type`.
 
         Raises LabelError for an array of another encoding, and for a code that is not in the set.
         """
@@ -72,13 +99,13 @@ class LabelSet:
 
     def decode_codes(self, codes: np.ndarray) -> np.ndarray:
         """Convert codes as :meth:`as_codes` returns them to class indices, as :meth:`decode`."""
-        if self._plain and codes.dtype == np.uint8 and not self._between(codes):
+        if self._plain and codes.dtype == index_type(len(self)) and not self._between(codes):
             return codes
         if codes.size and (codes.min() < 0 or codes.max() >= len(self._table)):
             outside = (codes < 0) | (codes >= len(self._table))
             if self.void is not None:
                 self._refuse(codes, outside)
-            return np.where(outside, np.uint8(IGNORE), self._table.take(np.where(outside, 0, codes)))
+            return np.where(outside, self._table.dtype.type(self.ignore), self._table.take(np.where(outside, 0, codes)))
         if not self._complete:
             unknown = look_up(self._unknown, codes)
             if unknown.any():
@@ -86,9 +113,9 @@ class LabelSet:
         return look_up(self._table, codes)
 
     def encode(self, indices: np.ndarray) -> np.ndarray:
-        """Convert class indices (H, W uint8) to the codes of files (uint8, uint16, or H, W, 3 uint8 for colours)."""
-        void = self.void[0] if self.void else IGNORE
-        table = np.full(256, void, np.int64)
+        """Convert class indices (H, W) to the codes of files (uint8, uint16, or H, W, 3 uint8 for colours)."""
+        void = self.void[0] if self.void else self.ignore
+        table = np.full(self.ignore + 1, void, np.int64)
         table[: len(self)] = [codes[0] for codes in self.codes]
         codes = table[indices]
         if self.encoding == "colours":
@@ -97,8 +124,8 @@ class LabelSet:
 
     def class_of(self, code: int) -> int | None:
         """Return the class index of a code; None for void and for codes outside the set."""
-        index = int(self._table[code]) if code < len(self._table) else IGNORE
-        return None if index == IGNORE else index
+        index = int(self._table[code]) if code < len(self._table) else self.ignore
+        return None if index == self.ignore else index
 
     def as_codes(self, raw: np.ndarray) -> np.ndarray:
         """Convert values of a file to H, W codes, colours to packed ones. Raises LabelError for another encoding."""
@@ -134,7 +161,7 @@ class LabelSet:
         """Class index of every code, in the narrowest of 8, 16 and 24 bits that holds the label set."""
         highest = max(max((code for codes in self.codes for code in codes), default=0), max(self.void or (0,)))
         bits = next(bits for bits in (8, 16, 24) if highest < 1 << bits) if self.encoding == "codes" else 24
-        table = np.full(1 << bits, IGNORE, np.uint8)
+        table = np.full(1 << bits, self.ignore, index_type(len(self)))
         for index, codes in enumerate(self.codes):
             table[list(codes)] = index
         return table
@@ -149,13 +176,13 @@ class LabelSet:
 
     @cached_property
     def _plain(self) -> bool:
-        """Whether codes are class indices already, and void is 255."""
-        return self.void == (IGNORE,) and self.codes == tuple((index,) for index in range(len(self)))
+        """Whether codes are class indices already, also that of void."""
+        return self.void == (self.ignore,) and self.codes == tuple((index,) for index in range(len(self)))
 
     def _between(self, codes: np.ndarray) -> bool:
-        """Tell whether a byte is between the last class and 255: the least one, once classes wrap to the end."""
-        shifted = codes + np.uint8((256 - len(self)) % 256)
-        return bool(codes.size) and int(shifted.min()) < IGNORE - len(self)
+        """Tell whether a code is between the last class and void: the least one, once classes wrap to the end."""
+        shifted = codes + codes.dtype.type((self.ignore + 1 - len(self)) % (self.ignore + 1))
+        return bool(codes.size) and int(shifted.min()) < self.ignore - len(self)
 
     @cached_property
     def _complete(self) -> bool:
@@ -167,8 +194,8 @@ class LabelSet:
 
 
 def look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Return ``table[codes]`` for a uint8 table; for bytes, as most label maps are, by OpenCV, which is faster."""
-    if codes.dtype != np.uint8 or len(table) != 256 or not codes.size:
+    """Return ``table[codes]``; from bytes to bytes, as most label maps are, by OpenCV, which is faster."""
+    if codes.dtype != np.uint8 or table.dtype != np.uint8 or len(table) != 256 or not codes.size:
         return table.take(codes)
     import cv2
 
@@ -180,7 +207,7 @@ def _check_names(labels: LabelSet) -> None:
         raise LabelError(
             f"label set {labels.name!r} has {len(labels.names)} classes, but must have 1 to {MOST_CLASSES}"
         )
-    twice = sorted({name for name in labels.names if labels.names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(labels.names).items() if times > 1)
     if twice:
         raise LabelError(f"label set {labels.name!r} has {shorten(twice)} twice; class names must differ")
     for what, values in (("codes", labels.codes), ("colours", labels.colours or labels.names)):

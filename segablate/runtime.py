@@ -115,6 +115,12 @@ def to_device(array: "np.ndarray", device: "torch.device") -> "torch.Tensor":
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
+def labels_to_device(label_maps: "np.ndarray", device: "torch.device") -> "torch.Tensor":
+    """Return label maps as :func:`to_device` does; those of uint16 become int32, as torch computes little in uint16."""
+    labels = to_device(label_maps, device)
+    return labels if label_maps.dtype.itemsize == 1 else labels.int()
+
+
 def to_host(tensors: "Sequence[dict[str, torch.Tensor]]") -> "list[dict[str, np.ndarray]]":
     """Return tensors by name on the host, in one copy from a GPU; integers there must be below 2^53."""
     import torch

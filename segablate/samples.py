@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from segablate.labels import ignore_index
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -35,7 +37,8 @@ class Sample:
     """A labelled image.
 
     - `image`: H, W, 3 uint8 RGB, or None where only labels are needed.
-    - `labels`: H, W uint8 class indices, 255 void.
+    - `labels`: H, W class indices, of :func:`segablate.labels.index_type`: uint8 with 255 for void up to 255 classes, else
+      uint16 with 65535.
     - `label_hash`: 16 hexadecimal digits of the SHA-256 of the label file.
     - `remarks`: choices made in reading the files.
     """
@@ -66,7 +69,7 @@ class Batch:
 
     @property
     def labels(self) -> np.ndarray:
-        """Return the labels, N, H, W uint8 class indices, 255 void."""
+        """Return the labels, N, H, W class indices."""
         return _stacked([sample.labels for sample in self.samples])
 
 
@@ -99,9 +102,9 @@ class Output:
     - `scores`: N, K, H, W float tensor at label resolution, on the device, or None where only labels are known.
     - `bands`: in place of `scores`, where they are computed as they are read.
     - `kind`: kind of the scores, or "labels" for predicted classes alone.
-    - `predicted`: N, H, W uint8 on the host, where there are no scores: class indices of the dataset, or output indices
-      of a network with a built-in argmax; any other value is outside the label set.
-    - `alternative`: N, H, W uint8, as `predicted`, in another encoding of the files, where one fits all values.
+    - `predicted`: N, H, W uint8 or uint16 on the host, where there are no scores: class indices of the dataset, or output
+      indices of a network with a built-in argmax; any other value is outside the label set.
+    - `alternative`: N, H, W, as `predicted`, in another encoding of the files, where one fits all values.
     - `features`: N, D, h, w float tensor, input of the network's last convolution, where there is one.
     - `one_channel`: whether the scores are two classes made of one channel z: log σ(−z), log σ(z).
     - `notes`: how an ambiguous output of the network was interpreted.
@@ -135,7 +138,7 @@ class LossInputs:
     """The arguments of losses for one image: logits, labels and further inputs.
 
     - `logits`: 1, K, H, W float; the first `classes` channels are the classes of the dataset.
-    - `labels`: 1, H, W int64, 255 void; `label_map`: the same on the host, H, W uint8.
+    - `labels`: 1, H, W int64, see :func:`labels_for`; `label_map`: those of the sample, on the host, H, W.
     - `inputs`: further arguments of losses, by name: `image` (1, 3, H, W float, 0..255), `features`, `edge_net`.
     - `one_channel`: whether the logits are log σ(−z), log σ(z) of one channel z of the checkpoint.
     - `index`: the place of the image in the dataset.
@@ -152,6 +155,15 @@ class LossInputs:
     def read_by(self, activation: str, logits: "Tensor | None" = None) -> "Tensor":
         """Return the logits (those given, or its own) for losses of this activation; see :func:`logits_for`."""
         return logits_for(activation, self.logits if logits is None else logits, self.one_channel)
+
+
+def labels_for(logits: "Tensor", labels: "Tensor", classes: int) -> "Tensor":
+    """Return labels N, H, W of this many classes as a loss must see them: int64, with void as that of the outputs.
+
+    Losses take the outputs of logits N, K, H, W for the classes, of which there may be fewer.
+    """
+    labels, ignore, expected = labels.long(), ignore_index(classes), ignore_index(logits.shape[1])
+    return labels if ignore == expected else labels.where(labels != ignore, expected)
 
 
 def logits_for(activation: str, logits: "Tensor", one_channel: bool) -> "Tensor":

@@ -7,7 +7,7 @@ import numpy as np
 from segablate.evaluation.results import Evaluation, ImageRecord, Skipped, collect
 from segablate.labels import IGNORE, LabelSet
 from segablate.metrics.boundary import count_boundaries
-from segablate.metrics.confusion import count_confusion
+from segablate.metrics.confusion import Confusion, count_confusion
 from segablate.metrics.tolerance import Tolerance
 
 LABELS = LabelSet("toy", ("road", "car", "tree"), ((0,), (1,), (2,)), colours=((1, 2, 3), (4, 5, 6), (7, 8, 9)))
@@ -46,7 +46,7 @@ def evaluation(
             f"i{index}",
             (truth.shape[0], truth.shape[1]),
             f"{index:016x}",
-            count_confusion(truth, found, len(labels)),
+            Confusion.from_dense([count_confusion(truth, found, len(labels))], len(labels)),
             {loss: column[index] for loss, column in (values or {}).items()},
             count_boundaries(truth, found, len(labels), tolerances) if tolerances else None,
         )

@@ -206,7 +206,7 @@ def test_losses_of_the_whole_map_and_infinite_scores(tolerance: float, monkeypat
 def assert_same(found: list[ImageRecord], host: list[ImageRecord]) -> None:
     """Counts are equal; sums of calibration as well, but for what a softmax of another block of rows rounds."""
     for one, other in zip(found, host, strict=True):
-        np.testing.assert_array_equal(one.table, other.table)
+        np.testing.assert_array_equal(one.confusion.dense(0), other.confusion.dense(0))
         assert one.values.keys() == other.values.keys()
         for name, value in one.values.items():
             assert value == pytest.approx(other.values[name], rel=1e-6, abs=5e-8, nan_ok=True), name
@@ -246,7 +246,7 @@ def test_the_path_of_a_gpu_waits_nowhere_and_mixes_no_devices(monkeypatch: pytes
         for kind in ("softmax", "sigmoid", "probabilities"):
             output = Output(kind, scores)  # type: ignore[arg-type]
             (first, _) = measured(batch, output, default(boundary_iou=Tolerance(3)), alignment)
-            assert first.table.shape == (alignment.classes + 1,) * 2
+            assert first.confusion.dense(0).shape == (alignment.classes + 1,) * 2
             assert first.boundary is not None
 
 
@@ -349,7 +349,7 @@ def test_cuda_measures_as_the_cpu_does(kind: str) -> None:
     host = measured(batch, Output(kind, scores), measures)  # type: ignore[arg-type]
     found = measured(batch, Output(kind, scores.cuda()), measures)  # type: ignore[arg-type]
     for one, other in zip(found, host, strict=True):
-        np.testing.assert_array_equal(one.table, other.table)
+        np.testing.assert_array_equal(one.confusion.dense(0), other.confusion.dense(0))
         assert_same_boundaries(one, other)
         for name in ("bands", "boundary_iou"):
             np.testing.assert_array_equal(one.statistics[name], other.statistics[name], err_msg=name)

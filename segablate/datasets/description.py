@@ -7,7 +7,7 @@ from typing import Any, Literal
 from segablate.errors import DatasetError, did_you_mean
 from segablate.files import is_file
 from segablate.images.pictures import Reading
-from segablate.labels import Encoding, LabelSet, pack_colour
+from segablate.labels import Encoding, LabelSet, ignore_index, pack_colour
 from segablate.yaml_files import read_yaml
 
 READING_KEYS = ("exif", "image_range", "palettes")
@@ -56,7 +56,7 @@ def read_label_set(described: Mapping[str, Any], name: str) -> LabelSet:
         text(described.get("name", name), "name"),
         tuple(name for name, _, _ in classes),
         tuple(codes for _, codes, _ in classes),
-        _void(described.get("void", [255] if encoding == "codes" else []), encoding),
+        _void(described.get("void", [ignore_index(len(classes))] if encoding == "codes" else []), encoding),
         colours if len(colours) == len(classes) else (),
         encoding,
     )

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from segablate.errors import LabelError, counted, did_you_mean, shorten
-from segablate.labels import IGNORE, LabelSet
+from segablate.labels import LabelSet, ignore_index, index_type
 
 MAY_DIFFER = 0.1
 """The share of the names that may differ where outputs are matched by position."""
@@ -28,10 +28,11 @@ class Alignment:
 
     @cached_property
     def table(self) -> np.ndarray:
-        """Table from output index to class index, (K,) uint8; outputs without a class become 255."""
-        table = np.full(len(self.outputs), IGNORE, np.uint8)
+        """Table from output index to class index, (K,); outputs without a class become void."""
+        ignore = ignore_index(self.classes)
+        table = np.full(len(self.outputs), ignore, index_type(self.classes))
         for output, index in enumerate(self.outputs):
-            table[output] = IGNORE if index is None else index
+            table[output] = ignore if index is None else index
         return table
 
     @property

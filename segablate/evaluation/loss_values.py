@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from segablate.evaluation.measures import Measures
-from segablate.labels import IGNORE
-from segablate.runtime import to_device
-from segablate.samples import LossInputs, Output, Sample, logits_for
+from segablate.labels import ignore_index
+from segablate.runtime import labels_to_device, to_device
+from segablate.samples import LossInputs, Output, Sample, labels_for, logits_for
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,18 +15,24 @@ _SUM, _PIXELS, _VALUE = "loss ", "labelled", "value of "
 
 
 def pixel_loss_sums(
-    logits: "Tensor", labels: "Tensor", one_channel: bool, measures: Measures, known: "Mapping[str, Tensor]"
+    logits: "Tensor",
+    labels: "Tensor",
+    classes: int,
+    one_channel: bool,
+    measures: Measures,
+    known: "Mapping[str, Tensor]",
 ) -> "dict[str, Tensor]":
     """Sum the losses that are means over labelled pixels over some rows, float64 by name; :func:`pixel_loss_values`.
 
-    `logits`: K, h, W, the classes first; `labels`: h, W uint8; `known`: sums that were computed already, by name.
+    `logits`: K, h, W, the `classes` first; `labels`: h, W; `known`: sums that were computed already, by name.
     """
     import torch
 
     if not measures.pixel_losses:
         return {}
-    scores, target = logits[None], labels[None].long()
-    pixels = (labels != IGNORE).sum(dtype=torch.float64)
+    scores = logits[None]
+    target = labels_for(scores, labels[None], classes)
+    pixels = (labels != ignore_index(classes)).sum(dtype=torch.float64)
     sums = {}
     for name, loss in measures.pixel_losses.items():
         if name in known:
@@ -56,7 +62,7 @@ def loss_inputs(
         inputs["features"] = output.features[place : place + 1]
     if "edge_net" in inputs and logits.shape[1] > classes:
         inputs["edge_net"] = widened_edges(inputs["edge_net"], logits.shape[1] - classes)
-    labels = to_device(sample.labels, logits.device)[None].long()
+    labels = labels_for(logits, labels_to_device(sample.labels, logits.device)[None], classes)
     one_channel = output.one_channel and logits.shape[1] == 2  # else both outputs are joined in one class
     return LossInputs(logits, labels, sample.labels, classes, inputs, one_channel, sample.index)
 

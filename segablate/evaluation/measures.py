@@ -18,12 +18,12 @@ from segablate.evaluation.remarks import remarks_of
 from segablate.evaluation.results import ImageRecord
 from segablate.images.label_maps import write_label_map
 from segablate.kernels.boundary import boundary_map
-from segablate.labels import IGNORE, LabelSet
+from segablate.labels import LabelSet, ignored_in
 from segablate.metrics import boundary_iou, error_kinds
 from segablate.metrics.bands import STATISTIC as BANDS
 from segablate.metrics.bands import count_by_distance, nested_bands
 from segablate.metrics.boundary import BoundaryCounts, count_boundaries
-from segablate.metrics.confusion import count_confusion
+from segablate.metrics.confusion import Confusion, count_confusion
 from segablate.metrics.tolerance import Tolerance
 from segablate.samples import Batch, LossInputs, Output, Sample
 
@@ -34,7 +34,7 @@ Probe = Callable[[LossInputs], Mapping[str, np.ndarray]]
 """A further measurement on the output for one image: arrays by name, of the same shapes for every image."""
 
 LabelCount = Callable[[np.ndarray, np.ndarray, int], Mapping[str, np.ndarray]]
-"""(labels H, W uint8, predictions H, W uint8, number of classes) -> statistics that the run keeps; can be pickled."""
+"""(labels H, W, predictions H, W, number of classes) -> statistics that the run keeps; can be pickled."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Measures:
 def measure_labels(
     sample: Sample, predicted: np.ndarray, alternative: np.ndarray | None, labels: LabelSet, measures: Measures
 ) -> ImageRecord:
-    """Measure a predicted label map, (H, W) uint8, on the host; `alternative`: see :attr:`Output.alternative`."""
+    """Measure a predicted label map, (H, W), on the host; `alternative`: see :attr:`Output.alternative`."""
     edges = boundary_map(sample.labels, sample.labels) if measures.tolerances else None
     boundary, statistics = counts_at_boundaries(sample.labels, predicted, len(labels), measures, edges)
     statistics |= further_counts(sample, predicted, labels, measures)
@@ -112,11 +112,15 @@ def measure_labels(
         statistics |= {BANDS: count_by_distance(nested_bands(sample.labels, edges), sample.labels, predicted)}
     return record_of(
         sample,
-        count_confusion(sample.labels, predicted, len(labels)),
+        _confusion(sample.labels, predicted, len(labels)),
         boundary=boundary,
         statistics=statistics,
-        alternative=None if alternative is None else count_confusion(sample.labels, alternative, len(labels)),
+        alternative=None if alternative is None else _confusion(sample.labels, alternative, len(labels)),
     )
+
+
+def _confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> Confusion:
+    return Confusion.from_dense([count_confusion(labels, predicted, classes)], classes)
 
 
 def measure_maps(
@@ -129,8 +133,9 @@ def measure_maps(
             "export it without its argmax"
         )
     assert output.predicted is not None
-    table = np.full(256, IGNORE, np.uint8)
-    table[: len(alignment.table)] = alignment.table
+    table = np.full(ignored_in(output.predicted) + 1, labels.ignore, alignment.table.dtype)
+    known = alignment.table[: len(table)]
+    table[: len(known)] = known
     for sample, predicted in zip(batch.samples, table[output.predicted], strict=True):
         write_predicted(sample, predicted, labels, measures)
         yield measure_labels(sample, predicted, None, labels, measures)
@@ -139,7 +144,7 @@ def measure_maps(
 def counts_at_boundaries(
     labels: np.ndarray, predicted: np.ndarray, classes: int, measures: Measures, edges: np.ndarray | None = None
 ) -> tuple[BoundaryCounts | None, dict[str, np.ndarray]]:
-    """Count boundary distances and the bands of boundary IoU, where asked for, on label maps, (H, W) uint8.
+    """Count boundary distances and the bands of boundary IoU, where asked for, on label maps, (H, W).
 
     `edges`: the :func:`segablate.kernels.boundary.boundary_map` of the labels, where it is known.
     """
@@ -152,7 +157,7 @@ def counts_at_boundaries(
 def further_counts(
     sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures
 ) -> dict[str, np.ndarray]:
-    """Count what exists for the host only on a predicted label map, (H, W) uint8."""
+    """Count what exists for the host only on a predicted label map, (H, W)."""
     statistics: dict[str, np.ndarray] = {}
     if measures.error_kinds:
         errors = error_kinds.count_errors(sample.labels, predicted, len(labels), measures.error_kinds)
@@ -163,14 +168,14 @@ def further_counts(
 
 
 def write_predicted(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures) -> None:
-    """Write a predicted label map, (H, W) uint8, where predictions are written."""
+    """Write a predicted label map, (H, W), where predictions are written."""
     if measures.predictions:
         write_label_map(measures.predictions / f"{sample.name}.png", labels.encode(predicted))
 
 
-def record_of(sample: Sample, table: np.ndarray, **measured: Any) -> ImageRecord:
-    """Return the record of an image; `measured` are the fields beside its confusion table."""
+def record_of(sample: Sample, confusion: Confusion, **measured: Any) -> ImageRecord:
+    """Return the record of an image; `measured` are the fields beside its confusion counts."""
     statistics = {**measured.pop("statistics", {}), **remarks_of(sample)}
     return ImageRecord(
-        sample.index, sample.name, sample.size, sample.label_hash, table, statistics=statistics, **measured
+        sample.index, sample.name, sample.size, sample.label_hash, confusion, statistics=statistics, **measured
     )

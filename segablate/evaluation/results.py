@@ -26,7 +26,7 @@ from segablate.evaluation.runs import npz, packed, read_run, write_run
 from segablate.evaluation.stored import check_boundary, check_counts, label_set
 from segablate.labels import LabelSet
 from segablate.metrics.boundary import BoundaryCounts, merge
-from segablate.metrics.confusion import KINDS, Confusion
+from segablate.metrics.confusion import Confusion, column_types
 
 COUNTS = "counts.npz"
 
@@ -35,21 +35,22 @@ COUNTS = "counts.npz"
 class ImageRecord:
     """The measurements of one image.
 
-    - `table`: confusion counts, (C+1, C+1) int64; `boundary`: boundary distances, where they were asked for.
+    - `confusion`: counts of the one image, sparse, as a dense table of 847 classes takes 5.7 MB.
+    - `boundary`: boundary distances, where they were asked for.
     - `values`: one float64 for each loss; nan where it is undefined.
     - `statistics`: further counts and sums by name, arrays of the same shapes for every image; a run keeps them.
     - `probed`: arrays of a further measurement, see :data:`segablate.evaluation.measures.Probe`.
-    - `alternative`: as `table`, for :attr:`Output.alternative`; a run does not keep it.
+    - `alternative`: as `confusion`, for :attr:`Output.alternative`; a run does not keep it.
     """
 
     index: int
     name: str
     size: tuple[int, int]
     label_hash: str
-    table: np.ndarray
+    confusion: Confusion
     values: Mapping[str, float] = field(default_factory=dict)
     boundary: BoundaryCounts | None = None
-    alternative: np.ndarray | None = None
+    alternative: Confusion | None = None
     statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
     probed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
@@ -110,12 +111,12 @@ def collect(records: Sequence[ImageRecord], labels: LabelSet, **rest: Any) -> Ev
         tuple(record.name for record in records),
         np.array([record.size for record in records], np.int32).reshape(-1, 2),
         tuple(record.label_hash for record in records),
-        Confusion.from_dense([record.table for record in records], len(labels)),
+        Confusion.joined([record.confusion for record in records], len(labels)),
         {loss: np.array([record.values[loss] for record in records], np.float64) for loss in losses},
         merge(boundaries) if boundaries else None,
         statistics=_stacked([record.statistics for record in records]),
         probed=_stacked([record.probed for record in records]),
-        alternative=Confusion.from_dense(alternatives, len(labels)) if len(alternatives) == len(records) > 0 else None,
+        alternative=Confusion.joined(alternatives, len(labels)) if len(alternatives) == len(records) > 0 else None,
         **rest,
     )
 
@@ -210,7 +211,9 @@ def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any)
 
     def confusion(prefix: str) -> Confusion:
         columns = (arrays[prefix + name] for name in ("image", "label", "predicted", "pixels"))
-        return Confusion(len(labels), len(names), *(next(columns).astype(kind, copy=False) for kind in KINDS))
+        return Confusion(
+            len(labels), len(names), *(next(columns).astype(kind, copy=False) for kind in column_types(len(labels)))
+        )
 
     boundary = BoundaryCounts.from_arrays(columns) if (columns := under("boundary_")) else None
     if boundary is not None:

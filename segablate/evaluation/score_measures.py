@@ -16,6 +16,7 @@ from segablate.kernels import tally
 from segablate.labels import LabelSet
 from segablate.metrics import boundary_iou
 from segablate.metrics.boundary import BoundaryCounts, count_boundaries_on_device, counts_of_table
+from segablate.metrics.confusion import Confusion
 
 
 def measure_readings(readings: Sequence[Reading], labels: LabelSet, measures: Measures) -> Iterator[ImageRecord]:
@@ -26,13 +27,13 @@ def measure_readings(readings: Sequence[Reading], labels: LabelSet, measures: Me
         boundary, statistics = at_boundaries(reading, len(labels), measures)
         statistics |= {INFINITE: np.array(reading.infinite, np.int64), **reading.statistics()}
         if measures.on_host:
-            on_host = predicted.cpu().numpy()
+            on_host = predicted.cpu().numpy().astype(sample.labels.dtype, copy=False)
             write_predicted(sample, on_host, labels, measures)
             statistics |= further_counts(sample, on_host, labels, measures)
         losses = reading.losses()
         yield record_of(
             sample,
-            reading.sums[CONFUSION],
+            Confusion.from_dense([reading.sums[CONFUSION]], len(labels)),
             values={name: losses[name] for name in measures.losses},
             boundary=boundary,
             statistics=statistics,
@@ -43,7 +44,9 @@ def measure_readings(readings: Sequence[Reading], labels: LabelSet, measures: Me
 def _at_boundaries_on_host(
     reading: Reading, classes: int, measures: Measures
 ) -> tuple[BoundaryCounts | None, dict[str, Any]]:
-    return counts_at_boundaries(reading.labels.numpy(), reading.predicted.numpy(), classes, measures)
+    labels = reading.sample.labels
+    predicted = reading.predicted.numpy().astype(labels.dtype, copy=False)
+    return counts_at_boundaries(labels, predicted, classes, measures)
 
 
 def _at_boundaries_on_device(

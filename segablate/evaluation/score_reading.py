@@ -40,7 +40,7 @@ from segablate.metrics.boundary import boundary_tables
 from segablate.metrics.calibration import CROSS_ENTROPY, RELIABILITY, calibration_statistics, calibration_sums
 from segablate.metrics.roc import STATISTIC as RANKING
 from segablate.metrics.roc import count_scores
-from segablate.runtime import to_device, to_host
+from segablate.runtime import labels_to_device, to_device, to_host
 from segablate.samples import Batch, LossInputs, Output, Sample
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class Asked:
 class Reading:
     """What is read of the scores of one image.
 
-    - `labels`, `bands`: H, W uint8 on the device of the scores; the bands where they are needed.
-    - `predicted`: H, W uint8 there, 255 for outputs without a class.
+    - `labels`, `bands`: H, W on the device of the scores; the bands where they are needed.
+    - `predicted`: H, W there, of the type of the labels, void for outputs without a class.
     - `sums`: counts and sums over rows, by name; `infinite`: the number of pixels that had an infinite score.
     - `probed`: measured on the whole map, as in :class:`segablate.evaluation.results.ImageRecord`.
     """
@@ -136,7 +136,7 @@ def read_scores(batch: Batch, output: Output, alignment: Alignment, measures: Me
 
 def _read_rows(batch: Batch, asked: Asked) -> list[Reading]:
     """Read all rows of a batch, and count what its predicted maps are compared with; sums stay on the device."""
-    labels = to_device(batch.labels, asked.output.device)  # N H W
+    labels = labels_to_device(batch.labels, asked.output.device)  # N H W
     predicted = labels.new_empty(labels.shape)  # N H W
     readings = list(starmap(Reading, zip(batch.samples, labels, _bands(batch, labels, asked), predicted, strict=True)))
     top = 0
@@ -153,7 +153,7 @@ def _read_rows(batch: Batch, asked: Asked) -> list[Reading]:
 
 
 def _bands(batch: Batch, labels: "Tensor", asked: Asked) -> "Sequence[Tensor | None]":
-    """Return the bands of each image, H, W uint8 on the device, where a measure needs them."""
+    """Return the bands of each image, H, W on the device, where a measure needs them."""
     if not (asked.measures.tolerances or asked.measures.calibration):
         return [None] * len(labels)
     if tally.on_gpu(labels):
@@ -181,7 +181,7 @@ def _count_ahead(readings: Sequence[Reading], labels: "Tensor", predicted: "Tens
 
 
 def _read(block: "Tensor", maps: "tuple[Tensor, Tensor | None]", asked: Asked) -> "tuple[Tensor, dict[str, Tensor]]":
-    """Return the classes of the highest scores, h W uint8, of K h W, and the sums over these rows."""
+    """Return the classes of the highest scores, h W, of K h W, and the sums over these rows."""
     labels, bands = maps
     measures, classes = asked.measures, asked.alignment.classes
     predicted = highest_scores(block[None], asked.alignment)[0][0]
@@ -195,7 +195,7 @@ def _read(block: "Tensor", maps: "tuple[Tensor, Tensor | None]", asked: Asked) -
         sums[BANDS] = distance_sums(labels, predicted, bands)
     if classes == 2:
         sums[RANKING] = count_scores(logits, labels)
-    return predicted, {**sums, **pixel_loss_sums(logits, labels, asked.one_channel, measures, known)}
+    return predicted, {**sums, **pixel_loss_sums(logits, labels, classes, asked.one_channel, measures, known)}
 
 
 def _read_map(reading: Reading, place: int, asked: Asked) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 
 from segablate.evaluation.alignment import Alignment
 from segablate.kernels import tally
-from segablate.runtime import to_device
+from segablate.labels import IGNORE
+from segablate.runtime import labels_to_device
 from segablate.samples import Output
 
 if TYPE_CHECKING:
@@ -66,13 +67,13 @@ def without_infinities(scores: "Tensor") -> "tuple[Tensor, list[int]]":
 def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Tensor]":
     """Return the classes of the highest of the scores (N, K, H, W), and these scores, (N, H, W) each.
 
-    Of equal scores the first counts. Classes are uint8, 255 for outputs without a class; a score is NaN where any of
-    the K is.
+    Of equal scores the first counts. Classes are of the type of :func:`segablate.runtime.labels_to_device`, void for
+    outputs without a class; a score is NaN where any of the K is.
     """
     highest, output = scores.max(dim=1) if tally.on_gpu(scores) else _highest_of_planes(scores)
     if alignment.plain:
-        return output.byte(), highest
-    return to_device(alignment.table, scores.device)[output.long()], highest
+        return output.byte() if alignment.classes <= IGNORE else output.int(), highest
+    return labels_to_device(alignment.table, scores.device)[output.long()], highest
 
 
 def _highest_of_planes(scores: "Tensor") -> "tuple[Tensor, Tensor]":

@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from segablate.labels import IGNORE
-
-Map = NDArray[np.uint8]
+from segablate.kernels.maps import Map
+from segablate.labels import ignore_index
 
 
 def count_boundary_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
     """Count the pixels of each class in both bands, in the labelled and in the predicted one: (3, C) int64."""
-    labelled = labels != IGNORE
+    labelled = labels != ignore_index(classes)
     counts = np.zeros((3, classes), np.int64)
     for c in range(classes):
         label_band = (labels == c) & near((labels != c) & labelled, width)

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segablate.kernels.boundary_reference import BEYOND, LABELLED, PREDICTED, BoundaryDistances
-from segablate.labels import IGNORE
+from segablate.kernels.maps import Map, all_bits, full_where
+from segablate.labels import ignored_in
 
 _NEAR = 3
 """Radius of the first search, in pixels."""
@@ -33,8 +34,8 @@ _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 class _Edges(NamedTuple):
     """Boundary pixels of one map, by class and in raster order: all (n,) except ``map``.
 
-    ``place`` is the flat position in ``map``, (H + 2 margin, W + 2 margin) uint8 with a margin of :data:`_NEAR`: the
-    class at boundary pixels, :data:`IGNORE` elsewhere. ``key`` ascends.
+    ``place`` is the flat position in ``map``, (H + 2 margin, W + 2 margin) with a margin of :data:`_NEAR`: the class at
+    boundary pixels, the index of void elsewhere. ``key`` ascends.
     """
 
     class_index: NDArray[np.int64]
@@ -42,20 +43,20 @@ class _Edges(NamedTuple):
     x: NDArray[np.int64]
     key: NDArray[np.int64]
     place: NDArray[np.int64]
-    map: NDArray[np.uint8]
+    map: Map
 
 
 def boundary_distances(
-    labels: NDArray[np.uint8],
-    predicted: NDArray[np.uint8],
+    labels: Map,
+    predicted: Map,
     classes: int,
     reach: int,
-    label_boundary: NDArray[np.uint8] | None = None,
+    label_boundary: Map | None = None,
 ) -> BoundaryDistances:
     """Count the squared distances between the boundaries of two label maps, per class and in both directions.
 
-    ``labels`` and ``predicted`` have shape (H, W); ``classes`` is at most 255. Squared distances above ``reach``
-    (squared pixels) become ``BEYOND``. ``label_boundary``: the :func:`boundary_map` of the labels, where it is known.
+    ``labels`` and ``predicted`` are (H, W), uint8 for up to 255 ``classes``, else uint16. Squared distances above
+    ``reach`` (squared pixels) become ``BEYOND``. ``label_boundary``: the :func:`boundary_map` of the labels, where it is known.
     """
     height, width = labels.shape
     reach = min(reach, height**2 + width**2)
@@ -70,12 +71,13 @@ def boundary_distances(
     return BoundaryDistances(*(np.concatenate(columns) for columns in zip(*sides, strict=True)))
 
 
-def _edges(marked: NDArray[np.uint8], classes: int, grid: tuple[int, int]) -> _Edges:
+def _edges(marked: Map, classes: int, grid: tuple[int, int]) -> _Edges:
     """Find the pixels of the classes in a :func:`boundary_map`, keyed on a ``grid`` of (rows per class, pitch)."""
     rows, pitch = grid
-    around = np.full([side + 2 * _NEAR for side in marked.shape], IGNORE, np.uint8)
+    ignore = ignored_in(marked)
+    around = np.full([side + 2 * _NEAR for side in marked.shape], ignore, marked.dtype)
     around[_NEAR:-_NEAR, _NEAR:-_NEAR] = marked
-    place = np.flatnonzero(around != IGNORE)  # n
+    place = np.flatnonzero(around != ignore)  # n
     class_index = around.reshape(-1)[place]  # n
     order = np.argsort(class_index, kind="stable")  # n; positions ascend within a class, so the keys ascend throughout
     order = order[: np.count_nonzero(class_index < classes)]
@@ -85,20 +87,20 @@ def _edges(marked: NDArray[np.uint8], classes: int, grid: tuple[int, int]) -> _E
     return _Edges(class_index, y, x, (class_index * rows + y) * pitch + x, place, around)
 
 
-def boundary_map(values: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return ``values`` on the boundary of a class, :data:`IGNORE` elsewhere, (H, W); void is that of the labels.
+def boundary_map(values: Map, labels: Map) -> Map:
+    """Return ``values`` on the boundary of a class, the index of void elsewhere, (H, W); void is that of the labels.
 
     A pixel is on the boundary where the smallest and the largest value of its cross differ; void is the largest for
     the one and the smallest for the other, and so has no effect.
     """
     values = np.ascontiguousarray(values)
-    void = np.negative((labels == IGNORE).view(np.uint8))  # H W, 255 or 0
+    void = full_where(labels == ignored_in(labels), labels)  # H W
     filled = cv2.bitwise_or(values, void)  # H W
     smallest = cv2.erode(filled, _CROSS)  # H W
     largest = cv2.dilate(cv2.subtract(values, void, dst=filled), _CROSS)  # H W
-    elsewhere = cv2.compare(smallest, largest, cv2.CMP_EQ, dst=filled)  # H W, 255 or 0
+    elsewhere = all_bits(cv2.compare(smallest, largest, cv2.CMP_EQ, dst=filled), values)  # H W
     cv2.bitwise_or(elsewhere, void, dst=smallest)
-    return np.asarray(cv2.bitwise_or(values, smallest, dst=largest), np.uint8)
+    return np.asarray(cv2.bitwise_or(values, smallest, dst=largest), values.dtype)
 
 
 def _squared_to_nearest(edges: _Edges, targets: _Edges, grid: tuple[int, int], reach: int) -> NDArray[np.int64]:
@@ -118,11 +120,11 @@ def _offsets() -> list[tuple[int, list[tuple[int, int]]]]:
     return [(squared, [offset[1:] for offset in group]) for squared, group in groups if squared <= _NEAR**2]
 
 
-def _search_near(edges: _Edges, targets: NDArray[np.uint8], best: NDArray[np.int64], reach: int) -> NDArray[np.int64]:
+def _search_near(edges: _Edges, targets: Map, best: NDArray[np.int64], reach: int) -> NDArray[np.int64]:
     """Set ``best`` where a target is within :data:`_NEAR`; return the other pixels, as indices into ``edges``, (m,)."""
     flat, pitch = targets.reshape(-1), targets.shape[1]
     searching, place = np.arange(edges.key.size), edges.place
-    kind = edges.class_index.astype(np.uint8)
+    kind = edges.class_index.astype(targets.dtype)
     for squared, offsets in _offsets():
         if squared > reach:
             break

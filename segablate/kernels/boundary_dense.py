@@ -17,7 +17,7 @@ from torch import Tensor
 
 from segablate.kernels import tally
 from segablate.kernels.boundary_reference import BEYOND, BoundaryDistances
-from segablate.labels import IGNORE
+from segablate.labels import ignore_index
 
 REACH = 25
 """Largest squared distance in pixels for which this form is faster than a search: a disk of 81 offsets."""
@@ -26,10 +26,10 @@ REACH = 25
 def boundary_tables(labels: Tensor, predicted: Tensor, classes: int, reach: int) -> Tensor:
     """Count squared distances by side and class, (N, 2, classes, ranks + 1) int64 on the device; see :func:`unpacked`.
 
-    ``labels`` and ``predicted`` are (N, H, W) uint8 on one device; ``classes`` is at most 255. The last column counts
-    pixels without a target within ``reach`` (squared pixels), which is at most :data:`REACH`.
+    ``labels`` and ``predicted`` are (N, H, W) on one device, uint8 for up to 255 ``classes``, else int32. The last column
+    counts pixels without a target within ``reach`` (squared pixels), which is at most :data:`REACH`.
     """
-    labelled = labels != IGNORE  # N H W
+    labelled = labels != ignore_index(classes)  # N H W
     of_prediction, of_labels = (_classes_at_boundary(values, labelled, classes) for values in (predicted, labels))
     marked = torch.stack((of_prediction, of_labels))  # 2 N H W
     ranks = _ranks(marked, reach)  # 2 N H W
@@ -70,14 +70,14 @@ def boundary(values: Tensor, labelled: Tensor) -> Tensor:
 
 
 def _classes_at_boundary(values: Tensor, labelled: Tensor, classes: int) -> Tensor:
-    """Return the classes of boundary pixels, (N, H, W) uint8, 255 elsewhere and outside the label set."""
-    return values.where(boundary(values, labelled) & (values < classes), IGNORE)
+    """Return the classes of boundary pixels, (N, H, W), void elsewhere and outside the label set."""
+    return values.where(boundary(values, labelled) & (values < classes), ignore_index(classes))
 
 
 def _ranks(marked: Tensor, reach: int) -> Tensor:
-    """Return the rank of each pixel's distance to its class in the other map, (2, N, H, W) uint8.
+    """Return the rank of each pixel's distance to its class in the other map, (2, N, H, W).
 
-    What pixels that are not marked return has no meaning: 255 equals 255 too, and is not counted.
+    What pixels that are not marked return has no meaning: void equals void too, and is not counted.
     """
     height, width = marked.shape[-2:]
     known = squares(reach)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from segablate.kernels import boundary_dense
 from segablate.kernels.boundary_reference import BEYOND, LABELLED, PREDICTED, BoundaryDistances
-from segablate.labels import IGNORE
+from segablate.labels import ignore_index
 
 _ROWS = 6
 """Number of row offsets that are searched at once, upwards and downwards."""
@@ -28,8 +28,8 @@ _NOWHERE = 2**62
 def boundary_distances_on_device(labels: Tensor, predicted: Tensor, classes: int, reach: int) -> BoundaryDistances:
     """Count the squared distances between the boundaries of two label maps, per class and in both directions.
 
-    ``labels`` and ``predicted`` are (H, W) uint8 on one device; ``classes`` is at most 255. Squared distances above
-    ``reach`` (squared pixels) become ``BEYOND``. The histogram is on the host.
+    ``labels`` and ``predicted`` are (H, W) on one device, uint8 for up to 255 ``classes``, else int32. Squared distances
+    above ``reach`` (squared pixels) become ``BEYOND``. The histogram is on the host.
     """
     if reach <= boundary_dense.REACH:
         table = boundary_dense.boundary_tables(labels[None], predicted[None], classes, reach)[0]
@@ -42,7 +42,7 @@ def search(labels: Tensor, predicted: Tensor, classes: int, reach: int) -> Bound
     height, width = labels.shape
     reach = min(reach, height**2 + width**2)
     grid = height + isqrt(reach) + 1, width + isqrt(reach) + 1
-    labelled = labels != IGNORE
+    labelled = labels != ignore_index(classes)
     of_prediction, of_labels = (_keys(values, labelled, classes, grid) for values in (predicted, labels))  # n each
     sides = {PREDICTED: (of_prediction, of_labels), LABELLED: (of_labels, of_prediction)}
     codes = [

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segablate.labels import IGNORE
+from segablate.kernels.maps import Map
+from segablate.labels import ignore_index
 
 BEYOND = 2**31 - 1
 """In place of every squared distance above the reach, and where the other map has no boundary of the class."""
@@ -38,15 +39,13 @@ class BoundaryDistances(NamedTuple):
     pixels: NDArray[np.int32]
 
 
-def boundary_distances(
-    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, reach: int
-) -> BoundaryDistances:
+def boundary_distances(labels: Map, predicted: Map, classes: int, reach: int) -> BoundaryDistances:
     """Count the squared distances between the boundaries of two label maps, per class and in both directions.
 
-    ``labels`` and ``predicted`` have shape (H, W); ``classes`` is at most 255. Squared distances above ``reach``
-    (squared pixels) become ``BEYOND``.
+    ``labels`` and ``predicted`` are (H, W), uint8 for up to 255 ``classes``, else uint16. Squared distances above
+    ``reach`` (squared pixels) become ``BEYOND``.
     """
-    labelled = labels != IGNORE
+    labelled = labels != ignore_index(classes)
     predicted_edge, label_edge = boundary(predicted, labelled), boundary(labels, labelled)
     rows = []
     for c in range(classes):
@@ -56,7 +55,7 @@ def boundary_distances(
     return table(rows)
 
 
-def boundary(values: NDArray[np.uint8], labelled: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def boundary(values: Map, labelled: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the labelled pixels with a labelled 4-neighbour of another value, (H, W) bool."""
     edge = np.zeros(values.shape, bool)
     across = values[:, 1:] != values[:, :-1]

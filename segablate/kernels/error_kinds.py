@@ -22,7 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segablate.labels import IGNORE
+from segablate.kernels.maps import Map
+from segablate.labels import ignore_index
 
 BOUNDARY, EXTENT, SEGMENT = 0, 1, 2
 FALSE_POSITIVE, FALSE_NEGATIVE = 0, 1
@@ -39,22 +40,22 @@ class _Masks(NamedTuple):
     absent: Mask
 
 
-def count_error_kinds(
-    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, width: int
-) -> NDArray[np.int64]:
+def count_error_kinds(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
     """Count wrong pixels, (2, 3, C) int64: false positive or negative; boundary, extent or segment; class.
 
-    ``labels`` and ``predicted`` are (H, W) uint8 class indices, 255 in ``labels`` void; ``width`` is d, in pixels.
+    ``labels`` and ``predicted`` are (H, W) class indices of :func:`segablate.labels.index_type`; ``width`` is d, in pixels.
     """
     counts = np.zeros((2, 3, classes), np.int64)
-    confused = (labels != predicted) & (labels != IGNORE)
-    wrong = np.bincount(predicted[confused], minlength=256) + np.bincount(labels[confused], minlength=256)
+    ignore = ignore_index(classes)
+    confused = (labels != predicted) & (labels != ignore)
+    predictions, targets = (np.bincount(values[confused], minlength=ignore + 1) for values in (predicted, labels))
+    wrong = predictions + targets
     for c in np.flatnonzero(wrong[:classes]):
         one = labels == c, predicted == c
         place = _surroundings(one[0] | one[1], width)
         label, prediction = (mask[place] for mask in one)  # h w each
         masks = _Masks(*(m.view(np.uint8) for m in (label, prediction, label & prediction, ~(label | prediction))))
-        counts[:, :, c] = _kinds(masks, labels[place] == IGNORE, width)
+        counts[:, :, c] = _kinds(masks, labels[place] == ignore, width)
     return counts
 
 

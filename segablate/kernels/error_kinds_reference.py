@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label as scipy_label
 
-from segablate.labels import IGNORE
+from segablate.kernels.maps import Map
+from segablate.labels import ignore_index
 
 Mask = NDArray[np.bool_]
 
 _SQUARE = np.ones((3, 3), bool)
 
 
-def count_error_kinds(
-    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, width: int
-) -> NDArray[np.int64]:
+def count_error_kinds(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
     """Count as :func:`segablate.kernels.error_kinds.count_error_kinds` does."""
     counts = np.zeros((2, 3, classes), np.int64)
     for c in range(classes):
@@ -31,7 +30,7 @@ def count_error_kinds(
             for component in components(mask):
                 extent |= component & rest & bool((component & other).any())
             for kind, errors in enumerate((boundary, extent, rest & ~extent)):
-                counts[side, kind, c] = np.count_nonzero(errors & (labels != IGNORE))
+                counts[side, kind, c] = np.count_nonzero(errors & (labels != ignore_index(classes)))
     return counts
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from segablate.kernels import tally
 from segablate.kernels.boundary_reference import boundary
 from segablate.kernels.disks import Mask, within, within_on_device
-from segablate.labels import IGNORE
+from segablate.kernels.maps import Map
+from segablate.labels import IGNORE, WIDE_IGNORE, ignored_in
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,14 +26,15 @@ BANDS = (f"up to {RADII[0]} px", f"{RADII[0]} to {RADII[1]} px", f"beyond {RADII
 STATISTIC = "bands"
 
 
-def nested_bands(labels: NDArray[np.uint8], label_boundary: NDArray[np.uint8] | None = None) -> tuple[Mask, ...]:
+def nested_bands(labels: Map, label_boundary: Map | None = None) -> tuple[Mask, ...]:
     """Return the labelled pixels within each of :data:`RADII` of a label boundary, then all of them; (H, W) each.
 
     Boundaries are defined in :mod:`segablate.kernels.boundary_reference`: void makes none, nor does the frame.
     `label_boundary`: the :func:`segablate.kernels.boundary.boundary_map` of the labels, where it is known.
     """
-    labelled = labels != IGNORE
-    near = within(boundary(labels, labelled) if label_boundary is None else label_boundary != IGNORE, RADII)
+    ignore = ignored_in(labels)
+    labelled = labels != ignore
+    near = within(boundary(labels, labelled) if label_boundary is None else label_boundary != ignore, RADII)
     return (*(mask & labelled for mask in near), labelled)
 
 
@@ -45,12 +47,12 @@ def band_map(nested: tuple[Mask, ...]) -> NDArray[np.uint8]:
 
 
 def band_maps_on_device(labels: "Tensor") -> "Tensor":
-    """Return the :func:`band_map` of each label map of a batch on a GPU, (N, H, W) uint8."""
+    """Return the :func:`band_map` of each label map of a batch on a GPU, (N, H, W) of its type."""
     import torch
 
     from segablate.kernels import boundary_dense
 
-    labelled = labels != IGNORE  # N H W
+    labelled = labels != (IGNORE if labels.dtype == torch.uint8 else WIDE_IGNORE)  # N H W
     near = within_on_device(boundary_dense.boundary(labels, labelled), RADII)
     bands = torch.full_like(labels, len(BANDS))  # N H W
     for mask in (labelled, *(mask & labelled for mask in near)):
@@ -58,9 +60,7 @@ def band_maps_on_device(labels: "Tensor") -> "Tensor":
     return bands
 
 
-def count_by_distance(
-    nested: tuple[Mask, ...], labels: NDArray[np.uint8], predicted: NDArray[np.uint8]
-) -> NDArray[np.int64]:
+def count_by_distance(nested: tuple[Mask, ...], labels: Map, predicted: Map) -> NDArray[np.int64]:
     """Count labelled pixels of one image and those predicted right, by band: (bands, 2); the maps are (H, W)."""
     right = labels == predicted
     totals = [(np.count_nonzero(mask), np.count_nonzero(mask & right)) for mask in nested]
@@ -68,7 +68,7 @@ def count_by_distance(
 
 
 def distance_sums(labels: "Tensor", predicted: "Tensor", bands: "Tensor") -> "Tensor":
-    """Count as :func:`count_by_distance` does, (bands, 2) int64, of H, W uint8 tensors and their :func:`band_map`."""
+    """Count as :func:`count_by_distance` does, (bands, 2) int64, of H, W tensors and their :func:`band_map`."""
     import torch
 
     size = len(BANDS)

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from segablate.errors import KnobError, RunError
 from segablate.kernels.boundary import boundary_distances
 from segablate.kernels.boundary_reference import LABELLED, PREDICTED, BoundaryDistances
+from segablate.kernels.maps import Map
+from segablate.labels import index_type
 from segablate.metrics.confusion import rows_of, sums_by_image
 from segablate.metrics.tolerance import Tolerance
 
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
 Counts = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
-_NARROW = ("side", "class_index")
-"""Columns of bytes."""
-
 
 @dataclass(frozen=True)
 class BoundaryCounts:
@@ -35,7 +34,7 @@ class BoundaryCounts:
 
     ``sizes`` (N, 2) holds height and width, ``reach`` (N,) the largest squared distance counted, ``classes`` the
     number of classes. The columns, all (K,): ``image``; ``side``, 0 for predicted boundary pixels and 1 for labelled
-    ones; ``class_index``; ``squared``, in squared pixels, 2^31 - 1 beyond the reach; ``pixels``.
+    ones; ``class_index``, bytes or, beyond 255 classes, uint16; ``squared``, in squared pixels, 2^31 - 1 beyond the reach; ``pixels``.
     """
 
     sizes: NDArray[np.int32]
@@ -43,7 +42,7 @@ class BoundaryCounts:
     classes: int
     image: NDArray[np.int32]
     side: NDArray[np.uint8]
-    class_index: NDArray[np.uint8]
+    class_index: NDArray[np.uint8] | NDArray[np.uint16]
     squared: NDArray[np.int32]
     pixels: NDArray[np.int32]
 
@@ -57,13 +56,17 @@ class BoundaryCounts:
         missing = [name for name in cls.__dataclass_fields__ if name not in arrays]
         if missing:
             raise RunError(f"boundary counts lack {', '.join(missing)}; evaluate again")
-        if any(((given := np.asarray(arrays[name])) < 0).any() or (given > 255).any() for name in _NARROW):
-            raise RunError("boundary counts are damaged: a side or class is out of range; evaluate again")
-        kinds: dict[str, Any] = dict.fromkeys(cls.__dataclass_fields__, np.int32) | dict.fromkeys(_NARROW, np.uint8)
+        classes = int(arrays["classes"])
+        narrow = _narrow(classes)
+        for name, kind in narrow.items():
+            given = np.asarray(arrays[name])
+            if (given < 0).any() or (given > np.iinfo(kind).max).any():
+                raise RunError("boundary counts are damaged: a side or class is out of range; evaluate again")
+        kinds: dict[str, Any] = dict.fromkeys(cls.__dataclass_fields__, np.int32) | narrow
         columns: dict[str, Any] = {
             name: np.asarray(arrays[name], kinds[name]) for name in cls.__dataclass_fields__ if name != "classes"
         }
-        counts = cls(classes=int(arrays["classes"]), **columns)
+        counts = cls(classes=classes, **columns)
         _check(counts)
         return counts
 
@@ -78,17 +81,22 @@ class BoundaryCounts:
         return not _beyond(self, tolerance).size
 
 
+def _narrow(classes: int) -> dict[str, type[np.integer]]:
+    """Return the types of the columns that are narrower than the others."""
+    return {"side": np.uint8, "class_index": index_type(classes)}
+
+
 def count_boundaries(
-    labels: NDArray[np.uint8],
-    predicted: NDArray[np.uint8],
+    labels: Map,
+    predicted: Map,
     classes: int,
     tolerances: Sequence[Tolerance],
-    label_boundary: NDArray[np.uint8] | None = None,
+    label_boundary: Map | None = None,
 ) -> BoundaryCounts:
     """Count one image, for every tolerance up to the largest of ``tolerances``.
 
-    ``labels`` and ``predicted`` are (H, W) class indices; 255 in ``labels`` is void, and predictions of ``classes``
-    and above are outside the label set. ``label_boundary``: see :func:`boundary_distances`.
+    ``labels`` and ``predicted`` are (H, W) class indices of :func:`segablate.labels.index_type`; predictions of
+    ``classes`` and above are outside the label set. ``label_boundary``: see :func:`boundary_distances`.
     """
     reach = _reach(labels.shape, tolerances)
     distances = boundary_distances(labels, predicted, classes, reach, label_boundary)
@@ -135,13 +143,15 @@ def _reach(size: Sequence[int], tolerances: Sequence[Tolerance]) -> int:
 
 def _counts(distances: BoundaryDistances, size: Sequence[int], reach: int, classes: int) -> BoundaryCounts:
     """Make the counts of one image."""
+    narrow = _narrow(classes)
     return BoundaryCounts(
         sizes=np.array([size], np.int32),
         reach=np.array([reach], np.int32),
         classes=classes,
         image=np.zeros(distances.pixels.size, np.int32),
         **{
-            name: column.astype(np.uint8) if name in _NARROW else column for name, column in distances._asdict().items()
+            name: column.astype(narrow[name]) if name in narrow else column
+            for name, column in distances._asdict().items()
         },
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segablate.kernels import bands
+from segablate.kernels.maps import Map
 from segablate.metrics.tolerance import Tolerance
 
 if TYPE_CHECKING:
@@ -25,12 +26,10 @@ def band_width(width: Tolerance, height: int, columns: int) -> int:
     return max(1, round(width.pixels(height, columns)))
 
 
-def count_boundary_iou(
-    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, width: Tolerance
-) -> NDArray[np.int64]:
+def count_boundary_iou(labels: Map, predicted: Map, classes: int, width: Tolerance) -> NDArray[np.int64]:
     """Count the pixels of one image in both bands, in the labelled and in the predicted one: (3, C) int64.
 
-    ``labels`` and ``predicted`` are (H, W) uint8 class indices; 255 in ``labels`` is void.
+    ``labels`` and ``predicted`` are (H, W) class indices of :func:`segablate.labels.index_type`.
     """
     return bands.count_boundary_bands(labels, predicted, classes, band_width(width, *labels.shape))
 

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segablate.kernels import tally
-from segablate.labels import IGNORE
+from segablate.labels import ignore_index
 from segablate.metrics.bands import BANDS
 from segablate.runtime import to_device
 
@@ -62,7 +62,7 @@ def count_calibration(
     """Count the statistics of one image.
 
     `logits`: K, H, W float32, the `classes` first; of probabilities their logarithm. `maps`: labels and predictions,
-    class index or 255, and the band of each pixel (:func:`segablate.metrics.bands.band_map`), each H, W uint8. Returns:
+    class index or void, and the band of each pixel (:func:`segablate.metrics.bands.band_map`), each H, W. Returns:
 
     - "reliability": (bands, bins, 3) float64: pixels, those predicted right, and the sum of their confidence.
     - "class_gaps": (C, bins) float32: sum of the class's probability - pixels of the class, by its probability.
@@ -92,7 +92,7 @@ def calibration_sums(
     """
     labels, predicted, bands = maps
     probabilities = _probabilities(logits, kind)  # K H W
-    labelled = labels != IGNORE
+    labelled = labels != ignore_index(classes)
     known = labels.clamp(max=classes - 1)  # a class everywhere
     nll = _nll(probabilities, logits, kind, known)  # H W
     proper = _proper(probabilities, nll, known, bands)
@@ -149,7 +149,7 @@ def _confidence(scaled: "Tensor", predicted: "Tensor", classes: int) -> "Tensor"
     inside = _at(scaled, predicted.clamp(max=classes - 1))
     if len(scaled) == classes:
         return inside
-    return inside.where(predicted != IGNORE, scaled[classes:].amax(dim=0))
+    return inside.where(predicted != ignore_index(classes), scaled[classes:].amax(dim=0))
 
 
 def _reliability(confidence: "Tensor", right: "Tensor", bands: "Tensor") -> "Tensor":
@@ -210,7 +210,7 @@ def _bin(scaled: "Tensor") -> "Tensor":
 
 
 def _at(planes: "Tensor", index: "Tensor") -> "Tensor":
-    """Return each pixel's value at its index: K, H, W and H, W uint8 to H, W."""
+    """Return each pixel's value at its index: K, H, W and H, W to H, W."""
     return planes.gather(0, index.long()[None])[0]
 
 

@@ -14,9 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from segablate.kernels.confusion import count_confusion as count_confusion
+from segablate.labels import index_type
 
-KINDS = (np.int32, np.uint8, np.uint8, np.int32)
-"""Types of the columns of :class:`Confusion`: images, labels, predictions, pixels."""
+
+def column_types(classes: int) -> tuple[type[np.integer], ...]:
+    """Return the types of the columns of :class:`Confusion`: images, labels, predictions, pixels."""
+    kind = index_type(classes)
+    return np.int32, kind, kind, np.int32
+
 
 _ROWS = 1 << 18
 """Rows of a sparse table that are added at once."""
@@ -27,7 +32,8 @@ class Confusion:
     """Pixels of each image by label and prediction, sparse: only the pairs that occur.
 
     - `classes`: C; `images`: N.
-    - `image`: (K,) int32; `label`, `predicted`: (K,) uint8; label C is void, predicted C is outside the label set.
+    - `image`: (K,) int32; `label`, `predicted`: (K,) uint8, or uint16 beyond 255 classes; label C is void, predicted C is
+      outside the label set.
     - `pixels`: (K,) int32.
     """
 
@@ -46,8 +52,19 @@ class Confusion:
         empty = np.zeros(0, np.int64)
         labels, predicted = (np.concatenate([empty, *(at[axis] for at in kept)]) for axis in (0, 1))
         pixels = np.concatenate([empty, *(table[at] for table, at in zip(tables, kept, strict=True))])
-        columns = zip((image, labels, predicted, pixels), KINDS, strict=True)
+        columns = zip((image, labels, predicted, pixels), column_types(classes), strict=True)
         return cls(classes, len(tables), *(column.astype(kind) for column, kind in columns))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Confusion"], classes: int) -> "Confusion":
+        """Join the counts of these images, in order."""
+        starts = np.cumsum([0, *(part.images for part in parts)], dtype=np.int32)
+        kinds = zip(("image", "label", "predicted", "pixels"), column_types(classes), strict=True)
+        columns = {
+            name: np.concatenate([np.zeros(0, kind), *(getattr(part, name) for part in parts)]) for name, kind in kinds
+        }
+        columns["image"] += np.repeat(starts[:-1], [part.image.size for part in parts])
+        return cls(classes, int(starts[-1]), **columns)
 
     def total(self) -> np.ndarray:
         """Return the (C+1, C+1) int64 table of the whole set."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segablate.kernels.error_kinds import count_error_kinds
+from segablate.kernels.maps import Map
 from segablate.metrics.tolerance import Tolerance
 
 STATISTIC = "error_kinds"
@@ -17,12 +18,10 @@ SIDES = ("FP", "FN")
 KINDS = ("boundary", "extent", "segment")
 
 
-def count_errors(
-    labels: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int, width: Tolerance
-) -> NDArray[np.int64]:
+def count_errors(labels: Map, predicted: Map, classes: int, width: Tolerance) -> NDArray[np.int64]:
     """Count the wrong pixels of one image, (2, 3, C) int64, by :data:`SIDES`, :data:`KINDS` and class.
 
-    ``labels`` and ``predicted`` are (H, W) uint8 class indices; 255 in ``labels`` is void. ``width`` is rounded to
+    ``labels`` and ``predicted`` are (H, W) class indices of :func:`segablate.labels.index_type`. ``width`` is rounded to
     whole pixels, as the authors do, and is at least 1.
     """
     pixels = max(1, round(width.pixels(*labels.shape)))

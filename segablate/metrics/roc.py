@@ -32,7 +32,7 @@ LARGEST = 1e4
 def count_scores(logits: "Tensor", labels: "Tensor") -> "Tensor":
     """Count pixels by label and bin of the score, (2, BINS) int64, on the device; counts of rows and images add.
 
-    `logits`: 2 or more, H, W float, the two classes first; `labels`: H, W uint8, 0, 1 or 255 void. -inf counts as the
+    `logits`: 2 or more, H, W float, the two classes first; `labels`: H, W, 0, 1 or 255 void. -inf counts as the
     lowest number.
     """
     first, second = (logit.float().clamp(-LARGEST, LARGEST) for logit in logits[:2])

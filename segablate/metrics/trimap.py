@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from segablate.kernels.boundary_reference import boundary
-from segablate.labels import IGNORE
+from segablate.labels import ignore_index
 from segablate.metrics.confusion import ClassCounts
 
 COUNTS, WIDTHS = "trimap", "trimap_widths"
@@ -22,9 +22,9 @@ def count_trimap(
 ) -> Mapping[str, np.ndarray]:
     """Count hits, labelled and predicted pixels of one image in each band, (W, 3, C) int64, with the widths (W,).
 
-    `labels` and `predicted` are (H, W) uint8, `widths` whole pixels in ascending order.
+    `labels` and `predicted` are (H, W) class indices, `widths` whole pixels in ascending order.
     """
-    labelled = labels != IGNORE
+    labelled = labels != ignore_index(classes)
     edges = boundary(labels, labelled)
     band = np.full(labels.shape, len(widths))
     if edges.any():

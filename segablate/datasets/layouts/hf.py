@@ -38,7 +38,7 @@ from segablate.datasets.layout import Layout, choose_split
 from segablate.errors import DatasetError, at, shorten
 from segablate.files import is_file
 from segablate.images.pictures import Reading
-from segablate.labels import IGNORE, LabelSet
+from segablate.labels import LabelSet, ignore_index
 from segablate.text_files import read_json
 
 LAYOUT = Layout(
@@ -143,14 +143,14 @@ def _label_set(root: Path, said: dict[str, Any], feature: Any) -> LabelSet | Non
 
 
 def _numbered(name: str, names: Any, path: Path) -> LabelSet:
-    """Return the label set of names by code; 255 is void unless it is named."""
+    """Return the label set of names by code; 255 (65535 beyond 255 classes) is void unless it is named."""
     try:
         classes = sorted((int(code), str(name)) for code, name in names.items())
     except (ValueError, AttributeError):
         raise DatasetError(f'{path}: expected names by code, as in {{"0": "road", "1": "car"}}') from None
-    codes = tuple((code,) for code, _ in classes)
+    codes, void = tuple((code,) for code, _ in classes), ignore_index(len(classes))
     with at(path):
-        return LabelSet(name, tuple(name for _, name in classes), codes, () if (IGNORE,) in codes else (IGNORE,))
+        return LabelSet(name, tuple(name for _, name in classes), codes, () if (void,) in codes else (void,))
 
 
 def _unnamed(root: Path, source: Rows, item: Item) -> str:

@@ -12,7 +12,7 @@ from math import hypot
 import numpy as np
 
 from segablate.errors import KnobError
-from segablate.labels import IGNORE
+from segablate.labels import ignore_index
 from segablate.metrics.confusion import nanmean
 from segablate.metrics.conventions.boundary_sets import inner_band, inner_edge, matches, one_sided, rounded_up
 from segablate.metrics.tolerance import Tolerance
@@ -22,7 +22,7 @@ GSCNN_SHARES = (0.0005, 0.001875, 0.00375, 0.005)
 BAND_SHARE = 0.02
 
 Count = Callable[[np.ndarray, np.ndarray, int, Sequence[Tolerance]], np.ndarray]
-"""(labels and predictions (H, W) uint8, number of classes, tolerances) -> sums (T, K, C) int64."""
+"""(labels and predictions (H, W), number of classes, tolerances) -> sums (T, K, C) int64."""
 
 Score = Callable[[np.ndarray], np.ndarray]
 """Sums of each image (N, T, K, C) -> a score of each distance and class, (T, C)."""
@@ -90,7 +90,7 @@ def count_band_overlap(labels: np.ndarray, predicted: np.ndarray, classes: int, 
     The bands are 0.02 of the diagonal wide, rounded, and are computed in the maps as they are, void included.
     """
     width = max(1, round(BAND_SHARE * hypot(*labels.shape)))
-    valid = labels != IGNORE
+    valid = labels != ignore_index(classes)
     sums = np.zeros((1, 2, classes), np.int64)
     for index in range(classes):
         ours, theirs = (inner_band(values == index, width) & valid for values in (predicted, labels))
@@ -121,7 +121,7 @@ def band_iou(sums: np.ndarray) -> np.ndarray:
 
 def _masks(labels: np.ndarray, predicted: np.ndarray, classes: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the predicted and the labelled mask of each class, 0 on void."""
-    valid = labels != IGNORE
+    valid = labels != ignore_index(classes)
     return [((predicted == index) & valid, labels == index) for index in range(classes)]
 
 
