@@ -2,7 +2,8 @@
 
 A label file holds *codes* (grey values, palette indices, or packed colours). A :class:`LabelSet` turns them into class
 indices ``0..C-1`` and an index for void: in uint8 with 255 up to 255 classes, else in uint16 with 65535. A code that is
-neither a class nor void is an error: a label map that is read with the wrong label set must not look like a bad network.
+neither a class nor void is an error: a label map that is read with the wrong label set must not look like a bad
+network.
 """
 
 from collections import Counter

@@ -37,8 +37,8 @@ class Sample:
     """A labelled image.
 
     - `image`: H, W, 3 uint8 RGB, or None where only labels are needed.
-    - `labels`: H, W class indices, of :func:`segablate.labels.index_type`: uint8 with 255 for void up to 255 classes, else
-      uint16 with 65535.
+    - `labels`: H, W class indices, of :func:`segablate.labels.index_type`: uint8 with 255 for void up to 255 classes,
+      else uint16 with 65535.
     - `label_hash`: 16 hexadecimal digits of the SHA-256 of the label file.
     - `remarks`: choices made in reading the files.
     """
@@ -102,8 +102,8 @@ class Output:
     - `scores`: N, K, H, W float tensor at label resolution, on the device, or None where only labels are known.
     - `bands`: in place of `scores`, where they are computed as they are read.
     - `kind`: kind of the scores, or "labels" for predicted classes alone.
-    - `predicted`: N, H, W uint8 or uint16 on the host, where there are no scores: class indices of the dataset, or output
-      indices of a network with a built-in argmax; any other value is outside the label set.
+    - `predicted`: N, H, W uint8 or wider integers on the host, where there are no scores: class indices of the dataset,
+      or output indices of a network with a built-in argmax; any other value is outside the label set.
     - `alternative`: N, H, W, as `predicted`, in another encoding of the files, where one fits all values.
     - `features`: N, D, h, w float tensor, input of the network's last convolution, where there is one.
     - `one_channel`: whether the scores are two classes made of one channel z: log σ(−z), log σ(z).

@@ -7,7 +7,7 @@ import numpy as np
 
 from segablate.datasets.dataset import evenly_spaced
 from segablate.kernels.boundary_reference import boundary
-from segablate.labels import IGNORE
+from segablate.labels import ignore_index
 from segablate.samples import LossInputs
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ class PixelRegions:
 
 
 def pixel_regions(label_map: np.ndarray, classes: int, like: "Tensor") -> PixelRegions:
-    """Find the regions of a label map, H, W uint8 with 255 void, on the device of `like`."""
+    """Find the regions of a label map, H, W, on the device of `like`."""
     import cv2
     import torch
 
-    edge = boundary(label_map, label_map != IGNORE)  # H W bool
+    edge = boundary(label_map, label_map != ignore_index(classes))  # H W bool
     distance = cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # H W
     near = np.stack([(distance <= limit + 1e-3) & edge.any() for limit in WITHIN]).reshape(len(WITHIN), -1)  # 3 H·W
-    labels = torch.from_numpy(label_map.reshape(-1)).long()
+    labels = torch.from_numpy(label_map.reshape(-1).astype(np.int64))
     return PixelRegions(torch.from_numpy(near).to(like.device), labels.to(like.device), classes)
 
 
@@ -138,10 +138,11 @@ def _over(mass: "Tensor", on: PixelRegions) -> "Tensor":
 
 def _by_class(mass: "Tensor", on: PixelRegions) -> "Tensor":
     """Sum by class, (C+1,), the last void; on CUDA one sum for each, as atomic additions there have no fixed order."""
+    ignore = ignore_index(on.classes)
     if mass.device.type == "cpu":
-        sums = on.labels.bincount(mass, minlength=IGNORE + 1)
-        return sums[[*range(on.classes), IGNORE]]
-    label = [*range(on.classes), IGNORE]
+        sums = on.labels.bincount(mass, minlength=ignore + 1)
+        return sums[[*range(on.classes), ignore]]
+    label = [*range(on.classes), ignore]
     return mass.new_tensor([float(mass[on.labels == index].sum()) for index in label])
 
 

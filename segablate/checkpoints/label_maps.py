@@ -12,7 +12,7 @@ from segablate.checkpoints.segmenter import Capabilities, OnError, Source
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, at
 from segablate.images.label_maps import read_label_map
-from segablate.labels import IGNORE, LabelSet, look_up, pack_colour
+from segablate.labels import LabelSet, ignore_index, index_type, look_up, pack_colour
 from segablate.metrics.confusion import Confusion, class_counts, mean_iou
 from segablate.samples import Batch, Output, Sample
 
@@ -93,7 +93,7 @@ def encoding_notes(source: Source, read: Confusion, other: Confusion | None) -> 
 
 
 def decode(values: np.ndarray, meanings: tuple[tuple[int, ...], ...]) -> np.ndarray:
-    """Convert integer values to class indices (uint8), 255 for no class; `meanings` lists the values of each class."""
+    """Convert integer values to class indices, void for no class; `meanings` lists the values of each class."""
     table = _table(meanings)
     if values.dtype == np.uint8:
         return look_up(table[:256], values)
@@ -104,7 +104,7 @@ def decode(values: np.ndarray, meanings: tuple[tuple[int, ...], ...]) -> np.ndar
 def _table(meanings: tuple[tuple[int, ...], ...]) -> np.ndarray:
     """Return the table of class indices by value. The last entry, also that of -1, is for every value beyond."""
     highest = max((value for values in meanings for value in values), default=0)
-    table = np.full(max(highest + 1, 256) + 1, IGNORE, np.uint8)
+    table = np.full(max(highest + 1, 256) + 1, ignore_index(len(meanings)), index_type(len(meanings)))
     for index, values in enumerate(meanings):
         table[list(values)] = index
     return table
@@ -123,8 +123,11 @@ def _values_of(labels: LabelSet, encoding: PredictionEncoding) -> tuple[tuple[in
 
 def _fits(values: np.ndarray, labels: LabelSet, encoding: PredictionEncoding) -> bool:
     """Return whether every value is a class or void."""
-    void = labels.void if encoding == "codes" else (IGNORE,)
-    return void is None or bool((decode(values, (*_values_of(labels, encoding), void)) != IGNORE).all())
+    void = labels.void if encoding == "codes" else (labels.ignore,)
+    if void is None:
+        return True
+    decoded = decode(values, (*_values_of(labels, encoding), void))
+    return bool((decoded != ignore_index(len(labels) + 1)).all())
 
 
 def _in_colours(labels: LabelSet, encoding: PredictionEncoding) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from segablate.errors import CheckpointError, shorten
-from segablate.labels import IGNORE
+from segablate.labels import IGNORE, WIDE_IGNORE
 from segablate.samples import ScoreKind
 
 KINDS: tuple[ScoreKind, ...] = ("softmax", "sigmoid", "probabilities")
@@ -40,7 +40,7 @@ def read_output(
     classes: int | None = None,
     known: Range | None = None,
 ) -> tuple[Tensor, tuple[str, ...]]:
-    """Convert the output for images of shape N, 3, H, W to float32 scores or uint8 label maps, with notes.
+    """Convert the output for images of shape N, 3, H, W to float32 scores or label maps, with notes.
 
     `kind`: the kind of output stated; `head`: the name or place of one of several outputs; `classes`: their number, or
     None; `known`: the range of earlier outputs of the network, to which this one adds. Raises CheckpointError where
@@ -176,14 +176,17 @@ def _fit(sides: tuple[int, int], size: tuple[int, int]) -> int:
 
 
 def _label_maps(output: Tensor) -> Tensor:
-    """Return class indices N, 1, h, w uint8, with 255 for values that are none."""
+    """Return class indices N, 1, h, w, with 255 for values that are none; int32 with 65535 where there are more."""
     if output.shape[1] != 1:
         what = "scores" if output.is_floating_point() else f"integers ({str(output.dtype).removeprefix('torch.')})"
         raise CheckpointError(f"the network returns {what} of {output.shape[1]} channels, which is not a label map")
     if output.is_floating_point() and not bool((output == output.round()).all()):
         raise CheckpointError("the network returns numbers that are not whole; a label map has class indices")
     indices = output.long()
-    return torch.where((indices >= 0) & (indices < IGNORE), indices, IGNORE).to(torch.uint8)
+    within = (indices >= 0) & (indices < WIDE_IGNORE)
+    if bool((within & (indices >= IGNORE)).any()):
+        return indices.where(within, WIDE_IGNORE).int()
+    return indices.where(within, IGNORE).to(torch.uint8)
 
 
 def _note_on_range(scores: Tensor, kind: str, known: Range) -> str:

@@ -92,12 +92,13 @@ def _unknown_codes(found: Survey) -> Iterator[Finding]:
 
 
 def _shifted(found: Survey) -> Iterator[Finding]:
-    """Report codes that all fit once 1 is added or subtracted (in 8 bits), and do not fit as they are."""
+    """Report codes that all fit once 1 is added or subtracted (in 8 or 16 bits), and do not fit as they are."""
     known, present = known_codes(found.labels), set(found.pixels())
     if found.labels.encoding == "colours" or found.labels.void is None or present <= known:
         return
+    values = 256 if max(present) < 256 else 65536
     for step, change in ((1, "too high: subtract 1"), (-1, "too low: add 1")):
-        if all((code - step) % 256 in known for code in present):
+        if all((code - step) % values in known for code in present):
             yield Finding("fault", f"all codes are one {change}, and all fit label set {found.labels.name!r}")
 
 

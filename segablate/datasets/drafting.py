@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from segablate.datasets.description import read_description, read_label_set
-from segablate.datasets.split_search import MOST_CODES, Split, find_splits
+from segablate.datasets.split_search import MOST_CODES, MOST_WIDE_CODES, Split, find_splits
 from segablate.datasets.survey import count_codes
 from segablate.errors import DatasetError, at, counted
 from segablate.files import is_folder, is_utf8, shortened, write_atomically, writing
 from segablate.images.label_maps import read_label_file, read_label_map
-from segablate.labels import IGNORE, Colour, Encoding
+from segablate.labels import Colour, Encoding, ignore_index
 
 _MOST_INSPECTED = 400
 
@@ -49,7 +49,7 @@ def draft(folder: Path) -> tuple[Path, str]:
 def _codes_in_use(masks: Sequence[Path]) -> tuple[list[int], Encoding]:
     """Return the codes in these label maps, ascending, and their encoding.
 
-    Raises DatasetError for more than 256 codes, or for two encodings.
+    Raises DatasetError for too many codes, or for two encodings.
     """
     found: set[int] = set()
     encodings: set[Encoding] = set()
@@ -61,10 +61,9 @@ def _codes_in_use(masks: Sequence[Path]) -> tuple[list[int], Encoding]:
         else:
             encodings.add("codes")
         found |= set(count_codes(values))
-        if len(found) > MOST_CODES:
-            raise DatasetError(
-                f"{path}: more than {MOST_CODES} values in the label maps up to here; is it a label map?"
-            )
+        most = MOST_WIDE_CODES if encodings == {"codes"} else MOST_CODES
+        if len(found) > most:
+            raise DatasetError(f"{path}: more than {most} values in the label maps up to here; is it a label map?")
     if len(encodings) > 1:
         raise DatasetError(f"{masks[0].parent}: some label maps hold codes, others colours; save all in one encoding")
     return sorted(found), encodings.pop()
@@ -120,7 +119,8 @@ def _quoted(text: str) -> str:
 
 
 def _void(codes: Sequence[int], encoding: Encoding) -> list[int]:
-    return [IGNORE] if encoding == "codes" and IGNORE in codes and len(codes) > 2 else []
+    void = ignore_index(len(codes) - 1)
+    return [void] if encoding == "codes" and void in codes and len(codes) > 2 else []
 
 
 def _palette(mask: Path) -> dict[int, Colour]:

@@ -14,7 +14,7 @@ from segablate.datasets.dataset import Dataset
 from segablate.errors import DatasetError
 from segablate.files import atomic_folder, is_file, is_folder, writing
 from segablate.images.label_maps import write_label_map
-from segablate.labels import IGNORE
+from segablate.labels import ignored_in
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ class Strokes:
 
 
 def scribble(labels: np.ndarray, seed: int | list[int], strokes: Strokes = Strokes()) -> np.ndarray:
-    """Return `labels` (H, W uint8 class indices) with all but a stroke in each region void; equal for equal seeds.
+    """Return `labels` (H, W class indices) with all but a stroke in each region void; equal for equal seeds.
 
     Every labelled class keeps at least one stroke, and no stroke leaves its region.
     """
     from skimage.measure import label, regionprops  # slow to import, and only needed here
 
     rng = np.random.default_rng(seed)
-    result = np.full_like(labels, IGNORE)
-    for index in np.unique(labels[labels != IGNORE]):
+    result = np.full_like(labels, ignored_in(labels))
+    for index in np.unique(labels[labels != ignored_in(labels)]):
         regions = regionprops(label(labels == index, connectivity=1))
         largest = max(region.area for region in regions)
         for region in regions:
@@ -69,8 +69,8 @@ def write_scribbles(dataset: Dataset, out: Path, seed: int = 0, strokes: Strokes
             full = dataset.read(index, image=False).labels
             strokes_only = scribble(full, [seed, zlib.crc32(name.encode("utf-8", "surrogatepass"))], strokes)
             write_label_map(folder / f"{name}.png", dataset.labels.encode(strokes_only))
-            drawn += int((strokes_only != IGNORE).sum())
-            labelled += int((full != IGNORE).sum())
+            drawn += int((strokes_only != ignored_in(strokes_only)).sum())
+            labelled += int((full != ignored_in(full)).sum())
     return drawn / max(labelled, 1)
 
 

@@ -16,7 +16,7 @@ from segablate.errors import DatasetError, SegablateError
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, visible_files
 from segablate.images.label_maps import read_label_map
 
-MOST_CODES = 256
+MOST_CODES, MOST_WIDE_CODES = 256, 1024
 """More values than this in label maps are no codes."""
 
 _MASK_WORDS = ("label", "annot", "gt", "truth", "manual", "seg", "mask")  # the first words count more

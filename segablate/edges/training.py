@@ -15,8 +15,9 @@ from torch import Tensor
 from segablate.datasets import Dataset
 from segablate.edges.network import CHANNELS, EdgeNetwork, Training
 from segablate.errors import DatasetError
-from segablate.labels import IGNORE
+from segablate.labels import IGNORE, ignore_index, ignored_in
 from segablate.losses.parts.edge_features import SIDE, features
+from segablate.runtime import labels_to_device
 
 Layers = list[tuple[Tensor, Tensor]]
 
@@ -30,10 +31,10 @@ _STRONGEST = 1.0
 """Norm to which gradients are clipped."""
 
 
-def edge_labels(labels: Tensor) -> Tensor:
+def edge_labels(labels: Tensor, void: int = IGNORE) -> Tensor:
     """Return 1 where one of the 8 neighbours has another class, else 0; 255 at void; N H W int64.
 
-    Neither void nor the outside of the image makes an edge.
+    `void`: the index of void in the labels. Neither void nor the outside of the image makes an edge.
     """
     edges = torch.zeros(labels.shape, dtype=torch.int64, device=labels.device)
     height, width = labels.shape[1:]
@@ -41,10 +42,10 @@ def edge_labels(labels: Tensor) -> Tensor:
         rows = slice(0, height - down), slice(down, height)
         columns = slice(max(-right, 0), width - max(right, 0)), slice(max(right, 0), width - max(-right, 0))
         here, there = ((..., row, column) for row, column in zip(rows, columns, strict=True))
-        differ = (labels[here] != labels[there]) & (labels[here] != IGNORE) & (labels[there] != IGNORE)
+        differ = (labels[here] != labels[there]) & (labels[here] != void) & (labels[there] != void)
         edges[here] |= differ
         edges[there] |= differ
-    return edges.where(labels != IGNORE, IGNORE)
+    return edges.where(labels != void, IGNORE)
 
 
 def train_edge_network(
@@ -58,7 +59,7 @@ def train_edge_network(
     source = dataset.evenly(training.masks)
     rng = np.random.default_rng(training.seed)
     crops = torch.cat([_crops(source, index, training, rng) for index in range(len(source))])
-    if not (crops != IGNORE).any():
+    if not (crops != dataset.labels.ignore).any():
         raise DatasetError(
             f"no mask of split {dataset.split!r} of {dataset.spec} holds a label; edges cannot be learnt"
         )
@@ -81,15 +82,15 @@ def train_edge_network(
 
 
 def _crops(source: Dataset, index: int, training: Training, rng: np.random.Generator) -> Tensor:
-    """Cut crops from one mask, n side side uint8; void where the mask is smaller."""
+    """Cut crops from one mask, n side side, uint8 or int32; void where the mask is smaller."""
     labels = source.read(index, image=False).labels
     side = training.side
     room = [(0, max(side - length, 0)) for length in labels.shape]
-    labels = np.pad(labels, room, constant_values=IGNORE)
+    labels = np.pad(labels, room, constant_values=ignored_in(labels))
     count = max(_CROPS // len(source), 1)
     rows, columns = (rng.integers(0, length - side + 1, count) for length in labels.shape)
     cut = [labels[row : row + side, column : column + side] for row, column in zip(rows, columns, strict=True)]
-    return torch.from_numpy(np.stack(cut))
+    return labels_to_device(np.stack(cut), torch.device("cpu"))
 
 
 def _new_layers(classes: int, generator: torch.Generator) -> Layers:
@@ -108,7 +109,7 @@ def _fit(
 ) -> None:
     """Train the layers in place."""
     classes = layers[0][0].shape[1]
-    scale = training.scale(classes)
+    scale, void = training.scale(classes), ignore_index(classes)
     parameters = [tensor for pair in layers for tensor in pair]
     optimiser = torch.optim.Adam(parameters, training.rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training.steps)
@@ -116,9 +117,9 @@ def _fit(
         batch = crops[torch.randint(len(crops), (training.batch,), generator=generator)]
         maps = scale * _one_hot(batch, classes)  # N C H W
         maps += training.noise * torch.randn(maps.shape, generator=generator)
-        scores = features(maps.softmax(1) * (batch != IGNORE).unsqueeze(1), layers)[-1]
+        scores = features(maps.softmax(1) * (batch != void).unsqueeze(1), layers)[-1]
         optimiser.zero_grad()
-        _cross_entropy(scores, edge_labels(batch)).backward()
+        _cross_entropy(scores, edge_labels(batch, void)).backward()
         torch.nn.utils.clip_grad_norm_(parameters, _STRONGEST)
         optimiser.step()
         schedule.step()
@@ -128,7 +129,9 @@ def _fit(
 @torch.no_grad()
 def _scores(layers: Sequence[tuple[Tensor, Tensor]], crops: Tensor) -> dict[str, float]:
     """Return F1 and cross entropy of edges on exact one-hot labels, as SEMEDA passes them."""
-    scores, edges = features(_one_hot(crops, layers[0][0].shape[1]), layers)[-1], edge_labels(crops)
+    classes = layers[0][0].shape[1]
+    scores = features(_one_hot(crops, classes), layers)[-1]
+    edges = edge_labels(crops, ignore_index(classes))
     predicted = scores.argmax(1).bool() & (edges != IGNORE)  # n side side
     labelled = edges == 1  # n side side
     f1 = 2 * (predicted & labelled).sum() / (predicted.sum() + labelled.sum()).clamp(min=1)

@@ -210,10 +210,9 @@ def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any)
         return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
     def confusion(prefix: str) -> Confusion:
-        columns = (arrays[prefix + name] for name in ("image", "label", "predicted", "pixels"))
-        return Confusion(
-            len(labels), len(names), *(next(columns).astype(kind, copy=False) for kind in column_types(len(labels)))
-        )
+        kinds = zip(("image", "label", "predicted", "pixels"), column_types(len(labels)), strict=True)
+        columns = (arrays[prefix + name].astype(kind, copy=False) for name, kind in kinds)
+        return Confusion(len(labels), len(names), *columns)
 
     boundary = BoundaryCounts.from_arrays(columns) if (columns := under("boundary_")) else None
     if boundary is not None:

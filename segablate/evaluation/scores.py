@@ -7,7 +7,6 @@ import numpy as np
 
 from segablate.evaluation.alignment import Alignment
 from segablate.kernels import tally
-from segablate.labels import IGNORE
 from segablate.runtime import labels_to_device
 from segablate.samples import Output
 
@@ -72,7 +71,7 @@ def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Ten
     """
     highest, output = scores.max(dim=1) if tally.on_gpu(scores) else _highest_of_planes(scores)
     if alignment.plain:
-        return output.byte() if alignment.classes <= IGNORE else output.int(), highest
+        return output.byte() if alignment.table.itemsize == 1 else output.int(), highest
     return labels_to_device(alignment.table, scores.device)[output.long()], highest
 
 

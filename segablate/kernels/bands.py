@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def count_boundary_bands(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
     """Count the pixels of each class in both bands, in the labelled and in the predicted one: (3, C) int64.
 
-    ``labels`` and ``predicted`` are (H, W) class indices of :func:`segablate.labels.index_type`; ``width`` is in pixels,
-    >= 1.
+    ``labels`` and ``predicted`` are (H, W) class indices of :func:`segablate.labels.index_type`; ``width`` >= 1 is in
+    pixels.
     """
     labels, predicted = np.ascontiguousarray(labels), np.ascontiguousarray(predicted)
     void = full_where(labels == ignored_in(labels), labels)  # H W

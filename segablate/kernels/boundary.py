@@ -56,7 +56,7 @@ def boundary_distances(
     """Count the squared distances between the boundaries of two label maps, per class and in both directions.
 
     ``labels`` and ``predicted`` are (H, W), uint8 for up to 255 ``classes``, else uint16. Squared distances above
-    ``reach`` (squared pixels) become ``BEYOND``. ``label_boundary``: the :func:`boundary_map` of the labels, where it is known.
+    ``reach`` (squared pixels) become ``BEYOND``. ``label_boundary``: the :func:`boundary_map` of the labels, if known.
     """
     height, width = labels.shape
     reach = min(reach, height**2 + width**2)

@@ -26,8 +26,8 @@ REACH = 25
 def boundary_tables(labels: Tensor, predicted: Tensor, classes: int, reach: int) -> Tensor:
     """Count squared distances by side and class, (N, 2, classes, ranks + 1) int64 on the device; see :func:`unpacked`.
 
-    ``labels`` and ``predicted`` are (N, H, W) on one device, uint8 for up to 255 ``classes``, else int32. The last column
-    counts pixels without a target within ``reach`` (squared pixels), which is at most :data:`REACH`.
+    ``labels`` and ``predicted`` are (N, H, W) on one device, uint8 for up to 255 ``classes``, else int32. The last
+    column counts pixels without a target within ``reach`` (squared pixels), which is at most :data:`REACH`.
     """
     labelled = labels != ignore_index(classes)  # N H W
     of_prediction, of_labels = (_classes_at_boundary(values, labelled, classes) for values in (predicted, labels))

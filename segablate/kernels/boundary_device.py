@@ -28,8 +28,8 @@ _NOWHERE = 2**62
 def boundary_distances_on_device(labels: Tensor, predicted: Tensor, classes: int, reach: int) -> BoundaryDistances:
     """Count the squared distances between the boundaries of two label maps, per class and in both directions.
 
-    ``labels`` and ``predicted`` are (H, W) on one device, uint8 for up to 255 ``classes``, else int32. Squared distances
-    above ``reach`` (squared pixels) become ``BEYOND``. The histogram is on the host.
+    ``labels`` and ``predicted`` are (H, W) on one device, uint8 for up to 255 ``classes``, else int32. Squared
+    distances above ``reach`` (squared pixels) become ``BEYOND``. The histogram is on the host.
     """
     if reach <= boundary_dense.REACH:
         table = boundary_dense.boundary_tables(labels[None], predicted[None], classes, reach)[0]

@@ -43,7 +43,8 @@ class _Masks(NamedTuple):
 def count_error_kinds(labels: Map, predicted: Map, classes: int, width: int) -> NDArray[np.int64]:
     """Count wrong pixels, (2, 3, C) int64: false positive or negative; boundary, extent or segment; class.
 
-    ``labels`` and ``predicted`` are (H, W) class indices of :func:`segablate.labels.index_type`; ``width`` is d, in pixels.
+    ``labels`` and ``predicted`` are (H, W) class indices of :func:`segablate.labels.index_type`; ``width`` is d, in
+    pixels.
     """
     counts = np.zeros((2, 3, classes), np.int64)
     ignore = ignore_index(classes)

@@ -6,7 +6,7 @@ import torch
 
 from segablate.losses.parts.directions import Directions, Pixels
 from segablate.losses.parts.predicted_boundary import dilated, divergences, select_seeds
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.shapes import Labels, Logits, void_of
 from segablate.losses.parts.steering import distances, label_boundary, targets
 from segablate.objective.loss import Parts, loss
 from segablate.objective.processes import summed
@@ -86,7 +86,7 @@ def abl(
         their sum, τ = s/7, and leaves pixels with D = 0 out.
     """
     seeds = select_seeds(divergences(logits.detach()), budget, scope == "batch")  # N H W bool
-    marked = label_boundary(labels)  # N H W bool
+    marked = label_boundary(labels, void_of(logits))  # N H W bool
     to_corner = no_boundary == "corner"
     usable = marked.flatten(1).any(1) | to_corner  # N bool
     away = distances(marked, distance == "floor", to_corner)  # N H W
@@ -97,7 +97,7 @@ def abl(
     count = summed(counted.sum())
     differentiable = torch.is_grad_enabled() and logits.requires_grad
     total = Directions.apply(logits, pixels, target, weight * counted, smoothing, detach, differentiable)
-    labelled = (labels != IGNORE).flatten(1).any(1)  # N bool
+    labelled = (labels != void_of(logits)).flatten(1).any(1)  # N bool
     divisor = count.clamp(min=1)
     return Parts(
         (total / divisor).to(logits.dtype),

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from segablate.labels import ignore_index
 from segablate.losses.parts.affinities import sum_of_magnitudes, sum_of_squares
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.shapes import Labels, Logits, void_of
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice, Range
 
@@ -57,7 +58,7 @@ def ar(
         affinity with a square root kernel and a regression between the two; cells, scales, the penalty and the weight
         beside cross entropy are this program's choice.
     """
-    pooled = _PooledSoftmax.apply(logits, labels != IGNORE, scales)  # one N C h w for each scale
+    pooled = _PooledSoftmax.apply(logits, labels != void_of(logits), scales)  # one N C h w for each scale
     measure = sum_of_squares if penalty == "l2" else sum_of_magnitudes
     differences, cells = [], []
     for scale, sums in zip(scales, pooled, strict=True):  # type: ignore[arg-type]
@@ -119,7 +120,7 @@ def _count_labels(labels: Labels, classes: int, scale: int) -> Tensor:
     row = torch.arange(height, device=labels.device).view(-1, 1) // scale  # H 1
     column = torch.arange(width, device=labels.device) // scale  # W
     image = torch.arange(images, device=labels.device).view(-1, 1, 1)  # N 1 1
-    group = image * (classes + 1) + labels.long().where(labels != IGNORE, classes)  # N H W
+    group = image * (classes + 1) + labels.long().where(labels != ignore_index(classes), classes)  # N H W
     cell = (group * rows + row) * columns + column  # N H W
     counts = torch.bincount(cell.flatten(), minlength=images * (classes + 1) * rows * columns)  # N·(C+1)·M
     return counts.view(images, classes + 1, rows * columns)[:, :classes].double()

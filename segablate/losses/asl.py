@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from segablate.losses.parts.curves import Curve, read_curves
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.shapes import Labels, Logits, void_of
 from segablate.losses.parts.soft_edges import EPSILON, EdgeSums, edge_scores, f_score, label_edges, spread
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice, Range
@@ -122,10 +122,11 @@ def asl(
         sums, labelled = edges._asdict(), edges.labelled > 0
         value, each = scores.sum() / labelled.sum().clamp(min=1), scores
     else:
-        counted = labels != IGNORE
+        void = void_of(logits)
+        counted = labels != void
         if metric == "biou":
-            counted = counted & near_edges(labels, tolerance, drop)
-        sums = _sum_regions(probabilities, labels.where(counted, IGNORE), curves)
+            counted = counted & near_edges(labels, void, tolerance, drop)
+        sums = _sum_regions(probabilities, labels.where(counted, void), curves)
         labelled = sums["pixels"] > 0
         value, each = surrogate(metric, sums), sums["hits"] / _below(sums).clamp(min=EPSILON)
     return Parts(
@@ -150,9 +151,9 @@ def surrogate(metric: str, sums: Mapping[str, Tensor]) -> Tensor:
     return (each * pixels).sum() / pixels.sum().clamp(min=1) if metric == "fwiou" else each.mean()
 
 
-def near_edges(labels: Labels, tolerance: int, drop_background: bool) -> Tensor:
+def near_edges(labels: Labels, void: int, tolerance: int, drop_background: bool) -> Tensor:
     """Return the pixels within the tolerance (chessboard distance) of a labelled edge, N H W bool."""
-    edges = label_edges(labels)  # N H W bool
+    edges = label_edges(labels, void)  # N H W bool
     if drop_background:
         edges = edges & (labels != 0)
     return spread(edges.float(), tolerance) > 0
@@ -160,7 +161,7 @@ def near_edges(labels: Labels, tolerance: int, drop_background: bool) -> Tensor:
 
 def _sum_regions(probabilities: Tensor, labels: Labels, curves: Sequence[Curve]) -> dict[str, Tensor]:
     """Return by class, C in float64: hits Σ A(p) at its pixels, pixels and, with a second curve, others Σ O(p)."""
-    valid = labels != IGNORE  # N H W
+    valid = labels != void_of(probabilities)  # N H W
     label = labels.long().where(valid, 0).unsqueeze(1)  # N 1 H W
     hits = curves[0](probabilities.gather(1, label).squeeze(1)).where(valid, 0)  # N H W
     zeros = torch.zeros(probabilities.shape[1], dtype=torch.float64, device=labels.device)  # C

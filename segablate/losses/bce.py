@@ -4,7 +4,7 @@ from typing import Annotated
 
 import torch.nn.functional as F
 
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.shapes import Labels, Logits, void_of
 from segablate.objective.loss import Parts, loss
 from segablate.objective.processes import summed
 from segablate.objective.ranges import Choice, Range
@@ -34,7 +34,7 @@ def bce(
     Differs from the authors' code:
         Nothing with extra=1: the authors of RMI divide by the number of pixels plus one.
     """
-    valid = (labels != IGNORE).unsqueeze(1)  # N 1 H W
+    valid = (labels != void_of(logits)).unsqueeze(1)  # N 1 H W
     label = labels.long().where(valid[:, 0], 0).unsqueeze(1)  # N 1 H W
     # softplus(z) - z y is softplus of z with its sign turned at the label: nothing cancels where z is large
     signed = logits.scatter(1, label, -logits.gather(1, label))  # N C H W

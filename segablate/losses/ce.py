@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from segablate.losses.parts.shapes import IGNORE, ClassWeights, Labels, Logits, Scalar
+from segablate.losses.parts.shapes import ClassWeights, Labels, Logits, Scalar, void_of
 from segablate.objective.loss import loss
 from segablate.objective.processes import summed
 
@@ -27,9 +27,10 @@ def ce(logits: Logits, labels: Labels, *, weights: ClassWeights | None = None) -
     """
     target = labels.long()
     if weights is None:
-        total = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
-        return total / summed((labels != IGNORE).sum()).clamp(min=1)
+        total = F.cross_entropy(logits, target, ignore_index=void_of(logits), reduction="sum")
+        return total / summed((labels != void_of(logits)).sum()).clamp(min=1)
     weights = weights.to(logits.dtype)
-    total = F.cross_entropy(logits, target, weights, ignore_index=IGNORE, reduction="sum")
-    divisor = summed(weights[target.where(labels != IGNORE, 0)].where(labels != IGNORE, 0).double().sum())
+    total = F.cross_entropy(logits, target, weights, ignore_index=void_of(logits), reduction="sum")
+    valid = labels != void_of(logits)
+    divisor = summed(weights[target.where(valid, 0)].where(valid, 0).double().sum())
     return total / divisor.where(divisor > 0, torch.ones_like(divisor)).to(logits.dtype)

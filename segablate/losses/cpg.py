@@ -8,7 +8,7 @@ from torch.autograd.function import once_differentiable
 
 from segablate.losses.parts.band import GradientOptions, elements, find_band
 from segablate.losses.parts.derivative_strips import squared_errors
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits, narrow
+from segablate.losses.parts.shapes import Labels, Logits, narrow, void_of
 from segablate.losses.parts.sharing import alone, is_sharing, shared
 from segablate.losses.parts.sobel import derivatives, kernel, pad
 from segablate.objective.loss import Parts, loss
@@ -74,7 +74,7 @@ def cpg(
     differentiable = torch.is_grad_enabled() and logits.requires_grad
     value, squares, elements = _Gradients.apply(logits, labels, options, differentiable)  # type: ignore[misc]
     scored = elements.sum()
-    possible = 2 * logits.shape[1] * (labels != IGNORE).sum()
+    possible = 2 * logits.shape[1] * (labels != void_of(logits)).sum()
     return Parts(
         value,
         scored > 0,

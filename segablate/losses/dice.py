@@ -4,7 +4,7 @@ from typing import Annotated
 
 import torch
 
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.shapes import Labels, Logits, void_of
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Range
 
@@ -27,7 +27,7 @@ def dice(
     Differs from the authors' code:
         Theirs is for one foreground class and has the squares of p in the denominator.
     """
-    valid = (labels != IGNORE).unsqueeze(1)  # N 1 H W
+    valid = (labels != void_of(logits)).unsqueeze(1)  # N 1 H W
     label = labels.long().where(valid[:, 0], 0).unsqueeze(1)  # N 1 H W
     probabilities = logits.softmax(1).where(valid, 0)  # N C H W
     of_label = probabilities.gather(1, label).flatten().double()  # N·H·W: probability of the label, 0 where void

@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from segablate.labels import MOST_CLASSES
 from segablate.losses.parts.guidance import check_shape
 from segablate.losses.parts.near_pairs import half_window
-from segablate.losses.parts.shapes import IGNORE, Features, Labels, Logits
+from segablate.losses.parts.shapes import Features, Labels, Logits, void_of
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Range
 
@@ -18,6 +19,9 @@ EPSILON = 1e-5
 
 SHARES = (0.25, 0.25, 0.5)
 """Weights of the pairs of background, of one foreground class, and of different classes."""
+
+_VOID = -1.0
+"""The label of void cells, whatever the number of classes."""
 
 
 @loss(
@@ -33,7 +37,8 @@ def feature_consistency(
     features: Features,
     radius: Annotated[int, Range(1, 1000, grid=(2, 3, 4, 5), help="reach of the window, in cells of the features")] = 4,
     background: Annotated[
-        int | None, Range(0, 254, grid=(None, 0), help="class whose pairs are weighted separately; none: no class")
+        int | None,
+        Range(0, MOST_CLASSES - 1, grid=(None, 0), help="class whose pairs are weighted separately; none: no class"),
     ] = 0,
 ) -> Parts:
     """Cross entropy of pairwise feature affinities against equality of labels, after the paper's description.
@@ -57,6 +62,7 @@ def feature_consistency(
     """
     check_shape("features", features, (len(logits),))
     cells = F.interpolate(labels.unsqueeze(1).float(), tuple(features.shape[2:]), mode="nearest").squeeze(1)  # N h w
+    cells = cells.where(cells != void_of(logits), _VOID)
     maps = features.float() if features.dtype in (torch.float16, torch.bfloat16) else features
     differentiable = torch.is_grad_enabled() and features.requires_grad
     value, totals, pairs = _PairEntropies.apply(maps, cells, radius, background, differentiable)  # type: ignore[misc]
@@ -114,8 +120,8 @@ class _PairEntropies(torch.autograd.Function):
 
 def _kinds(here: Tensor, there: Tensor, background: int | None) -> Tensor:
     """Classify pairs, by maps 1 h w of their labels: background, one other class, different classes; 3 h w bool."""
-    valid, equal = (here != IGNORE) & (there != IGNORE), here == there  # 1 h w bool
-    of_background = equal & (here == (IGNORE if background is None else background))
+    valid, equal = (here != _VOID) & (there != _VOID), here == there  # 1 h w bool
+    of_background = equal & (here == (_VOID if background is None else background))
     return torch.cat([of_background, equal & ~of_background, ~equal]) & valid
 
 

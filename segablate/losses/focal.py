@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits, Scalar
+from segablate.losses.parts.shapes import Labels, Logits, Scalar, void_of
 from segablate.objective.loss import loss
 from segablate.objective.processes import summed
 from segablate.objective.ranges import Range
@@ -34,8 +34,9 @@ def focal(
         Theirs is for detection, one sigmoid a class, and α balances object against background. Over the classes of a
         softmax there is no background, and α is one factor for all.
     """
-    log_p = -F.cross_entropy(logits, labels.long(), ignore_index=IGNORE, reduction="none")  # N H W, 0 where void
+    void = void_of(logits)
+    log_p = -F.cross_entropy(logits, labels.long(), ignore_index=void, reduction="none")  # N H W, 0 where void
     # above 0, where a power below 1 has no finite slope
     miss = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)  # N H W
-    total = -(miss**gamma * log_p).sum() / summed((labels != IGNORE).sum()).clamp(min=1)
+    total = -(miss**gamma * log_p).sum() / summed((labels != void).sum()).clamp(min=1)
     return total if alpha is None else alpha * total

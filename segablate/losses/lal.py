@@ -5,8 +5,9 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
+from segablate.labels import ignore_index
 from segablate.losses.parts.merging import Merged, Window, anchor_labels
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.shapes import Labels, Logits, void_of
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice, Range
 
@@ -55,7 +56,7 @@ def lal(
     total = anchors.sum()
     biggest = entropy.detach().amax().double()
     powers = (entropy / biggest.where(biggest > 0, 1)).pow(kappa)  # N h w, at most 1: no exponent overflows
-    mean = powers.where(label != IGNORE, 0).sum() / total.clamp(min=1)
+    mean = powers.where(label != void_of(logits), 0).sum() / total.clamp(min=1)
     # no slope at 0, where every anchor is right: the root has an infinite one
     value = biggest * mean.where(biggest > 0, 1).pow(1 / kappa)
     by_class = _sum_by_class(powers.detach(), label, logits.shape[1])  # C
@@ -70,10 +71,11 @@ def lal(
 
 def _count(labels: Tensor, classes: int) -> Tensor:
     """Count the pixels of each class, C."""
-    return torch.bincount(labels.long().where(labels != IGNORE, classes).flatten(), minlength=classes + 1)[:classes]
+    index = labels.long().where(labels != ignore_index(classes), classes).flatten()
+    return torch.bincount(index, minlength=classes + 1)[:classes]
 
 
 def _sum_by_class(values: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Sum a map N h w over the pixels of each class, C in float64."""
-    index = labels.long().where(labels != IGNORE, classes).flatten()
+    index = labels.long().where(labels != ignore_index(classes), classes).flatten()
     return values.new_zeros(classes + 1).index_add(0, index, values.flatten())[:classes]

@@ -5,7 +5,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.shapes import Labels, Logits, void_of
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice
 
@@ -43,7 +43,7 @@ def lovasz(
 
 def _each_class(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Return the loss of every class, C, over the valid pixels of these images; nan for an unlabelled class."""
-    valid = labels != IGNORE  # N H W bool
+    valid = labels != void_of(probabilities)  # N H W bool
     classes = probabilities.shape[1]
     pixels = torch.bincount(labels.long().where(valid, classes).flatten(), minlength=classes + 1).tolist()
     each = []

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segablate.losses.parts.shapes import IGNORE, ClassWeights, Labels, Logits
+from segablate.losses.parts.shapes import ClassWeights, Labels, Logits, void_of
 from segablate.losses.parts.sharing import shared
 from segablate.objective.loss import Parts, loss
 from segablate.objective.processes import summed
@@ -152,7 +152,7 @@ def recall_weights(
 def _counts(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Count the misses and labelled pixels of each image and class, N C each."""
     images, classes = logits.shape[:2]
-    valid = labels != IGNORE
+    valid = labels != void_of(logits)
     image = torch.arange(images, device=labels.device).view(-1, 1, 1)  # N 1 1
     pair = (image * classes + labels.long()) * classes + logits.argmax(1)  # N H W
     cells = images * classes * classes
@@ -174,9 +174,10 @@ def _weights(misses: Tensor, pixels: Tensor, floor: float, hits: float, missed: 
 def _entropy_by_class(logits: Tensor, labels: Tensor, groups: int) -> Tensor:
     """Sum the cross entropy over the pixels of each group of images and class, groups C in float64."""
     classes = logits.shape[1]
-    entropy = F.cross_entropy(logits, labels.long(), ignore_index=IGNORE, reduction="none")  # N H W, 0 where void
+    void = void_of(logits)
+    entropy = F.cross_entropy(logits, labels.long(), ignore_index=void, reduction="none")  # N H W, 0 where void
     group = torch.arange(groups, device=labels.device).repeat_interleave(labels.numel() // groups)  # N·H·W
-    cell = group * classes + labels.long().where(labels != IGNORE, 0).flatten()  # N·H·W
+    cell = group * classes + labels.long().where(labels != void, 0).flatten()  # N·H·W
     zeros = torch.zeros(groups * classes, dtype=torch.float64, device=entropy.device)
     return zeros.index_add(0, cell, entropy.flatten().double()).view(groups, classes)
 

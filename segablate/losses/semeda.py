@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segablate.losses.parts.edge_features import checked, feature_differences
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.shapes import Labels, Logits, void_of
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice, Range
 
@@ -51,7 +51,7 @@ def semeda(
         outweighs the others unless layer_weights balances them.
     """
     layers = checked(edge_net, logits)
-    valid = (labels != IGNORE).unsqueeze(1)  # N 1 H W
+    valid = (labels != void_of(logits)).unsqueeze(1)  # N 1 H W
     needed = max((index for index, weight in enumerate(layer_weights, 1) if weight), default=0)
     attached = 0 * logits.flatten()[0].double()  # there may be no layer to compare
     differences = feature_differences(logits.softmax(1) * valid, labels, layers[:needed], post_activation)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import torch
 
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits
+from segablate.losses.parts.shapes import Labels, Logits, void_of
 from segablate.losses.parts.similarity import Similarity, SimilarityOptions
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice, Range
@@ -67,7 +67,7 @@ def ssl(
     )
     differentiable = torch.is_grad_enabled() and logits.requires_grad
     value, weighted, selected, largest = Similarity.apply(logits, labels, options, differentiable)
-    pixels = (labels != IGNORE).sum()
+    pixels = (labels != void_of(logits)).sum()
     count = selected.sum()
     return Parts(
         value,

@@ -34,7 +34,8 @@ class BoundaryCounts:
 
     ``sizes`` (N, 2) holds height and width, ``reach`` (N,) the largest squared distance counted, ``classes`` the
     number of classes. The columns, all (K,): ``image``; ``side``, 0 for predicted boundary pixels and 1 for labelled
-    ones; ``class_index``, bytes or, beyond 255 classes, uint16; ``squared``, in squared pixels, 2^31 - 1 beyond the reach; ``pixels``.
+    ones; ``class_index``, uint8 or, beyond 255 classes, uint16; ``squared``, in squared pixels, 2^31 - 1 beyond the
+    reach; ``pixels``.
     """
 
     sizes: NDArray[np.int32]

@@ -32,8 +32,8 @@ class Confusion:
     """Pixels of each image by label and prediction, sparse: only the pairs that occur.
 
     - `classes`: C; `images`: N.
-    - `image`: (K,) int32; `label`, `predicted`: (K,) uint8, or uint16 beyond 255 classes; label C is void, predicted C is
-      outside the label set.
+    - `image`: (K,) int32; `label`, `predicted`: (K,) uint8, or uint16 beyond 255 classes; label C is void, predicted C
+      is outside the label set.
     - `pixels`: (K,) int32.
     """
 

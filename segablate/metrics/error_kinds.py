@@ -21,8 +21,8 @@ KINDS = ("boundary", "extent", "segment")
 def count_errors(labels: Map, predicted: Map, classes: int, width: Tolerance) -> NDArray[np.int64]:
     """Count the wrong pixels of one image, (2, 3, C) int64, by :data:`SIDES`, :data:`KINDS` and class.
 
-    ``labels`` and ``predicted`` are (H, W) class indices of :func:`segablate.labels.index_type`. ``width`` is rounded to
-    whole pixels, as the authors do, and is at least 1.
+    ``labels`` and ``predicted`` are (H, W) class indices of :func:`segablate.labels.index_type`. ``width`` is rounded
+    to whole pixels, as the authors do, and is at least 1.
     """
     pixels = max(1, round(width.pixels(*labels.shape)))
     return count_error_kinds(labels, predicted, classes, pixels)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from segablate.errors import KnobError
+from segablate.labels import ignore_index
 from segablate.objective.knobs import INPUTS, Knob, complete, knobs_of
 from segablate.objective.ranges import Conditions, holds
 from segablate.user_code import own_output
@@ -110,7 +111,7 @@ class Loss:
     def parts_on_device(self, logits: "Tensor", labels: "Tensor", **options: Any) -> Parts:
         """Return what :meth:`parts` does, but what the function left on a GPU stays there, unread by the host."""
         result = self._evaluate(logits, labels, options)
-        return result if isinstance(result, Parts) else Parts(result, (labels != 255).any())
+        return result if isinstance(result, Parts) else Parts(result, (labels != ignore_index(logits.shape[1])).any())
 
     @cached_property
     def knobs(self) -> dict[str, Knob]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from segablate.labels import IGNORE
+from segablate.labels import ignored_in
 from segablate.training.recipe import Recipe
 from segablate.training.recolouring import recolour
 
@@ -17,7 +17,7 @@ _CROPS = 10
 class View(NamedTuple):
     """What is seen of one image.
 
-    - `image`: H W 3 uint8 RGB; `labels`: H W uint8 class indices, 255 void.
+    - `image`: H W 3 uint8 RGB; `labels`: H W class indices, of :func:`segablate.labels.index_type`.
     - `inside`: H W bool, false where it is void padding; None where nothing is.
     """
 
@@ -87,7 +87,7 @@ def _padded(view: View, recipe: Recipe, size: tuple[int, ...]) -> View:
         return View(image, cv2.copyMakeBorder(labels, *edges, value=recipe.pad_label))
     inside = np.zeros((labels.shape[0] + below, labels.shape[1] + right), bool)
     inside[: labels.shape[0], : labels.shape[1]] = True
-    return View(image, cv2.copyMakeBorder(labels, *edges, value=IGNORE), inside)
+    return View(image, cv2.copyMakeBorder(labels, *edges, value=ignored_in(labels)), inside)
 
 
 def _cropped(view: View, recipe: Recipe, rng: np.random.Generator, size: tuple[int, ...]) -> View:
@@ -104,5 +104,5 @@ def _cropped(view: View, recipe: Recipe, rng: np.random.Generator, size: tuple[i
 
 def _largest_share(labels: np.ndarray) -> float:
     """The largest share of one class in the labelled pixels; 1 where there is one class, or none."""
-    counts = np.bincount(labels.ravel(), minlength=256)[:IGNORE]
-    return float(counts.max() / max(counts.sum(), 1)) if np.count_nonzero(counts) > 1 else 1.0
+    counts = np.bincount(labels.ravel())[: ignored_in(labels)]
+    return float(counts.max() / counts.sum()) if np.count_nonzero(counts) > 1 else 1.0

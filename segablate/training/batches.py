@@ -26,7 +26,7 @@ _KEPT_BYTES = 2**30
 class TrainingBatch:
     """A share of one step's images.
 
-    - `images`: N H W 3 uint8 RGB; `labels`: N H W uint8 class indices, 255 void.
+    - `images`: N H W 3 uint8 RGB; `labels`: N H W class indices, of :func:`segablate.labels.index_type`.
     - `features`: N D h w float32, what the classifier sees, where it alone is trained.
     - `inside`: N H W bool, false where images are padded; None where none is.
     """

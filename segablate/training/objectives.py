@@ -60,10 +60,10 @@ def evaluate_objective(
 ) -> Value:
     """Return the objective of a batch.
 
-    `logits`: N K H W float; `labels`: N H W int64, 255 void; `inputs`: what losses take beside them, by name;
-    `processes`: how many share the batch. The value of a loss that divides by summed counts is a share of the whole
-    and counts that many times, so that the mean over processes is the value of the whole batch. `one_channel`: the
-    logits are two classes made of one channel, which losses by sigmoid see as it is.
+    `logits`: N K H W float; `labels`: see :func:`segablate.samples.labels_for`; `inputs`: what losses take beside them,
+    by name; `processes`: how many share the batch. The value of a loss that divides by summed counts is a share of the
+    whole and counts that many times, so that the mean over processes is the value of the whole batch. `one_channel`:
+    the logits are two classes made of one channel, which losses by sigmoid see as it is.
     """
     total, terms, kept = None, {}, {}
     for place, term in enumerate(objective.terms):

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 from segablate.errors import KnobError, RecipeError, at, did_you_mean
 from segablate.files import is_file, user_path
+from segablate.labels import MOST_CLASSES
 from segablate.objective.knobs import Knob, knobs_of
 from segablate.objective.ranges import Choice, Range
 from segablate.training.schedule import learning_rate
@@ -77,7 +78,7 @@ class Recipe:
         float, Range(0, 1, open_low=True, help="largest share of a class in a crop, where one of ten crops has it")
     ] = 1.0
     pad_colour: Annotated[tuple[int, int, int] | None, Range(0, 255, help="colour of padding; none: the mean's")] = None
-    pad_label: Annotated[int | None, Range(0, 254, help="class index of padding; none: void")] = None
+    pad_label: Annotated[int | None, Range(0, MOST_CLASSES - 1, help="class index of padding; none: void")] = None
     flip: Annotated[float, Range(0, 1, help="chance of mirroring")] = 0.5
     brightness: Annotated[float, Range(0, 1, open_high=True, help="factor on all channels, 1 ± this")] = 0.0
     tint: Annotated[float, Range(0, 1, open_high=True, help="factor on each channel, 1 ± this")] = 0.0

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from segablate.evaluation.loss_values import widened_edges
+from segablate.samples import labels_for
 from segablate.training.batches import TrainingBatch
 from segablate.training.forward import Scores, forward, forward_head
 from segablate.training.task import Task
@@ -15,10 +16,10 @@ from segablate.training.task import Task
 def scores_of(task: Task, batch: TrainingBatch) -> tuple[Scores, Tensor, dict[str, Any]]:
     """Return the scores for a batch, its labels N H W int64, and what losses take beside them, by name."""
     device, wanted = task.start.network.device, _wanted(task)
-    labels = _moved(batch.labels, device).long()
+    given = _moved(batch.labels, device)
     images = _moved(batch.images, device)
     if batch.features is not None:
-        scores = forward_head(task.start, _moved(batch.features, device), (labels.shape[1], labels.shape[2]))
+        scores = forward_head(task.start, _moved(batch.features, device), (given.shape[1], given.shape[2]))
     else:
         auxiliary = task.recipe.auxiliary > 0
         scores = forward(task.start, images, auxiliary=auxiliary, features="features" in task.needs)
@@ -29,6 +30,7 @@ def scores_of(task: Task, batch: TrainingBatch) -> tuple[Scores, Tensor, dict[st
         inputs["features"] = scores.features
     if "roi" in wanted and batch.inside is not None:
         inputs["roi"] = _moved(batch.inside, device).to(scores.logits.dtype)  # N H W
+    labels = labels_for(scores.logits, given, task.start.alignment.classes)
     surplus = scores.logits.shape[1] - task.start.alignment.classes
     if "edge_net" in inputs and surplus:
         inputs["edge_net"] = widened_edges(inputs["edge_net"], surplus)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from segablate.errors import DivergedError, RunError
-from segablate.labels import IGNORE
+from segablate.labels import ignored_in
 from segablate.plain_values import check
 from segablate.text_files import MalformedText
 from segablate.training.batch_norm import freeze, set_momentum, synchronise
@@ -99,7 +99,7 @@ class Trainer:
         torch.manual_seed(int(rng.integers(_LARGEST)))
         set_rate(self.optimiser, self.recipe.rate_at(batch.step, self.task.total))
         overdue = time.monotonic() - self.last_state >= self.execution.state_every
-        labelled = bool((batch.labels != IGNORE).any())
+        labelled = bool((batch.labels != ignored_in(batch.labels)).any())
         labelled, due = agree(self.execution.team, self.device, labelled, overdue and self.execution.team.leads)
         with own_output():
             value = self._learn(batch) if labelled else None

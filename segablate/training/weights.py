@@ -45,7 +45,7 @@ def count_pixels(dataset: Dataset) -> Counts:
     classes = len(dataset.labels)
     pixels, around = np.zeros((2, classes), np.int64)
     for index in range(len(dataset)):
-        counts = np.bincount(dataset.read(index, image=False).labels.ravel(), minlength=256)[:classes]
+        counts = np.bincount(dataset.read(index, image=False).labels.ravel(), minlength=classes)[:classes]
         pixels += counts
         around += np.where(counts > 0, counts.sum(), 0)
     if not pixels.any():

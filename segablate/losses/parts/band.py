@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from segablate.losses.parts.shapes import IGNORE, Labels
+from segablate.labels import ignore_index
+from segablate.losses.parts.shapes import Labels
 from segablate.losses.parts.sharing import shared
 from segablate.losses.parts.sobel import derivatives, integer_kernel, pad, step_gain
 
@@ -47,7 +48,7 @@ class Band:
 
 def find_band(labels: Labels, classes: int, options: GradientOptions) -> Band:
     """Find the scored pixels and the classes present; the one place that waits for the device."""
-    scored = valid = labels != IGNORE  # N H W bool
+    scored = valid = labels != ignore_index(classes)  # N H W bool
     if options.whole_window:
         scored = valid & ~spread(~valid, options.ksize // 2)
     if options.width == "all":

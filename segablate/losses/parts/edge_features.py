@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segablate.errors import KnobError
-from segablate.losses.parts.shapes import IGNORE
+from segablate.labels import ignore_index
+from segablate.losses.parts.shapes import void_of
 
 Layers = Sequence[tuple[Tensor, Tensor]]
 """(weight, bias) of each 3×3 convolution; a ReLU is between two of them."""
@@ -39,7 +40,7 @@ def feature_differences(probabilities: Tensor, labels: Tensor, layers: Layers, a
     with torch.no_grad():
         of_labels = [_first_of_labels(labels, weight, bias)]  # N c H W each
         of_labels += features(of_labels[0].relu(), layers[1:])
-    valid = (labels != IGNORE).unsqueeze(1)  # N 1 H W
+    valid = (labels != void_of(probabilities)).unsqueeze(1)  # N 1 H W
     label = labels.long().unsqueeze(1).where(valid, 0)  # N 1 H W
     first = F.conv2d(probabilities.scatter_add(1, label, -valid.to(probabilities.dtype)), weight, padding=SIDE // 2)
     predicted = [of_labels[0] + first]  # N c H W each
@@ -78,7 +79,8 @@ def _first_of_labels(labels: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Apply the first layer to one-hot labels, N c H W: sums of nine rows of a table; void and the outside are 0."""
     channels, classes = weight.shape[:2]
     table = F.pad(weight.permute(2, 3, 1, 0), (0, 0, 0, 1)).reshape(-1, channels)  # 9 (C + 1) rows
-    padded = F.pad(labels.int().where(labels != IGNORE, classes), (SIDE // 2,) * 4, value=classes)  # N H+2 W+2
+    known = labels.int().where(labels != ignore_index(classes), classes)  # N H W
+    padded = F.pad(known, (SIDE // 2,) * 4, value=classes)  # N H+2 W+2
     height, width = labels.shape[1:]
     rows = torch.stack(
         [

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from segablate.losses.parts.shapes import IGNORE
+from segablate.losses.parts.shapes import void_of
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Merged(torch.autograd.Function):
             scores, divisor = _merge_logits(logits, labels, window)
             ctx.save_for_backward(logits, labels, scores, divisor)
         ctx.window = window
-        return F.cross_entropy(scores, at_anchor.long(), ignore_index=IGNORE, reduction="none").double()
+        return F.cross_entropy(scores, at_anchor.long(), ignore_index=void_of(logits), reduction="none").double()
 
     @staticmethod
     @once_differentiable
@@ -70,9 +70,9 @@ class Merged(torch.autograd.Function):
         maps, labels, scores, *divisor = ctx.saved_tensors
         label = anchor_labels(labels, ctx.window.stride).unsqueeze(1)  # N 1 h w
         slope = scores.softmax(1)  # N C h w
-        known = label.long().where(label != IGNORE, 0)  # N 1 h w
+        known = label.long().where(label != void_of(maps), 0)  # N 1 h w
         slope.scatter_add_(1, known, slope.new_full((), -1).expand(known.shape))
-        upstream = upstream.to(slope.dtype).unsqueeze(1).where(label != IGNORE, 0)  # N 1 h w
+        upstream = upstream.to(slope.dtype).unsqueeze(1).where(label != void_of(maps), 0)  # N 1 h w
         if not ctx.window.of_probabilities:
             return _spread_over_logits(slope.mul_(upstream / divisor[0]), maps, labels, ctx.window), None, None
         gradient = _spread_over_probabilities(slope.mul_(upstream), scores, maps, labels, ctx.window)

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from segablate.labels import ignore_index
 from segablate.losses.parts.cells import kept_windows, pooled, unwindowed, window_count, windows
 from segablate.losses.parts.region_cells import RegionOptions, all_cells, spread
 from segablate.losses.parts.regression import Residual, Solver, by_cholesky, by_eigenvalues, uninformed
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits, narrow
+from segablate.losses.parts.shapes import Labels, Logits, narrow
 from segablate.losses.parts.sharing import shared
 
 
@@ -55,7 +56,7 @@ def _survey(labels: Labels, classes: int) -> tuple[Tensor, Tensor, Tensor]:
 
     Labels of a small type are compared faster with every class.
     """
-    valid = labels != IGNORE  # N H W
+    valid = labels != ignore_index(classes)  # N H W
     images = torch.arange(len(labels), device=labels.device).view(-1, 1, 1) * (classes + 1)  # N 1 1
     cell = images + labels.long().where(valid, classes)  # N H W
     pixels = torch.bincount(cell.flatten(), minlength=len(labels) * (classes + 1)).view(len(labels), -1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from segablate.losses.parts.curves import Curve
-from segablate.losses.parts.shapes import IGNORE, Labels
+from segablate.losses.parts.shapes import Labels, void_of
 
 EPSILON = 1e-8
 """Added to every denominator, as the authors do."""
@@ -35,11 +35,11 @@ def f_score(sums: EdgeSums) -> Tensor:
     return 2 * precision * recall / (precision + recall + EPSILON)
 
 
-def label_edges(labels: Labels) -> Tensor:
+def label_edges(labels: Labels, void: int) -> Tensor:
     """Return the labelled pixels on the edge of their class, N H W bool."""
     maps = labels.unsqueeze(1).float()  # N 1 H W
     mixed = F.max_pool2d(maps, 3, 1, 1) + F.max_pool2d(-maps, 3, 1, 1) > 0  # N 1 H W
-    return mixed.squeeze(1) & (labels != IGNORE)
+    return mixed.squeeze(1) & (labels != void)
 
 
 def spread(maps: Tensor, reach: int) -> Tensor:
@@ -56,7 +56,7 @@ def edge_scores(
 
     Classes without a labelled edge, and class 0 where it is dropped, are left out and are 0 everywhere.
     """
-    edges = label_edges(labels)  # N H W bool
+    edges = label_edges(labels, void_of(probabilities))  # N H W bool
     pixels = torch.bincount(labels[edges].long(), minlength=probabilities.shape[1])
     counted = [index for index, count in enumerate(pixels.tolist()) if count and not (drop and index == 0)]
     batch = _EdgeBatch(edges, labels, tuple(curves), tolerance, counted)

@@ -6,15 +6,14 @@ from torch import Tensor
 
 from segablate.kernels.distance import distance_transform
 from segablate.losses.parts.directions import OFFSETS, Pixels
-from segablate.losses.parts.shapes import IGNORE
 
 OUTSIDE = 1e5
 """Distance of the pixels outside the image."""
 
 
-def label_boundary(labels: Tensor) -> Tensor:
+def label_boundary(labels: Tensor, void: int) -> Tensor:
     """Return the pixels whose label differs from the one below or to the right, and all void pixels; N H W bool."""
-    boundary = labels == IGNORE
+    boundary = labels == void
     boundary[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     boundary[:, :, :-1] |= labels[:, :, :-1] != labels[:, :, 1:]
     return boundary

@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segablate.labels import ignore_index
 from segablate.losses.parts.binary import Logistic, Softmax
 from segablate.losses.parts.gaussian import blurred, taps, whole_mass
-from segablate.losses.parts.shapes import IGNORE, Labels, Logits, narrow
+from segablate.losses.parts.shapes import Labels, Logits, narrow
 from segablate.losses.parts.strips import grown, inside
 
 _FLAT = 1e-14
@@ -76,7 +77,7 @@ class Strip:
         self.wide_labels = narrow(labels[wide], len(logits))  # R' W
         self.labels = self.wide_labels[self.here]
         self.present = frozenset(torch.bincount(self.wide_labels.flatten()).nonzero().flatten().tolist())
-        self._set_mass(self.wide_labels != IGNORE)
+        self._set_mass(self.wide_labels != ignore_index(len(logits)))
 
     def _set_mass(self, valid: Tensor) -> None:
         """Set ``inverse``, 1 over the divisor of sums over a window, and ``outside``, the weight that counts as 0."""
