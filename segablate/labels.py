@@ -80,7 +80,7 @@ class LabelSet:
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
+    @cached_property
     def ignore(self) -> int:
         """Return the class index of void, see :func:`ignore_index`."""
         return ignore_index(len(self))
@@ -100,7 +100,7 @@ class LabelSet:
 
     def decode_codes(self, codes: np.ndarray) -> np.ndarray:
         """Convert codes as :meth:`as_codes` returns them to class indices, as :meth:`decode`."""
-        if self._plain and codes.dtype == index_type(len(self)) and not self._between(codes):
+        if self._plain is not None and codes.dtype == self._plain and not self._between(codes):
             return codes
         if codes.size and (codes.min() < 0 or codes.max() >= len(self._table)):
             outside = (codes < 0) | (codes >= len(self._table))
@@ -176,14 +176,16 @@ class LabelSet:
         return unknown
 
     @cached_property
-    def _plain(self) -> bool:
-        """Whether codes are class indices already, also that of void."""
-        return self.void == (self.ignore,) and self.codes == tuple((index,) for index in range(len(self)))
+    def _plain(self) -> np.dtype | None:
+        """The type of files whose codes are class indices already, also that of void; None where they are not."""
+        plain = self.void == (self.ignore,) and self.codes == tuple((index,) for index in range(len(self)))
+        return np.dtype(index_type(len(self))) if plain else None
 
     def _between(self, codes: np.ndarray) -> bool:
         """Tell whether a code is between the last class and void: the least one, once classes wrap to the end."""
-        shifted = codes + codes.dtype.type((self.ignore + 1 - len(self)) % (self.ignore + 1))
-        return bool(codes.size) and int(shifted.min()) < self.ignore - len(self)
+        ignore = self.ignore
+        shifted = codes + codes.dtype.type((ignore + 1 - len(self)) % (ignore + 1))
+        return bool(codes.size) and int(shifted.min()) < ignore - len(self)
 
     @cached_property
     def _complete(self) -> bool:

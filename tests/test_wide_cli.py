@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from wide_sets import VOID, WideSet, plain_boundary_f, plain_scores, write_wide
 
 from segablate.cli import run
 from segablate.evaluation.results import load_run
+from segablate.images.label_maps import read_label_map
 from segablate.metrics.confusion import ClassCounts, class_counts
 
 Command = Callable[..., Any]
@@ -69,7 +71,7 @@ def network(wide: WideSet, form: str = "nearest") -> str:
 
 def logits_of(wide: WideSet, index: int) -> np.ndarray:
     """The network's scores in plain numpy, C H W."""
-    image = cv2.imread(str(wide.root / f"images/val/s{index}.png"))[..., ::-1] / 255
+    image = np.asarray(Image.open(wide.root / f"images/val/s{index}.png")) / 255
     k = np.arange(wide.classes)
     colours = np.stack([k % 16 * 16, k // 16 % 16 * 16, k // 256 * 16], axis=-1) / 255
     return 300 * (2 * np.moveaxis(image @ colours.T, -1, 0) - (colours**2).sum(1)[:, None, None])
@@ -91,7 +93,7 @@ def test_predictions_are_evaluated(wide: WideSet, command: Command) -> None:
 def test_a_network_its_label_maps_and_its_written_predictions_agree(wide: WideSet, command: Command) -> None:
     options = ("--losses", "none", "--boundary-iou", "0.02d", "--error-kinds", "0.01d")
     found = command("evaluate", network(wide), wide.spec, *options, "--write-predictions", "written")
-    files = [cv2.imread(f"written/s{index}.png", cv2.IMREAD_UNCHANGED) for index in range(len(wide.maps))]
+    files = [read_label_map(Path(f"written/s{index}.png")) for index in range(len(wide.maps))]
     assert {file.dtype for file in files} == {np.dtype(np.uint16)}
     written = [file - wide.first for file in files]
     assert_scores(found, wide, written)

@@ -28,6 +28,7 @@ from segablate.labels import LabelSet
 from segablate.losses import get_loss
 from segablate.metrics.bands import BANDS, band_map, band_maps_on_device, count_by_distance, nested_bands
 from segablate.metrics.boundary import count_boundaries, merge
+from segablate.metrics.calibration import count_calibration
 from segablate.metrics.confusion import Confusion
 from segablate.metrics.conventions.boundaries import BOUNDARIES
 from segablate.metrics.tolerance import Tolerance
@@ -166,6 +167,21 @@ def test_scores_are_read_on_a_gpu_as_on_the_host(surplus: int, monkeypatch: pyte
     assert host[0].statistics["bands"].shape == (len(BANDS), 2)
     form_for_a_gpu(monkeypatch)
     assert_same(readings_of(batch, scores, alignment, measures), host)
+
+
+def test_calibration_counts_class_255_and_leaves_void_out() -> None:
+    batch, scores = batch_with_scores(300)
+    labels, predicted = batch.samples[0].labels, scores[0].argmax(0).numpy().astype(np.uint16)
+    maps = (labels, predicted, band_map(nested_bands(labels)))
+    tensors = [torch.from_numpy(values.astype(np.int32)) for values in maps]
+    found = count_calibration(scores[0], "softmax", (tensors[0], tensors[1], tensors[2]), 300)
+    p, valid = scores[0].double().softmax(0).numpy(), labels != VOID
+    pixels, right, confidence = found["reliability"].sum((0, 1))
+    assert (pixels, right) == (valid.sum(), (valid & (labels == predicted)).sum())
+    assert confidence == pytest.approx(p.max(0)[valid].sum(), rel=1e-5)
+    gaps = [(p[k] - (labels == k))[valid].sum() for k in range(300)]
+    np.testing.assert_allclose(found["class_gaps"].sum(1), gaps, atol=1e-2)
+    assert abs(gaps[255]) > 1
 
 
 def test_few_classes_of_many_outputs() -> None:

@@ -16,7 +16,7 @@ from segablate.datasets import open_dataset
 from segablate.datasets.drafting import draft
 from segablate.datasets.scribbles import scribble
 from segablate.edges import Training
-from segablate.edges.training import edge_labels, train_edge_network
+from segablate.edges.training import _crops, edge_labels, train_edge_network
 from segablate.errors import LabelError
 from segablate.evaluation.alignment import align
 from segablate.labels import MOST_CLASSES, LabelSet, ignore_index, ignored_in, index_type, merged
@@ -110,6 +110,9 @@ def test_pixels_and_edges_of_a_wide_set(tmp_path: Path) -> None:
     edges, few = edge_labels(maps, VOID), maps.where(maps != VOID, -1)
     assert torch.equal(edges == 255, maps == VOID)
     assert torch.equal(edges, edge_labels(few, -1))
+    crops = _crops(data, 0, Training(side=64, masks=6), np.random.default_rng(0))  # larger than the maps
+    assert (crops[:, 44:] == VOID).all()
+    assert (crops[:, :, 60:] == VOID).all()
     network = train_edge_network(data, Training(steps=1, masks=6, batch=1, side=32))
     assert network.layers[0][0].shape[1] == 300
     assert 0 < network.facts["cross_entropy"] < 5
@@ -129,6 +132,11 @@ def test_a_wide_folder_is_drafted_and_checked(tmp_path: Path, capsys: pytest.Cap
     np.testing.assert_array_equal(data.read(0).labels, codes)
     assert run(["datasets", "check", f"folder:{tmp_path}"]) == 0
     assert "300 classes" in capsys.readouterr().out
+    cv2.imwrite(str(tmp_path / "labels/s0.png"), np.where(codes == 7, 5000, codes))
+    assert run(["datasets", "check", f"folder:{tmp_path}"]) == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "code 5000 is not in label set" in printed
+    assert "all codes are one" not in printed
     cv2.imwrite(str(tmp_path / "labels/s0.png"), np.where(codes == VOID, 0, codes + 1).astype(np.uint16))
     cv2.imwrite(str(tmp_path / "labels/s1.png"), np.where(codes == VOID, 0, codes + 1).astype(np.uint16))
     assert run(["datasets", "check", f"folder:{tmp_path}"]) == 1

@@ -28,8 +28,6 @@ _WORD = 8
 
 _EACH_BYTE = np.uint64(0x0101010101010101)
 
-Pixels = NDArray[np.uint8]
-
 
 def count_confusion_plainly(labels: Map, predicted: Map, classes: int) -> NDArray[np.int64]:
     """Count pixel by pixel, as :func:`count_confusion`: the definition."""
@@ -64,7 +62,7 @@ def _by_pairs(labels: Map, predicted: Map, classes: int) -> NDArray[np.int64]:
     return np.bincount(codes, minlength=side * side).reshape(side, side)
 
 
-def _by_words(labels: Pixels, predicted: Pixels) -> NDArray[np.int64]:
+def _by_words(labels: Map, predicted: Map) -> NDArray[np.int64]:
     """Count pixels by label and prediction of flat maps, (256, 256). A word of equal bytes counts by its first byte."""
     end = labels.size - labels.size % _WORD
     words = [values[:end].view(np.uint64) for values in (labels, predicted)]
@@ -75,7 +73,7 @@ def _by_words(labels: Pixels, predicted: Pixels) -> NDArray[np.int64]:
     return _WORD * uniform + one_by_one + _histogram(labels[end:], predicted[end:])
 
 
-def _histogram(labels: Pixels, predicted: Pixels) -> NDArray[np.int64]:
+def _histogram(labels: Map, predicted: Map) -> NDArray[np.int64]:
     if not labels.size:
         return np.zeros((256, 256), np.int64)
     counts = cv2.calcHist([labels, predicted], [0, 1], None, [256, 256], [0, 256, 0, 256])
@@ -90,9 +88,9 @@ def count_confusion_of_batch(labels: "Tensor", predicted: "Tensor", classes: int
     import torch
 
     if not tally.on_gpu(labels):
-        kind = index_type(classes)
-        pairs = zip(*(values.numpy().astype(kind, copy=False) for values in (labels, predicted)), strict=True)
-        return torch.from_numpy(np.stack([count_confusion(*pair, classes) for pair in pairs]))
+        maps = (values.numpy().astype(index_type(classes), copy=False) for values in (labels, predicted))
+        tables = [count_confusion(one, other, classes) for one, other in zip(*maps, strict=True)]
+        return torch.from_numpy(np.stack(tables))
     return _by_codes(labels, predicted, classes)
 
 

@@ -7,8 +7,8 @@ Void has all bits set in either type, so that it is the largest value; its index
 import numpy as np
 from numpy.typing import NDArray
 
-Map = NDArray[np.uint8] | NDArray[np.uint16]
-"""Class indices, (H, W)."""
+Map = NDArray[np.unsignedinteger]
+"""Class indices, (H, W), uint8 or uint16."""
 
 
 def full_where(mask: NDArray[np.bool_], like: Map) -> Map:

@@ -43,7 +43,7 @@ class BoundaryCounts:
     classes: int
     image: NDArray[np.int32]
     side: NDArray[np.uint8]
-    class_index: NDArray[np.uint8] | NDArray[np.uint16]
+    class_index: NDArray[np.unsignedinteger]
     squared: NDArray[np.int32]
     pixels: NDArray[np.int32]
 
