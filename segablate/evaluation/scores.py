@@ -7,6 +7,7 @@ import numpy as np
 
 from segablate.evaluation.alignment import Alignment
 from segablate.kernels import tally
+from segablate.labels import IGNORE
 from segablate.runtime import labels_to_device
 from segablate.samples import Output
 
@@ -18,6 +19,9 @@ LARGE = 1e4
 
 _CELLS = 1 << 20
 """Scores in a block of rows on the CPU: 4 MB, which fit the cache and which the allocator reuses."""
+
+_ROWS_OF_MANY = 16
+"""Rows of a block of more than 255 outputs at least, as every class costs a few operations a block."""
 
 
 def score_bands(output: Output) -> "Iterator[Tensor]":
@@ -40,7 +44,8 @@ def whole_scores(output: Output) -> "Tensor":
 def row_blocks(scores: "Tensor") -> "Iterator[tuple[slice, Tensor]]":
     """Yield rows of the scores K, H, W of an image, plane after plane in memory; on a GPU all rows at once."""
     outputs, height, width = scores.shape
-    rows = height if tally.on_gpu(scores) else max(1, _CELLS // (outputs * width))
+    least = 1 if outputs <= IGNORE else _ROWS_OF_MANY
+    rows = height if tally.on_gpu(scores) else max(least, _CELLS // (outputs * width))
     for top in range(0, height, rows):
         yield slice(top, min(top + rows, height)), scores[:, top : top + rows].contiguous()
 
