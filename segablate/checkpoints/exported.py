@@ -117,7 +117,7 @@ def open_exported(
 ) -> Network:
     """Make a segmenter of a runtime; images are resized to the network's size where that is fixed.
 
-    `start`: the default preprocessing. Raises CheckpointError for options that contradict the input, and DeviceError
+    `start`: the preprocessing that the file states, or None. Raises CheckpointError for options that contradict the input, and DeviceError
     for a precision, which is fixed at export.
     """
     if loading.precision != "fp32":
@@ -130,7 +130,8 @@ def open_exported(
         )
     source = replace(source, facts={"input": image.describe(), **source.facts})
     classes = None if loading.classes is None else len(loading.classes)
-    return prepared(ExportedNetwork(image, run, classes), source, loading, preprocessing, kind)
+    stated = start is not None or whole
+    return prepared(ExportedNetwork(image, run, classes), source, loading, preprocessing, kind, stated=stated)
 
 
 def _fitted(loading: Loading, image: ImageInput, start: Preprocessing) -> tuple[Loading, Preprocessing]:

@@ -40,23 +40,24 @@ class ImageProcessor:
 
     - `window`: side of the squares into which it cuts an image along its longer side, or None.
     - `notes`: differences between this program and the processor.
+    - `stated`: whether there is a processor, which states mean and std or that there are none.
     """
 
     preprocessing: Preprocessing
     window: int | None = None
     notes: tuple[str, ...] = ()
+    stated: bool = True
 
 
 def read_image_processor(folder: Path, model_type: str, input_size: Size | None) -> ImageProcessor:
     """Read the image processor saved in a folder.
 
-    `input_size`: the only height and width that the network takes, or None. Without a file, pixels are scaled to 0..1
-    and resized to that, and a note says so. Raises CheckpointError when the file cannot be read.
+    `input_size`: the only height and width that the network takes, or None. Without a file, images are resized to that,
+    and no mean and std are stated. Raises CheckpointError when the file cannot be read.
     """
     path = processor_file(folder)
     if path is None:
-        note = f"no {FILES[0]}: pixels are scaled to 0..1 and not normalised; see --mean and --std"
-        return ImageProcessor(Preprocessing(resize=input_size), notes=(note,))
+        return ImageProcessor(Preprocessing(resize=input_size), notes=(f"there is no {FILES[0]}",), stated=False)
     with at(path):
         described = read_json(path)
         found = check(described.get("image_processor", described), _SHAPE, "the image processor")

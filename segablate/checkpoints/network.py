@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from segablate.checkpoints.assumptions import Settled, settle
 from segablate.checkpoints.inference import Inference, at_size
 from segablate.checkpoints.outputs import KINDS, Range, read_output, two_channels
 from segablate.checkpoints.preprocessing import Preprocessing
@@ -31,6 +32,7 @@ class Network:
     - `kind`: the kind of its output; one output channel is read as the score of the second of two classes.
     - `head`: the name or place of one of several outputs.
     - `inference`: windows and flips.
+    - `assumed`: whether mean or std of `preprocessing` were assumed, not stated.
     - `colours`: one for each of `classes`, where the weights file has them.
     - `known`: the range of its outputs so far.
     """
@@ -46,6 +48,7 @@ class Network:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: Precision = "fp32"
     keep_features: bool = False
+    assumed: bool = False
     colours: tuple[Colour, ...] | None = None
     known: Range = field(default_factory=Range, compare=False, repr=False)
 
@@ -91,7 +94,7 @@ class Network:
         except torch.OutOfMemoryError:
             raise DeviceError(
                 f"{self.device} has too little memory for {len(images)} images of "
-                f"{images.shape[2]}x{images.shape[1]}; use a smaller --batch-size, or --window"
+                f"{images.shape[1]}x{images.shape[2]}; use a smaller --batch-size, or --window"
             ) from None
 
     def scores(self, images: Tensor) -> Tensor:
@@ -176,17 +179,25 @@ def prepared(
     preprocessing: Preprocessing = Preprocessing(),  # noqa: B008, a frozen value
     kind: str = "softmax",
     classes: tuple[str, ...] | None = None,
+    *,
+    stated: bool = True,
 ) -> Network:
-    """Return the module on its device, in evaluation mode, with the checkpoint's settings overridden by `loading`."""
+    """Return the module on its device, in evaluation mode, with the checkpoint's settings overridden by `loading`.
+
+    `stated`: whether `preprocessing` has the mean and std of the checkpoint; else they are assumed, and a note says so.
+    """
     device = resolve_device(loading.device)
     exact_arithmetic(device)
     autocast(device, loading.precision)  # an impossible precision is refused before anything runs
     kind = loading.output or kind
     if kind not in (*KINDS, "labels"):
         raise CheckpointError(f"output is {kind!r}, but must be softmax, sigmoid, probabilities or labels")
-    preprocessing = Preprocessing.parse(loading.preprocessing, preprocessing)
+    settled = Settled(Preprocessing.parse(loading.preprocessing, preprocessing))
+    if not stated:
+        settled = settle(preprocessing, loading.preprocessing, module)
+    preprocessing = settled.preprocessing
     with at(source.spec):
-        preprocessing.refuse_mean_of_pixels()
+        preprocessing.refuse_constants_of_pixels()
     inference = Inference.parse({"window": loading.window, "stride": loading.stride, "flip": loading.flip})
     parameters = sum(parameter.numel() for parameter in module.parameters())
     facts = {
@@ -202,7 +213,7 @@ def prepared(
     return Network(
         module.to(device).eval(),
         preprocessing,
-        replace(source, facts=facts),
+        replace(source, facts=facts, notes=(*source.notes, *filter(None, [settled.note]))),
         kind,
         loading.classes or classes,
         loading.class_map,
@@ -210,6 +221,7 @@ def prepared(
         inference,
         device,
         loading.precision,
+        assumed=settled.assumed,
     )
 
 
@@ -269,4 +281,4 @@ def _failure(spec: str, pixels: Tensor, error: Exception, multiple: int | None) 
         remedy = f"; the sides of a --window must divide by {multiple} too"
     elif not multiple and "--" not in reason and ("size" in reason.lower() or "shape" in reason.lower()):
         remedy = "; if its sides must divide by 32, pass --pad-to-multiple 32"
-    return f"{spec} fails on images of {pixels.shape[3]}x{pixels.shape[2]}: {reason}{remedy}"
+    return f"{spec} fails on images of {pixels.shape[2]}x{pixels.shape[3]}: {reason}{remedy}"

@@ -1,6 +1,6 @@
 """Preprocessing of pixels for a network: channel order, scale, normalisation, resizing, padding."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,15 @@ LONGEST_SIDE = 16384
 """Most pixels of a side to which images are resized."""
 
 RESAMPLING = ("bilinear", "pillow-bilinear", "pillow-bicubic")
+
+Triple = tuple[float, float, float]
+
+NORMALISATIONS: Mapping[str, tuple[Triple, Triple]] = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "0.5": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+"""Mean and std, by the name of a normalisation, of red, green and blue in 0..1."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,8 @@ class Preprocessing:
 
     channels: Literal["rgb", "bgr"] = "rgb"
     scale: str = "1/255"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
     divisor: float = 1.0
     resize: tuple[int, int] | int | None = None
     longest: int | None = None
@@ -50,24 +59,42 @@ class Preprocessing:
     def parse(cls, values: Mapping[str, Any], start: "Preprocessing | None" = None) -> "Preprocessing":
         """Read plain values, as in a card or on the command line; missing ones keep the value of `start`.
 
-        Raises CheckpointError for an unknown name or a value of the wrong form.
+        `normalise` is the name of a mean and std, see :meth:`normalised`. Raises CheckpointError for an unknown name, a
+        value of the wrong form, and for `normalise` beside mean or std.
         """
-        known = [field.name for field in fields(cls)]
+        known = [*(field.name for field in fields(cls)), "normalise"]
         for name in values:
             if name not in known:
                 raise CheckpointError(f"preprocessing has no entry {name!r}{did_you_mean(str(name), known)}")
         checked = {name: _CHECKS[name](name, value) for name, value in values.items()}
-        return replace(start or cls(), **checked)
+        name = checked.pop("normalise", None)
+        if name is not None and (both := checked.keys() & {"mean", "std"}):
+            raise CheckpointError(f"normalise is {name!r}, which is a mean and std; leave out {' and '.join(both)}")
+        found = replace(start or cls(), **checked)
+        return found if name is None else found.normalised(name)
 
-    def refuse_mean_of_pixels(self) -> None:
-        """Raise CheckpointError for a mean that no scaled pixel reaches: it is one of 0..255, for scale 1."""
+    def normalised(self, name: str) -> "Preprocessing":
+        """Return these steps with the mean and std of :data:`NORMALISATIONS`, in this scale and order of channels."""
+        rows = NORMALISATIONS[name]
+        unit = float(255 * Fraction(self.scale))
+        mean, std = (tuple(unit * value for value in (row if self.channels == "rgb" else row[::-1])) for row in rows)
+        return replace(self, mean=mean, std=std if name != "none" else rows[1])
+
+    def refuse_constants_of_pixels(self) -> None:
+        """Raise CheckpointError for a mean or std that no scaled pixel reaches: it is one of 0..255, for scale 1."""
         largest = 255 * self.factor
-        if max(self.mean) > largest * 1.001:
-            raise CheckpointError(
-                f"mean is {_row(self.mean)}, but scale {self.scale} brings pixels to 0..{largest:.4g} before the mean "
-                f"is subtracted; divide mean and std by 255, or state scale 1 (and divisor 255 where the network takes "
-                f"0..1)"
-            )
+        named = [name for name in ("mean", "std") if max(map(abs, getattr(self, name))) > largest * 1.001]
+        if not named or (named == ["std"] and self.std == (1.0, 1.0, 1.0)):
+            return
+        mean = self.mean if "mean" in named else tuple(value * 255 for value in self.mean)
+        std = self.std if "std" in named or self.std == (1.0, 1.0, 1.0) else tuple(value * 255 for value in self.std)
+        beside = " and ".join(f"{name} {_row(getattr(self, name))}" for name in named)
+        raise CheckpointError(
+            f"{beside}: that is for pixels of 0..255, but scale {self.scale} brings them to 0..{largest:.4g} before the "
+            f"mean is subtracted; write scale 1 with mean {_commas(mean)} and std {_commas(std)}, or scale 1/255 with "
+            f"mean {_commas(value / 255 for value in mean)} and std {_commas(value / 255 for value in std)} (a network "
+            f"that takes 0..1 after that divides by 255 once more: divisor 255)"
+        )
 
     @property
     def factor(self) -> float:
@@ -128,7 +155,7 @@ class Preprocessing:
         if isinstance(self.resize, int):
             limit = f", the longer at most {self.longest}" if self.longest else ""
             return f"shorter side resized to {self.resize}{limit}{how}"
-        return f"resized to {self.resize[1]}x{self.resize[0]}{how}"
+        return f"resized to {self.resize[0]}x{self.resize[1]}{how}"
 
 
 def _in_proportion(size: tuple[int, int], shorter: int, longest: int | None) -> tuple[int, int]:
@@ -144,6 +171,10 @@ def _in_proportion(size: tuple[int, int], shorter: int, longest: int | None) -> 
 
 def _row(values: tuple[float, ...]) -> str:
     return f"{values[0]:.4g}" if len(set(values)) == 1 else "(" + ", ".join(f"{value:.4g}" for value in values) + ")"
+
+
+def _commas(values: Iterable[float]) -> str:
+    return ",".join(f"{value:.5g}" for value in values)
 
 
 def _channels(name: str, value: Any) -> str:
@@ -202,6 +233,12 @@ def _resample(name: str, value: Any) -> str:
     return value
 
 
+def _normalisation(name: str, value: Any) -> str | None:
+    if value is None or str(value) in NORMALISATIONS:
+        return None if value is None else str(value)
+    raise CheckpointError(f"{name} is {value!r}, but must be {', '.join(list(NORMALISATIONS)[:-1])} or 0.5")
+
+
 def _multiple(name: str, value: Any) -> int | None:
     if value is None or (isinstance(value, int) and 1 <= value <= 4096):
         return value
@@ -218,4 +255,5 @@ _CHECKS = {
     "longest": _side,
     "resample": _resample,
     "pad_to_multiple": _multiple,
+    "normalise": _normalisation,
 }

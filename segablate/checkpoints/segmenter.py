@@ -55,7 +55,7 @@ class Loading:
         """Return these values, filled up with those of a card; relative paths start from the card's folder."""
         return replace(
             self,
-            preprocessing={**card.preprocessing, **self.preprocessing},
+            preprocessing=_joined(card.preprocessing, self.preprocessing),
             key=self.key or card.key,
             strip_prefix=self.strip_prefix or card.strip_prefix,
             output=self.output or card.output,
@@ -79,6 +79,13 @@ class Loading:
         if not found.is_file():
             raise CheckpointError(f"{found}: no such file; check the path")
         return found
+
+
+def _joined(card: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the preprocessing of a card overridden by that `stated`: `normalise` by mean and std, and these by it."""
+    constants = {"mean", "std"}
+    dropped = constants if stated.get("normalise") is not None else {"normalise"} if constants & stated.keys() else set()
+    return {**{name: value for name, value in card.items() if name not in dropped}, **stated}
 
 
 @dataclass(frozen=True)

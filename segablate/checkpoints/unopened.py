@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segablate.checkpoints import Loading, code_files, source_of
+from segablate.checkpoints.assumptions import settle
 from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Source
@@ -54,7 +55,9 @@ def describe_unopened(spec: str, loading: Loading) -> Unopened | None:
     cards = (joined.card.path,) if joined.card else ()
     read = weights.files if weights else ()
     files = tuple(dict.fromkeys((*cards, *read, *code)))
-    source = Source(spec, files, facts, weights.notes if weights else ())
+    note = settle(Preprocessing(), joined.preprocessing).note
+    said = [f"{note}; the network's own code may state them" if named.startswith("python:") else note] if note else []
+    source = Source(spec, files, facts, (*(weights.notes if weights else ()), *said))
     return Unopened(source, classes, colours, joined.class_map)
 
 
@@ -63,7 +66,7 @@ def _stated(loading: Loading) -> dict[str, str]:
     inference = Inference.parse({"window": loading.window, "stride": loading.stride, "flip": loading.flip})
     kind = loading.output or "softmax"
     return {
-        "preprocessing": str(Preprocessing.parse(loading.preprocessing)),
+        "preprocessing": str(settle(Preprocessing(), loading.preprocessing).preprocessing),
         "output": f"{kind} of head {loading.head}" if loading.head is not None else kind,
         "inference": inference.describe(kind),
     }

@@ -189,6 +189,10 @@ class CheckpointOptions(TrustOptions):
     scale: Annotated[str | None, _option("Factor for pixels of 0..255, e.g. 1/255.", _CHECKPOINT)] = None
     mean: Annotated[str | None, _option("Comma-separated mean of the three channels.", _CHECKPOINT)] = None
     std: Annotated[str | None, _option("Comma-separated standard deviation of the three channels.", _CHECKPOINT)] = None
+    normalise: Annotated[
+        Literal["imagenet", "none", "0.5"] | None,
+        _option("Mean and std by name: imagenet, none, or 0.5 for both.", _CHECKPOINT),
+    ] = None
     divisor: Annotated[float | None, _option("Divisor applied after mean and std.", _CHECKPOINT)] = None
     resize: Annotated[str | None, _option("Size of the network's input, as HEIGHTxWIDTH.", _CHECKPOINT)] = None
     pad_to_multiple: Annotated[int | None, _option("Pad both sides to a multiple of this.", _CHECKPOINT)] = None
@@ -220,11 +224,14 @@ class CheckpointOptions(TrustOptions):
         """Convert the options for the checkpoint layer. Raises UsageError for malformed values."""
         from segablate.checkpoints import Loading
 
+        if self.normalise is not None and (self.mean is not None or self.std is not None):
+            raise UsageError("--normalise is a mean and std by name; leave it out, or leave out --mean and --std")
         given = {
             "channels": self.channels,
             "scale": self.scale,
             "mean": _numbers("--mean", self.mean, 3),
             "std": _numbers("--std", self.std, 3),
+            "normalise": self.normalise,
             "divisor": self.divisor,
             "resize": _size("--resize", self.resize),
             "pad_to_multiple": self.pad_to_multiple,

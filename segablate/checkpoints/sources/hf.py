@@ -47,7 +47,8 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         notes = (*notes, QUERIES_NOTE)
     described = tuple(path for path in (folder / "config.json", processor_file(folder)) if path)
     source = Source(f"hf:{place}", (*described, *files), facts, (*notes, *processor.notes))
-    return prepared(module, source, loading, processor.preprocessing, kind, class_names(config.id2label))
+    names, stated = class_names(config.id2label), processor.stated
+    return prepared(module, source, loading, processor.preprocessing, kind, names, stated=stated)
 
 
 def open_new(place: str, loading: Loading, classes: int) -> Segmenter:
@@ -66,7 +67,7 @@ def open_new(place: str, loading: Loading, classes: int) -> Segmenter:
     module = build_new(config, classes)
     processor = read_image_processor(folder, config.model_type, input_size(config))
     source = Source(f"hf:{place}", (folder / "config.json",), {"network": type(module).__name__}, processor.notes)
-    return prepared(module, source, loading, processor.preprocessing)
+    return prepared(module, source, loading, processor.preprocessing, stated=processor.stated)
 
 
 def class_names(id2label: Mapping[int, str]) -> tuple[str, ...] | None:

@@ -3,19 +3,22 @@
 As in ``python:nets.unet:unet(num_classes=12)@weights.pth`` or ``python:nets/unet.py:unet(num_classes=12)@weights.pth``.
 The module is a dotted name, found from the working directory too (and from the folder of the card that names it), or
 the path of a ``.py`` file. The factory is called with literal arguments and returns a ``torch.nn.Module``. The weights
-are a state dict, see :mod:`segablate.weights`. What the user types runs; what a card names runs only with trust.
+are a state dict, see :mod:`segablate.weights`. An attribute ``preprocessing`` of the factory or of the network, a
+mapping as in a card, states how pixels are preprocessed. What the user types runs; what a card names runs only with trust.
 """
 
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from segablate.checkpoints.assumptions import stated_by_code
 from segablate.checkpoints.imported_files import files_of
+from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.specification import literal_arguments
 from segablate.checkpoints.trust import check_for
-from segablate.errors import CheckpointError, SegablateError
+from segablate.errors import CheckpointError, SegablateError, at
 from segablate.user_code import find_function, innermost
 
 _FORM = re.compile(r"(?P<module>.+?):(?P<factory>[A-Za-z_]\w*)(?P<arguments>\(.*\))?(@(?P<weights>.+))?", re.DOTALL)
@@ -59,10 +62,11 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     if spec.module.endswith(".py"):
         spec = replace(spec, module=str(loading.located(spec.module)))
         files = (*weights.files, Path(spec.module))
-    module = build(spec, loading)
+    module, stated = build(spec, loading)
     notes = load_weights(module, weights, loading.strip_prefix)
     source = Source(f"python:{text}", files, {}, notes, str(spec))
-    return with_classes_of(weights, prepared(module, source, loading))
+    start = Preprocessing.parse(stated or {})
+    return with_classes_of(weights, prepared(module, source, loading, start, stated=stated is not None))
 
 
 def open_new(text: str, loading: Loading, classes: int) -> Segmenter:
@@ -74,7 +78,9 @@ def open_new(text: str, loading: Loading, classes: int) -> Segmenter:
     if spec.module.endswith(".py"):
         spec = replace(spec, module=str(loading.located(spec.module)))
         files = (Path(spec.module),)
-    return prepared(build(spec, loading), Source(f"python:{text}", files, {}, (), str(spec)), loading)
+    module, stated = build(spec, loading)
+    source, start = Source(f"python:{text}", files, {}, (), str(spec)), Preprocessing.parse(stated or {})
+    return prepared(module, source, loading, start, stated=stated is not None)
 
 
 def code_files(text: str, loading: Loading) -> tuple[Path, ...]:
@@ -93,7 +99,14 @@ def _folders(loading: Loading) -> list[Path]:
     return [*([loading.folder.resolve()] if loading.card else []), Path.cwd()]
 
 
-def build(spec: PythonSpec, loading: Loading) -> Any:
+class Built(NamedTuple):
+    """A network, and the preprocessing that it or its factory states, by the names of a card, or None."""
+
+    module: Any
+    stated: dict[str, Any] | None
+
+
+def build(spec: PythonSpec, loading: Loading) -> Built:
     """Call the factory.
 
     Raises UserCodeError when there is none, and CheckpointError when it fails or returns no module, or when it is named
@@ -112,4 +125,7 @@ def build(spec: PythonSpec, loading: Loading) -> Any:
         raise CheckpointError(f"{spec} raises {innermost(error)}") from error
     if not isinstance(module, nn.Module):
         raise CheckpointError(f"{spec} returns {type(module).__name__}; expected a torch.nn.Module")
-    return module
+    stated = stated_by_code(factory, module)
+    with at(f"{spec} states a preprocessing, which"):
+        Preprocessing.parse(stated or {})
+    return Built(module, stated)

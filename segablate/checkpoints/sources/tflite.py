@@ -24,7 +24,7 @@ from segablate.weights.recognition import refuse_other
 
 SUFFIXES = (".tflite",)
 
-_CONSTANTS = ("scale", "mean", "std", "divisor")
+_CONSTANTS = ("scale", "mean", "std", "divisor", "normalise")
 
 Details = Mapping[str, Any]
 """The interpreter's description of an input or an output."""

@@ -36,7 +36,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     with at(path):
         module = _load(path.name, archive, str(resolve_device(loading.device)))
     note = f"{path.name} is a program: its code has run"
-    return prepared(module, Source(f"torchscript:{place}", (path,), {}, (note,)), loading)
+    return prepared(module, Source(f"torchscript:{place}", (path,), {}, (note,)), loading, stated=False)
 
 
 def code_files(place: str, loading: Loading) -> tuple[Path, ...]:
