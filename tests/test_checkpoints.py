@@ -21,7 +21,8 @@ from segablate.checkpoints.network import Network
 from segablate.checkpoints.outputs import choose_scores
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.sources import native
-from segablate.checkpoints.sources.card import read_card, write_card
+from segablate.checkpoints.drafts import write_card
+from segablate.checkpoints.sources.card import read_card
 from segablate.cli import run
 from segablate.errors import CheckpointError, SegablateError, UserCodeError
 from segablate.networks import get_network
@@ -240,7 +241,7 @@ def test_a_first_card_runs_and_its_paths_are_its_own(
     assert read_card(written)["source"] == "python:../net.py:small(4)"
     assert "outputs (4), in order" in written.read_text()
     assert scores(str(written), TRUST).shape[1] == 4
-    with pytest.raises(CheckpointError, match=r"cards/first\.yaml exists already; choose another --out"):
+    with pytest.raises(CheckpointError, match=r"cards/first\.yaml exists already; choose another file"):
         write_card(written, "python:net.py:small(4)@net.pth")
     assert run(["checkpoints", "init", "torchscript:nets/later.ts", "--out", "cards/second.yaml"]) == 0
     assert "the checkpoint does not load yet: nets/later.ts: no such file" in capsys.readouterr().err

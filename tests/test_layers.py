@@ -26,7 +26,7 @@ FLOORS = (
     ("checkpoints", "edges"),
     ("evaluation",),
     ("statistics",),
-    ("ablation", "comparison"),
+    ("ablation", "comparison", "probing"),
     ("training",),
     ("diagnosis",),
     ("tables",),

@@ -9,13 +9,12 @@ from segablate.evaluation.results import Evaluation
 from segablate.metrics import boundary_iou, error_kinds
 from segablate.metrics.boundary import boundary_f, boundary_sums
 from segablate.metrics.calibration import BINS, RELIABILITY
+from segablate.metrics.chance import why_chance
 from segablate.metrics.confusion import (
     ClassCounts,
     class_counts,
     f1,
     iou,
-    kappa,
-    mean_iou,
     precision,
     recall,
 )
@@ -32,10 +31,6 @@ from segablate.tables.image_level import image_level_table, worst_images_table
 from segablate.tables.ranking import ranking_rows
 
 REPLICATES = 2_000
-
-_CHANCE = 0.05
-"""Cohen's kappa below which agreement counts as chance: independent maps of a few thousand pixels reach 0.03."""
-
 
 @dataclass(frozen=True)
 class View:
@@ -240,27 +235,13 @@ def _about_void(table: np.ndarray, view: View) -> list[str]:
 
 
 def _about_chance(table: np.ndarray) -> list[str]:
-    """Return a note where a constant map, or chance, does as well, which suggests wrong preprocessing.
-
-    A constant map does as well where mIoU is no higher than that of always predicting the most frequent class; chance,
-    where Cohen's kappa, the agreement beyond that of independent maps with the same shares of classes, is below
-    :data:`_CHANCE`. Void is left out. With a single labelled class there is no note: a constant map is perfect there.
-    """
-    labelled, predicted = table[:-1].sum(axis=1), table[:-1, :-1].sum(axis=0)
-    classes = int((labelled > 0).sum())
-    if classes < 2:
-        return []
-    score = float(mean_iou(ClassCounts(table.diagonal()[:-1], labelled, predicted)))
-    constant, agreement = float(labelled.max() / labelled.sum() / classes), kappa(table)
-    if score <= constant * (1 + 1e-9):
-        reason = f"always predicting the most frequent of {classes} classes has {100 * constant:.1f} %"
-    elif agreement < _CHANCE:
-        reason = f"agreement with the labels is that of independent maps (Cohen's kappa {agreement:.2f})"
-    else:
+    """Return a note where a constant map, or chance, does as well, which suggests wrong preprocessing."""
+    reason = why_chance(table)
+    if not reason:
         return []
     return [
-        f"mIoU is near chance: {reason}; check channel order, scale, mean and std, the order of the classes, and that "
-        f"the weights belong to this network"
+        f"mIoU is near chance: {reason}; check channel order, scale, mean and std (segablate checkpoints probe tries the "
+        f"usual ones), the order of the classes, and that the weights belong to this network"
     ]
 
 

@@ -17,7 +17,6 @@ Code that it names, by a ``source`` of ``python:``, ``torchscript:``, ``module:`
     strip_prefix: module.                             # optional: prefix to cut off the keys
 """
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,9 @@ from typing import Any
 from segablate.checkpoints import Loading, Segmenter, code_files, open_checkpoint
 from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.preprocessing import Preprocessing
-from segablate.checkpoints.sources import python
 from segablate.checkpoints.specification import split_weights
 from segablate.checkpoints.trust import CardFile, digest_of
 from segablate.errors import CheckpointError, at, did_you_mean
-from segablate.files import is_utf8, user_path, write_atomically, writing
 from segablate.limits import TooLarge
 from segablate.text_files import MalformedText, decode_text, read_bytes
 from segablate.yaml_files import YAML_BYTES, parse_yaml
@@ -49,7 +46,7 @@ KEYS = (
     "strip_prefix",
 )
 
-_WEIGHTED = ("python", "torchvision", "smp", "builtin")
+WEIGHTED = ("python", "torchvision", "smp", "builtin")
 """Sources whose specification names a network and, after ``@``, its weights."""
 
 
@@ -111,76 +108,6 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     return data, card
 
 
-def write_card(
-    path: Path, spec: str, outputs: int | None = None, stated: Preprocessing | None = None, kind: str = "softmax"
-) -> None:
-    """Write a draft of a card for a specification, which the user corrects.
-
-    `outputs`: number of outputs, or None; `stated` and `kind`: preprocessing and output of the source. Raises
-    CheckpointError when the file exists.
-    """
-    import yaml
-
-    if os.path.exists(path):
-        raise CheckpointError(f"{path} exists already; choose another --out, or remove it")
-    if not is_utf8(spec):
-        raise CheckpointError(f"{spec}: its name is not UTF-8, in which cards are written; rename the file")
-    known = stated if stated and stated != Preprocessing() else _START
-    values = {name: "null" if value is None else str(value) for name, value in known.plain().items()}
-    many = f" ({outputs})" if outputs else ""
-    source = yaml.safe_dump(_named(spec, path.parent), sort_keys=False, allow_unicode=True, width=10_000).strip()
-    with writing(path):
-        write_atomically(path, _FIRST.format(source=source, outputs=many, kind=kind, **values))
-
-
-_START = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-"""The preprocessing in a draft where the source states none: ImageNet's constants."""
-
-_FIRST = """\
-# A checkpoint card. Paths are relative to this file. A mistake here makes scores fall to chance.
-{source}
-
-# x = ((pixels 0..255 in this channel order * scale) - mean) / std / divisor; ImageNet's constants are
-# mean [0.485, 0.456, 0.406] and std [0.229, 0.224, 0.225].
-preprocessing:
-  channels: {channels:<15}# rgb (Pillow, torchvision) or bgr (OpenCV)
-  scale: {scale:<18}# 1 where mean and std are given for 0..255
-  mean: {mean}
-  std: {std}
-  divisor: {divisor}
-  resize: {resize:<17}# [height, width] where the network was trained at a fixed size
-  pad_to_multiple: {pad_to_multiple:<8}# 32 where the sides must divide by 32
-
-output: {kind:<19}# output of the network: softmax or sigmoid logits (softmax, sigmoid), probabilities, or labels
-
-inference:
-  window: null             # side, or [height, width], of a sliding window
-  stride: null             # two thirds of the window where null
-  flip: false              # average the logits with those of the mirrored image
-
-# Names of the outputs{outputs}, in order, as in [road, car]; null: those of the checkpoint file, or else the
-# classes of the dataset, in its order.
-classes: null
-class_map: null            # for names that differ: {{checkpoint class: dataset class, other: null}}
-"""
-
-
-def _named(spec: str, folder: Path) -> dict[str, str]:
-    """Return the entries source and weights for a specification, with paths relative to the card's folder."""
-
-    def moved(place: str) -> str:
-        given = user_path(place)
-        return str(given) if given.is_absolute() else Path(os.path.relpath(given, folder)).as_posix()
-
-    source, _, rest = spec.partition(":")
-    network, weights = split_weights(rest)
-    if source not in _WEIGHTED or (source == "smp" and not (weights or "(" in network)):
-        return {"source": spec if source == "sample" else f"{source}:{moved(rest)}" if rest else moved(spec)}
-    if source == "python" and (parts := python.parse_spec(network)).module.endswith(".py"):
-        network = str(replace(parts, module=moved(parts.module))).removeprefix("python:")
-    return {"source": f"{source}:{network}", "weights": moved(weights) if weights else "weights.pth"}
-
-
 def _specification(card: dict[str, Any]) -> str:
     """Return the specification of a card, as written on the command line in the card's folder."""
     spec, weights = card["source"].strip(), card.get("weights")
@@ -189,7 +116,7 @@ def _specification(card: dict[str, Any]) -> str:
     if not weights:
         return spec
     source, _, rest = spec.partition(":")
-    if source not in _WEIGHTED or split_weights(rest)[1]:
+    if source not in WEIGHTED or split_weights(rest)[1]:
         raise CheckpointError(
             f"weights is {str(weights)!r}, but source {spec!r} already names its file; remove one of them"
         )

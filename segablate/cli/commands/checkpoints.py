@@ -1,17 +1,29 @@
-"""``segablate checkpoints``: list the sources, show a checkpoint, write a draft of a card, trust a card."""
+"""``segablate checkpoints``: list the sources, show, probe or trust a checkpoint, write a draft of a card."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from segablate.cli.arguments import checkpoint_argument, expand
-from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, TrustOptions, expanded
+from segablate.cli.arguments import Checkpoint, Dataset, checkpoint_argument, expand
+from segablate.cli.options import (
+    CheckpointOptions,
+    DatasetOptions,
+    OutputOptions,
+    RunningOptions,
+    TrustOptions,
+    expanded,
+)
 from segablate.errors import SegablateError, UsageError
 
 app = typer.Typer(
-    help="List sources of checkpoints, show a checkpoint, write or trust a checkpoint card.", no_args_is_help=True
+    help="List sources of checkpoints, show or probe a checkpoint, write or trust a card.", no_args_is_help=True
 )
+
+PROBED = 8
+"""Images on which preprocessings are tried where --limit does not say."""
 
 
 def list_sources(*, output: OutputOptions) -> None:
@@ -80,24 +92,63 @@ def init(
 ) -> None:
     """Write a draft of a checkpoint card, to be corrected by hand."""
     from segablate.checkpoints import Loading, count_outputs, names_code, open_checkpoint
+    from segablate.checkpoints.drafts import Draft, refuse_existing, write_card
     from segablate.checkpoints.network import Network
-    from segablate.checkpoints.sources import card
 
-    opened, outputs = None, None
+    refuse_existing(out)
+    draft, assumed = Draft(), True
     try:
         opened = open_checkpoint(checkpoint, Loading(device="cpu", trust_code=trusting.trusted))
-        outputs = count_outputs(opened)
+        if isinstance(opened, Network):
+            assumed = opened.assumed
+            origin = Draft.origin if assumed else "as the checkpoint states them"
+            draft = Draft(count_outputs(opened), opened.preprocessing, origin, opened.kind)
     except SegablateError as error:
         typer.echo(f"the checkpoint does not load yet: {error}", err=True)
-    network = opened if isinstance(opened, Network) else None
-    stated, kind = (network.preprocessing, network.kind) if network else (None, "softmax")
-    card.write_card(out, checkpoint, outputs, stated, kind)
+    write_card(out, checkpoint, draft)
     typer.echo(f"wrote {out}; correct preprocessing and classes in it, then: segablate evaluate {out} DATASET")
+    if assumed:
+        typer.echo(
+            "no mean and std given: those in the card are assumed, ImageNet's unless the network normalises its input "
+            f"itself; segablate checkpoints probe {out} DATASET tries the usual ones"
+        )
     if names_code(checkpoint):
         typer.echo(f"it names code, which runs with --trust-code, or after: segablate checkpoints trust {out}")
+
+
+def probe(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    *,
+    write: Annotated[
+        Path | None, typer.Option(help="Write the likeliest preprocessing into this new card.", rich_help_panel="Output")
+    ] = None,
+    images: DatasetOptions,
+    checkpoints: CheckpointOptions,
+    running: RunningOptions,
+    output: OutputOptions,
+) -> None:
+    """Try the usual preprocessings on a few images: mIoU and NLL of each, and the likeliest."""
+    from segablate.checkpoints.drafts import refuse_existing
+    from segablate.probing.session import options_of, probe, without_constants, write_likeliest
+    from segablate.render import print_report, progress
+    from segablate.tables.probing import probe_report
+
+    if write is not None:
+        refuse_existing(write)
+    stated = checkpoints.loading(running)
+    given = (stated.preprocessing.get("mean"), stated.preprocessing.get("std"))
+    loading = without_constants(stated)
+    data = (images if images.limit is not None else replace(images, limit=PROBED)).open(dataset)
+    found = probe(checkpoint, data, loading, given, partial(progress, unit="preprocessings"))
+    print_report(probe_report(found), output.format, wide=output.wide)
+    if write is not None:
+        steps = write_likeliest(found, write, loading)
+        typer.echo(f"wrote {write} with {options_of(steps)}; segablate evaluate {write} DATASET", err=True)
 
 
 app.command("list")(expanded(list_sources))
 app.command("show")(expanded(show))
 app.command("init")(expanded(init))
+app.command("probe")(expanded(probe, without=("channels", "scale", "divisor", "normalise", "on_error")))
 app.command("trust")(trust)
