@@ -108,6 +108,7 @@ class Output:
     - `features`: N, D, h, w float tensor, input of the network's last convolution, where there is one.
     - `one_channel`: whether the scores are two classes made of one channel z: log σ(−z), log σ(z).
     - `notes`: how an ambiguous output of the network was interpreted.
+    - `threshold`: of two classes, the probability above which a pixel is of the second; None: of the higher score.
     """
 
     kind: ScoreKind | Literal["labels"]
@@ -118,6 +119,7 @@ class Output:
     one_channel: bool = False
     notes: tuple[str, ...] = ()
     bands: ScoreBands | None = None
+    threshold: float | None = None
 
     @property
     def outputs(self) -> int | None:

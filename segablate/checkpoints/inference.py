@@ -1,6 +1,6 @@
-"""Running a network over an image: whole or in sliding windows, and with flips also over the mirrored image.
+"""Running a network over an image: whole or in sliding windows, and over the mirrored and turned image.
 
-A pixel's score is the mean over the windows that cover it, and over both images: of logits, before any softmax, or of
+A pixel's score is the mean over the windows that cover it, and over all poses: of logits, before any softmax, or of
 probabilities where the network returns these. Windows start a stride apart at the upper left; the last of a row or
 column is moved back to the border, so that every pixel is covered.
 """
@@ -8,32 +8,37 @@ column is moved back to the border, so that every pixel is covered.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from segablate.checkpoints.poses import Crop, Pose, Size
 from segablate.errors import CheckpointError, did_you_mean
 
 Forward = Callable[[Tensor], Tensor]
 """Maps N, 3, H, W to scores N, K, h, w at any resolution."""
 
-Size = tuple[int, int]
+_UPRIGHT, _MIRRORED, _UPSIDE_DOWN = (Pose(),), (Pose(0, True),), (Pose(2, True),)
+_BOTH = (*_UPRIGHT, *_MIRRORED, *_UPSIDE_DOWN, Pose(2))
 
 
 @dataclass(frozen=True)
 class Inference:
-    """Windows and flips; sizes are height and width in pixels of the network's input.
+    """Windows, flips and turns; sizes are height and width in pixels of the network's input.
 
     - `window`: None for the whole image. Where an image is smaller, the window shrinks to it.
     - `stride`: at most the window; two thirds of it where None.
-    - `flip`: average with the scores of the mirror image, mirrored back.
+    - `flip`: average with the scores of the mirror image, mirrored back; "vertical": of the image upside down; "both":
+      of these two and of the image that is both.
+    - `quarter_turns`: average with the scores of the image turned by 90, 180 and 270 degrees, of flipped ones too.
     """
 
     window: Size | None = None
     stride: Size | None = None
-    flip: bool = False
+    flip: bool | Literal["vertical", "both"] = False
+    quarter_turns: bool = False
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> "Inference":
@@ -50,15 +55,23 @@ class Inference:
                 f"stride is {_by(stride)}, larger than the window {_by(window)}, which leaves pixels out; "
                 f"two thirds of the window is usual"
             )
-        flip = values.get("flip") or False
-        if not isinstance(flip, bool):
-            raise CheckpointError(f"flip is {flip!r}, but must be true or false")
-        return cls(window, stride, flip)
+        turns = values.get("quarter_turns") or False
+        if not isinstance(turns, bool):
+            raise CheckpointError(f"quarter_turns is {turns!r}, but must be true or false")
+        return cls(window, stride, _flip(values.get("flip")), turns)
 
     @property
     def plain(self) -> bool:
-        """Whether an image takes one pass, whole and not mirrored."""
-        return self.window is None and not self.flip
+        """Whether an image takes one pass, whole, not mirrored and not turned."""
+        return self.window is None and not self.flip and not self.quarter_turns
+
+    @property
+    def poses(self) -> tuple[Pose, ...]:
+        """The poses in which the network sees an image, the image as it is first."""
+        flipped = {False: _UPRIGHT, True: _UPRIGHT + _MIRRORED, "vertical": _UPRIGHT + _UPSIDE_DOWN, "both": _BOTH}
+        turns = range(4) if self.quarter_turns else (0,)
+        found = ((Pose((pose.turns + turn) % 4, pose.mirrored)) for pose in flipped[self.flip] for turn in turns)
+        return tuple(dict.fromkeys(found))
 
     @property
     def step(self) -> Size | None:
@@ -75,7 +88,11 @@ class Inference:
         passes = "whole images"
         if self.window and self.step:
             passes = f"windows {_by(self.window)} (or the image, where it is smaller), stride {_by(self.step)}"
-        return f"{passes}{', each image also mirrored' if self.flip else ''}; averaged as {what}"
+        flips = {False: "", True: "mirrored", "vertical": "upside down", "both": "mirrored, upside down, and both"}
+        also = [flips[self.flip], *(["by quarter turns"] if self.quarter_turns else [])]
+        also = " and ".join(filter(None, also))
+        poses = f" ({len(self.poses)} passes)" if len(self.poses) > 2 else ""
+        return f"{passes}{f', each image also {also}{poses}' if also else ''}; averaged as {what}"
 
     def __call__(self, forward: Forward, pixels: Tensor, inner: Size) -> Tensor:
         """Average the scores of `pixels` N, 3, H, W, in which all beyond the first `inner` rows and columns is padding.
@@ -99,26 +116,40 @@ class Inference:
     def bands(self, forward: Forward, pixels: Tensor, inner: Size) -> Iterator[Tensor]:
         """Yield what :meth:`__call__` returns in consecutive bands of rows, each when no further window covers it.
 
-        Memory holds one row of windows, whatever the height of the image. A band is valid until the next is asked for.
+        Memory holds the rows of one window, whatever the height of the image. A band is valid until the next is asked
+        for.
         """
-        padded = (pixels.shape[-2], pixels.shape[-1])
-        rows, columns = (_spans(padded[axis], self._side(axis, padded), self._step(axis, padded)) for axis in (0, 1))
-        passes = [pixels, _mirrored(pixels, inner[1])] if self.flip else [pixels]
-        down = _share(rows, padded[0], pixels)[:, None] / len(passes)
-        across = _share(columns, padded[1], pixels)
-        sums: Tensor | None = None  # of the rows from `row.start` on
-        for row, after in zip(rows, [*(later.start for later in rows[1:]), padded[0]], strict=True):
-            for (mirrored, view), column in product(enumerate(passes), columns):
-                crop = view[..., row, column]
-                scores = at_size(_averageable(forward(crop)), (crop.shape[-2], crop.shape[-1]))
-                if sums is None:
-                    sums = scores.new_zeros((*scores.shape[:2], row.stop - row.start, inner[1]))
-                _add(sums, scores, down[row] * across[column], column.start, bool(mirrored))
-                del scores  # or they would be held during the next pass
-            assert sums is not None
-            if (done := min(after, inner[0]) - row.start) > 0:
-                yield sums[..., :done, :]
-            _shift(sums, after - row.start)
+        crops = sorted(self._crops(pixels, inner), key=lambda crop: crop.rows.start)
+        depth = max(crop.rows.stop - crop.rows.start for crop in crops)
+        sums: Tensor | None = None  # of the rows from `top` on
+        ends = [*(crop.rows.start for crop in crops[1:]), inner[0]]
+        for crop, end in zip(crops, ends, strict=True):
+            scores = at_size(_averageable(forward(crop.pixels)), (crop.pixels.shape[-2], crop.pixels.shape[-1]))
+            if sums is None:
+                sums = scores.new_zeros((*scores.shape[:2], depth, inner[1]))
+            top = crop.rows.start
+            place = sums[..., : crop.rows.stop - top, crop.columns]
+            place.addcmul_(crop.restored(scores), crop.restored(crop.shares[0] * crop.shares[1]))
+            del scores  # or they would be held during the next pass
+            if end > top:
+                yield sums[..., : end - top, :]
+                _shift(sums, end - top)
+
+    def _crops(self, pixels: Tensor, inner: Size) -> Iterator[Crop]:
+        """Yield the windows of all poses that hold a pixel of the image."""
+        poses = self.poses
+        for pose in poses:
+            view, size = pose.posed(pixels, inner)
+            padded = (view.shape[-2], view.shape[-1])
+            rows, columns = (_spans(padded[axis], self._side(axis, padded), self._step(axis, padded)) for axis in (0, 1))
+            down = _share(rows, padded[0], pixels)[:, None] / len(poses)
+            across = _share(columns, padded[1], pixels)
+            for row, column in product(rows, columns):
+                inside = (min(row.stop, size[0]) - row.start, min(column.stop, size[1]) - column.start)
+                if min(inside) > 0:
+                    here = slice(row.start, row.start + inside[0]), slice(column.start, column.start + inside[1])
+                    shares = down[row], across[column]
+                    yield Crop(view[..., row, column], shares, inside, pose, *pose.origin(*here, inner))
 
     def _side(self, axis: int, padded: Size) -> int:
         return min(self.window[axis], padded[axis]) if self.window else padded[axis]
@@ -127,13 +158,11 @@ class Inference:
         return self.step[axis] if self.step else padded[axis]
 
 
-def _add(sums: Tensor, scores: Tensor, share: Tensor, left: int, mirrored: bool) -> None:
-    """Add the weighted scores of one window to the sums of its rows, without columns of padding."""
-    width = max(min(scores.shape[-1], sums.shape[-1] - left), 0)
-    scores, share = scores[..., :width], share[:, :width]
-    if mirrored:
-        scores, share, left = scores.flip(-1), share.flip(-1), sums.shape[-1] - left - width
-    sums[..., left : left + width].addcmul_(scores, share)
+def _flip(value: Any) -> bool | Literal["vertical", "both"]:
+    found = {"true": True, "horizontal": True, "none": False, "false": False}.get(str(value).lower(), value)
+    if found is None or isinstance(found, bool) or found in ("vertical", "both"):
+        return found or False
+    raise CheckpointError(f"flip is {value!r}, but must be true or false, or horizontal, vertical or both")
 
 
 def _shift(sums: Tensor, rows: int) -> None:
@@ -142,18 +171,13 @@ def _shift(sums: Tensor, rows: int) -> None:
     for top in range(0, left, rows):  # as many at a time as do not overlap their new place
         height = min(rows, left - top)
         sums[..., top : top + height, :] = sums[..., top + rows : top + rows + height, :]
-    sums[..., left:, :] = 0
+    sums[..., max(left, 0) :, :] = 0
 
 
 def _averageable(scores: Tensor) -> Tensor:
     if not scores.is_floating_point():
         raise CheckpointError("the network returns label maps, which cannot be averaged; leave out --window and --flip")
     return scores
-
-
-def _mirrored(pixels: Tensor, width: int) -> Tensor:
-    """Mirror the image from left to right; padding stays on the right."""
-    return torch.cat([pixels[..., :width].flip(-1), pixels[..., width:]], dim=-1)
 
 
 def _spans(length: int, window: int, stride: int) -> list[slice]:

@@ -14,7 +14,7 @@ from segablate.checkpoints.assumptions import Settled, settle
 from segablate.checkpoints.inference import Inference, at_size
 from segablate.checkpoints.outputs import KINDS, Range, read_output, two_channels
 from segablate.checkpoints.preprocessing import Preprocessing
-from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source
+from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source, described_output
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, DeviceError, at, thousands
 from segablate.runtime import Precision, autocast, describe, exact_arithmetic, resolve_device, to_device
@@ -32,6 +32,7 @@ class Network:
     - `kind`: the kind of its output; one output channel is read as the score of the second of two classes.
     - `head`: the name or place of one of several outputs.
     - `inference`: windows and flips.
+    - `threshold`: the probability above which a pixel is of the second of two classes, or None.
     - `assumed`: whether mean or std of `preprocessing` were assumed, not stated.
     - `colours`: one for each of `classes`, where the weights file has them.
     - `known`: the range of its outputs so far.
@@ -49,6 +50,7 @@ class Network:
     precision: Precision = "fp32"
     keep_features: bool = False
     assumed: bool = False
+    threshold: float | None = None
     colours: tuple[Colour, ...] | None = None
     known: Range = field(default_factory=Range, compare=False, repr=False)
 
@@ -117,7 +119,9 @@ class Network:
         assert self.kind != "labels"  # or they would be integers
         one_channel = scores.shape[1] == 1
         scores, kind = two_channels(scores, self.kind)
-        return Output(kind, scores, features=kept, one_channel=one_channel, notes=tuple(notes))
+        return Output(
+            kind, scores, features=kept, one_channel=one_channel, notes=tuple(notes), threshold=self.threshold
+        )
 
     def _in_bands(self, parts: tuple[Tensor, ...]) -> Output:
         """Run the images in windows, row by row as the scores are read; the first row of windows now."""
@@ -134,7 +138,8 @@ class Network:
 
         outputs = max(first.shape[1], 2)  # one channel becomes two
         bands = ScoreBands(outputs, first.device, each)
-        return Output(kind, one_channel=first.shape[1] == 1, notes=tuple(notes), bands=bands)
+        one = first.shape[1] == 1
+        return Output(kind, one_channel=one, notes=tuple(notes), bands=bands, threshold=self.threshold)
 
     @torch.no_grad()
     def _bands(self, parts: tuple[Tensor, ...], notes: dict[str, None]) -> Iterator[Tensor]:
@@ -198,13 +203,13 @@ def prepared(
     preprocessing = settled.preprocessing
     with at(source.spec):
         preprocessing.refuse_constants_of_pixels()
-    inference = Inference.parse({"window": loading.window, "stride": loading.stride, "flip": loading.flip})
+    inference = Inference.parse(loading.passes())
     parameters = sum(parameter.numel() for parameter in module.parameters())
     facts = {
         **source.facts,
         **({"parameters": thousands(parameters)} if parameters else {}),  # other runtimes expose none
         "preprocessing": str(preprocessing),
-        "output": f"{kind} of head {loading.head}" if loading.head is not None else kind,
+        "output": described_output(kind, loading),
         "inference": inference.describe(kind),
         "device": f"{describe(device)}, {loading.precision}",
     }
@@ -222,6 +227,7 @@ def prepared(
         device,
         loading.precision,
         assumed=settled.assumed,
+        threshold=loading.checked_threshold(),
     )
 
 

@@ -34,6 +34,7 @@ class ScoreMaps:
     device: torch.device
     classes: tuple[str, ...] | None = None
     class_map: Mapping[str, str | None] | None = None
+    threshold: float | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -47,7 +48,7 @@ class ScoreMaps:
     def __call__(self, batch: Batch) -> Output:
         """Return scores N, K, H, W float32 on the device. Raises a SegablateError that names the file."""
         kinds, scores = zip(*(self._scores(sample) for sample in batch.samples), strict=True)
-        return Output(kinds[0], torch.cat(scores), one_channel=self.outputs == 1)
+        return Output(kinds[0], torch.cat(scores), one_channel=self.outputs == 1, threshold=self.threshold)
 
     def _scores(self, sample: Sample) -> tuple[ScoreKind, Tensor]:
         """Return the kind of the scores, and the scores 1, K, H, W at the size of the label map."""
@@ -73,9 +74,11 @@ def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> Sco
     if kind not in KINDS:
         raise CheckpointError(f"output is {kind!r}, but must be softmax, sigmoid or probabilities")
     device = resolve_device(loading.device)
-    facts = {"output": f"{kind}, from {name} of {len(array)} outputs", "device": describe(device)}
+    threshold = loading.checked_threshold()
+    at_threshold = "" if threshold is None else f", threshold {threshold:g}"
+    facts = {"output": f"{kind}, from {name} of {len(array)} outputs{at_threshold}", "device": describe(device)}
     source = replace(source, facts=facts)
-    return ScoreMaps(files, source, len(array), kind, device, loading.classes, loading.class_map)
+    return ScoreMaps(files, source, len(array), kind, device, loading.classes, loading.class_map, threshold)
 
 
 def _first_scores(paths: Sequence[Path]) -> tuple[str, np.ndarray]:

@@ -27,7 +27,9 @@ class Loading:
     - `output`: softmax, sigmoid, probabilities, or labels where the argmax is inside the network.
     - `head`: name or place of one of several outputs.
     - `classes`: names of the outputs; `class_map`: the class of the dataset for each of these names, or None.
-    - `window`, `stride` (height and width), `flip`: see :class:`segablate.checkpoints.inference.Inference`.
+    - `window`, `stride` (height and width), `flip`, `quarter_turns`: see
+      :class:`segablate.checkpoints.inference.Inference`.
+    - `threshold`: the probability above which a pixel is of the second of two classes.
     - `trust_code`: run the code that a file holds or a card names, see :mod:`segablate.checkpoints.trust`.
     - `allow_download`: let a library download weights from its hub.
     - `folder`: the folder that relative paths in the specification start from.
@@ -45,7 +47,9 @@ class Loading:
     class_map: Mapping[str, str | None] | None = None
     window: tuple[int, int] | None = None
     stride: tuple[int, int] | None = None
-    flip: bool | None = None
+    flip: bool | str | None = None
+    quarter_turns: bool | None = None
+    threshold: float | None = None
     trust_code: bool = False
     allow_download: bool = False
     folder: Path = field(default_factory=Path)
@@ -65,9 +69,22 @@ class Loading:
             window=self.window or card.window,
             stride=self.stride or (None if self.window else card.stride),  # a stride belongs to its window
             flip=card.flip if self.flip is None else self.flip,
+            quarter_turns=card.quarter_turns if self.quarter_turns is None else self.quarter_turns,
+            threshold=card.threshold if self.threshold is None else self.threshold,
             folder=card.folder,
             card=card.card,
         )
+
+    def passes(self) -> dict[str, Any]:
+        """Return the values of :class:`segablate.checkpoints.inference.Inference`."""
+        return {name: getattr(self, name) for name in ("window", "stride", "flip", "quarter_turns")}
+
+    def checked_threshold(self) -> float | None:
+        """Return the threshold. Raises CheckpointError where it is no probability."""
+        found = self.threshold
+        if found is None or (isinstance(found, int | float) and not isinstance(found, bool) and 0 < found < 1):
+            return found
+        raise CheckpointError(f"threshold is {found!r}, but must be a probability between 0 and 1, as in 0.4")
 
     def located(self, path: str) -> Path:
         """Resolve a path of the specification. Raises Unreadable for what cannot be a path."""
@@ -86,6 +103,12 @@ def _joined(card: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any
     constants = {"mean", "std"}
     dropped = constants if stated.get("normalise") is not None else {"normalise"} if constants & stated.keys() else set()
     return {**{name: value for name, value in card.items() if name not in dropped}, **stated}
+
+
+def described_output(kind: str, loading: Loading) -> str:
+    """Return the kind of an output, its head and its threshold for the head of a table."""
+    head = f" of head {loading.head}" if loading.head is not None else ""
+    return f"{kind}{head}{f', threshold {loading.threshold:g}' if loading.checked_threshold() is not None else ''}"
 
 
 @dataclass(frozen=True)

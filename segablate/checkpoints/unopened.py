@@ -8,7 +8,7 @@ from segablate.checkpoints import Loading, code_files, source_of
 from segablate.checkpoints.assumptions import settle
 from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.preprocessing import Preprocessing
-from segablate.checkpoints.segmenter import Source
+from segablate.checkpoints.segmenter import Source, described_output
 from segablate.checkpoints.sources import card
 from segablate.checkpoints.specification import split_weights
 from segablate.checkpoints.trust import is_trusted
@@ -63,11 +63,11 @@ def describe_unopened(spec: str, loading: Loading) -> Unopened | None:
 
 def _stated(loading: Loading) -> dict[str, str]:
     """Return the settings that card and options state; those of the network itself are not known."""
-    inference = Inference.parse({"window": loading.window, "stride": loading.stride, "flip": loading.flip})
+    inference = Inference.parse(loading.passes())
     kind = loading.output or "softmax"
     return {
         "preprocessing": str(settle(Preprocessing(), loading.preprocessing).preprocessing),
-        "output": f"{kind} of head {loading.head}" if loading.head is not None else kind,
+        "output": described_output(kind, loading),
         "inference": inference.describe(kind),
     }
 

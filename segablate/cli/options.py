@@ -201,10 +201,18 @@ class CheckpointOptions(TrustOptions):
         str | None, _option("Stride of the window; by default two thirds of the window.", _CHECKPOINT)
     ] = None
     flip: Annotated[
+        Literal["horizontal", "vertical", "both", "none"] | None,
+        _option("Average logits with those of the mirrored image; horizontal where no value follows.", _CHECKPOINT),
+    ] = None
+    quarter_turns: Annotated[
         bool | None,
         _option(
-            "Average logits with those of the mirrored image.", _CHECKPOINT, "--flip/--no-flip", show_default=False
+            "Average logits with those of the image turned by quarters.", _CHECKPOINT, "--quarter-turns/--no-quarter-turns",
+            show_default=False,
         ),
+    ] = None
+    threshold: Annotated[
+        float | None, _option("Probability above which a pixel is of the second of two classes.", _CHECKPOINT)
     ] = None
     output: Annotated[
         Literal["softmax", "sigmoid", "probabilities", "labels"] | None,
@@ -247,7 +255,9 @@ class CheckpointOptions(TrustOptions):
             class_map=_read_class_map(self.class_map),
             window=_side_or_size("--window", self.window),
             stride=_side_or_size("--stride", self.stride),
-            flip=self.flip,
+            flip=None if self.flip is None else {"horizontal": True, "none": False}.get(self.flip, self.flip),
+            quarter_turns=self.quarter_turns,
+            threshold=self.threshold,
             trust_code=self.trusted,
             allow_download=self.allow_download,
         )

@@ -24,6 +24,7 @@ from segablate.evaluation.loss_values import (
 )
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.scores import (
+    above_threshold,
     class_logits,
     highest_scores,
     row_blocks,
@@ -184,10 +185,14 @@ def _read(block: "Tensor", maps: "tuple[Tensor, Tensor | None]", asked: Asked) -
     """Return the classes of the highest scores, h W, of K h W, and the sums over these rows."""
     labels, bands = maps
     measures, classes = asked.measures, asked.alignment.classes
-    predicted = highest_scores(block[None], asked.alignment)[0][0]
     sums = {_BROKEN: (~block.sum().isfinite()).double()}
     known: dict[str, Tensor] = {}
-    logits = asked.logits(block) if measures.of_scores or classes == 2 else block
+    threshold = asked.output.threshold
+    logits = asked.logits(block) if measures.of_scores or classes == 2 or threshold is not None else block
+    if threshold is None:
+        predicted = highest_scores(block[None], asked.alignment)[0][0]
+    else:
+        predicted = above_threshold(logits, threshold, classes)
     if bands is not None and measures.calibration:
         sums |= calibration_sums(logits, asked.output.kind, (labels, predicted, bands), classes)
         known = {"ce": sums.pop(CROSS_ENTROPY)} if CROSS_ENTROPY in sums else {}

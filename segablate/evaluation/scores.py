@@ -1,10 +1,12 @@
 """Scores of a network as measures read them: rows in planes, classes, logits."""
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from segablate.errors import CheckpointError
 from segablate.evaluation.alignment import Alignment
 from segablate.kernels import tally
 from segablate.labels import IGNORE
@@ -78,6 +80,21 @@ def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Ten
     if alignment.plain:
         return output.byte() if alignment.table.itemsize == 1 else output.int(), highest
     return labels_to_device(alignment.table, scores.device)[output.long()], highest
+
+
+def above_threshold(logits: "Tensor", threshold: float, classes: int) -> "Tensor":
+    """Return where the second of two classes is more probable than a threshold, h, W uint8, of logits K, h, W.
+
+    The probability is σ of the second logit less the first: the softmax of both, and of one channel its sigmoid. At 0.5
+    that is the higher logit. Raises CheckpointError for more classes, or outputs without a class.
+    """
+    if classes != 2 or len(logits) != 2:
+        beside = "" if classes != 2 else f", of which {len(logits) - 2} have no class"
+        raise CheckpointError(
+            f"threshold is {threshold:g}, but the network has {len(logits)} outputs{beside}; leave it out: it is for "
+            f"two classes, or one channel"
+        )
+    return (logits[1] - logits[0] > math.log(threshold / (1 - threshold))).byte()
 
 
 def _highest_of_planes(scores: "Tensor") -> "tuple[Tensor, Tensor]":

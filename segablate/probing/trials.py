@@ -100,7 +100,8 @@ def judged(trials: Sequence[Trial], images: int) -> Outcome:
     best = ordered[0]
     if best.near_chance:
         return Outcome(tuple(ordered), images, None)
-    level = [trial for trial in ordered[1:] if not trial.failure and (_same(best, trial) or not _apart(best, trial))]
+    others = [trial for trial in ordered[1:] if not trial.near_chance]
+    level = [trial for trial in others if _same(best, trial) or not _apart(best, trial)]
     likeliest = next((trial for trial in (best, *level) if trial.candidate.stated), best)
     others = [trial for trial in (best, *level) if trial is not likeliest]
     equal = tuple(trial for trial in others if _same(likeliest, trial))

@@ -10,6 +10,7 @@ Code that it names, by a ``source`` of ``python:``, ``torchscript:``, ``module:`
     preprocessing: {channels: bgr, scale: 1, mean: [110.3, 108.4, 105.0], std: [72.1, 72.7, 69.9], divisor: 255}
     output: softmax                                   # softmax, sigmoid, probabilities, or labels
     head: out                                         # optional: name or place of one of several outputs
+    threshold: 0.4                                    # optional: of two classes, when a pixel is of the second
     inference: {window: 512, stride: 341, flip: true} # optional: sliding windows, mirrored images
     classes: [sky, building, ..., void]               # names of the outputs, in order
     class_map: {void: null}                           # optional: checkpoint class -> dataset class, or null
@@ -39,6 +40,7 @@ KEYS = (
     "preprocessing",
     "output",
     "head",
+    "threshold",
     "inference",
     "classes",
     "class_map",
@@ -138,6 +140,8 @@ def _loading(card: dict[str, Any], folder: Path) -> Loading:
         window=inference.window,
         stride=inference.stride,
         flip=inference.flip,
+        quarter_turns=inference.quarter_turns,
+        threshold=card.get("threshold"),
         folder=folder,
     )
 
