@@ -113,6 +113,8 @@ class Network:
         outputs = [self._forward(part, notes) for part in parts]
         scores = _joined([scores for scores, _ in outputs])
         if not scores.is_floating_point():
+            if self.threshold is not None:
+                raise CheckpointError("threshold needs scores, but the network returns label maps; leave it out")
             return Output("labels", predicted=scores[:, 0].cpu().numpy(), notes=tuple(notes))
         features = [features for _, features in outputs if features is not None]
         kept = _joined(features) if features else None

@@ -29,6 +29,7 @@ from segablate.tables.calibration import calibration_table, class_wise_errors, s
 from segablate.tables.error_kinds import errors_table
 from segablate.tables.image_level import image_level_table, worst_images_table
 from segablate.tables.ranking import ranking_rows
+from segablate.tables.thresholds import threshold_table
 
 REPLICATES = 2_000
 
@@ -50,7 +51,7 @@ def evaluation_report(run: Evaluation, view: View) -> Report:
     tables = [overall_table(run, view)]
     tables += [losses_table(run)] if run.values else []
     tables += [calibration_table(run, REPLICATES)] if RELIABILITY in run.statistics else []
-    tables += [classes_table(run, view)]
+    tables += [classes_table(run, view), *filter(None, [threshold_table(run)])]
     tables += [image_level_table(run, view.tolerances, REPLICATES, void_as_error=view.void_as_error)]
     tables += _further_tables(run, view)
     return Report(f"{run.title} on {run.facts['dataset']['name']}", head(run, view), tuple(tables), notes(run, view))
