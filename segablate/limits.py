@@ -41,7 +41,7 @@ def check_pixels(height: int, width: int, channels: int = 1, itemsize: int = 1) 
     size = height * width * channels * itemsize
     if size > PIXEL_BYTES:
         raise TooLarge(
-            f"its {width}x{height} pixels take {size / 2**30:.1f} GiB when decoded; at most "
+            f"its {height}x{width} pixels take {size / 2**30:.1f} GiB when decoded; at most "
             f"{PIXEL_BYTES // 2**30} GiB are read: cut it into tiles"
         )
 

@@ -39,8 +39,10 @@ def resolve_device(name: str = "auto") -> "torch.device":
     if name == "cpu":
         return torch.device("cpu")
     kind, _, number = name.partition(":")
+    if kind == "mps" and not number:
+        return _apple_gpu()
     if kind != "cuda" or (number and not number.isdigit()):
-        raise DeviceError(f"device {name!r} does not exist; choose auto, cpu, cuda or cuda:0")
+        raise DeviceError(f"device {name!r} does not exist; choose auto, cpu, cuda, cuda:0 or mps")
     if not torch.cuda.is_available():
         build = "this torch is built without CUDA" if torch.version.cuda is None else "torch finds no GPU or driver"
         raise DeviceError(f"device {name!r} is not available: {build}; use --device cpu, or install a CUDA build")
@@ -50,6 +52,27 @@ def resolve_device(name: str = "auto") -> "torch.device":
     if team().size > 1:
         name = _own_gpu(name, torch.cuda.device_count())
     return torch.device(name)
+
+
+def counting_device(device: "torch.device") -> "torch.device":
+    """Return the device on which the scores of a network are counted: its own; the CPU for a Mac's GPU, without float64."""
+    import torch
+
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def _apple_gpu() -> "torch.device":
+    """Return the GPU of a Mac. Raises DeviceError where there is none, or torch cannot use it."""
+    import torch
+
+    if not torch.backends.mps.is_built():
+        raise DeviceError(
+            "device 'mps' is not available: it is the GPU of a Mac, and this torch is built without it; "
+            "use --device cpu, or cuda"
+        )
+    if not torch.backends.mps.is_available():
+        raise DeviceError("device 'mps' is not available: torch finds no Mac GPU; use --device cpu")
+    return torch.device("mps")
 
 
 def exact_arithmetic(device: "torch.device") -> None:
@@ -112,7 +135,9 @@ def to_device(array: "np.ndarray", device: "torch.device") -> "torch.Tensor":
     import torch
 
     tensor = torch.from_numpy(array)
-    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def labels_to_device(label_maps: "np.ndarray", device: "torch.device") -> "torch.Tensor":

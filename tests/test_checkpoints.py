@@ -17,11 +17,11 @@ from conftest import NETWORK
 from torch import Tensor, nn
 
 from segablate.checkpoints import Loading, checkpoint_sources, count_outputs, described_sources, open_checkpoint
+from segablate.checkpoints.drafts import write_card
 from segablate.checkpoints.network import Network
 from segablate.checkpoints.outputs import choose_scores
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.sources import native
-from segablate.checkpoints.drafts import write_card
 from segablate.checkpoints.sources.card import read_card
 from segablate.cli import run
 from segablate.errors import CheckpointError, SegablateError, UserCodeError

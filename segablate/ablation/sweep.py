@@ -178,7 +178,7 @@ class Sweep:
         if dimension < 1:
             raise KnobError(
                 f"{self.loss.name} with {setting.text} has {dimension:.2f} points for each dimension in an image of "
-                f"{logits.shape[3]}x{logits.shape[2]}; below 1 the value is meaningless; use a smaller radius or stride"
+                f"{logits.shape[2]}x{logits.shape[3]}; below 1 the value is meaningless; use a smaller radius or stride"
             )
         found: dict[str, Any] = {"term": float(parts.value.detach()) if parts.defined else float("nan")}
         found |= {f"fact_{name}": value for name, value in parts.facts.items()}

@@ -51,7 +51,9 @@ def settle(start: Preprocessing, given: Mapping[str, Any], module: Any = None) -
         return Settled(parsed, True, note)
     if (inside := normalises_itself(module)) is not None:
         scaled = Preprocessing.parse({"scale": inside.scale, **given}, start)
-        note = f"no mean and std given: the network subtracts its own ({inside.name}) from pixels {inside.range}; {_HOW}"
+        note = (
+            f"no mean and std given: the network subtracts its own ({inside.name}) from pixels {inside.range}; {_HOW}"
+        )
         return Settled(scaled, True, note)
     assumed = parsed.normalised(ASSUMED)
     numbers = ", std ".join(_commas(row) for row in (assumed.mean, assumed.std))

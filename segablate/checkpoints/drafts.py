@@ -38,7 +38,7 @@ def refuse_existing(path: Path) -> None:
         raise CheckpointError(f"{path} exists already; choose another file for the card, or remove it")
 
 
-def write_card(path: Path, spec: str, draft: Draft = Draft()) -> None:  # noqa: B008, a frozen value
+def write_card(path: Path, spec: str, draft: Draft = Draft()) -> None:
     """Write a draft of a card for a specification, which the user corrects. CheckpointError when the file exists."""
     refuse_existing(path)
     if not is_utf8(spec):

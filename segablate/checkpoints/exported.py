@@ -109,7 +109,7 @@ class ExportedNetwork(nn.Module):
         for side, expected in zip(pixels.shape[2:], self.image.size, strict=True):
             if expected not in (None, side):
                 height, width = ("any" if side is None else side for side in self.image.size)
-                raise ValueError(f"the network takes only {width}x{height}; pass --resize {height}x{width}")
+                raise ValueError(f"the network takes only {height}x{width}; pass --resize {height}x{width}")
 
 
 def open_exported(
@@ -117,8 +117,8 @@ def open_exported(
 ) -> Network:
     """Make a segmenter of a runtime; images are resized to the network's size where that is fixed.
 
-    `start`: the preprocessing that the file states, or None. Raises CheckpointError for options that contradict the input, and DeviceError
-    for a precision, which is fixed at export.
+    `start`: the preprocessing that the file states, or None. Raises CheckpointError for options that contradict the
+    input, and DeviceError for a precision, which is fixed at export.
     """
     if loading.precision != "fp32":
         raise DeviceError("the network runs in the precision it was exported with; leave out --precision")
@@ -143,12 +143,12 @@ def _fitted(loading: Loading, image: ImageInput, start: Preprocessing) -> tuple[
     height, width = size
     if loading.window not in (None, size):
         raise CheckpointError(
-            f"the network takes only {width}x{height}; pass --window {height}x{width}, or leave it out"
+            f"the network takes only {height}x{width}; pass --window {height}x{width}, or leave it out"
         )
     resize = None if loading.window else size
     preprocessing = Preprocessing.parse(stated, replace(start, resize=resize))
     if loading.window is None and preprocessing.resize != size:
-        raise CheckpointError(f"the network takes only {width}x{height}; leave out --resize")
+        raise CheckpointError(f"the network takes only {height}x{width}; leave out --resize")
     return loading, preprocessing
 
 

@@ -141,7 +141,9 @@ class Inference:
         for pose in poses:
             view, size = pose.posed(pixels, inner)
             padded = (view.shape[-2], view.shape[-1])
-            rows, columns = (_spans(padded[axis], self._side(axis, padded), self._step(axis, padded)) for axis in (0, 1))
+            rows, columns = (
+                _spans(padded[axis], self._side(axis, padded), self._step(axis, padded)) for axis in (0, 1)
+            )
             down = _share(rows, padded[0], pixels)[:, None] / len(poses)
             across = _share(columns, padded[1], pixels)
             for row, column in product(rows, columns):

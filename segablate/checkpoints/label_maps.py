@@ -65,8 +65,8 @@ class LabelMaps:
             values = _packed(raw) if _in_colours(labels, self.encoding) else _single(raw)
             if values.shape != sample.size:
                 raise CheckpointError(
-                    f"the prediction is {values.shape[1]}x{values.shape[0]}, but its label map is "
-                    f"{sample.size[1]}x{sample.size[0]}; save predictions at the size of the label maps"
+                    f"the prediction is {values.shape[0]}x{values.shape[1]}, but its label map is "
+                    f"{sample.size[0]}x{sample.size[1]}; save predictions at the size of the label maps"
                 )
         return values
 

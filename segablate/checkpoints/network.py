@@ -17,7 +17,15 @@ from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source, described_output
 from segablate.datasets.dataset import Dataset
 from segablate.errors import CheckpointError, DeviceError, at, thousands
-from segablate.runtime import Precision, autocast, describe, exact_arithmetic, resolve_device, to_device
+from segablate.runtime import (
+    Precision,
+    autocast,
+    counting_device,
+    describe,
+    exact_arithmetic,
+    resolve_device,
+    to_device,
+)
 from segablate.samples import Batch, Output, ScoreBands, ScoreKind
 from segablate.user_code import own_output
 from segablate.weights import Weights
@@ -64,7 +72,8 @@ class Network:
         """Features are available in one pass over the whole image of a network with torch convolutions."""
         features = self.inference.plain and any(isinstance(part, _CONVOLUTIONS) for part in self.module.modules())
         batches = self.device.type != "cpu"
-        return Capabilities(scores=self.kind != "labels", features=features, device=str(self.device), batches=batches)
+        device = str(counting_device(self.device))
+        return Capabilities(scores=self.kind != "labels", features=features, device=device, batches=batches)
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "Network":
         """Return the network itself: it runs on any images."""
@@ -150,7 +159,7 @@ class Network:
         runs = [self.inference.bands(partial(self._run, notes), self.preprocessing(part), size) for part in parts]
         with self._enough_memory(parts[0]):
             for bands in zip(*runs, strict=True):
-                yield _joined(list(bands))
+                yield _joined(list(bands)).to(counting_device(self.device))
 
     def _forward(self, images: Tensor, notes: dict[str, None]) -> tuple[Tensor, Tensor | None]:
         """Return the output at the size of N, H, W, 3 uint8 images, and the features where they are kept."""
@@ -159,8 +168,9 @@ class Network:
         unpadded = self.preprocessing.unpadded(size)
         with LastConvolution(self.module, self.keep_features) as features:
             scores = self.inference(partial(self._run, notes), pixels, unpadded)
-        kept = features.inputs
-        return at_size(scores, size), None if kept is None else _cut(kept.float(), pixels.shape[-2:], unpadded)
+        kept, here = features.inputs, counting_device(self.device)
+        scores = at_size(scores.to(here), size)
+        return scores, None if kept is None else _cut(kept.float().to(here), pixels.shape[-2:], unpadded)
 
     def _run(self, notes: dict[str, None], pixels: Tensor) -> Tensor:
         """Return the module's output at its resolution. The module is user code: its errors become CheckpointErrors."""

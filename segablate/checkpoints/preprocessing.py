@@ -90,8 +90,8 @@ class Preprocessing:
         std = self.std if "std" in named or self.std == (1.0, 1.0, 1.0) else tuple(value * 255 for value in self.std)
         beside = " and ".join(f"{name} {_row(getattr(self, name))}" for name in named)
         raise CheckpointError(
-            f"{beside}: that is for pixels of 0..255, but scale {self.scale} brings them to 0..{largest:.4g} before the "
-            f"mean is subtracted; write scale 1 with mean {_commas(mean)} and std {_commas(std)}, or scale 1/255 with "
+            f"{beside}: for pixels of 0..255, but scale {self.scale} brings them to 0..{largest:.4g} before the mean is "
+            f"subtracted; write scale 1 with mean {_commas(mean)} and std {_commas(std)}, or scale 1/255 with "
             f"mean {_commas(value / 255 for value in mean)} and std {_commas(value / 255 for value in std)} (a network "
             f"that takes 0..1 after that divides by 255 once more: divisor 255)"
         )

@@ -121,6 +121,6 @@ def _check(array: np.ndarray, outputs: int, size: tuple[int, int]) -> None:
     (height, width), (high, wide) = size, array.shape[1:]
     if abs(high * width - wide * height) > max(height, width):  # more than a cell off
         raise CheckpointError(
-            f"the scores are {wide}x{high}, of another aspect ratio than the label map, {width}x{height}; "
+            f"the scores are {high}x{wide}, of another aspect ratio than the label map, {height}x{width}; "
             f"cut padding off"
         )

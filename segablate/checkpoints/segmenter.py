@@ -101,7 +101,9 @@ class Loading:
 def _joined(card: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
     """Return the preprocessing of a card overridden by that `stated`: `normalise` by mean and std, and these by it."""
     constants = {"mean", "std"}
-    dropped = constants if stated.get("normalise") is not None else {"normalise"} if constants & stated.keys() else set()
+    dropped = (
+        constants if stated.get("normalise") is not None else {"normalise"} if constants & stated.keys() else set()
+    )
     return {**{name: value for name, value in card.items() if name not in dropped}, **stated}
 
 

@@ -125,7 +125,7 @@ class MeasureOptions(ReadingOptions):
 class RunningOptions:
     """Options of the execution."""
 
-    device: Annotated[str, _option("Device: auto, cpu, cuda or cuda:N.", _RUNNING)] = "auto"
+    device: Annotated[str, _option("Device: auto, cpu, cuda, cuda:N or mps.", _RUNNING)] = "auto"
     precision: Annotated[
         Literal["fp32", "bf16", "fp16"], _option("Precision of the network; losses and counts stay exact.", _RUNNING)
     ] = "fp32"
@@ -207,7 +207,9 @@ class CheckpointOptions(TrustOptions):
     quarter_turns: Annotated[
         bool | None,
         _option(
-            "Average logits with those of the image turned by quarters.", _CHECKPOINT, "--quarter-turns/--no-quarter-turns",
+            "Average logits with those of the image turned by quarters.",
+            _CHECKPOINT,
+            "--quarter-turns/--no-quarter-turns",
             show_default=False,
         ),
     ] = None

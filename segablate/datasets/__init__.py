@@ -15,8 +15,18 @@ from segablate.datasets.dataset import Dataset, Item
 from segablate.datasets.sample_files import sample_data
 from segablate.errors import DatasetError, SegablateError, did_you_mean
 from segablate.files import is_file, is_folder, shortened, user_path
+from segablate.labels import LabelSet
 
-__all__ = ["Dataset", "Item", "dataset_layouts", "layout_module", "open_dataset", "other_splits"]
+__all__ = [
+    "Dataset",
+    "Item",
+    "dataset_layouts",
+    "label_set_named",
+    "label_set_names",
+    "layout_module",
+    "open_dataset",
+    "other_splits",
+]
 
 
 def dataset_layouts() -> list[str]:
@@ -64,6 +74,24 @@ def open_dataset(spec: str, split: str | None = None) -> Dataset:
             f"{shortened(root)} is not a directory; give the root of the dataset, as in {layout}:DIRECTORY"
         )
     return module.open_split(root, split)
+
+
+def label_set_named(name: str) -> LabelSet:
+    """Return the label set of a published dataset. DatasetError with the nearest name for an unknown one."""
+    known = _label_sets()
+    found = known.get(name.lower().replace("-", "_"))
+    if found is None:
+        raise DatasetError(f"no label set is called {name!r}{did_you_mean(name, known)}")
+    return found
+
+
+def _label_sets() -> dict[str, LabelSet]:
+    found: dict[str, LabelSet] = {}
+    for layout in dataset_layouts():
+        own = layout_module(layout).LAYOUT.label_sets
+        found |= {labels.name: labels for labels in reversed(own)}
+        found |= {layout.replace("-", "_"): own[0]} if own else {}
+    return found
 
 
 def other_splits(dataset: Dataset) -> dict[str, Dataset]:

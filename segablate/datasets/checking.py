@@ -70,7 +70,7 @@ def _sizes(found: Survey) -> Iterator[Finding]:
 
 
 def _size(size: tuple[int, int] | None) -> str:
-    return f"{size[1]}x{size[0]}" if size else "unknown"
+    return f"{size[0]}x{size[1]}" if size else "unknown"
 
 
 def _unknown_codes(found: Survey) -> Iterator[Finding]:

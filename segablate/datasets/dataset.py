@@ -237,4 +237,4 @@ def _where(item: Item) -> str:
 
 
 def _size(array: np.ndarray) -> str:
-    return f"{array.shape[1]}x{array.shape[0]}"
+    return f"{array.shape[0]}x{array.shape[1]}"

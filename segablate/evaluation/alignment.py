@@ -174,10 +174,14 @@ def _aligned_by_map(
 ) -> Alignment:
     """Match outputs by a map from checkpoint classes (or output numbers) to dataset classes; None for no class."""
     known = list(names) if names is not None else [str(output) for output in range(outputs)]
-    for name in class_map:
-        if str(name) not in known:
-            raise LabelError(f"has no class {name!r}, which the class map names{did_you_mean(str(name), known)}")
-    targets = {str(name): target for name, target in class_map.items()}
+    targets: dict[str, str | None] = {}
+    for key, target in class_map.items():
+        name = str(key)
+        if name not in known and name.isdecimal() and int(name) < outputs:
+            name = known[int(name)]  # by number, where the outputs have names too
+        if name not in known:
+            raise LabelError(f"has no class {key!r}, which the class map names{did_you_mean(name, known)}")
+        targets[name] = target
     found = []
     for name in known:
         target = targets.get(name, name if name in labels.names else None)

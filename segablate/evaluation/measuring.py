@@ -18,7 +18,7 @@ from segablate.evaluation.measures import Measures, measure_labels, measure_maps
 from segablate.evaluation.results import ImageRecord
 from segablate.evaluation.score_measures import measure_readings
 from segablate.evaluation.score_reading import read_scores
-from segablate.labels import LabelSet
+from segablate.labels import IGNORE, LabelSet
 from segablate.samples import Batch, Output, Sample
 
 
@@ -99,8 +99,14 @@ def _batches(samples: Iterable[Sample | Failure], batch_size: int) -> Iterator[B
 
 
 def _align(segmenter: Segmenter, output: Output, labels: LabelSet) -> Alignment:
-    """Match outputs and classes. Label maps do not tell their number of outputs: it is that of the names or classes."""
+    """Match outputs and classes.
+
+    Label maps do not tell their number of outputs: it is that of the names or classes, or the highest of a class map.
+    """
     outputs = len(segmenter.classes or labels.merged_from or labels)
+    if segmenter.classes is None:  # a class map by number tells of outputs beyond the classes
+        numbers = (int(name) for name in map(str, segmenter.class_map or {}) if name.isdecimal())
+        outputs = max(outputs, *(number + 1 for number in numbers if number < IGNORE), 0)
     try:
         return align(
             outputs if output.outputs is None else output.outputs,

@@ -1,4 +1,4 @@
-"""The preprocessings that are tried: forms of subtraction and scaling, with several constants, in both channel orders."""
+"""The preprocessings that are tried: forms of subtraction and scaling, several constants, both channel orders."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -42,7 +42,8 @@ def candidates(
 ) -> list[Candidate]:
     """Return what to try, without repetitions, what is stated first.
 
-    - `start`: the preprocessing of the network, of which size and padding are kept; `stated`: whether its constants are.
+    - `start`: the preprocessing of the network, of which size and padding are kept; `stated`: whether its constants
+      are stated.
     - `measured`: constants of the dataset; `given`: those of the user.
     - `pixels`: whether the network takes whole pixels of 0..255, so that only the order of channels is open.
     """
@@ -69,15 +70,18 @@ def _usual(start: Preprocessing, measured: Constants | None) -> Iterator[Candida
             yield Candidate(name, replace(start, channels=order, scale="1/255", mean=mean, std=std, divisor=1.0))
         raw = replace(start, channels=order, scale="1", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), divisor=1.0)
         yield Candidate("0..255", raw)
-        yield from _forms(start, order, "ImageNet", *(row if order == "rgb" else row[::-1] for row in _IMAGENET))
+        yield from _forms(start, order, "ImageNet", *(row if order == "rgb" else _reversed(row) for row in _IMAGENET))
         if measured is not None:
             rows = (measured.mean, measured.std)
-            yield from _forms(start, order, "dataset", *(row if order == "rgb" else row[::-1] for row in rows))
+            yield from _forms(start, order, "dataset", *(row if order == "rgb" else _reversed(row) for row in rows))
 
 
 def _given(start: Preprocessing, given: Given) -> Iterator[Candidate]:
     """Yield the forms with the user's constants, as written and turned round, in both orders of channels."""
-    for mean, std, turned in ((given.mean, given.std, ""), (given.mean[::-1], given.std[::-1], ", turned round")):
+    for mean, std, turned in (
+        (given.mean, given.std, ""),
+        (_reversed(given.mean), _reversed(given.std), ", turned round"),
+    ):
         for order in ("rgb", "bgr"):
             for candidate in _forms(start, order, "given", mean, std):
                 yield replace(candidate, name=candidate.name + turned, stated=True)
@@ -97,6 +101,10 @@ def _sum(steps: Preprocessing) -> tuple:
     factors = [steps.factor / std / steps.divisor for std in steps.std]
     offsets = [mean / std / steps.divisor for mean, std in zip(steps.mean, steps.std, strict=True)]
     return (steps.channels, *(float(f"{value:.5g}") for value in (*factors, *offsets)))
+
+
+def _reversed(row: Triple) -> Triple:
+    return row[2], row[1], row[0]
 
 
 def _times(row: Triple, factor: float) -> Triple:

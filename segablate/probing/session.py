@@ -82,7 +82,9 @@ def write_likeliest(found: Probe, path: Path, loading: Loading) -> Preprocessing
         spec, joined = described.spec, described.loading
     steps = likeliest.candidate.preprocessing
     sure = "" if found.outcome.certain else ", which others equal within the noise"
-    origin = f"the best of {len(found.outcome.trials)} tried on {len(found.dataset)} images of {found.dataset.spec}{sure}"
+    origin = (
+        f"the best of {len(found.outcome.trials)} tried on {len(found.dataset)} images of {found.dataset.spec}{sure}"
+    )
     draft = Draft(count_outputs(found.network), steps, origin, found.network.kind, joined)
     write_card(path, spec, draft)
     return steps
@@ -94,7 +96,9 @@ def options_of(steps: Preprocessing) -> str:
     def numbers(row: Any) -> str:
         return ",".join(f"{value:.5g}" for value in row)
 
-    written = f"--channels {steps.channels} --scale {steps.scale} --mean {numbers(steps.mean)} --std {numbers(steps.std)}"
+    written = (
+        f"--channels {steps.channels} --scale {steps.scale} --mean {numbers(steps.mean)} --std {numbers(steps.std)}"
+    )
     return written if steps.divisor == 1 else f"{written} --divisor {steps.divisor:g}"
 
 

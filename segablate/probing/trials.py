@@ -111,7 +111,7 @@ def judged(trials: Sequence[Trial], images: int) -> Outcome:
 def _same(a: Trial, b: Trial) -> bool:
     """Whether two trials have the same label maps, as far as counts tell, and the same NLL."""
     nll = np.isnan(a.nll) or abs(a.nll - b.nll) <= _SAME * max(abs(a.nll), _SAME)
-    return bool(nll) and a.table is not None and np.array_equal(a.table, b.table)
+    return bool(nll) and a.table is not None and b.table is not None and np.array_equal(a.table, b.table)
 
 
 def _apart(better: Trial, worse: Trial) -> bool:

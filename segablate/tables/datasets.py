@@ -82,7 +82,7 @@ def check_report(found: Survey, findings: Iterable[Finding]) -> Report:
 
 def _sizes(found: Survey) -> str:
     counts = Counter(seen.label_size for seen in found.seen).most_common()
-    listed = ", ".join(f"{width}x{height} ({count})" for (height, width), count in counts[:_MOST_SIZES])
+    listed = ", ".join(f"{height}x{width} ({count})" for (height, width), count in counts[:_MOST_SIZES])
     return listed + (f" and {len(counts) - _MOST_SIZES} more" if len(counts) > _MOST_SIZES else "")
 
 

@@ -33,6 +33,7 @@ from segablate.tables.thresholds import threshold_table
 
 REPLICATES = 2_000
 
+
 @dataclass(frozen=True)
 class View:
     """Options of the report: the void convention, the boundary tolerances, and further tables.
@@ -241,8 +242,8 @@ def _about_chance(table: np.ndarray) -> list[str]:
     if not reason:
         return []
     return [
-        f"mIoU is near chance: {reason}; check channel order, scale, mean and std (segablate checkpoints probe tries the "
-        f"usual ones), the order of the classes, and that the weights belong to this network"
+        f"mIoU is near chance: {reason}; check channel order, scale, mean and std (segablate checkpoints probe tries "
+        f"the usual ones), the order of the classes, and that the weights belong to this network"
     ]
 
 

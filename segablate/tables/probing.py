@@ -12,11 +12,16 @@ def probe_report(found: Probe) -> Report:
     """Return the report of ``segablate checkpoints probe``."""
     outcome, source = found.outcome, found.network.source
     measured = found.measured
+    colours = f"mean {_row(measured.mean)}, std {_row(measured.std)} in 0..1, {measured.what}" if measured else ""
     facts = {
         "checkpoint": found.spec,
         **{name: source.facts[name] for name in ("card of", "output", "device") if name in source.facts},
         "dataset": f"{found.dataset.spec}, split {found.dataset.split}, {counted(outcome.images, 'image')}",
-        **({"its colours": f"mean {_row(measured.mean)}, std {_row(measured.std)} in 0..1, {measured.what}"} if measured else {}),
+        **(
+            {"its colours": f"mean {_row(measured.mean)}, std {_row(measured.std)} in 0..1, {measured.what}"}
+            if measured
+            else {}
+        ),
     }
     columns = (
         Column("preprocessing", "preprocessing", "text"),

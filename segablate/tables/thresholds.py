@@ -45,7 +45,7 @@ def threshold_table(run: Evaluation) -> Table | None:
     )
     dice = 100 * float(found.dice[int(np.flatnonzero(thresholds == best)[0])])
     note = (
-        f"The best Dice, {dice:.2f} at threshold {best:.4g}, was chosen on the very images it is measured on, and is too "
-        f"high for others. Choose the threshold on a validation split, and state it: --threshold {best:.4g}."
+        f"The best Dice, {dice:.2f} at threshold {best:.4g}, was chosen on the very images it is measured on, and is "
+        f"too high for others. Choose the threshold on a validation split, and state it: --threshold {best:.4g}."
     )
     return Table("thresholds", f"Thresholds of the probability of {run.labels.names[1]}", columns, rows, (note,))

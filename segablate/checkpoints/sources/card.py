@@ -12,7 +12,7 @@ Code that it names, by a ``source`` of ``python:``, ``torchscript:``, ``module:`
     head: out                                         # optional: name or place of one of several outputs
     threshold: 0.4                                    # optional: of two classes, when a pixel is of the second
     inference: {window: 512, stride: 341, flip: true} # optional: sliding windows, mirrored images
-    classes: [sky, building, ..., void]               # names of the outputs, in order
+    classes: [sky, building, ..., void]               # names of the outputs, in order; or a label set, as in voc2012
     class_map: {void: null}                           # optional: checkpoint class -> dataset class, or null
     key: model_state_dict                             # optional: key path to the weights in the file
     strip_prefix: module.                             # optional: prefix to cut off the keys
@@ -135,7 +135,7 @@ def _loading(card: dict[str, Any], folder: Path) -> Loading:
         strip_prefix=card.get("strip_prefix"),
         output=card.get("output"),
         head=None if card.get("head") is None else str(card["head"]),
-        classes=tuple(map(str, card["classes"])) if card.get("classes") else None,
+        classes=_classes(card.get("classes")),
         class_map=card.get("class_map"),
         window=inference.window,
         stride=inference.stride,
@@ -144,6 +144,18 @@ def _loading(card: dict[str, Any], folder: Path) -> Loading:
         threshold=card.get("threshold"),
         folder=folder,
     )
+
+
+def _classes(stated: list[Any] | str | None) -> tuple[str, ...] | None:
+    """Return the names of the outputs; text is the name of a published label set."""
+    if not stated:
+        return None
+    if isinstance(stated, list):
+        return tuple(map(str, stated))
+    from segablate.datasets import label_set_named
+
+    with at("classes"):
+        return label_set_named(stated).names
 
 
 def _check(card: dict[str, Any]) -> None:
@@ -156,7 +168,7 @@ def _check(card: dict[str, Any]) -> None:
     for key, example in (("key", "model.state_dict"), ("strip_prefix", "module."), ("output", "softmax")):
         if not isinstance(card.get(key) or "", str):
             raise CheckpointError(f"{key} is {card[key]!r}, but must be text, as in {example}; quote it")
-    if not isinstance(card.get("classes") or [], list):
-        raise CheckpointError("classes must be a list of names")
+    if not isinstance(card.get("classes") or [], list | str):
+        raise CheckpointError("classes must be a list of names, or the name of a label set, as in voc2012")
     if not isinstance(card.get("class_map") or {}, dict):
         raise CheckpointError("class_map must map checkpoint classes to dataset classes, as in {void: null}")

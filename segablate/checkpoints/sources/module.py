@@ -34,7 +34,9 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     with at(path):
         module = _unpickle(path.name, archive, check_for(loading.card, loading.trust_code))
     note = f"{path.name} was unpickled: code in it has run"
-    return prepared(module, Source(f"module:{place}", (path,), {"module": type(module).__name__}, (note,)), loading, stated=False)
+    return prepared(
+        module, Source(f"module:{place}", (path,), {"module": type(module).__name__}, (note,)), loading, stated=False
+    )
 
 
 def code_files(place: str, loading: Loading) -> tuple[Path, ...]:

@@ -34,7 +34,12 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     encoding = ENCODINGS.get(options.get("encoding", "codes"))
     if encoding is None:
         raise CheckpointError(f"encoding is {options['encoding']!r}, but must be codes, index or colours")
-    labels_only = {"--output": loading.output, "--threshold": loading.threshold, "--class-map": loading.class_map, "classes": loading.classes}
+    labels_only = {
+        "--output": loading.output,
+        "--threshold": loading.threshold,
+        "--class-map": loading.class_map,
+        "classes": loading.classes,
+    }
     notes = _unused(loading, **labels_only)
     facts = {"output": "label maps: no losses, which need logits", "encoding": encoding}
     return LabelMaps(files, encoding, Source(f"predictions:{text}", (), facts, notes))
@@ -58,6 +63,12 @@ def _parse(text: str) -> tuple[str, dict[str, str]]:
 def _unused(loading: Loading, **more: object) -> tuple[str, ...]:
     """Return a note on options that apply only to networks."""
     given = {f"--{name.replace('_', '-')}": value for name, value in loading.preprocessing.items()}
-    given |= {"--window": loading.window, "--flip": loading.flip, "--quarter-turns": loading.quarter_turns, "--key": loading.key, **more}
+    given |= {
+        "--window": loading.window,
+        "--flip": loading.flip,
+        "--quarter-turns": loading.quarter_turns,
+        "--key": loading.key,
+        **more,
+    }
     named = [name for name, value in given.items() if value]
     return (f"predictions run no network: {', '.join(named)} had no effect",) if named else ()

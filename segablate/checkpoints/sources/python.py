@@ -4,7 +4,8 @@ As in ``python:nets.unet:unet(num_classes=12)@weights.pth`` or ``python:nets/une
 The module is a dotted name, found from the working directory too (and from the folder of the card that names it), or
 the path of a ``.py`` file. The factory is called with literal arguments and returns a ``torch.nn.Module``. The weights
 are a state dict, see :mod:`segablate.weights`. An attribute ``preprocessing`` of the factory or of the network, a
-mapping as in a card, states how pixels are preprocessed. What the user types runs; what a card names runs only with trust.
+mapping as in a card, states how pixels are preprocessed. What the user types runs; what a card names runs only with
+trust.
 """
 
 import re

@@ -121,7 +121,8 @@ def probe(
     dataset: Dataset,
     *,
     write: Annotated[
-        Path | None, typer.Option(help="Write the likeliest preprocessing into this new card.", rich_help_panel="Output")
+        Path | None,
+        typer.Option(help="Write the likeliest preprocessing into this new card.", rich_help_panel="Output"),
     ] = None,
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
