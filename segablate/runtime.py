@@ -55,7 +55,7 @@ def resolve_device(name: str = "auto") -> "torch.device":
 
 
 def counting_device(device: "torch.device") -> "torch.device":
-    """Return the device on which the scores of a network are counted: its own; the CPU for a Mac's GPU, without float64."""
+    """Return where the scores of a network on a device are counted: there, or on the CPU for mps, without float64."""
     import torch
 
     return torch.device("cpu") if device.type == "mps" else device

@@ -30,6 +30,7 @@ from segablate.samples import Batch, Sample
 
 CPU = Loading(device="cpu")
 TRUST = Loading(device="cpu", trust_code=True)
+UNSCALED = {"normalise": "none"}
 
 
 def image(seed: int = 0) -> np.ndarray:
@@ -138,7 +139,7 @@ def test_an_error_of_the_network_names_it_and_the_size(network_file: Path, netwo
     )
     network_file.write_text(NETWORK + lines + "\n\ndef choosy(n):\n    return Choosy(n)\n")
     spec = f"python:{network_file}:choosy(4)@{network_file.with_suffix('.pth')}"
-    with pytest.raises(CheckpointError, match=r"choosy\(4\)@.* fails on images of 32x24: sides must be 64"):
+    with pytest.raises(CheckpointError, match=r"choosy\(4\)@.* fails on images of 24x32: sides must be 64"):
         scores(spec)
     assert count_outputs(open_checkpoint(spec, CPU)) is None
 
@@ -320,7 +321,7 @@ def save_script(module: nn.Module, path: Path) -> None:
 
 def test_torchscript(network: nn.Module, tmp_path: Path) -> None:
     save_script(network, tmp_path / "net.ts")
-    opened = open_checkpoint(f"torchscript:{tmp_path / 'net.ts'}", TRUST)
+    opened = open_checkpoint(f"torchscript:{tmp_path / 'net.ts'}", replace(TRUST, preprocessing=UNSCALED))
     assert opened.source.files == (tmp_path / "net.ts",)
     assert near(scores(opened), plain_forward(network))  # type: ignore[arg-type]
 
@@ -401,7 +402,7 @@ def test_a_whole_module_needs_trust(tmp_path: Path) -> None:
     spec = f"module:{tmp_path / 'whole.pth'}"
     with pytest.raises(CheckpointError, match=r"whole\.pth: .*runs any code in the file; pass --trust-code"):
         open_checkpoint(spec, CPU)
-    opened = open_checkpoint(spec, TRUST)
+    opened = open_checkpoint(spec, replace(TRUST, preprocessing=UNSCALED))
     assert near(scores(opened), plain_forward(module))  # type: ignore[arg-type]
     assert opened.source.facts["module"] == "Sequential"
     assert opened.source.notes == ("whole.pth was unpickled: code in it has run",)

@@ -1,8 +1,8 @@
 """What is assumed of a network that comes without mean and std, and what its own code says of them.
 
-Networks from Python and exported ones hold weights, and mostly no constants. The assumption is ImageNet's mean and std
-of RGB in 0..1, as most segmentation networks have a backbone trained with these, unless the network normalises its
-input itself. It is never silent: a note says what was assumed and how to state it.
+Weights come without constants. Of a network in Python ImageNet's mean and std of RGB in 0..1 are assumed, as most
+segmentation networks have a backbone trained with these, unless it normalises its input itself; of an exported graph,
+which often holds its normalisation, none. It is never silent: a note says what was assumed and how to state it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,11 +33,11 @@ class Settled(NamedTuple):
     note: str = ""
 
 
-def settle(start: Preprocessing, given: Mapping[str, Any], module: Any = None) -> Settled:
+def settle(start: Preprocessing, given: Mapping[str, Any], module: Any = None, assume: str = ASSUMED) -> Settled:
     """Return the preprocessing of a network that states no mean and std, with what the user has `given`.
 
-    `start`: its steps without constants. `module` is looked at for constants that it applies itself. Raises
-    CheckpointError for malformed values.
+    `start`: its steps without constants. `module` is looked at for constants that it applies itself. `assume`: the
+    normalisation to assume. Raises CheckpointError for malformed values.
     """
     parsed = Preprocessing.parse(given, start)
     missing = [name for name in ("mean", "std") if name not in given]
@@ -55,7 +55,10 @@ def settle(start: Preprocessing, given: Mapping[str, Any], module: Any = None) -
             f"no mean and std given: the network subtracts its own ({inside.name}) from pixels {inside.range}; {_HOW}"
         )
         return Settled(scaled, True, note)
-    assumed = parsed.normalised(ASSUMED)
+    assumed = parsed.normalised(assume)
+    if assume == "none":
+        note = f"no mean and std given: pixels were only scaled to 0..1, as if the exported graph held its own; {_HOW}"
+        return Settled(assumed, True, note)
     numbers = ", std ".join(_commas(row) for row in (assumed.mean, assumed.std))
     order = assumed.channels.upper()
     note = f"no mean and std given: ImageNet's were assumed (mean {numbers} of {order} in 0..1); {_HOW}"

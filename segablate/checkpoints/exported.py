@@ -130,8 +130,8 @@ def open_exported(
         )
     source = replace(source, facts={"input": image.describe(), **source.facts})
     classes = None if loading.classes is None else len(loading.classes)
-    stated = start is not None or whole
-    return prepared(ExportedNetwork(image, run, classes), source, loading, preprocessing, kind, stated=stated)
+    assume = None if start is not None or whole else "none"
+    return prepared(ExportedNetwork(image, run, classes), source, loading, preprocessing, kind, assume=assume)
 
 
 def _fitted(loading: Loading, image: ImageInput, start: Preprocessing) -> tuple[Loading, Preprocessing]:

@@ -197,11 +197,12 @@ def prepared(
     kind: str = "softmax",
     classes: tuple[str, ...] | None = None,
     *,
-    stated: bool = True,
+    assume: str | None = None,
 ) -> Network:
     """Return the module on its device, in evaluation mode, with the checkpoint's settings overridden by `loading`.
 
-    `stated`: whether `preprocessing` has the mean and std of the checkpoint; else they are assumed, and a note says so.
+    `assume`: the normalisation to assume where `preprocessing` has no mean and std of the checkpoint, and to say so in
+    a note; None where it has them.
     """
     device = resolve_device(loading.device)
     exact_arithmetic(device)
@@ -210,8 +211,8 @@ def prepared(
     if kind not in (*KINDS, "labels"):
         raise CheckpointError(f"output is {kind!r}, but must be softmax, sigmoid, probabilities or labels")
     settled = Settled(Preprocessing.parse(loading.preprocessing, preprocessing))
-    if not stated:
-        settled = settle(preprocessing, loading.preprocessing, module)
+    if assume is not None:
+        settled = settle(preprocessing, loading.preprocessing, module, assume)
     preprocessing = settled.preprocessing
     with at(source.spec):
         preprocessing.refuse_constants_of_pixels()

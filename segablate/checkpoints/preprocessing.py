@@ -88,12 +88,12 @@ class Preprocessing:
             return
         mean = self.mean if "mean" in named else tuple(value * 255 for value in self.mean)
         std = self.std if "std" in named or self.std == (1.0, 1.0, 1.0) else tuple(value * 255 for value in self.std)
-        beside = " and ".join(f"{name} {_row(getattr(self, name))}" for name in named)
+        stated = " and ".join(f"{name} is {_row(getattr(self, name))}" for name in named)
         raise CheckpointError(
-            f"{beside}: for pixels of 0..255, but scale {self.scale} brings them to 0..{largest:.4g} before the mean is "
-            f"subtracted; write scale 1 with mean {_commas(mean)} and std {_commas(std)}, or scale 1/255 with "
-            f"mean {_commas(value / 255 for value in mean)} and std {_commas(value / 255 for value in std)} (a network "
-            f"that takes 0..1 after that divides by 255 once more: divisor 255)"
+            f"{stated}, but scale {self.scale} brings pixels to 0..{largest:.4g} before that is applied; state scale 1 "
+            f"with mean {_commas(mean)} and std {_commas(std)}, or scale 1/255 with mean "
+            f"{_commas(v / 255 for v in mean)} and std {_commas(v / 255 for v in std)} (and divisor 255 where the "
+            f"network takes 0..1 after that)"
         )
 
     @property

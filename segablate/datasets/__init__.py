@@ -22,7 +22,6 @@ __all__ = [
     "Item",
     "dataset_layouts",
     "label_set_named",
-    "label_set_names",
     "layout_module",
     "open_dataset",
     "other_splits",

@@ -78,13 +78,11 @@ def _usual(start: Preprocessing, measured: Constants | None) -> Iterator[Candida
 
 def _given(start: Preprocessing, given: Given) -> Iterator[Candidate]:
     """Yield the forms with the user's constants, as written and turned round, in both orders of channels."""
-    for mean, std, turned in (
-        (given.mean, given.std, ""),
-        (_reversed(given.mean), _reversed(given.std), ", turned round"),
-    ):
+    turned = Given(_reversed(given.mean), _reversed(given.std))
+    for constants, how in ((given, ""), (turned, ", turned round")):
         for order in ("rgb", "bgr"):
-            for candidate in _forms(start, order, "given", mean, std):
-                yield replace(candidate, name=candidate.name + turned, stated=True)
+            for candidate in _forms(start, order, "given", constants.mean, constants.std):
+                yield replace(candidate, name=candidate.name + how, stated=True)
 
 
 def _forms(start: Preprocessing, order: str, name: str, mean: Triple, std: Triple) -> Iterator[Candidate]:

@@ -17,11 +17,7 @@ def probe_report(found: Probe) -> Report:
         "checkpoint": found.spec,
         **{name: source.facts[name] for name in ("card of", "output", "device") if name in source.facts},
         "dataset": f"{found.dataset.spec}, split {found.dataset.split}, {counted(outcome.images, 'image')}",
-        **(
-            {"its colours": f"mean {_row(measured.mean)}, std {_row(measured.std)} in 0..1, {measured.what}"}
-            if measured
-            else {}
-        ),
+        **({"its colours": colours} if measured else {}),
     }
     columns = (
         Column("preprocessing", "preprocessing", "text"),

@@ -154,7 +154,7 @@ def _classes(stated: list[Any] | str | None) -> tuple[str, ...] | None:
         return tuple(map(str, stated))
     from segablate.datasets import label_set_named
 
-    with at("classes"):
+    with at("classes must be a list of names, or the name of a label set"):
         return label_set_named(stated).names
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, BinaryIO
 
+from segablate.checkpoints.assumptions import ASSUMED
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.trust import check_for, open_archive
 from segablate.errors import CheckpointError, SegablateError, at
@@ -35,7 +36,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         module = _unpickle(path.name, archive, check_for(loading.card, loading.trust_code))
     note = f"{path.name} was unpickled: code in it has run"
     return prepared(
-        module, Source(f"module:{place}", (path,), {"module": type(module).__name__}, (note,)), loading, stated=False
+        module, Source(f"module:{place}", (path,), {"module": type(module).__name__}, (note,)), loading, assume=ASSUMED
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from segablate.checkpoints.assumptions import stated_by_code
+from segablate.checkpoints.assumptions import ASSUMED, stated_by_code
 from segablate.checkpoints.imported_files import files_of
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
@@ -67,7 +67,9 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     notes = load_weights(module, weights, loading.strip_prefix)
     source = Source(f"python:{text}", files, {}, notes, str(spec))
     start = Preprocessing.parse(stated or {})
-    return with_classes_of(weights, prepared(module, source, loading, start, stated=stated is not None))
+    return with_classes_of(
+        weights, prepared(module, source, loading, start, assume=None if stated is not None else ASSUMED)
+    )
 
 
 def open_new(text: str, loading: Loading, classes: int) -> Segmenter:
@@ -81,7 +83,7 @@ def open_new(text: str, loading: Loading, classes: int) -> Segmenter:
         files = (Path(spec.module),)
     module, stated = build(spec, loading)
     source, start = Source(f"python:{text}", files, {}, (), str(spec)), Preprocessing.parse(stated or {})
-    return prepared(module, source, loading, start, stated=stated is not None)
+    return prepared(module, source, loading, start, assume=None if stated is not None else ASSUMED)
 
 
 def code_files(text: str, loading: Loading) -> tuple[Path, ...]:

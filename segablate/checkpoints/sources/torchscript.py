@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from segablate.checkpoints.assumptions import ASSUMED
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.trust import open_archive
 from segablate.errors import CheckpointError, at
@@ -36,7 +37,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     with at(path):
         module = _load(path.name, archive, str(resolve_device(loading.device)))
     note = f"{path.name} is a program: its code has run"
-    return prepared(module, Source(f"torchscript:{place}", (path,), {}, (note,)), loading, stated=False)
+    return prepared(module, Source(f"torchscript:{place}", (path,), {}, (note,)), loading, assume=ASSUMED)
 
 
 def code_files(place: str, loading: Loading) -> tuple[Path, ...]:
