@@ -18,6 +18,9 @@ from segablate.metrics.chance import why_chance
 from segablate.metrics.confusion import ClassCounts, class_counts, mean_iou
 from segablate.probing.candidates import Candidate
 
+MUCH = 1.25
+"""Factor by which an NLL is much higher than another; constants of another dataset change it by a few percent."""
+
 _SAME = 1e-4
 """Relative difference of NLL below which two trials with the same label maps are one."""
 
@@ -27,7 +30,8 @@ class Trial:
     """A candidate on the images.
 
     - `miou`, `nll` (nan without scores); `near_chance`: whether a constant map or chance does as well.
-    - `table`: pixels by label and prediction, pooled; `left_out` (N,): mIoU without each of the images.
+    - `table`: pixels by label and prediction, pooled; `left_out`, `left_out_nll` (N,): mIoU and NLL without each
+      of the images.
     - `failure`: why the network did not run, or empty.
     """
 
@@ -37,15 +41,16 @@ class Trial:
     near_chance: bool = True
     table: NDArray | None = None
     left_out: NDArray | None = None
+    left_out_nll: NDArray | None = None
     failure: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Trials, the best first, and what they tell.
+    """Trials, the likeliest first and the others by mIoU, and what they tell.
 
-    - `likeliest`: the best, or what is stated where it is not worse than the noise; None where nothing runs or all are
-      near chance.
+    - `likeliest`: the best mIoU; of those that it leads by no more than noise, the best without a much higher NLL, what
+      is stated before others. None where nothing runs or all are near chance.
     - `equal`: trials with the same result as the likeliest; `rivals`: those within the noise of these images.
     """
 
@@ -82,16 +87,19 @@ def _trial(network: Network, dataset: Dataset, candidate: Candidate) -> Trial:
     segmenter = replace(network, preprocessing=candidate.preprocessing, known=type(network.known)())
     run = evaluate(segmenter, dataset, Measures(calibration=scores))
     table, counts = run.confusion.total(), class_counts(run.confusion)
-    nll = float("nan")
+    nll, nll_left_out = float("nan"), None
     if RELIABILITY in run.statistics:
-        nll = float(run.statistics[PROPER][..., 1].sum() / max(run.statistics[RELIABILITY][..., 0].sum(), 1))
+        sums = run.statistics[PROPER][..., 1].sum(axis=1)
+        pixels = run.statistics[RELIABILITY][..., 0].sum(axis=(1, 2))
+        nll = float(sums.sum() / max(pixels.sum(), 1))
+        nll_left_out = (sums.sum() - sums) / np.maximum(pixels.sum() - pixels, 1)
     every = counts.total()
     rest = [
         ClassCounts(every.hits - hits, every.labelled - labelled, every.predicted - predicted)
         for hits, labelled, predicted in zip(counts.hits, counts.labelled, counts.predicted, strict=True)
     ]
     left_out = np.array([float(mean_iou(part)) for part in rest])
-    return Trial(candidate, float(mean_iou(every)), nll, bool(why_chance(table)), table, left_out)
+    return Trial(candidate, float(mean_iou(every)), nll, bool(why_chance(table)), table, left_out, nll_left_out)
 
 
 def judged(trials: Sequence[Trial], images: int) -> Outcome:
@@ -102,10 +110,26 @@ def judged(trials: Sequence[Trial], images: int) -> Outcome:
         return Outcome(tuple(ordered), images, None)
     others = [trial for trial in ordered[1:] if not trial.near_chance]
     level = [trial for trial in others if _same(best, trial) or not _apart(best, trial)]
-    likeliest = next((trial for trial in (best, *level) if trial.candidate.stated), best)
-    others = [trial for trial in (best, *level) if trial is not likeliest]
+    level = [best, *level]
+    low = _of_low_nll(level)
+    likeliest = next((trial for trial in low if trial.candidate.stated), low[0])
+    others = [trial for trial in level if trial is not likeliest and not _worse_nll(likeliest, trial)]
     equal = tuple(trial for trial in others if _same(likeliest, trial))
-    return Outcome(tuple(ordered), images, likeliest, equal, tuple(trial for trial in others if trial not in equal))
+    first = (likeliest, *(trial for trial in ordered if trial is not likeliest))
+    return Outcome(first, images, likeliest, equal, tuple(trial for trial in others if trial not in equal))
+
+
+def _of_low_nll(level: Sequence[Trial]) -> list[Trial]:
+    """Return the trials whose NLL is not much above the least: of equal mIoU, that is what training made small."""
+    least = min((trial.nll for trial in level if not np.isnan(trial.nll)), default=np.inf)
+    return [trial for trial in level if not trial.nll > MUCH * least]
+
+
+def _worse_nll(better: Trial, worse: Trial) -> bool:
+    """Whether the NLL is much higher, beyond its noise."""
+    if better.left_out_nll is None or worse.left_out_nll is None or not worse.nll > MUCH * better.nll:
+        return False
+    return _beyond_noise(worse.nll - better.nll, worse.left_out_nll - better.left_out_nll)
 
 
 def _same(a: Trial, b: Trial) -> bool:
@@ -115,10 +139,16 @@ def _same(a: Trial, b: Trial) -> bool:
 
 
 def _apart(better: Trial, worse: Trial) -> bool:
-    """Whether the difference of mIoU is beyond its noise: Student's interval at 95 % with the jackknife's error."""
-    if better.left_out is None or worse.left_out is None or len(better.left_out) < 2:
+    """Whether the difference of mIoU is beyond its noise."""
+    if better.left_out is None or worse.left_out is None:
         return False
-    n = len(better.left_out)
-    changes = better.left_out - worse.left_out
-    error = np.sqrt((n - 1) / n * np.sum((changes - changes.mean()) ** 2))
-    return bool(better.miou - worse.miou > stdtrit(n - 1, 0.975) * error)
+    return _beyond_noise(better.miou - worse.miou, better.left_out - worse.left_out)
+
+
+def _beyond_noise(difference: float, left_out: NDArray) -> bool:
+    """Whether a difference is above 0 at 95 %, from its jackknife values (N,) without each of the images."""
+    n = len(left_out)
+    if n < 2:
+        return False
+    error = np.sqrt((n - 1) / n * np.sum((left_out - left_out.mean()) ** 2))
+    return bool(difference > stdtrit(n - 1, 0.975) * error)

@@ -27,7 +27,8 @@ def probe_report(found: Probe) -> Report:
         Column("steps", "steps", "prose", wide=True),
         Column("failure", "failure", "prose", wide=True),
     )
-    table = Table("preprocessings", "Preprocessings tried", columns, tuple(map(_as_row, outcome.trials)))
+    order = "by mIoU" if outcome.likeliest is None else "the likeliest first, the others by mIoU"
+    table = Table("preprocessings", f"Preprocessings tried, {order}", columns, tuple(map(_as_row, outcome.trials)))
     said = (*verdict(outcome), *_failed(outcome), *found.network.source.notes)
     said = tuple(note for note in said if not note.startswith("no mean and std given"))
     return Report(f"Preprocessings of {found.spec} on {found.dataset.spec}", tuple(facts.items()), (table,), said)
