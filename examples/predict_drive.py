@@ -4,7 +4,9 @@
 
     python examples/prepare_drive.py DRIVE/test drive_test --native
     python examples/predict_drive.py drive_test examples/wnet_drive.pth drive_test/wnet
-    segablate evaluate predictions:drive_test/wnet folder:drive_test --threshold 0.4353
+    segablate evaluate predictions:drive_test/wnet folder:drive_test --threshold 0.4333
+
+0.4333 is the threshold of the highest Dice on all twenty images of DRIVE/training, prepared and predicted likewise.
 
 Each image is resized to 512×512 (Pillow, bilinear); the probabilities of the image and of its three mirror images are
 averaged, not their logits; the mean is resized to the size of the image by cubic splines, clipped to its range, and

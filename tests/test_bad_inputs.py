@@ -193,7 +193,7 @@ def weights_without_network(place: Place) -> list[str]:
     return place.evaluate(checkpoint=str(place.weights))
 
 
-@bad(r"fails on images of 32x24: .*pass --pad-to-multiple 32")
+@bad(r"fails on images of 24x32: .*pass --pad-to-multiple 32")
 def sides_that_do_not_divide(place: Place) -> list[str]:
     return place.evaluate(checkpoint=place.spec("strict()"))
 
@@ -227,7 +227,7 @@ def missing_mask(place: Place) -> list[str]:
     return place.evaluate()
 
 
-@bad(r"s2\.png: the label map is 31x24, but its image s2\.png is 32x24; export both at one size")
+@bad(r"s2\.png: the label map is 24x31, but its image s2\.png is 24x32; export both at one size")
 def mask_of_another_size(place: Place) -> list[str]:
     cv2.imwrite(str(place.labels()), np.zeros((24, 31), np.uint8))
     return place.evaluate()
@@ -331,7 +331,7 @@ def predictions_of_other_names(place: Place) -> list[str]:
     return place.evaluate(checkpoint=f"predictions:{place.predicted}")
 
 
-@bad(r"s2\.png: the prediction is 31x24, but its label map is 32x24; save predictions at the size of the label maps")
+@bad(r"s2\.png: the prediction is 24x31, but its label map is 24x32; save predictions at the size of the label maps")
 def prediction_of_another_size(place: Place) -> list[str]:
     cv2.imwrite(str(place.predicted / "s2.png"), np.zeros((24, 31), np.uint8))
     return place.evaluate(checkpoint=f"predictions:{place.predicted}")

@@ -165,7 +165,7 @@ def test_a_missing_split_names_what_there_is(toy: Path) -> None:
 
 def test_a_mask_of_another_size(toy: Path) -> None:
     cv2.imwrite(str(toy / "labels/val/s2.png"), np.zeros((24, 31), np.uint8))
-    with pytest.raises(SegablateError, match=r"s2\.png: the label map is 31x24, but its image s2\.png is 32x24"):
+    with pytest.raises(SegablateError, match=r"s2\.png: the label map is 24x31, but its image s2\.png is 24x32"):
         open_dataset(f"folder:{toy}").read(2)
 
 

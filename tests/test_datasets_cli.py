@@ -384,6 +384,6 @@ def test_real_drive(real_data: Path, check: Check, segablate: Check, tmp_path: P
     assert segablate("datasets", "init", tmp_path)[0] == 0
     code, out = check(f"folder:{tmp_path}")
     assert code == 0
-    assert "565x584 (4)" in out
+    assert "584x565 (4)" in out
     assert "foreground" in out
     assert "No findings" in out

@@ -129,7 +129,7 @@ def test_a_failing_image_does_not_take_its_batch_along(toy: Path, network_file: 
         cv2.imwrite(str(toy / f"images/val/{name}.png"), image)
         cv2.imwrite(str(toy / f"labels/val/{name}.png"), labels)
     data = open_dataset(f"folder:{toy}")
-    with pytest.raises(CheckpointError, match=r"fails on images of 32x24: .*pass --pad-to-multiple 32"):
+    with pytest.raises(CheckpointError, match=r"fails on images of 24x32: .*pass --pad-to-multiple 32"):
         run(spec, data)
     found = run(spec, data, on_error="skip")
     assert found.names == ("s6", "s7")

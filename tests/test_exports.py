@@ -99,7 +99,7 @@ def test_onnx_of_a_fixed_size_gets_it_and_its_scores_come_back_to_that_of_the_im
     expected = torch.nn.functional.interpolate(direct, (48, 50), mode="bilinear")
     found = opened(path)
     assert near(scores(found, pixels), expected)
-    assert "resized to 32x24" in found.source.facts["preprocessing"]
+    assert "resized to 24x32" in found.source.facts["preprocessing"]
     kept = opened(path, preprocessing={"resize": None})  # as a first card has it
     assert near(scores(kept, pixels), expected)
 
@@ -110,12 +110,12 @@ def test_a_window_of_the_fixed_size_slides_over_the_image(tmp_path: Path) -> Non
     found = scores(opened(path, window=(24, 32), stride=(24, 32)), pixels)
     halves = [by_onnxruntime(path, np.ascontiguousarray(part)) for part in np.split(shares(pixels), 2, axis=3)]
     assert near(found, torch.cat(halves, 3))
-    with pytest.raises(CheckpointError, match=r"takes only 32x24; pass --window 24x32, or leave it out"):
+    with pytest.raises(CheckpointError, match=r"takes only 24x32; pass --window 24x32, or leave it out"):
         opened(path, window=(16, 16))
-    with pytest.raises(CheckpointError, match=r"takes only 32x24; leave out --resize"):
+    with pytest.raises(CheckpointError, match=r"takes only 24x32; leave out --resize"):
         opened(path, preprocessing={"resize": [48, 64]})
     with pytest.raises(
-        CheckpointError, match=r"fails on images of 20x20: the network takes only 32x24; pass --resize 24x32$"
+        CheckpointError, match=r"fails on images of 20x20: the network takes only 24x32; pass --resize 24x32$"
     ):
         output(opened(path, window=(24, 32)), images(1, (20, 20)))
 
@@ -346,7 +346,7 @@ def test_tflite_gives_what_its_library_gives(tmp_path: Path) -> None:
     assert near(scores(found, images(3)), convolved(images(3)))
     assert found.source.facts["input"] == "1x24x32x3 float32"
     assert found.source.facts["head"] == "scores, 1x24x32x4 float32"
-    assert "resized to 32x24" in found.source.facts["preprocessing"]
+    assert "resized to 24x32" in found.source.facts["preprocessing"]
 
 
 def test_tflite_whose_sides_may_vary(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_orientation_as_stated(tmp_path: Path) -> None:
     assert sample.remarks == Remark.NOT_TURNED
     Image.fromarray(scene(1)[0]).save(root / "images/val/s1.png", exif=exif(6))
     (root / "dataset.yaml").write_text((root / "dataset.yaml").read_text().replace("ignore", "apply"))
-    with pytest.raises(Exception, match=r"s1\.png: the label map is 32x24, but its image s1\.png is 24x32"):
+    with pytest.raises(Exception, match=r"s1\.png: the label map is 24x32, but its image s1\.png is 32x24"):
         open_dataset(f"folder:{root}").read(1)
 
 

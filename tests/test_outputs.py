@@ -252,7 +252,7 @@ def test_no_memory_is_one_clear_line() -> None:
         raise torch.OutOfMemoryError("of 3 GiB")
 
     with pytest.raises(
-        DeviceError, match="cpu has too little memory for 2 images of 32x24; use a smaller --batch-size"
+        DeviceError, match="cpu has too little memory for 2 images of 24x32; use a smaller --batch-size"
     ):
         network(full)(batch())
 

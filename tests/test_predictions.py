@@ -396,7 +396,7 @@ def test_one_channel_of_scores_means_two_classes(data: Dataset, tmp_path: Path) 
         ({"logits": np.zeros((5, 24, 32), np.float32)}, "the scores are 5x24x32, but other files have 4 outputs"),
         (
             {"logits": np.zeros((4, 24, 24), np.float32)},
-            "the scores are 24x24, of another aspect ratio than the label map, 32x24",
+            "the scores are 24x24, of another aspect ratio than the label map, 24x32",
         ),
         ({"logits": np.zeros((24, 32), np.float32)}, "logits are float32 of shape 24x32; expected floats, K x H x W"),
         ({"logits": np.zeros((4, 24, 32), np.uint8)}, "logits are uint8 of shape 4x24x32; expected floats"),

@@ -94,3 +94,61 @@ def test_the_published_scores(real_data: Path, tmp_path: Path, capsys: pytest.Ca
     assert scores["AUC (ROC)"] == pytest.approx(0.98586, abs=1e-5)
     assert scores["average precision"] == pytest.approx(0.89549, abs=1e-4)
     assert vessel["f1"] == pytest.approx(0.80962, abs=5e-6)
+
+
+def test_drive_at_its_size_has_void_outside_the_field_of_view(tmp_path: Path) -> None:
+    write_drive(tmp_path / "drive", "1st_manual", "test_mask")
+    for path in (tmp_path / "drive/images").iterdir():
+        path.rename(path.with_name(path.name.replace("training", "test")))
+    example("prepare_drive").main(tmp_path / "drive", tmp_path / "out", native=True)
+    data = open_dataset(f"folder:{tmp_path / 'out'}")
+    assert (data.split, len(data)) == ("test", 2)
+    sample = data.read(1)
+    assert sample.labels.shape == (24, 20)
+    assert (sample.labels == 255).sum() == 1  # the one pixel of the box outside
+    assert (sample.labels == 1).sum() == 24 * 20 - 1
+
+
+def test_predictions_as_published(tmp_path: Path) -> None:
+    """The mean of the probabilities of four mirror images, at the size of the image, in steps of 1/255."""
+    prepare, predict = example("prepare_drive"), example("predict_drive")
+    torch.manual_seed(0)
+    network = example("wnet").wnet().eval()
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (540, 536, 3), np.uint8))
+    found = predict.as_published(network, image)
+    assert found.shape == (540, 536)
+    assert np.allclose(found * 255, np.rint(found * 255), atol=1e-4)
+    mirrored = predict.as_published(network, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    assert np.abs(mirrored[:, ::-1] - found).max() <= 2 / 255  # all four poses are averaged
+    assert prepare.OUTSIDE not in (0, 255)
+
+
+@pytest.mark.data
+def test_four_flips_against_plain_torch(real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The mean of the logits of four mirror images on 37 to 40: Dice over all pixels at 0.5 and at the best threshold."""
+    example("prepare_drive").main(real_data / "drive", tmp_path / "drive512")
+    for path in (EXAMPLES / "wnet.py", EXAMPLES / "wnet.yaml", real_data / "checkpoints/wnet_drive.pth"):
+        shutil.copy(path, tmp_path)
+    command = ["evaluate", str(tmp_path / "wnet.yaml"), f"folder:{tmp_path / 'drive512'}", "--losses", "none"]
+    quick = ["--tolerance", "none", "--no-calibration", "--format", "json", "--device", "cpu", "--trust-code"]
+    assert run([*command, *quick, "--flip", "both"]) == 0
+    tables = json.loads(capsys.readouterr().out)["tables"]
+    network = example("wnet").wnet().eval()
+    state = torch.load(tmp_path / "wnet_drive.pth", map_location="cpu", weights_only=False)
+    network.load_state_dict(state["model_state_dict"])
+    logits, labels = [], []
+    for path in sorted((tmp_path / "drive512/images").iterdir()):
+        x = torch.from_numpy(np.asarray(Image.open(path)).copy()).permute(2, 0, 1)[None].float() / 255
+        with torch.inference_mode():
+            each = [network(x.flip(axes)).flip(axes) for axes in ((), (-1,), (-2,), (-1, -2))]
+        logits.append(torch.cat(each).mean(0).numpy().ravel())
+        labels.append(np.asarray(Image.open(tmp_path / "drive512/labels" / path.name)).ravel() == 255)
+    scores, truth = np.concatenate(logits), np.concatenate(labels)
+    order = np.argsort(-scores, kind="stable")
+    dice = 2 * truth[order].cumsum() / (np.arange(1, len(truth) + 1) + truth.sum())
+    vessel = next(row for row in tables["classes"] if row["class"] == "vessel")
+    assert vessel["f1"] == pytest.approx(
+        2 * (truth & (scores > 0)).sum() / ((scores > 0).sum() + truth.sum()), abs=1e-5
+    )
+    (best,) = [row for row in tables["thresholds"] if row["which"]]
+    assert best["dice"] == pytest.approx(dice.max(), abs=1e-5)
