@@ -36,7 +36,7 @@ class Pose(NamedTuple):
         return back.flip(-1) if self.mirrored else back
 
     def origin(self, rows: slice, columns: slice, inner: Size) -> tuple[slice, slice]:
-        """Return the rows and columns of the image, of height and width `inner`, that lie at a place in this pose."""
+        """Return the rows and columns of the image, of height and width `inner`, that are at a place in this pose."""
         height, width = inner
         match self.turns:
             case 1:
@@ -69,5 +69,5 @@ class Crop:
     columns: slice
 
     def restored(self, scores: Tensor) -> Tensor:
-        """Return scores of the window, without those of padding, as they lie in the image as it is."""
+        """Return scores of the window, without those of padding, in the pose of the image itself."""
         return self.pose.restored(scores[..., : self.inside[0], : self.inside[1]])
