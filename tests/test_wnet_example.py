@@ -125,7 +125,7 @@ def test_predictions_as_published(tmp_path: Path) -> None:
 
 @pytest.mark.data
 def test_four_flips_against_plain_torch(real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The mean of the logits of four mirror images on 37 to 40: Dice over all pixels at 0.5 and at the best threshold."""
+    """The mean of the logits of four mirror images on 37 to 40: Dice at 0.5 and at the best threshold."""
     example("prepare_drive").main(real_data / "drive", tmp_path / "drive512")
     for path in (EXAMPLES / "wnet.py", EXAMPLES / "wnet.yaml", real_data / "checkpoints/wnet_drive.pth"):
         shutil.copy(path, tmp_path)
