@@ -33,6 +33,11 @@ SIZE = (24, 32)
 TRUSTED = Loading(device="cpu", trust_code=True)
 
 
+def notes_of(opened: Any) -> tuple[str, ...]:
+    """The notes of a checkpoint, but that on mean and std, which no exported file here states."""
+    return tuple(note for note in opened.source.notes if not note.startswith("no mean and std given"))
+
+
 def opened(spec: Path | str, **more: Any) -> Network:
     segmenter = open_checkpoint(str(spec), Loading(**{"device": "cpu", "trust_code": True, **more}))
     assert isinstance(segmenter, Network)
@@ -84,7 +89,7 @@ def test_onnx_gives_what_its_library_gives(spelt: str, tmp_path: Path) -> None:
     assert near(scores(found, images(1, (17, 40))), convolved(images(1, (17, 40))))
     assert found.source.spec == f"onnx:{path}"
     assert found.source.files == (path,)
-    assert found.source.notes == ()
+    assert notes_of(found) == ()
     assert found.source.facts["input"] == "?x3x?x? float32"
     assert "parameters" not in found.source.facts
     assert count_outputs(found) == 4
@@ -162,12 +167,12 @@ def test_onnx_that_takes_pixels_as_they_are(tmp_path: Path) -> None:
 def test_one_of_several_onnx_outputs(tmp_path: Path) -> None:
     path = write_onnx(tmp_path / "net.onnx", form="two")
     first = opened(path)
-    assert first.source.notes == ("the first of 2 outputs is used (first, twice); choose another with --head",)
+    assert notes_of(first) == ("the first of 2 outputs is used (first, twice); choose another with --head",)
     assert near(scores(first, images()), by_onnxruntime(path, shares(images()), "first"))
     for head in ("twice", "1", "-1"):
         found = opened(path, head=head)
         assert near(scores(found, images()), by_onnxruntime(path, shares(images()), "twice"))
-        assert found.source.notes == ()
+        assert notes_of(found) == ()
         assert found.source.facts["head"] == "twice, ?x4x?x? tensor(float)"
     with pytest.raises(CheckpointError, match=r"net\.onnx: the network has no head 'third'; available: first, twice"):
         opened(path, head="third")
@@ -288,7 +293,7 @@ def test_pt2_gives_what_its_library_gives(tmp_path: Path) -> None:
     assert near(scores(found, images(1, (40, 20))), convolved(images(1, (40, 20))))
     assert found.source.facts["input"] == "?x3x?x? float32"
     assert found.source.facts["parameters"] == "112"
-    assert found.source.notes == ("net.pt2 was loaded: code in it may have run",)
+    assert notes_of(found) == ("net.pt2 was loaded: code in it may have run",)
 
 
 @pytest.mark.parametrize("count", [1, 2])

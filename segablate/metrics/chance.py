@@ -13,7 +13,7 @@ def why_chance(table: np.ndarray) -> str:
 
     A constant map does as well where mIoU is no higher than that of always predicting the most frequent class; chance,
     where Cohen's kappa, the agreement beyond that of independent maps with the same shares of classes, is below
-    :data:`CHANCE`. Void is left out. With a single labelled class nothing is said: a constant map is perfect there.
+    :data:`CHANCE`. Void is left out. With a single labelled class it is empty: a constant map is perfect there.
     """
     labelled, predicted = table[:-1].sum(axis=1), table[:-1, :-1].sum(axis=0)
     classes = int((labelled > 0).sum())
