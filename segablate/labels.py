@@ -22,6 +22,9 @@ IGNORE, WIDE_IGNORE = 255, 65535
 MOST_CLASSES = 5000
 """Counts by label and prediction are added in one table of int64, here of 200 MB."""
 
+_MANY = 4
+"""Unknown codes that may be those of a soft or compressed mask."""
+
 Encoding = Literal["codes", "colours"]
 Colour = tuple[int, int, int]
 
@@ -103,19 +106,42 @@ class LabelSet:
         if self._plain is not None and codes.dtype == self._plain and not self._between(codes):
             return codes
         if codes.size and (codes.min() < 0 or codes.max() >= len(self._table)):
-            outside = (codes < 0) | (codes >= len(self._table))
-            if self.void is not None:
-                self._refuse(codes, outside)
-            return np.where(outside, self._table.dtype.type(self.ignore), self._table.take(np.where(outside, 0, codes)))
+            return self._decode_beyond(codes)
         if not self._complete:
             unknown = look_up(self._unknown, codes)
             if unknown.any():
                 self._refuse(codes, unknown.astype(bool))
         return look_up(self._table, codes)
 
+    def _decode_beyond(self, codes: np.ndarray) -> np.ndarray:
+        """Decode codes some of which are beyond the table: the few of these that are in the set are compared."""
+        outside = (codes < 0) | (codes >= len(self._table))
+        inside = np.where(outside, 0, codes)
+        if self.void is not None:
+            unknown = np.where(
+                outside, ~np.isin(codes, list(self._beyond)), look_up(self._unknown, inside).astype(bool)
+            )
+            if unknown.any():
+                self._refuse(codes, unknown)
+        indices = np.where(outside, self._table.dtype.type(self.ignore), self._table.take(inside))
+        for code, index in self._beyond.items():
+            indices[codes == code] = index
+        return indices
+
     def encode(self, indices: np.ndarray) -> np.ndarray:
-        """Convert class indices (H, W) to the codes of files (uint8, uint16, or H, W, 3 uint8 for colours)."""
-        void = self.void[0] if self.void else self.ignore
+        """Convert class indices (H, W) to the codes of files (uint8, uint16, or H, W, 3 uint8 for colours).
+
+        Raises LabelError for a class whose code does not fit 16 bits. Void whose codes do not is written as another
+        code, of no class.
+        """
+        void = self.stored_void
+        if self.encoding == "codes" and any(not 0 <= codes[0] < 1 << 16 for codes in self.codes):
+            written = zip((codes[0] for codes in self.codes), self.names, strict=True)
+            code, name = next(pair for pair in written if not 0 <= pair[0] < 1 << 16)
+            raise LabelError(
+                f"code {code} of class {name!r} cannot be written to a 16-bit PNG; state one in 0..65535 before it, as "
+                f"in code: [{len(self)}, {code}]"
+            )
         table = np.full(self.ignore + 1, void, np.int64)
         table[: len(self)] = [codes[0] for codes in self.codes]
         codes = table[indices]
@@ -125,12 +151,13 @@ class LabelSet:
 
     def class_of(self, code: int) -> int | None:
         """Return the class index of a code; None for void and for codes outside the set."""
-        index = int(self._table[code]) if code < len(self._table) else self.ignore
+        index = int(self._table[code]) if 0 <= code < len(self._table) else self._beyond.get(code, self.ignore)
         return None if index == self.ignore else index
 
     def as_codes(self, raw: np.ndarray) -> np.ndarray:
         """Convert values of a file to H, W codes, colours to packed ones. Raises LabelError for another encoding."""
         if self.encoding == "codes":
+            raw = single_channel(raw)
             if raw.ndim != 2:
                 raise LabelError(
                     f"has {raw.shape[-1]} channels, but label set {self.name!r} expects one channel of codes; "
@@ -148,9 +175,11 @@ class LabelSet:
         values, pixels = np.unique(codes[unknown], return_counts=True)
         worst = int(pixels.argmax())
         others = f" (and {counted(len(values) - 1, 'other code')})" if len(values) > 1 else ""
+        soft = ", or state a range such as code: 128..255 if masks are soft or compressed"
         raise LabelError(
             f"code {self.show_code(int(values[worst]))} at {counted(int(pixels[worst]), 'pixel')}{others} is not in "
             f"label set {self.name!r}; map it to a class or to void in the dataset file"
+            f"{soft if len(values) >= _MANY and self.encoding == 'codes' else ''}"
         )
 
     def show_code(self, code: int) -> str:
@@ -160,19 +189,35 @@ class LabelSet:
     @cached_property
     def _table(self) -> np.ndarray:
         """Class index of every code, in the narrowest of 8, 16 and 24 bits that holds the label set."""
-        highest = max(max((code for codes in self.codes for code in codes), default=0), max(self.void or (0,)))
+        known = (*(code for codes in self.codes for code in codes), *(self.void or ()))
+        highest = max((code for code in known if 0 <= code < 1 << 24), default=0)
         bits = next(bits for bits in (8, 16, 24) if highest < 1 << bits) if self.encoding == "codes" else 24
         table = np.full(1 << bits, self.ignore, index_type(len(self)))
         for index, codes in enumerate(self.codes):
-            table[list(codes)] = index
+            table[[code for code in codes if code not in self._beyond]] = index
         return table
+
+    @cached_property
+    def _beyond(self) -> dict[int, int]:
+        """Class index, or void, of the codes that no table holds: negative ones, and those of more than 24 bits."""
+        classes = {code: index for index, codes in enumerate(self.codes) for code in codes}
+        known = {**dict.fromkeys(self.void or (), self.ignore), **classes}
+        return {code: index for code, index in known.items() if not 0 <= code < 1 << 24}
+
+    @property
+    def stored_void(self) -> int:
+        """Return the code that stands for void in a PNG: the first void code that fits, else one of no class."""
+        void = [code for code in self.void or () if 0 <= code < 1 << (24 if self.encoding == "colours" else 16)]
+        taken = {code for codes in self.codes for code in codes}
+        free = (code for code in (self.ignore, *range(1 << 16)) if self.encoding == "colours" or code not in taken)
+        return void[0] if void else next(free, self.ignore)
 
     @cached_property
     def _unknown(self) -> np.ndarray:
         """1 for every code that is neither a class nor void, else 0; uint8."""
         unknown = np.full(len(self._table), self.void is not None, np.uint8)
-        unknown[[code for codes in self.codes for code in codes]] = 0
-        unknown[list(self.void or ())] = 0
+        known = (*(code for codes in self.codes for code in codes), *(self.void or ()))
+        unknown[[code for code in known if code not in self._beyond]] = 0
         return unknown
 
     @cached_property
@@ -194,6 +239,13 @@ class LabelSet:
     def __getstate__(self) -> dict[str, object]:
         """Return the fields alone: worker processes build their own tables."""
         return {field: self.__dict__[field] for field in self.__dataclass_fields__}
+
+
+def single_channel(raw: np.ndarray) -> np.ndarray:
+    """Return values of three equal channels, H, W, 3, as H, W: grey that was saved as RGB; others unchanged."""
+    if raw.ndim != 3 or (raw != raw[..., :1]).any():
+        return raw
+    return np.ascontiguousarray(raw[..., 0])
 
 
 def look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -222,8 +274,8 @@ def _check_codes(labels: LabelSet) -> None:
     seen: dict[int, str] = dict.fromkeys(labels.void or (), "void")
     for name, codes in zip(labels.names, labels.codes, strict=True):
         for code in codes:
-            if not 0 <= code < 1 << 24:
-                raise LabelError(f"label set {labels.name!r}: code {code} of {name!r} is not in 0..16777215")
+            if not -(1 << 63) <= code < 1 << 63:
+                raise LabelError(f"label set {labels.name!r}: code {code} of {name!r} does not fit 64 bits")
             if code in seen:
                 raise LabelError(
                     f"label set {labels.name!r}: {seen[code]!r} and {name!r} both have code {labels.show_code(code)}; "

@@ -147,7 +147,16 @@ def test_specifications_that_do_not_fit(spec: str, message: str) -> None:
         ({"splits": {"val": {"images": "images/val"}}}, "split 'val' has no key labels; add the path of its folder"),
         ({"splits": {"val": {"images": "img", "labels": "labels/val"}}}, "no such folder of images"),
         ({"splits": {"val": {"images": "images/val", "labels": "labels/val", "lst": "x"}}}, "did you mean 'list'"),
-        ({"void": [-3]}, "void is \\[-3\\]"),
+        ({"void": [0.5]}, "void is \\[0.5\\]"),
+        ({"void": ["7..3"]}, "void: the range 7..3 has 0 codes, but must have 1 to 65536"),
+        ({"void": ["1..99999999999999999999"]}, "must have 1 to 65536; for all codes of no class, state void: rest"),
+        ({"threshold": 128}, "threshold divides the values of two classes"),
+        ({"threshold": 0, "classes": ["a", "b"]}, "threshold is 0, but must be an integer in 1..65535"),
+        ({"label_size": "big"}, "label_size is 'big', but must be image, label or refuse"),
+        ({"classes": [{"name": "a", "masks": "x.png"}]}, "masks of class 'a' is 'x.png', but must be file names with"),
+        ({"classes": ["a", "b", {"name": "c", "masks": "{name}.png"}]}, "several classes have no masks"),
+        ({"splits": {"val": {"images": "images/val", "labels": "labels/val", "where": {"a": 1}}}}, "where is "),
+        ({"splits": {"val": {"images": "images/val", "labels": "labels/val", "unlabelled": 1}}}, "unlabelled is 1"),
         ({"image_suffix": "_no.png"}, "split 'val' is empty"),
         ({"label_suffix": "_mask.png"}, r"no label map for 6 of 6 images \(first: s0.png, expected"),
     ],
@@ -164,8 +173,8 @@ def test_a_missing_split_names_what_there_is(toy: Path) -> None:
 
 
 def test_a_mask_of_another_size(toy: Path) -> None:
-    cv2.imwrite(str(toy / "labels/val/s2.png"), np.zeros((24, 31), np.uint8))
-    with pytest.raises(SegablateError, match=r"s2\.png: the label map is 24x31, but its image s2\.png is 24x32"):
+    cv2.imwrite(str(toy / "labels/val/s2.png"), np.zeros((24, 28), np.uint8))
+    with pytest.raises(SegablateError, match=r"s2\.png: the label map is 24x28, but its image s2\.png is 24x32"):
         open_dataset(f"folder:{toy}").read(2)
 
 

@@ -69,6 +69,35 @@ def test_void_may_be_the_rest() -> None:
     assert labels.decode(np.array([[-1, 3]], np.int32)).tolist() == [[IGNORE, 0]]
 
 
+def test_any_integer_is_a_code() -> None:
+    """Negative codes, and those beyond every table, of classes as of void, in any type of integers that holds them."""
+    labels = LabelSet("any", ("a", "b", "c"), ((0,), (-7, 3), (1 << 40,)), void=(-1, -9999, 1 << 30))
+    raw = np.array([[0, -7, 3], [1 << 40, -1, -9999], [1 << 30, 0, 0]])
+    assert labels.decode(raw).tolist() == [[0, 1, 1], [2, IGNORE, IGNORE], [IGNORE, 0, 0]]
+    assert labels.decode(np.array([[-7, 0, -1]], np.int8)).tolist() == [[1, 0, IGNORE]]
+    assert [labels.class_of(code) for code in (-7, -1, 1 << 40, 5)] == [1, None, 2, None]
+    with pytest.raises(LabelError, match="code -2 at 2 pixels"):
+        labels.decode(np.array([[-2, -2, 0]]))
+    with pytest.raises(LabelError, match="code 5 at 1 pixel"):
+        labels.decode(np.array([[5, -1, 0]])), "a code inside the table, beside one that is not"
+    rest = LabelSet("rest", ("a", "b"), ((0,), (-7,)), void=None)
+    assert rest.decode(np.array([[-1, -7, 0, 77, 1 << 50]])).tolist() == [[IGNORE, 1, 0, IGNORE, IGNORE]]
+
+
+def test_codes_that_no_png_holds() -> None:
+    labels = LabelSet("void", ("a", "b"), ((255,), (0,)), void=(-1,))
+    assert labels.stored_void == 1, "the first code of no class"
+    assert labels.encode(np.array([[0, 1, IGNORE]], np.uint8)).tolist() == [[255, 0, 1]]
+    assert LabelSet("v", ("a",), ((0,),), void=(-1, 7)).stored_void == 7
+    with pytest.raises(LabelError, match=r"code -5 of class 'b' cannot be written to a 16-bit PNG"):
+        LabelSet("negative", ("a", "b"), ((0,), (-5, 4))).encode(np.zeros((1, 1), np.uint8))
+
+
+def test_many_unknown_codes_bring_a_hint() -> None:
+    with pytest.raises(LabelError, match=r"state a range such as code: 128\.\.255 if masks are soft or compressed"):
+        STREET.decode(np.array([[200, 201, 202, 203]], np.uint8))
+
+
 def test_colours_decode_and_encode_back() -> None:
     raw = np.array([[RED, GREEN, BLACK]], np.uint8)
     indices = COLOURED.decode(raw)
@@ -80,7 +109,8 @@ def test_colours_decode_and_encode_back() -> None:
 
 def test_the_form_of_the_array_must_fit_the_encoding() -> None:
     with pytest.raises(LabelError, match="has 3 channels"):
-        STREET.decode(np.zeros((2, 2, 3), np.uint8))
+        STREET.decode(np.eye(3, dtype=np.uint8)[None])
+    assert STREET.decode(np.full((2, 2, 3), 255, np.uint8)).tolist() == [[IGNORE] * 2] * 2, "grey saved as RGB"
     with pytest.raises(LabelError, match="expects RGB colours"):
         COLOURED.decode(np.zeros((2, 2), np.uint8))
 
@@ -100,7 +130,7 @@ def test_pickle_leaves_the_tables_behind() -> None:
         ({"names": ("a", "b"), "codes": ((0,),)}, "2 classes but 1 codes"),
         ({"names": ("a", "b"), "codes": ((0,), (0,))}, "'a' and 'b' both have code 0; give each its own"),
         ({"names": ("a",), "codes": ((255,),)}, "'void' and 'a' both have code 255"),
-        ({"names": ("a",), "codes": ((-1,),)}, "code -1 of 'a'"),
+        ({"names": ("a",), "codes": ((1 << 63,),)}, "of 'a' does not fit 64 bits"),
     ],
 )
 def test_label_sets_must_be_consistent(arguments: dict, message: str) -> None:

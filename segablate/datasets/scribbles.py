@@ -63,6 +63,11 @@ def write_scribbles(dataset: Dataset, out: Path, seed: int = 0, strokes: Strokes
             f"label set {dataset.labels.name!r} has no code for void, which most pixels of a scribble have; "
             f"add one in dataset.yaml"
         )
+    if dataset.labels.void is not None and dataset.labels.stored_void not in dataset.labels.void:
+        raise DatasetError(
+            f"void {dataset.labels.void[0]} of label set {dataset.labels.name!r} does not fit a PNG; add "
+            f"{dataset.labels.stored_void} to void in dataset.yaml"
+        )
     drawn = labelled = 0
     with writing(out), atomic_folder(out) as folder:
         for index, name in enumerate(dataset.names):

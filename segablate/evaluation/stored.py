@@ -62,7 +62,7 @@ def label_set(plain: Any, depth: int = 2) -> LabelSet:
         plain["encoding"],
         label_set(before, depth - 1) if before is not None and depth else None,
     )
-    if not all(0 <= code < 1 << 24 for code in labels.void or ()) or not all(labels.codes):
+    if not all(-(1 << 63) <= code < 1 << 63 for code in labels.void or ()) or not all(labels.codes):
         raise LabelError("its label set has a class without codes, or a void code that is none; evaluate again")
     return labels
 
