@@ -30,13 +30,17 @@ class Remark(IntFlag):
     NOT_A_NUMBER = 8
     INKS = 16
     OTHER_COLOURS = 32
+    OVERLAPPING = 64
+    SCORES_RESIZED = 128
+    LABELS_RESIZED = 256
 
 
 @dataclass(frozen=True)
 class Sample:
     """A labelled image.
 
-    - `image`: H, W, 3 uint8 RGB, or None where only labels are needed.
+    - `image`: 3 channels of uint8 RGB, or None where only labels are needed; H, W, but where the sizes of image and
+      label map differ.
     - `labels`: H, W class indices, of :func:`segablate.labels.index_type`: uint8 with 255 for void up to 255 classes,
       else uint16 with 65535.
     - `label_hash`: 16 hexadecimal digits of the SHA-256 of the label file.
@@ -55,10 +59,25 @@ class Sample:
         """Return height and width in pixels."""
         return self.labels.shape[0], self.labels.shape[1]
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Return height and width of the image; those of the labels where it was not read."""
+        return self.size if self.image is None else (self.image.shape[0], self.image.shape[1])
+
+    @property
+    def image_at_labels(self) -> np.ndarray | None:
+        """Return the image at the size of the labels: bilinear, averaged where it shrinks."""
+        if self.image is None or self.image_size == self.size:
+            return self.image
+        import cv2
+
+        shrinks = self.size[0] < self.image_size[0]
+        return cv2.resize(self.image, self.size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of equal size."""
+    """Samples of equal size, also of their images."""
 
     samples: tuple[Sample, ...]
 
@@ -105,6 +124,7 @@ class Output:
     - `predicted`: N, H, W uint8 or wider integers on the host, where there are no scores: class indices of the dataset,
       or output indices of a network with a built-in argmax; any other value is outside the label set.
     - `alternative`: N, H, W, as `predicted`, in another encoding of the files, where one fits all values.
+    - `foreign`: N, 8, 2 int64, the commonest values of each file that are no classes, and their pixels; or zeros.
     - `features`: N, D, h, w float tensor, input of the network's last convolution, where there is one.
     - `one_channel`: whether the scores are two classes made of one channel z: log σ(−z), log σ(z).
     - `notes`: how an ambiguous output of the network was interpreted.
@@ -115,6 +135,7 @@ class Output:
     scores: "Tensor | None" = None
     predicted: np.ndarray | None = None
     alternative: np.ndarray | None = None
+    foreign: np.ndarray | None = None
     features: "Tensor | None" = None
     one_channel: bool = False
     notes: tuple[str, ...] = ()

@@ -88,10 +88,12 @@ class Network:
         images = to_device(batch.images, self.device)
         # On the CPU one image at a time: a batch saves nothing there, and may round differently.
         parts = images.split(1) if self.device.type == "cpu" else (images,)
+        size = batch.samples[0].size
         with self._enough_memory(images):
-            if self.inference.window and self.kind != "labels" and self._unresized(images):
+            here = size == (images.shape[1], images.shape[2])
+            if here and self.inference.window and self.kind != "labels" and self._unresized(images):
                 return self._in_bands(parts)
-            return self._output(parts)
+            return self._output(parts, size)
 
     def _unresized(self, images: Tensor) -> bool:
         """Whether the network sees the images, N H W 3, at their size."""
@@ -116,10 +118,10 @@ class Network:
         scores, _ = self._forward(images, {})
         return two_channels(scores, self.kind)[0] if scores.is_floating_point() and self.kind != "labels" else scores
 
-    def _output(self, parts: tuple[Tensor, ...]) -> Output:
-        """Run the images in parts and join the outputs."""
+    def _output(self, parts: tuple[Tensor, ...], size: tuple[int, int]) -> Output:
+        """Run the images in parts and join the outputs, at this size."""
         notes: dict[str, None] = {}
-        outputs = [self._forward(part, notes) for part in parts]
+        outputs = [self._forward(part, notes, size) for part in parts]
         scores = _joined([scores for scores, _ in outputs])
         if not scores.is_floating_point():
             if self.threshold is not None:
@@ -161,15 +163,17 @@ class Network:
             for bands in zip(*runs, strict=True):
                 yield _joined(list(bands)).to(counting_device(self.device))
 
-    def _forward(self, images: Tensor, notes: dict[str, None]) -> tuple[Tensor, Tensor | None]:
-        """Return the output at the size of N, H, W, 3 uint8 images, and the features where they are kept."""
-        size = (images.shape[1], images.shape[2])
+    def _forward(
+        self, images: Tensor, notes: dict[str, None], size: tuple[int, int] | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the output for N, H, W, 3 uint8 images, at their size or this one, and the features if kept."""
+        own = (images.shape[1], images.shape[2])
         pixels = self.preprocessing(images)
-        unpadded = self.preprocessing.unpadded(size)
+        unpadded = self.preprocessing.unpadded(own)
         with LastConvolution(self.module, self.keep_features) as features:
             scores = self.inference(partial(self._run, notes), pixels, unpadded)
         kept, here = features.inputs, counting_device(self.device)
-        scores = at_size(scores.to(here), size)
+        scores = at_size(scores.to(here), size or own)
         return scores, None if kept is None else _cut(kept.float().to(here), pixels.shape[-2:], unpadded)
 
     def _run(self, notes: dict[str, None], pixels: Tensor) -> Tensor:

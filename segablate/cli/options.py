@@ -23,6 +23,9 @@ def _option(help: str, panel: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, show_default=more.pop("show_default", True), **more)
 
 
+LabelSize = Literal["image", "label", "refuse"]
+LABEL_SIZE = "Size at which an image and a label map of another size meet; by default label, for equal proportions."
+
 _IMAGES, _MEASURES, _CHECKPOINT, _RUNNING, _OUTPUT = "Images", "Measures", "Checkpoint", "Running", "Output"
 
 
@@ -33,6 +36,14 @@ class DatasetOptions:
     split: Annotated[str | None, _option("Split of the dataset; by default the layout's, usually val.", _IMAGES)] = None
     limit: Annotated[int | None, _option("Evaluate N evenly spaced images.", _IMAGES, min=1)] = None
     images: Annotated[Path | None, _option("Text file of the images to use, one name per line.", _IMAGES)] = None
+    label_size: Annotated[
+        LabelSize | None,
+        _option(
+            LABEL_SIZE,
+            _IMAGES,
+            show_default=False,
+        ),
+    ] = None
     classes: Annotated[
         Path | None, _option("YAML file that merges or renames classes, e.g. vehicle: [car, truck].", _IMAGES)
     ] = None
@@ -43,7 +54,7 @@ class DatasetOptions:
         from segablate.datasets.lists import read_list
         from segablate.datasets.merging import merge_classes
 
-        dataset = open_dataset(spec, self.split)
+        dataset = open_dataset(spec, self.split).meeting_at(self.label_size)
         if self.classes is not None:
             dataset = merge_classes(dataset, self.classes)
         if self.images is not None:

@@ -168,7 +168,7 @@ def _sweep(
 
     place = asked.dataset or default_dataset(asked.checkpoint, f"ablate {asked.loss.name} {asked.checkpoint}")
     reported = images.open(place)
-    data = _same_classes(open_dataset(place, options.train_split), images)
+    data = _same_classes(open_dataset(place, options.train_split).meeting_at(images.label_size), images)
     if set(data.names) & set(reported.names) and data.split == reported.split:
         raise UsageError(f"split {data.split!r} is trained on and reported on; pass --split or --train-split")
     recipe, loading = _recipe(asked, options), checkpoints.loading(running)

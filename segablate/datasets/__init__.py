@@ -101,5 +101,5 @@ def other_splits(dataset: Dataset) -> dict[str, Dataset]:
     for split in module.splits(root):
         if split != dataset.split:
             with suppress(SegablateError):
-                found[split] = open_dataset(dataset.spec, split)
+                found[split] = open_dataset(dataset.spec, split).meeting_at(dataset.reading.label_size)
     return found

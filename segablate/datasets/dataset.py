@@ -11,11 +11,12 @@ from typing import Protocol
 
 import numpy as np
 
+from segablate.datasets.label_sizes import alike, nearest, refuse_sizes
 from segablate.datasets.lists import find_listed
 from segablate.datasets.palettes import Reference, agreed, check_class_colours
 from segablate.errors import DatasetError, SegablateError, at, counted, did_you_mean, shorten
 from segablate.images.label_maps import LabelFile, read_label_file
-from segablate.images.pictures import Orientation, Picture, Reading, read_picture
+from segablate.images.pictures import LabelSize, Orientation, Picture, Reading, read_picture
 from segablate.labels import LabelSet
 from segablate.samples import Remark, Sample
 
@@ -28,11 +29,20 @@ def evenly_spaced(count: int, limit: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An image file and its label file. `name` is unique in the split: the path of the image without suffixes."""
+    """An image file and its label file. `name` is unique in the split: the path of the image without suffixes.
+
+    `parts`: where several masks make the label map, the index of the class and the file of each; `labels` is the first.
+    """
 
     name: str
     image: Path
     labels: Path
+    parts: tuple[tuple[int, Path], ...] = ()
+
+    @property
+    def label_files(self) -> tuple[Path, ...]:
+        """Return all files of the label map."""
+        return tuple(path for _, path in self.parts) or (self.labels,)
 
 
 class ItemReader(Protocol):
@@ -117,16 +127,26 @@ class Dataset:
         return tuple(item.name for item in self.items)
 
     def read(self, index: int, *, image: bool = True) -> Sample:
-        """Decode one item, without its image if `image` is false. Raises a SegablateError that names the file."""
+        """Decode one item, without its image if `image` is false. Raises a SegablateError that names the file.
+
+        Where image and label map differ in size, the labels come at the size at which both meet.
+        """
         item = self.items[index]
         label_hash, indices, remarks = self._read_labels(item)
-        pixels, others = self._read_image(item, indices.shape) if image else (None, Remark.NONE)
+        needed = image or (self.reading.label_size == "image" and not isinstance(self.source, LabelFiles))
+        pixels, others = self._read_image(item, indices.shape) if needed else (None, Remark.NONE)
         if pixels is not None and pixels.shape[:2] != indices.shape:
-            raise DatasetError(
-                f"{item.labels}: the label map is {_size(indices)}, but its image {item.image.name} is {_size(pixels)}"
-                f"; export both at one size"
-            )
-        return Sample(index, item.name, pixels, indices, label_hash, remarks | others)
+            with at(_where(item)):
+                refuse_sizes(pixels.shape[:2], indices.shape, self.reading.label_size, item.image.name)
+            if self.reading.label_size == "image":
+                indices, others = nearest(indices, pixels.shape[:2]), others | Remark.LABELS_RESIZED
+            else:
+                others |= Remark.SCORES_RESIZED
+        return Sample(index, item.name, pixels if image else None, indices, label_hash, remarks | others)
+
+    def meeting_at(self, label_size: LabelSize | None) -> "Dataset":
+        """Return the dataset with label maps and images meeting at this size; unchanged for None."""
+        return self if label_size is None else replace(self, reading=replace(self.reading, label_size=label_size))
 
     def stored(self, index: int, *, image: bool = True) -> "Stored":
         """Return the pixels and codes of one item, whatever their size and codes. Raises as :meth:`read`."""
@@ -185,7 +205,7 @@ class Dataset:
         Empty for an item without files.
         """
         item = self.items[index]
-        paths = [item.labels, item.image] if image else [item.labels]
+        paths = [*item.label_files, *([item.image] if image else [])]
         try:
             found = [(path.stat(), os.path.abspath(path)) for path in paths]
         except OSError:
@@ -226,7 +246,7 @@ def oriented(picture: Picture, size: Sequence[int], exif: Orientation | None) ->
     if picture.orientation == 1:
         return picture.pixels, Remark.NONE
     turned = picture.turned() if exif != "ignore" else None
-    if turned is not None and (exif == "apply" or turned.shape[:2] == tuple(size)):
+    if turned is not None and (exif == "apply" or _fits(turned, picture.pixels, size)):
         return turned, Remark.TURNED
     return picture.pixels, Remark.NOT_TURNED
 
@@ -236,5 +256,8 @@ def _where(item: Item) -> str:
     return str(item.labels) if item.labels != item.image else f"{item.labels}, {item.name}"
 
 
-def _size(array: np.ndarray) -> str:
-    return f"{array.shape[0]}x{array.shape[1]}"
+def _fits(turned: np.ndarray, stored: np.ndarray, size: Sequence[int]) -> bool:
+    """Tell whether a label map of this size is that of the turned image, by its proportions if neither has the size."""
+    if turned.shape[:2] == tuple(size) or stored.shape[:2] == tuple(size):
+        return turned.shape[:2] == tuple(size)
+    return alike(turned.shape[:2], size)

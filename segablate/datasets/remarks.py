@@ -11,10 +11,14 @@ _TEXTS = {
     Remark.TRANSPARENT: "transparency ignored in {}",
     Remark.NOT_A_NUMBER: "pixels that are nan read as black in {}",
     Remark.INKS: "CMYK converted to RGB in {}",
+    Remark.OVERLAPPING: "masks of several classes overlap in {}; the later class counts",
+    Remark.SCORES_RESIZED: "label map and image differ in size in {}; scores were brought to the size of the label map",
+    Remark.LABELS_RESIZED: "label map and image differ in size in {}; labels were brought to the size of the image",
     Remark.OTHER_COLOURS: "palette without the class colours in {}; their codes are read",
 }
 """What happened, in how many images."""
 
+_SIZES = Remark.SCORES_RESIZED | Remark.LABELS_RESIZED
 _EXIF = Remark.TURNED | Remark.NOT_TURNED
 
 
@@ -28,5 +32,12 @@ def remark_notes(names: Sequence[str], remarks: Sequence[int], described: bool) 
         concerned = [name for name, found in zip(names, remarks, strict=True) if found & remark]
         if concerned:
             note = text.format(f"{counted(len(concerned), 'image')} ({shorten(concerned)})")
-            notes.append(note + ("; exif in dataset.yaml decides otherwise" if described and remark & _EXIF else ""))
+            notes.append(note + _otherwise(remark, described))
     return tuple(notes)
+
+
+def _otherwise(remark: Remark, described: bool) -> str:
+    """Return how to choose otherwise, where that is possible."""
+    if remark & _SIZES:
+        return "; --label-size decides otherwise"
+    return "; exif in dataset.yaml decides otherwise" if described and remark & _EXIF else ""

@@ -103,7 +103,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def _train_split(dataset: Dataset) -> Dataset:
     """Return the whole train split of the same dataset, or the dataset itself where there is none."""
     try:
-        source = open_dataset(dataset.spec, "train")
+        source = open_dataset(dataset.spec, "train").meeting_at(dataset.reading.label_size)
     except DatasetError:
         return dataset
     return source if source.labels == dataset.labels else dataset

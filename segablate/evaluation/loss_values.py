@@ -56,8 +56,9 @@ def loss_inputs(
 ) -> LossInputs:
     """Return the inputs of losses for one image, whose `logits` are 1, K, H, W; `place`: its place in the batch."""
     inputs = dict(measures.inputs)
-    if sample.image is not None and (measures.probe or any("image" in one.inputs for one in measures.losses.values())):
-        inputs["image"] = to_device(sample.image, logits.device).permute(2, 0, 1)[None].float()
+    image = sample.image_at_labels
+    if image is not None and (measures.probe or any("image" in one.inputs for one in measures.losses.values())):
+        inputs["image"] = to_device(image, logits.device).permute(2, 0, 1)[None].float()
     if output.features is not None:
         inputs["features"] = output.features[place : place + 1]
     if "edge_net" in inputs and logits.shape[1] > classes:

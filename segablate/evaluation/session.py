@@ -143,7 +143,8 @@ def times_in_turns(
         if not segmenter.capabilities.images:
             raise UsageError(f"--time: {name} has label maps only; leave out --time, or give the network")
     samples = [dataset.read(index) for index in range(min(batch_size, len(dataset)))]
-    batch = Batch(tuple(sample for sample in samples if sample.size == samples[0].size))
+    sizes = samples[0].size, samples[0].image_size
+    batch = Batch(tuple(sample for sample in samples if (sample.size, sample.image_size) == sizes))
     return dict(zip(checkpoints, milliseconds_in_turns(segmenters, batch), strict=True))
 
 

@@ -12,6 +12,7 @@ from segablate.images.header import Header, read_header
 from segablate.samples import Remark
 
 Orientation = Literal["apply", "ignore"]
+LabelSize = Literal["image", "label", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,15 @@ class Reading:
 
     - `exif`: whether an EXIF orientation is applied. By default it is if the label map fits the turned image.
     - `image_range`: the values of images beyond 8 bits that become 0 and 255. By default such images are refused.
+    - `label_size`: whose size counts where image and label map differ. By default that of the label map, if both have
+      the same proportions.
     - `palettes`: what those of label maps must agree with: other files, also the class colours, or nothing.
     """
 
     exif: Orientation | None = None
     image_range: tuple[float, float] | None = None
     palettes: Literal["files", "classes", "ignore"] = "files"
+    label_size: LabelSize | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -122,8 +122,9 @@ class _Kept:
         if (found := self._found.get(index)) is not None:
             return found
         sample: Sample = dataset.read(index)
-        assert sample.image is not None
-        pair = resized(sample.image, sample.labels, size) if size else (sample.image, sample.labels)
+        image = sample.image_at_labels
+        assert image is not None
+        pair = resized(image, sample.labels, size) if size else (image, sample.labels)
         with self._lock:
             taken = sum(array.nbytes for array in pair)
             if self._bytes + taken <= _KEPT_BYTES and index not in self._found:

@@ -122,7 +122,7 @@ def _write(start: Start, dataset: Dataset, file: Path, progress: Callable[[int],
 
 def _features(start: Start, dataset: Dataset, index: int) -> np.ndarray:
     """Compute the features of an image and of its mirror image, 2 D h w float32."""
-    image = dataset.read(index).image
+    image = dataset.read(index).image_at_labels
     assert image is not None
     start.network.module.eval()
     with torch.no_grad(), seen_by_classifier(start) as seen:

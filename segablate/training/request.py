@@ -7,6 +7,7 @@ from segablate.checkpoints import Loading
 from segablate.datasets import open_dataset
 from segablate.datasets.dataset import Dataset
 from segablate.errors import DatasetError, RecipeError
+from segablate.images.pictures import LabelSize
 from segablate.training.recipe import Recipe
 from segablate.training.task import Part
 
@@ -31,19 +32,21 @@ class TrainingRequest:
     loading: Loading = field(default_factory=Loading)
 
 
-def split_holdout(spec: str, split: str, holdout: str) -> tuple[Dataset, Dataset | None]:
+def split_holdout(
+    spec: str, split: str, holdout: str, label_size: LabelSize | None = None
+) -> tuple[Dataset, Dataset | None]:
     """Open the split to train on, and what is held out of it.
 
     `holdout`: a share of the split, whose last images are then not trained on, the name of another split, or "0" for
     none. Raises DatasetError where the dataset has no such split.
     """
     try:
-        whole = open_dataset(spec, split)
+        whole = open_dataset(spec, split).meeting_at(label_size)
     except DatasetError as error:
         raise DatasetError(f"{error}; name the split to train on with --train-split") from None
     share = _share(holdout)
     if share is None:
-        return whole, open_dataset(spec, holdout)
+        return whole, open_dataset(spec, holdout).meeting_at(label_size)
     if share == 0:
         return whole, None
     count = max(round(share * len(whole)), 1)

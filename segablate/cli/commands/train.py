@@ -14,7 +14,14 @@ from segablate.cli.arguments import OptionalDataset, expand
 from segablate.cli.building import build_command
 from segablate.cli.completion import networks, recipes
 from segablate.cli.locking import lock_output
-from segablate.cli.options import CheckpointOptions, OutputOptions, RunningOptions, default_dataset
+from segablate.cli.options import (
+    LABEL_SIZE,
+    CheckpointOptions,
+    LabelSize,
+    OutputOptions,
+    RunningOptions,
+    default_dataset,
+)
 from segablate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,6 +75,14 @@ class TrainOptions:
             rich_help_panel=_PANEL,
         ),
     ] = "0.1"
+    label_size: Annotated[
+        LabelSize | None,
+        typer.Option(
+            help=LABEL_SIZE,
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ] = None
     validate_every: Annotated[
         int | None,
         typer.Option(help="Steps between validations; by default ten in all; 0: none.", rich_help_panel=_PANEL, min=0),
@@ -114,7 +129,7 @@ def train(
     recipe, loading = _recipe(open_recipe, training.recipe, fields, training.part), checkpoints.loading(running)
     refuse_code(recipe, loading.trust_code)
     place = dataset or _dataset_of(network, recipe)
-    data, holdout = split_holdout(place, training.train_split, training.holdout)
+    data, holdout = split_holdout(place, training.train_split, training.holdout, training.label_size)
     _refuse_leak(recipe, training, holdout, place)
     request = TrainingRequest(
         network,
