@@ -1,24 +1,28 @@
 """Predicted label maps in files, as a segmenter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
 
 from segablate.checkpoints.prediction_files import PredictionFiles
+from segablate.checkpoints.prediction_values import Change, Meanings, decode, fitting_change, foreign_values
 from segablate.checkpoints.segmenter import Capabilities, OnError, Source
 from segablate.datasets.dataset import Dataset
-from segablate.errors import CheckpointError, at
+from segablate.errors import CheckpointError, SegablateError, at
 from segablate.images.label_maps import read_label_map
-from segablate.labels import LabelSet, ignore_index, index_type, look_up, pack_colour
+from segablate.labels import LabelSet, ignore_index, pack_colour, single_channel
 from segablate.metrics.confusion import Confusion, class_counts, mean_iou
 from segablate.samples import Batch, Output, Sample
 
 PredictionEncoding = Literal["codes", "index", "colours"]
 
 ENCODINGS: dict[str, PredictionEncoding] = {encoding: encoding for encoding in get_args(PredictionEncoding)}
+_INSPECTED = 12
+"""Files whose values are looked at before."""
+
 _OTHER: dict[PredictionEncoding, PredictionEncoding] = {"codes": "index", "index": "codes"}
 
 
@@ -26,7 +30,8 @@ _OTHER: dict[PredictionEncoding, PredictionEncoding] = {"codes": "index", "index
 class LabelMaps:
     """A segmenter that reads label maps, without torch.
 
-    - `encoding`: the meaning of the values in the files.
+    - `encoding`: the meaning of the values in the files; `change`: how they are changed before.
+    - `fitting`: the change under which values that are no classes would be, as far as the first files tell.
     - `labels`: the label set that decodes them; None until :meth:`for_dataset`.
     """
 
@@ -36,6 +41,8 @@ class LabelMaps:
     labels: LabelSet | None = None
     classes: tuple[str, ...] | None = None
     class_map: Mapping[str, str | None] | None = None
+    change: Change = Change()  # noqa: RUF009, a frozen value
+    fitting: Change | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -47,15 +54,30 @@ class LabelMaps:
 
         Raises CheckpointError for missing files, and for colours that the label set does not have.
         """
-        _values_of(dataset.labels, self.encoding)
-        return replace(self, labels=dataset.labels, source=self.files.described(self.source, dataset, on_error))
+        values = _values_of(dataset.labels, self.encoding)
+        source = self.files.described(self.source, dataset, on_error)
+        ready = replace(self, labels=dataset.labels, source=source)
+        if self.change or _in_colours(dataset.labels, self.encoding):
+            return ready
+        fitting = fitting_change(ready._first_values(dataset), values, _void_of(dataset.labels, self.encoding) or ())
+        facts = {**source.facts, **({"fitting": str(fitting)} if fitting else {})}
+        return replace(ready, fitting=fitting, source=replace(source, facts=facts))
+
+    def _first_values(self, dataset: Dataset) -> Iterator[np.ndarray]:
+        """Yield the values of some files that can be read, H, W integers; others are reported when measured."""
+        names = dataset.names
+        for name in names[:: -(-len(names) // _INSPECTED)]:
+            with suppress(SegablateError):
+                yield _single(read_label_map(self.files.path(name)))
 
     def __call__(self, batch: Batch) -> Output:
         """Return class indices of the dataset. Raises a SegablateError that names the file."""
         assert self.labels is not None, "for_dataset comes first"
         maps = [self._read(sample, self.labels) for sample in batch.samples]
-        predicted = np.stack([decode(values, _values_of(self.labels, self.encoding)) for values in maps])
-        return Output("labels", predicted=predicted, alternative=self._alternative(maps, self.labels))
+        predicted = np.stack([decode(self.change(values), _values_of(self.labels, self.encoding)) for values in maps])
+        truth = [sample.labels for sample in batch.samples]
+        foreign = np.stack([foreign_values(*each) for each in zip(maps, predicted, truth, strict=True)])
+        return Output("labels", predicted=predicted, alternative=self._alternative(maps, self.labels), foreign=foreign)
 
     def _read(self, sample: Sample, labels: LabelSet) -> np.ndarray:
         """Read the values of one file, H, W, with colours packed into integers."""
@@ -66,13 +88,21 @@ class LabelMaps:
             if values.shape != sample.size:
                 raise CheckpointError(
                     f"the prediction is {values.shape[0]}x{values.shape[1]}, but its label map is "
-                    f"{sample.size[0]}x{sample.size[1]}; save predictions at the size of the label maps"
+                    f"{sample.size[0]}x{sample.size[1]}; save predictions at the size of the label maps, or, if they "
+                    f"have the size of their images, pass --label-size image"
                 )
         return values
 
     def _alternative(self, maps: Sequence[np.ndarray], labels: LabelSet) -> np.ndarray | None:
-        """Decode the files with the other encoding of single values; None where it is equivalent or does not fit."""
-        other = _OTHER.get(self.encoding)
+        """Decode the files under the change that fits, or with the other encoding of single values.
+
+        None where that is equivalent or does not fit.
+        """
+        if self.fitting:
+            changed = [self.fitting(each) for each in maps]
+            fits = all(_fits(each, labels, self.encoding) for each in changed)
+            return np.stack([decode(each, _values_of(labels, self.encoding)) for each in changed]) if fits else None
+        other = None if self.change else _OTHER.get(self.encoding)
         if other is None or labels.encoding == "colours":
             return None
         values = _values_of(labels, other)
@@ -85,6 +115,12 @@ def encoding_notes(source: Source, read: Confusion, other: Confusion | None) -> 
     """Return a note on the mIoU in the `other` encoding, where that fits all images and changes the counts `read`."""
     if other is None or np.array_equal(read.total(), other.total()):
         return ()
+    if change := source.facts.get("fitting"):
+        place, query = source.spec.partition("?")[::2]
+        return (
+            f"with {change}, all values of the predictions are classes or void, and mIoU is {_miou(other):.2%} in the "
+            f"place of {_miou(read):.2%}; if they mean that, evaluate '{place}?{query + '&' if query else ''}{change}'",
+        )
     taken = ENCODINGS[source.facts["encoding"]]
     return (
         f"the predictions were read with encoding={taken} (mIoU {_miou(read):.2%}); encoding={_OTHER[taken]} fits all "
@@ -92,25 +128,7 @@ def encoding_notes(source: Source, read: Confusion, other: Confusion | None) -> 
     )
 
 
-def decode(values: np.ndarray, meanings: tuple[tuple[int, ...], ...]) -> np.ndarray:
-    """Convert integer values to class indices, void for no class; `meanings` lists the values of each class."""
-    table = _table(meanings)
-    if values.dtype == np.uint8:
-        return look_up(table[:256], values)
-    return table.take(values.astype(np.int64).clip(-1, len(table) - 1))
-
-
-@lru_cache(maxsize=8)
-def _table(meanings: tuple[tuple[int, ...], ...]) -> np.ndarray:
-    """Return the table of class indices by value. The last entry, also that of -1, is for every value beyond."""
-    highest = max((value for values in meanings for value in values), default=0)
-    table = np.full(max(highest + 1, 256) + 1, ignore_index(len(meanings)), index_type(len(meanings)))
-    for index, values in enumerate(meanings):
-        table[list(values)] = index
-    return table
-
-
-def _values_of(labels: LabelSet, encoding: PredictionEncoding) -> tuple[tuple[int, ...], ...]:
+def _values_of(labels: LabelSet, encoding: PredictionEncoding) -> Meanings:
     """Return the values of each class in an encoding; colours are packed into integers."""
     if encoding == "codes":
         return labels.codes
@@ -123,11 +141,16 @@ def _values_of(labels: LabelSet, encoding: PredictionEncoding) -> tuple[tuple[in
 
 def _fits(values: np.ndarray, labels: LabelSet, encoding: PredictionEncoding) -> bool:
     """Return whether every value is a class or void."""
-    void = labels.void if encoding == "codes" else (labels.ignore,)
+    void = _void_of(labels, encoding)
     if void is None:
         return True
     decoded = decode(values, (*_values_of(labels, encoding), void))
     return bool((decoded != ignore_index(len(labels) + 1)).all())
+
+
+def _void_of(labels: LabelSet, encoding: PredictionEncoding) -> tuple[int, ...] | None:
+    """Return the values of void; None where all that are no classes are."""
+    return labels.void if encoding == "codes" else (labels.ignore,)
 
 
 def _in_colours(labels: LabelSet, encoding: PredictionEncoding) -> bool:
@@ -135,6 +158,7 @@ def _in_colours(labels: LabelSet, encoding: PredictionEncoding) -> bool:
 
 
 def _single(raw: np.ndarray) -> np.ndarray:
+    raw = single_channel(raw)
     if raw.ndim != 2:
         raise CheckpointError(
             f"has {raw.shape[-1]} channels; expected one channel of class values: save a grey or palette image, or add "

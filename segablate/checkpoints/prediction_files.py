@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from segablate.archives import DamagedArchive, damage_named, opened_zip
 from segablate.checkpoints.segmenter import OnError, Source
 from segablate.datasets.dataset import Dataset
-from segablate.errors import CheckpointError, did_you_mean, shorten
+from segablate.errors import CheckpointError, counted, did_you_mean, shorten
 from segablate.files import LABEL_SUFFIXES, Unreadable, fingerprint, is_file, visible_files
+from segablate.images.other_files import what_is_there
 from segablate.limits import TooLarge
 
 SCORE_SUFFIX = ".npz"
@@ -108,8 +109,20 @@ def find_files(folder: Path, pattern: str | None) -> PredictionFiles:
         return PredictionFiles(folder, pattern)
     present = {path.suffix.lower() for path in visible_files(folder, SUFFIXES)}
     if not present:
-        raise CheckpointError(f"{folder} holds no predictions; expected label maps (.png, .npy) or scores (.npz)")
+        raise CheckpointError(_what_else(folder))
     return PredictionFiles(folder, "{name}" + next(suffix for suffix in SUFFIXES if suffix in present))
+
+
+def _what_else(folder: Path) -> str:
+    """Return a message on a folder without predictions: what it holds, and what is expected."""
+    expected = "expected label maps (.png, .npy) or scores (.npz)"
+    lossy = visible_files(folder, (".jpg", ".jpeg", ".webp"))
+    if lossy:
+        return (
+            f"{folder}: holds {counted(len(lossy), 'file')} in a format that changes values when it compresses (first: "
+            f"{lossy[0].name}); {expected}: save them again"
+        )
+    return what_is_there(folder) or f"{folder} holds no predictions; {expected}"
 
 
 def _check(pattern: str) -> None:

@@ -177,7 +177,7 @@ def _whole(work: PreparedEvaluation, parts: Sequence[PackedPart], skipped: Seque
     whole, remarks = without_remarks(whole, work.dataset)
     source = work.segmenter.source
     encoding = encoding_notes(source, whole.confusion, whole.alternative)
-    said = (*source.notes, *whole.notes, *encoding, *work.measures.notes, *work.dataset.notes, *remarks, *work.notes)
+    said = (*source.notes, *whole.notes, *work.measures.notes, *work.dataset.notes, *remarks, *encoding, *work.notes)
     return replace(whole, facts=work.facts, notes=said, skipped=tuple(skipped), alternative=None)
 
 

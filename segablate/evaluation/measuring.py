@@ -6,7 +6,7 @@ takes place on their device, image by image, so that a result never depends on b
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from segablate.checkpoints.segmenter import Segmenter
@@ -15,6 +15,7 @@ from segablate.datasets.reading import Failure, ahead, ahead_in_threads
 from segablate.errors import CheckpointError, SegablateError
 from segablate.evaluation.alignment import Alignment, align
 from segablate.evaluation.measures import Measures, measure_labels, measure_maps
+from segablate.evaluation.remarks import FOREIGN
 from segablate.evaluation.results import ImageRecord
 from segablate.evaluation.score_measures import measure_readings
 from segablate.evaluation.score_reading import read_scores
@@ -50,7 +51,10 @@ def _measured_sample(work: Measuring, index: int) -> ImageRecord:
     output = work.segmenter(Batch((sample,)))
     assert output.predicted is not None
     alternative = None if output.alternative is None else output.alternative[0]
-    return measure_labels(sample, output.predicted[0], alternative, work.dataset.labels, work.measures)
+    record = measure_labels(sample, output.predicted[0], alternative, work.dataset.labels, work.measures)
+    if output.foreign is None:
+        return record
+    return replace(record, statistics={**record.statistics, FOREIGN: output.foreign[0]})
 
 
 def _measured(
@@ -85,16 +89,17 @@ def _measured(
 
 
 def _batches(samples: Iterable[Sample | Failure], batch_size: int) -> Iterator[Batch | Failure]:
-    """Group samples of one size as they come; incomplete batches come last."""
-    waiting: dict[tuple[int, int], list[Sample]] = {}
+    """Group samples of one size, also of their images, as they come; incomplete batches come last."""
+    waiting: dict[tuple[tuple[int, int], ...], list[Sample]] = {}
     for sample in samples:
         if isinstance(sample, Failure):
             yield sample
             continue
-        group = waiting.setdefault(sample.size, [])
+        sizes = sample.size, sample.image_size
+        group = waiting.setdefault(sizes, [])
         group.append(sample)
         if len(group) == batch_size:
-            yield Batch(tuple(waiting.pop(sample.size)))
+            yield Batch(tuple(waiting.pop(sizes)))
     yield from (Batch(tuple(group)) for group in waiting.values())
 
 

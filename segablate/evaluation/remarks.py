@@ -13,6 +13,9 @@ from segablate.samples import Sample
 
 _STATISTIC = "remarks"
 
+FOREIGN = "foreign"
+"""The commonest values of a prediction that are no classes, and their pixels."""
+
 INFINITE = "infinite"
 """The number of pixels with an infinite score."""
 
@@ -27,8 +30,10 @@ def without_remarks(run: Evaluation, dataset: Dataset) -> tuple[Evaluation, tupl
     statistics = dict(run.statistics)
     remarks = statistics.pop(_STATISTIC, np.zeros(run.images, np.int32))
     infinite = statistics.pop(INFINITE, np.zeros(run.images, np.int64))
+    foreign = statistics.pop(FOREIGN, np.zeros((run.images, 1, 2), np.int64))
     notes = remark_notes(run.names, remarks.tolist(), dataset.described)
-    return replace(run, statistics=statistics), (*notes, *_about_infinite(run.names, infinite))
+    whole = replace(run, statistics=statistics)
+    return whole, (*notes, *_about_infinite(run.names, infinite), *_about_foreign(whole, foreign))
 
 
 def _about_infinite(names: Sequence[str], pixels: np.ndarray) -> tuple[str, ...]:
@@ -38,3 +43,23 @@ def _about_infinite(names: Sequence[str], pixels: np.ndarray) -> tuple[str, ...]
         return ()
     where = f"{counted(int(pixels.sum()), 'pixel')} of {counted(len(concerned), 'image')} ({shorten(concerned)})"
     return (f"scores are infinite at {where}, and are measured there as large finite ones, from 10 000",)
+
+
+def _about_foreign(run: Evaluation, foreign: np.ndarray) -> tuple[str, ...]:
+    """Return a note on the commonest value of predictions that is no class.
+
+    `foreign`: the values of each image and their pixels, N, K, 2.
+    """
+    values = np.unique(foreign[foreign[..., 1] > 0][:, 0])
+    if not len(values):
+        return ()
+    sums = [int(foreign[foreign[..., 0] == value][:, 1].sum()) for value in values]
+    value, pixels = int(values[int(np.argmax(sums))]), max(sums)
+    images = int(((foreign[..., 0] == value) & (foreign[..., 1] > 0)).any(axis=1).sum())
+    kind = "void" if value in (run.labels.void or ()) else "no class"
+    rest = len(values) - 1
+    others = f", as {'is' if rest == 1 else 'are'} {counted(rest, 'other value')}" if rest else ""
+    return (
+        f"predictions: value {run.labels.show_code(value)} at {counted(pixels, 'labelled pixel')} of "
+        f"{counted(images, 'image')} is {kind}{others}; each such pixel is a miss",
+    )

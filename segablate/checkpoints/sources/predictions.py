@@ -9,16 +9,20 @@ The folder holds one file for each image of the dataset. Options follow a questi
 - ``encoding`` of label maps (grey or palette images, ``.npy``): ``codes`` of the label set, as in its label files, the
   default; ``index``, 0 for the first class; or ``colours``, RGB by the colours of the classes.
 
+- ``map=255:1``, ``shift=-1`` or ``threshold=128`` change values before they are read: some to others, all by a number,
+  or to 0 below the threshold and 1 from it on.
+
 A value that is no class is outside the label set: predicting it is a miss. An ``.npz`` holds either ``logits`` or
 ``probabilities``, K x H x W; scores smaller than the label map are enlarged bilinearly.
 """
 
 from segablate.checkpoints.label_maps import ENCODINGS, LabelMaps
 from segablate.checkpoints.prediction_files import SCORE_SUFFIX, find_files
+from segablate.checkpoints.prediction_values import CHANGES, read_change
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.errors import CheckpointError, did_you_mean
 
-_OPTIONS = ("encoding", "name")
+_OPTIONS = ("encoding", "name", *CHANGES)
 
 
 def open_source(text: str, loading: Loading) -> Segmenter:
@@ -28,8 +32,8 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     if files.suffix == SCORE_SUFFIX:
         from segablate.checkpoints.score_files import open_scores
 
-        if "encoding" in options:
-            raise CheckpointError(f"predictions:{text}: scores have no encoding; leave it out")
+        if stated := [name for name in ("encoding", *CHANGES) if name in options]:
+            raise CheckpointError(f"predictions:{text}: scores have no {stated[0]}; leave it out")
         return open_scores(files, Source(f"predictions:{text}", notes=_unused(loading)), loading)
     encoding = ENCODINGS.get(options.get("encoding", "codes"))
     if encoding is None:
@@ -41,8 +45,12 @@ def open_source(text: str, loading: Loading) -> Segmenter:
         "classes": loading.classes,
     }
     notes = _unused(loading, **labels_only)
+    change = read_change(options)
     facts = {"output": "label maps: no losses, which need logits", "encoding": encoding}
-    return LabelMaps(files, encoding, Source(f"predictions:{text}", (), facts, notes))
+    facts |= {"values": str(change)} if change else {}
+    if change and encoding == "colours":
+        raise CheckpointError(f"{change} is for single values, but encoding is colours; leave one of them out")
+    return LabelMaps(files, encoding, Source(f"predictions:{text}", (), facts, notes), change=change)
 
 
 def _parse(text: str) -> tuple[str, dict[str, str]]:

@@ -1,0 +1,143 @@
+"""Predictions whose values fit no class: the commonest is named, and the change under which all fit is measured."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from nearest import scene
+
+from segablate.checkpoints.prediction_values import Change, decode, fitting_change, read_change
+from segablate.datasets import Dataset, open_dataset
+from segablate.errors import CheckpointError, SegablateError
+from segablate.evaluation.results import Evaluation
+from segablate.evaluation.session import evaluate_checkpoint
+
+
+def planted(root: Path, classes: int) -> Dataset:
+    """Three label maps without images."""
+    (root / "labels").mkdir(parents=True)
+    for index in range(3):
+        cv2.imwrite(str(root / f"labels/{index}.png"), scene(index, classes))
+    names = ", ".join("abc"[:classes])
+    (root / "dataset.yaml").write_text(f"classes: [{names}]\nsplits: {{val: {{labels: labels}}}}\n")
+    return open_dataset(f"folder:{root}")
+
+
+def write(folder: Path, values: "list[np.ndarray]") -> Path:
+    folder.mkdir()
+    for index, array in enumerate(values):
+        cv2.imwrite(str(folder / f"{index}.png"), array)
+    return folder
+
+
+def miou(run: Evaluation) -> float:
+    """Mean IoU by a plain count of the confusion."""
+    total = run.confusion.total().astype(float)[:-1]
+    classes = len(total)
+    hits = np.diag(total[:, :classes])
+    return float(np.mean(hits / (total.sum(1) + total[:, :classes].sum(0) - hits)))
+
+
+SCENES = [scene(index, 2) for index in range(3)]
+THREE = [scene(index) for index in range(3)]
+GREY = [cv2.GaussianBlur(labels * np.uint8(255), (7, 7), 2) for labels in SCENES]
+FOREIGN = {
+    "black and white": (SCENES, [labels * np.uint8(255) for labels in SCENES], "map=255:1", 255, "void"),
+    "scaled": (SCENES, [labels * np.uint8(100) for labels in SCENES], "map=100:1", 100, "no class"),
+    "three greys": (THREE, [labels * np.uint8(127) for labels in THREE], "map=127:1,254:2", 127, "no class"),
+    "from 1": (THREE, [labels + np.uint8(1) for labels in THREE], "shift=-1", 3, "no class"),
+    "probabilities": (SCENES, GREY, "threshold=128", 255, "void"),
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_the_change_that_fits_is_measured(case: str, tmp_path: Path) -> None:
+    labels, values, change, foreign, kind = FOREIGN[case]
+    data = planted(tmp_path / "data", int(labels[0].max()) + 1)
+    folder = write(tmp_path / "p", values)
+    taken = evaluate_checkpoint(f"predictions:{folder}", data)
+    pixels = sum(int((array == foreign).sum()) for array in values)
+    named, measured = taken.notes[-2:]
+    assert named.startswith(
+        f"predictions: value {foreign} at {pixels} labelled pixels of 3 images is {kind}".replace(
+            str(pixels), f"{pixels:,}".replace(",", " ")
+        )
+    )
+    changed = evaluate_checkpoint(f"predictions:{folder}?{change}", data)
+    assert miou(changed) > 0.95 > miou(taken)
+    assert (miou(changed) == 1) == (case != "probabilities")
+    assert measured == (
+        f"with {change}, all values of the predictions are classes or void, and mIoU is {miou(changed):.2%} in the "
+        f"place of {miou(taken):.2%}; if they mean that, evaluate 'predictions:{folder}?{change}'"
+    )
+    assert not [note for note in changed.notes if "predictions: value" in note]
+    assert changed.facts["checkpoint"]["values"] == change
+
+
+def test_values_that_are_classes_bring_no_note(tmp_path: Path) -> None:
+    data = planted(tmp_path / "data", 3)
+    swapped = [np.array([0, 2, 1], np.uint8)[labels] for labels in THREE]
+    assert evaluate_checkpoint(f"predictions:{write(tmp_path / 'p', swapped)}", data).notes[1:] == ()
+
+
+def test_a_change_that_does_not_fit_every_file_is_not_said(tmp_path: Path) -> None:
+    data = planted(tmp_path / "data", 3)
+    values = [labels * np.uint8(127) for labels in THREE]
+    values[2][0, 0] = 77
+    notes = evaluate_checkpoint(f"predictions:{write(tmp_path / 'p', values)}", data).notes
+    assert not [note for note in notes if note.startswith("with ")]
+    assert notes[-1].startswith("predictions: value 127 at ")
+
+
+def test_the_plainest_change_wins() -> None:
+    two, three = ((0,), (1,)), ((0,), (1,), (2,))
+    maps = [np.array([[0, 1]])]
+    assert fitting_change(maps, two, (255,)) is None
+    assert fitting_change([np.array([[1, 2]])], two, (255,)) == Change(shift=-1)
+    assert fitting_change([np.array([[-1, 0]])], two, (255,)) == Change(shift=1)
+    assert fitting_change([np.array([[1, 2, 255]])], two, (255,)) == Change(shift=-1), "255 stays void"
+    assert fitting_change([np.array([[0, 1, 9]])], three, (255,)) is None, "one strange value of several known ones"
+    assert fitting_change([np.array([[0, 1, 255]])], two, (255,)) is None, "void is predicted, nothing else"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"map": "255"}, "map is '255', but must be values and what they mean, as in map=255:1"),
+        ({"shift": "x"}, "shift is 'x', but must be an integer, as in shift=-1"),
+        ({"threshold": "0.5"}, "threshold is '0.5'"),
+        ({"map": "255:1", "shift": "1"}, "map and shift are stated; state one of them"),
+    ],
+)
+def test_malformed_changes(options: dict[str, str], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        read_change(options)
+
+
+def test_changes_are_for_single_values(tmp_path: Path) -> None:
+    folder = write(tmp_path / "p", SCENES)
+    with pytest.raises(SegablateError, match="shift=1 is for single values, but encoding is colours"):
+        evaluate_checkpoint(f"predictions:{folder}?encoding=colours&shift=1", planted(tmp_path / "data", 2))
+
+
+def test_negative_and_large_values_decode() -> None:
+    values = np.array([[-1, 0, 5, 1 << 40, -2]])
+    assert decode(values, ((-1,), (5, 1 << 40))).tolist() == [[0, 255, 1, 1, 255]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("0.jpg", b"x", r"holds 1 file in a format that changes values when it compresses \(first: 0.jpg\)"),
+        ("results.pkl", b"x", r"holds 1 pickle file, which segablate does not evaluate; it may run code when read"),
+        ("r.json", b'[{"segmentation": {"counts": "0"}}]', r"holds 1 COCO results file.*save each prediction as a"),
+        ("a.nii.gz", b"x", r"holds 1 volume, which segablate does not evaluate; save each slice"),
+        ("note.md", b"x", r"holds no predictions; expected label maps"),
+    ],
+)
+def test_folders_of_other_files(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / name).write_bytes(content)
+    with pytest.raises(SegablateError, match=message):
+        evaluate_checkpoint(f"predictions:{tmp_path / 'p'}", planted(tmp_path / "data", 2))
