@@ -227,15 +227,15 @@ def missing_mask(place: Place) -> list[str]:
     return place.evaluate()
 
 
-@bad(r"s2\.png: the label map is 24x31, but its image s2\.png is 24x32; export both at one size")
+@bad(r"s2\.png: the label map is 24x28, but its image s2\.png is 24x32, of other proportions; export both at one size")
 def mask_of_another_size(place: Place) -> list[str]:
-    cv2.imwrite(str(place.labels()), np.zeros((24, 31), np.uint8))
+    cv2.imwrite(str(place.labels()), np.zeros((24, 28), np.uint8))
     return place.evaluate()
 
 
 @bad(r"s2\.png: has 3 channels, but label set 'toy' expects one channel of codes")
 def mask_of_three_channels(place: Place) -> list[str]:
-    cv2.imwrite(str(place.labels()), np.zeros((24, 32, 3), np.uint8))
+    cv2.imwrite(str(place.labels()), np.full((24, 32, 3), (0, 1, 2), np.uint8))
     return place.evaluate()
 
 
@@ -339,7 +339,7 @@ def prediction_of_another_size(place: Place) -> list[str]:
 
 @bad(r"s2\.png: has 3 channels; expected one channel of class values: .* or add encoding=colours")
 def prediction_in_colours(place: Place) -> list[str]:
-    cv2.imwrite(str(place.predicted / "s2.png"), np.zeros((24, 32, 3), np.uint8))
+    cv2.imwrite(str(place.predicted / "s2.png"), np.full((24, 32, 3), (0, 1, 2), np.uint8))
     return place.evaluate(checkpoint=f"predictions:{place.predicted}")
 
 

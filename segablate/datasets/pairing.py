@@ -3,12 +3,13 @@
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from segablate.datasets.dataset import Item
 from segablate.datasets.lists import find_listed, read_list
+from segablate.datasets.split_tables import TABLE_SUFFIXES, names_in_table, read_table
 from segablate.errors import DatasetError, counted, shorten
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, is_file, is_folder, shortened, visible_files
 
@@ -19,32 +20,39 @@ _ALIKE = ((".jpg", ".jpeg"), (".tif", ".tiff"))
 
 
 def pair_folders(
-    images: Path, labels: Path, *, image_suffix: str = "", label_suffix: str = ".png", unused: str | None = None
+    images: Path,
+    labels: Path,
+    *,
+    image_suffix: str = "",
+    label_suffix: str = ".png",
+    unused: str | None = None,
+    required: bool = True,
 ) -> tuple[tuple[Item, ...], tuple[str, ...]]:
     """Pair the images below one folder with the label files of the same relative path below another.
 
     An item's name is its image's path below `images` without `image_suffix` (or without its extension where that is
     empty); its label file is that name with `label_suffix`. Extensions match in any capitals, and .jpeg as .jpg, .tiff
-    as .tif. Returns the items, and notes about images and label files that were left out, but for label files that end
-    in `unused`.
+    as .tif. A file that ends in a longer `label_suffix` is no image. Returns the items, and notes about images and
+    label files that were left out, but for label files that end in `unused`.
 
-    Raises DatasetError when a folder is missing, an image has no label file, or two images have one name.
+    Raises DatasetError when a folder is missing, two images have one name, or an image has no label file, unless these
+    are not `required`.
     """
     for folder, what in ((images, "images"), (labels, "label maps")):
-        _require_folder(folder, what)
+        require_folder(folder, what)
     pictures = [
-        (path, *names_below(path, images, (image_suffix, label_suffix)))
-        for path in visible_files(images, IMAGE_SUFFIXES)
+        (path, *_kinds(path, images, image_suffix, label_suffix)) for path in visible_files(images, IMAGE_SUFFIXES)
     ]
-    maps = {_plain(name): path for name, path in _label_files(labels, label_suffix).items()}
+    maps = {plain_name(name): path for name, path in _label_files(labels, label_suffix).items()}
     items = tuple(
-        Item(name, path, maps.get(_plain(name)) or labels / f"{name}{label_suffix}")
+        Item(name, path, maps.get(plain_name(name)) or labels / f"{name}{label_suffix}")
         for path, name, _ in pictures
         if name is not None
     )
-    _refuse_twins(items, images)
-    require_labels(items, maps.values())
-    used = {item.labels for item in items}
+    refuse_twins(items, images)
+    if required:
+        require_labels(items, maps.values())
+    used = {path for item in items for path in (item.labels, item.image)}
     spare = [
         path.relative_to(labels)
         for path in maps.values()
@@ -57,18 +65,26 @@ def pair_folders(
     )
 
 
+def _kinds(path: Path, folder: Path, image_suffix: str, label_suffix: str) -> tuple[str | None, str | None]:
+    """Return the name of a file as an image and as a label map, or None; a longer label suffix makes it no image."""
+    as_image, as_labels = names_below(path, folder, (image_suffix, label_suffix))
+    word, other = (os.path.splitext(f"x{suffix}")[0] for suffix in (label_suffix, image_suffix))
+    is_mask = as_labels is not None and len(word) > len(other)
+    return None if is_mask else as_image, as_labels
+
+
 def label_maps_alone(labels: Path, *, label_suffix: str = ".png") -> tuple[tuple[Item, ...], tuple[str, ...]]:
     """Return items for the label maps below a folder without images, and a note about it.
 
     An item's name is the path below `labels` without `label_suffix`; its image is a file that does not exist.
     Raises DatasetError when the folder is missing, or two label maps have one name.
     """
-    _require_folder(labels, "label maps")
+    require_folder(labels, "label maps")
     found = _label_files(labels, label_suffix)
     return tuple(Item(name, path.with_suffix(""), path) for name, path in found.items()), (NO_IMAGES,)
 
 
-def _require_folder(folder: Path, what: str) -> None:
+def require_folder(folder: Path, what: str) -> None:
     if not is_folder(folder):
         raise DatasetError(f"{shortened(folder)}: no such folder of {what}; correct the path in dataset.yaml")
 
@@ -116,7 +132,7 @@ def folded(name: str) -> str:
     return f"{head}{dot}{extension.lower()}" if dot else name
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a name with accents composed: some systems store them apart from their letters."""
     return unicodedata.normalize("NFC", name)
 
@@ -138,7 +154,7 @@ def _left_out(paths: list[Path], what: str, why: str) -> tuple[str, ...]:
     return (f"{counted(len(paths), what)} {why} left out ({shorten(paths)})",) if paths else ()
 
 
-def _refuse_twins(items: Iterable[Item], folder: Path) -> None:
+def refuse_twins(items: Iterable[Item], folder: Path) -> None:
     twice = [name for name, count in Counter(item.name for item in items).items() if count > 1]
     if twice:
         raise DatasetError(f"{folder}: several images are called {shorten(twice)}; rename all but one")
@@ -152,17 +168,33 @@ def require_labels(items: tuple[Item, ...], present: Iterable[Path] = ()) -> Non
         first = missing[0]
         raise DatasetError(
             f"no label map for {len(missing)} of {counted(len(items), 'image')} (first: {first.image.name}, expected "
-            f"{first.labels}); add it, or correct label_suffix in dataset.yaml"
+            f"{first.labels}); add it, correct label_suffix in dataset.yaml, or state unlabelled: skip in the split"
         )
 
 
-def listed(items: Iterable[Item], path: Path, image_suffix: str = "") -> tuple[tuple[Item, ...], tuple[str, ...]]:
+def labelled(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+    """Return the items whose label file exists, and a note on the others."""
+    items = tuple(items)
+    kept = tuple(item for item in items if is_file(item.labels))
+    known = set(kept)
+    left = [item.image.name for item in items if item not in known]
+    return kept, ((f"{counted(len(left), 'image')} without a label map left out ({shorten(left)})",) if left else ())
+
+
+def listed(
+    items: Iterable[Item], path: Path, image_suffix: str = "", where: Mapping[str, str] | None = None
+) -> tuple[tuple[Item, ...], tuple[str, ...]]:
     """Return the items in a split list, in its order and each once, and a note on those listed several times.
 
-    Raises DatasetError for lines that name no item; see :func:`segablate.datasets.lists.find_listed`.
+    Of a CSV file, the rows that have the values `where`, by column, count. Raises DatasetError for lines that name no
+    item; see :func:`segablate.datasets.lists.find_listed`.
     """
     by_name = {item.name: item for item in items}
-    found = find_listed(read_list(path), by_name, image_suffix)
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        lines = names_in_table(read_table(path), by_name, where or {}, image_suffix, path)
+    else:
+        lines = read_list(path)
+    found = find_listed(lines, by_name, image_suffix)
     if found.absent:
         count = counted(len(found.absent), "name")
         raise DatasetError(f"{path}: {count} without an image (first: {shorten(found.absent)}); correct the list")

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from segablate.errors import at
-from segablate.files import ARRAY_SUFFIXES, Unreadable, read_bytes, write_atomically, writing
+from segablate.files import ARRAY_SUFFIXES, IMAGE_SUFFIXES, Unreadable, read_bytes, write_atomically, writing
 from segablate.images import png
 from segablate.images.arrays import read_mat, read_npy, whole_numbers
 from segablate.images.decoding import decoded
 from segablate.images.header import Header, line, read_header
+from segablate.images.other_files import kind_of
 from segablate.images.pictures import Orientation, Picture
 from segablate.images.pillow import opened
 from segablate.samples import Remark
@@ -52,8 +53,11 @@ def read_label_file(path: Path, exif: Orientation | None = None) -> LabelFile:
 
     Raises Unreadable for a missing, damaged or unknown file, for several pages or frames and for fractions.
     """
-    data = read_bytes(path)
     suffix = path.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES and (kind := kind_of(path)):
+        what, remedy = kind
+        raise Unreadable(f"{path}: {what}, not a label map; {remedy.format('SOURCE')}")
+    data = read_bytes(path)
     if suffix in ARRAY_SUFFIXES:
         with at(path):
             return LabelFile(data.tobytes(), read_npy(data) if suffix == ".npy" else read_mat(data))

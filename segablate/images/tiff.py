@@ -16,6 +16,7 @@ _MOST_ENTRIES = 4096  # of one directory; real ones have some dozens
 
 SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, BANDS = 254, 256, 257, 258, 262, 274, 277
 EXTRA, SAMPLE_FORMAT = 338, 339
+NODATA = 42113  # of GDAL: a number as text
 STRIPS = ((273, 279), (324, 325))
 """Tags of the places and sizes of strips, and of tiles."""
 
@@ -104,6 +105,16 @@ def check_strips(directory: Directory, data: np.ndarray) -> None:
             start, size = (directory[tag].values(data).astype(np.int64) for tag in (places, sizes))
             if (size <= 0).any() or (start + size > len(data)).any():
                 raise ValueError("pixels are missing")
+
+
+def nodata_of(data: np.ndarray) -> int | None:
+    """Return the integer that a GeoTIFF states for pixels without data; None where it states none, or is no TIFF."""
+    try:
+        entry = next(directories(data)).get(NODATA)
+        stated = float(entry.values(data).tobytes().rstrip(b"\0 ")) if entry else float("nan")
+    except (ValueError, StopIteration):
+        return None
+    return int(stated) if stated.is_integer() else None
 
 
 def orientation_of(exif: bytes) -> int:
