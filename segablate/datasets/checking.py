@@ -2,16 +2,18 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from segablate.datasets.dataset import Dataset
+from segablate.datasets.heaps import LOSSY_SUFFIXES, Heap, find_heaps, threshold_of
+from segablate.datasets.label_sizes import alike, by
 from segablate.datasets.layout import Layout
 from segablate.datasets.lists import entries, read_list
 from segablate.datasets.remarks import remark_notes
-from segablate.datasets.survey import Seen, Survey
+from segablate.datasets.survey import Seen, Size, Survey
 from segablate.errors import SegablateError, counted, shorten
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, fingerprint, is_file
 from segablate.labels import LabelSet
@@ -30,10 +32,12 @@ class Finding:
 
 def check(found: Survey, others: Mapping[str, Dataset], layout: Layout) -> list[Finding]:
     """Return all findings about a dataset, faults first; `others` are its other splits, by name."""
+    heaps = _heaps(found)
     findings = [
         *_unreadable(found),
         *_sizes(found),
-        *_unknown_codes(found),
+        *(() if heaps else _unknown_codes(found)),
+        *_soft(found, heaps),
         *_shifted(found),
         *_void(found, layout),
         *_remarks(found),
@@ -57,20 +61,27 @@ def _unreadable(found: Survey) -> Iterator[Finding]:
 
 
 def _sizes(found: Survey) -> Iterator[Finding]:
-    differ = [seen for seen in found.seen if seen.image_size not in (None, seen.label_size)]
-    if differ:
-        first = differ[0]
-        exchanged = "; width and height are exchanged" if first.image_size == first.label_size[::-1] else ""
-        yield Finding(
-            "fault",
-            f"size differs from the image in {len(differ)} of {counted(len(found.seen), 'label map')} (first: "
-            f"{first.name}, {_size(first.label_size)}, image {_size(first.image_size)}{exchanged}); export both at one "
-            f"size",
-        )
+    """Report label maps of another size than their image: as a fault where an evaluation would refuse them."""
+    stated = found.dataset.reading.label_size
+    differ = [(seen, seen.image_size) for seen in found.seen if seen.image_size not in (None, seen.label_size)]
+    refused = [pair for pair in differ if stated is None and pair[1] and not alike(pair[1], pair[0].label_size)]
+    faults = differ if stated == "refuse" else refused
+    if faults:
+        yield Finding("fault", _of_other_size(faults, len(found.seen), "refuse"))
+    elif differ:
+        yield Finding("warning", _of_other_size(differ, len(found.seen), stated))
 
 
-def _size(size: tuple[int, int] | None) -> str:
-    return f"{size[0]}x{size[1]}" if size else "unknown"
+def _of_other_size(pairs: Sequence[tuple[Seen, Size | None]], total: int, stated: str | None) -> str:
+    first, size = pairs[0]
+    exchanged = "; width and height are exchanged" if size == first.label_size[::-1] else ""
+    remedy = "export both at one size, or state where they meet: --label-size label"
+    if stated != "refuse":
+        remedy = f"they meet at that of the {'image' if stated == 'image' else 'label map'}"
+    return (
+        f"size differs from the image in {len(pairs)} of {counted(total, 'label map')} (first: {first.name}, "
+        f"{by(first.label_size)}, image {by(size) if size else 'unknown'}{exchanged}); {remedy}"
+    )
 
 
 def _unknown_codes(found: Survey) -> Iterator[Finding]:
@@ -89,6 +100,34 @@ def _unknown_codes(found: Survey) -> Iterator[Finding]:
     if len(unknown) > 5:
         hint = "; were the label maps saved as JPEG, or resized with interpolation?" if len(unknown) > 50 else ""
         yield Finding("fault", f"{counted(len(unknown) - 5, 'more code')} not in label set {found.labels.name!r}{hint}")
+
+
+def _heaps(found: Survey) -> tuple[Heap, ...]:
+    lossy = any(item.labels.suffix.lower() in LOSSY_SUFFIXES for item in found.dataset.items[:1])
+    return find_heaps(found.values(), lossy) if found.labels.encoding == "codes" else ()
+
+
+def _soft(found: Survey, heaps: Sequence[Heap]) -> Iterator[Finding]:
+    """Report label maps that were compressed with loss or smoothed: many values around a few codes."""
+    if not heaps:
+        return
+    pixels, peaks = found.pixels(), [heap.peak for heap in heaps]
+    first = next(seen.name for seen in found.seen if not set(seen.pixels) <= set(peaks))
+    share = sum(count for code, count in pixels.items() if code not in peaks) / sum(pixels.values())
+    what = (
+        f"lossy or soft masks: {len(pixels)} values around {shorten(peaks, 8)}, {share:.1%} of the pixels with others "
+        f"(first: {first})"
+    )
+    if found.labels.void is None or set(pixels) <= known_codes(found.labels):
+        yield Finding("warning", f"{what}; the classes in dataset.yaml divide them")
+        return
+    first_of = threshold_of(tuple(heaps))[-1]
+    divided = f"threshold: {first_of} with two classes, or " if len(heaps) == 2 else ""
+    yield Finding(
+        "fault",
+        f"{what}, not in label set {found.labels.name!r}; state {divided}ranges such as code: {first_of}..255, or save "
+        f"the masks as PNG without smoothing",
+    )
 
 
 def _shifted(found: Survey) -> Iterator[Finding]:
@@ -156,8 +195,8 @@ def _same_content(splits: Mapping[str, Dataset]) -> list[dict[str, list[str]]]:
             if is_file(item.image) and item.image != item.labels:
                 by_length[item.image.stat().st_size].append((split, item))
     groups: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for alike in by_length.values():
-        for split, item in alike if len(alike) > 1 else ():
+    for equal in by_length.values():
+        for split, item in equal if len(equal) > 1 else ():
             groups[fingerprint(item.image)][split].append(item.name)
     return [group for group in groups.values() if sum(map(len, group.values())) > 1]
 
@@ -165,7 +204,7 @@ def _same_content(splits: Mapping[str, Dataset]) -> list[dict[str, list[str]]]:
 def _strays(datasets: Iterable[Dataset]) -> Iterator[Finding]:
     """Report label maps that belong to no image of any split, and files of other kinds in the same folders."""
     items = [item for dataset in datasets for item in dataset.items]
-    used = {path for item in items for path in (item.image, item.labels)}
+    used = {path for item in items for path in (item.image, *item.label_files)}
     stems = {Path(item.name).name for item in items}
     endings = {item.labels.name.removeprefix(Path(item.name).name) for item in items}
     masks = {item.labels.parent for item in items}

@@ -5,110 +5,121 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
+import yaml
 
-from segablate.datasets.description import read_description, read_label_set
-from segablate.datasets.split_search import MOST_CODES, MOST_WIDE_CODES, Split, find_splits
-from segablate.datasets.survey import count_codes
-from segablate.errors import DatasetError, at, counted
+from segablate.datasets.draft_classes import Drafted, draft_classes
+from segablate.datasets.inspecting import deep_range, other_sizes
+from segablate.datasets.layouts.folder import open_described
+from segablate.datasets.split_lists import with_lists
+from segablate.datasets.split_search import Split, find_splits
+from segablate.errors import DatasetError, at, counted, shorten
 from segablate.files import is_folder, is_utf8, shortened, write_atomically, writing
-from segablate.images.label_maps import read_label_file, read_label_map
-from segablate.labels import Colour, Encoding, ignore_index
 
 _MOST_INSPECTED = 400
+_MOST_SIZES = 100
+_MOST_READ = 20
 
 
 def draft(folder: Path) -> tuple[Path, str]:
     """Write ``dataset.yaml`` into `folder`; return its path and a summary of one line.
 
-    Raises DatasetError when the file exists, or when no images pair with label maps.
+    Raises DatasetError when the file exists, when no images pair with label maps, and when the description would be
+    refused; nothing is written then.
     """
     path = folder / "dataset.yaml"
     if not is_folder(folder):
         raise DatasetError(f"{shortened(folder)} is not a directory; pass the folder of the images and label maps")
     if path.exists():
         raise DatasetError(f"{path} already exists; edit it, or move it away and run this again")
-    splits = find_splits(folder)
-    masks = [item.labels for split in splits for item in split.items]
-    chosen = masks[:: -(-len(masks) // _MOST_INSPECTED)]
-    codes, encoding = _codes_in_use(chosen)
+    splits = with_lists(find_splits(folder), folder)
+    items = [item for split in splits for item in split.items]
+    chosen = items[:: -(-len(items) // _MOST_INSPECTED)]
+    drafted = draft_classes(splits, chosen, folder)
+    text = _description(folder, splits, drafted)
+    _try(folder, splits, text)
     with writing(path):
-        write_atomically(path, _description(folder, splits, codes, encoding))
-    with at(path):
-        read_label_set(read_description(path), folder.name)
-    found = ", ".join(
-        f"{counted(len(split.items), 'pair')} in {split.name}"
-        if split.images
-        else f"{counted(len(split.items), 'label map')} without images in {split.name}"
-        for split in splits
-    )
-    part = "" if len(chosen) == len(masks) else f" (in {len(chosen)} of {len(masks)})"
-    return path, f"{found}; {counted(len(codes), encoding.removesuffix('s'))} in the label maps{part}"
+        write_atomically(path, text)
+    part = "" if len(chosen) == len(items) else f" (in {len(chosen)} of {len(items)})"
+    return path, f"{', '.join(map(_counted, splits))}; {drafted.summary}{part}"
 
 
-def _codes_in_use(masks: Sequence[Path]) -> tuple[list[int], Encoding]:
-    """Return the codes in these label maps, ascending, and their encoding.
-
-    Raises DatasetError for too many codes, or for two encodings.
-    """
-    found: set[int] = set()
-    encodings: set[Encoding] = set()
-    for path in masks:
-        values = read_label_map(path)
-        if values.ndim == 3:
-            values = values.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
-            encodings.add("colours")
-        else:
-            encodings.add("codes")
-        found |= set(count_codes(values))
-        most = MOST_WIDE_CODES if encodings == {"codes"} else MOST_CODES
-        if len(found) > most:
-            raise DatasetError(f"{path}: more than {most} values in the label maps up to here; is it a label map?")
-    if len(encodings) > 1:
-        raise DatasetError(f"{masks[0].parent}: some label maps hold codes, others colours; save all in one encoding")
-    return sorted(found), encodings.pop()
+def _counted(split: Split) -> str:
+    if not split.images:
+        return f"{counted(len(split.items), 'label map')} without images in {split.name}"
+    return f"{counted(len(split.items), 'pair')} in {split.name}"
 
 
-def _classes(codes: Sequence[int], encoding: Encoding, mask: Path) -> Iterator[str]:
-    """Yield one line of YAML for each code that is a class."""
-    palette = _palette(mask) if encoding == "codes" else {}
-    for index, code in enumerate(code for code in codes if code not in _void(codes, encoding)):
-        number = code if encoding == "codes" else index
-        name = ("background", "foreground")[index] if len(codes) == 2 else f"class_{number}"
-        if encoding == "colours":
-            yield f"{{name: {name}, colour: [{code >> 16}, {code >> 8 & 255}, {code & 255}]}}"
-        else:
-            colour = f", colour: {list(palette[code])}" if code in palette else ""
-            yield f"{{name: {name}, code: {code}{colour}}}"
+def _try(folder: Path, splits: Sequence[Split], text: str) -> None:
+    """Open every split of a description and read some label maps. Raises what an evaluation would."""
+    described = yaml.safe_load(text)
+    for split in splits:
+        with at(f"{folder}, split {split.name!r}"):
+            dataset = open_described(folder, described, split.name)
+            for index in range(0, len(dataset), -(-len(dataset) // _MOST_READ)):
+                dataset.read(index, image=False)
 
 
-def _description(folder: Path, splits: Sequence[Split], codes: Sequence[int], encoding: Encoding) -> str:
+def _description(folder: Path, splits: Sequence[Split], drafted: Drafted) -> str:
     """Return the text of ``dataset.yaml``."""
-    classes = _classes(codes, encoding, splits[0].items[0].labels)
     default = next((split.name for name in ("val", "test") for split in splits if split.name.startswith(name)), None)
-    suffixes = {split.image_suffix for split in splits}
     lines = [
         "# Generated by inspecting the folder: name the classes, check the rest. Keys: segablate datasets show folder",
         f"name: {_quoted(os.fsencode(folder.resolve().name).decode('utf-8', 'replace'))}",
         "classes: # in the order of their indices",
-        *(f"  - {line}" for line in classes),
-        f"void: {_void(codes, encoding)} # codes without a label",
-        f"encoding: {encoding}",
+        *(f"  - {line}" for line in drafted.classes),
+        *drafted.lines,
         "splits:",
-        *(f"  {split.name}: {{{_images(split, folder)}labels: {_place(split.masks, folder)}}}" for split in splits),
-        f"default_split: {default or splits[0].name}",
-        *(f"image_suffix: {suffix}" for suffix in suffixes if suffix and len(suffixes) == 1),
-        f"label_suffix: {splits[0].label_suffix}",
+        *(f"  {_quoted_name(split.name)}: {{{', '.join(_entries(split, folder))}}}" for split in splits),
+        f"default_split: {_quoted_name(default or splits[0].name)}",
+        *_suffixes(splits),
+        *_about_images(splits),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _images(split: Split, root: Path) -> str:
-    return f"images: {_place(split.images, root)}, " if split.images else ""
+def _entries(split: Split, root: Path) -> Iterator[str]:
+    if split.images:
+        yield f"images: {_place(split.images, root)}"
+    yield f"labels: {_place(split.masks, root)}"
+    if split.list:
+        yield f"list: {_place(split.list, root)}"
+    if split.where:
+        yield f"where: {{{', '.join(f'{_quoted(column)}: {_quoted(value)}' for column, value in split.where)}}}"
+    if split.partial:
+        yield "unlabelled: skip"
 
 
-def _place(folder: Path, root: Path) -> str:
-    return _quoted(folder.relative_to(root).as_posix())
+def _suffixes(splits: Sequence[Split]) -> Iterator[str]:
+    suffixes = {split.image_suffix for split in splits}
+    yield from (f"image_suffix: {_suffix(suffix)}" for suffix in suffixes if suffix and len(suffixes) == 1)
+    if not splits[0].classes:
+        yield f"label_suffix: {_suffix(splits[0].label_suffix)}"
+
+
+def _suffix(suffix: str) -> str:
+    return suffix if all(letter.isalnum() or letter in "._-" for letter in suffix) else _quoted(suffix)
+
+
+def _about_images(splits: Sequence[Split]) -> Iterator[str]:
+    """Yield keys on sizes and depth of images, where they are needed."""
+    items = [item for split in splits if split.images for item in split.items]
+    some = items[:: -(-len(items) // _MOST_SIZES)] if items else []
+    if differing := other_sizes(some):
+        names = shorten(item.name for item in differing)
+        yield (
+            f"label_size: label # {len(differing)} of {counted(len(some), 'label map')} have other proportions than "
+            f"the image ({names}): are they of one scene?"
+        )
+    if depth := deep_range(some):
+        yield f"image_range: [{depth[0]}, {depth[1]}] # values of black and white"
+
+
+def _place(path: Path, root: Path) -> str:
+    return _quoted(path.relative_to(root).as_posix())
+
+
+def _quoted_name(name: str) -> str:
+    return name if name.isidentifier() and name not in ("no", "yes", "on", "off", "true", "false") else _quoted(name)
 
 
 def _quoted(text: str) -> str:
@@ -116,15 +127,3 @@ def _quoted(text: str) -> str:
     if not is_utf8(text):
         raise DatasetError(f"{text}: its name is not UTF-8, in which dataset.yaml is written; rename the folder")
     return json.dumps(text, ensure_ascii=False)
-
-
-def _void(codes: Sequence[int], encoding: Encoding) -> list[int]:
-    void = ignore_index(len(codes) - 1)
-    return [void] if encoding == "codes" and void in codes and len(codes) > 2 else []
-
-
-def _palette(mask: Path) -> dict[int, Colour]:
-    """Return the colours of a palette image, by code; empty for other files."""
-    palette = read_label_file(mask).palette
-    entries = [] if palette is None else palette.tolist()
-    return {code: (red, green, blue) for code, (red, green, blue) in enumerate(entries)}

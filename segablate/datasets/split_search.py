@@ -1,31 +1,35 @@
 """Find which folders hold images and label maps, how they pair, and which splits they are."""
 
 import os
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from itertools import takewhile
 from pathlib import Path
 
 from segablate.datasets.dataset import Item
-from segablate.datasets.pairing import folded, label_maps_alone, names_below, pair_folders, usual_suffix
-from segablate.datasets.survey import count_codes
+from segablate.datasets.folder_words import MASK_WORDS, is_further, is_mask_name, rank, split_word
+from segablate.datasets.heaps import count_codes
+from segablate.datasets.pairing import label_maps_alone, labelled, pair_folders, usual_suffix
+from segablate.datasets.planes import pair_planes
+from segablate.datasets.planes_search import Classes, find_classes
+from segablate.datasets.suffix_matching import Match, best_match
 from segablate.errors import DatasetError, SegablateError
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, visible_files
 from segablate.images.label_maps import read_label_map
+from segablate.images.other_files import what_is_there
 
-MOST_CODES, MOST_WIDE_CODES = 256, 1024
-"""More values than this in label maps are no codes."""
-
-_MASK_WORDS = ("label", "annot", "gt", "truth", "manual", "seg", "mask")  # the first words count more
-_SPLIT = re.compile(r"(?<![a-z])(train|val|test|dev)[a-z]*", re.IGNORECASE)
+_FEW_CODES = 64
 
 
 @dataclass(frozen=True)
 class Split:
-    """Two folders in which every image has a label map of the same name up to the suffix, or label maps alone."""
+    """Two folders in which images have a label map of the same name up to the suffix, or label maps alone.
+
+    - `classes`: where each class has masks of its own, its name and their pattern.
+    - `partial`: whether some images have no label map; they are left out; `unlabelled`: these.
+    - `list`, `where`: the file that names its images, and the values that its rows must have.
+    """
 
     name: str
     images: Path | None
@@ -33,42 +37,69 @@ class Split:
     image_suffix: str
     label_suffix: str
     items: tuple[Item, ...]
+    classes: Classes = ()
+    partial: bool = False
+    unlabelled: tuple[Item, ...] = ()
+    list: Path | None = None
+    where: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """The files of one folder with one extension that are images, or that are label maps."""
+
+    folder: Path
+    suffix: str
+    masks: bool
+    paths: tuple[Path, ...]
 
 
 def find_splits(folder: Path) -> list[Split]:
     """Return the splits below a folder, as their names and files suggest. Raises DatasetError when nothing pairs."""
-    groups: dict[tuple[Path, str], list[Path]] = defaultdict(list)
-    for path in visible_files(folder, tuple({*IMAGE_SUFFIXES, *LABEL_SUFFIXES})):
-        groups[path.parent, usual_suffix(path.suffix)].append(path)
-    masks = [key for key in groups if _rank(key[0], folder) < len(_MASK_WORDS)]
-    masks = masks or [key for key in groups if _looks_like_masks(groups[key][0])]
+    groups = list(_groups(folder))
+    masks = [group for group in groups if group.masks]
+    if not masks:
+        masks = [replace(group, masks=True) for group in groups if _looks_like_masks(group.paths[0])]
+        groups = [group for group in groups if replace(group, masks=True) not in masks]
     found: dict[str, list[Split]] = defaultdict(list)
-    for key in groups:
-        if key not in masks and key[1] in IMAGE_SUFFIXES:
-            likely = sorted(masks, key=lambda other: (_rank(other[0], folder), -_likeness(key[0], other[0])))
-            pairs = (_pair(key[0], groups[key], other[0], groups[other]) for other in likely)
-            split = next(filter(None, pairs), None)
-            if split:
-                found[split.name].append(split)
-    splits = _of_one_suffix([joined for parts in found.values() if (joined := _joined(parts))])
-    splits = splits or _of_one_suffix([_alone(*key) for key in masks])
+    for group in groups:
+        if not group.masks and group.suffix in IMAGE_SUFFIXES and (split := _paired(group, masks, folder)):
+            found[split.name].append(split)
+    splits = _of_one_form([joined for parts in found.values() if (joined := _joined(parts))])
+    if not splits and not any(not group.masks for group in groups):
+        splits = _of_one_form([_alone(group) for group in masks if group.suffix in LABEL_SUFFIXES])
     if not splits:
         raise DatasetError(
-            f"{folder}: no folder of images pairs with a folder of label maps; use the same base names in both, as in "
-            f"images/val/a.jpg and labels/val/a.png"
+            what_is_there(folder)
+            or f"{folder}: no folder of images pairs with a folder of label maps; use the same base names in both, as "
+            f"in images/val/a.jpg and labels/val/a.png"
         )
     return splits
 
 
-def _rank(folder: Path, root: Path) -> int:
-    """Rank a folder by the word for masks in its path: 0 is the best, ``len(_MASK_WORDS)`` means no such word."""
-    name = folder.relative_to(root).as_posix().lower()
-    return next((place for place, word in enumerate(_MASK_WORDS) if word in name), len(_MASK_WORDS))
+def _groups(root: Path) -> Iterator[Group]:
+    """Yield the files of each folder by extension: as label maps those that a word in name or folder calls so.
+
+    In a folder of both kinds, the name decides.
+    """
+    by_folder: dict[Path, list[Path]] = defaultdict(list)
+    for path in visible_files(root, tuple({*IMAGE_SUFFIXES, *LABEL_SUFFIXES})):
+        by_folder[path.parent].append(path)
+    for folder, paths in by_folder.items():
+        named = {path: is_mask_name(path) for path in paths}
+        mixed = len(set(named.values())) > 1 and _halves(named)
+        in_masks = rank(folder, root) < len(MASK_WORDS)
+        parts: dict[tuple[str, bool], list[Path]] = defaultdict(list)
+        for path in paths:
+            parts[usual_suffix(path.suffix), named[path] if mixed else in_masks].append(path)
+        for (suffix, masks), members in parts.items():
+            yield Group(folder, suffix, masks, tuple(members))
 
 
-def _likeness(images: Path, masks: Path) -> float:
-    """Return how alike two paths are, 0..1: folders of one city or split have one name."""
-    return SequenceMatcher(None, images.as_posix(), masks.as_posix(), autojunk=False).ratio()
+def _halves(named: Mapping[Path, bool]) -> bool:
+    """Tell whether files called masks and others are images and their masks: some pair."""
+    masks, others = ([path for path, is_mask in named.items() if is_mask == kind] for kind in (True, False))
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in others) and best_match(others, masks) is not None
 
 
 def _looks_like_masks(path: Path) -> bool:
@@ -76,63 +107,95 @@ def _looks_like_masks(path: Path) -> bool:
         values = read_label_map(path)
     except SegablateError:
         return False
-    return values.ndim == 2 and len(count_codes(values)) <= MOST_CODES // 4
+    return values.ndim == 2 and len(count_codes(values)) <= _FEW_CODES
 
 
-def _pair(images: Path, pictures: Sequence[Path], masks: Path, labels: Sequence[Path]) -> Split | None:
-    """Return the split of two folders if every image has a label map, by stem or else without the common endings."""
-    plain = (usual_suffix(pictures[0].suffix), usual_suffix(labels[0].suffix))
-    for image_suffix, label_suffix in (plain, (_ending(pictures), _ending(labels))):
-        names = {name for path in pictures for name in names_below(path, images, (image_suffix,))}
-        if names <= {name for path in labels for name in names_below(path, masks, (label_suffix,))}:
-            try:
-                items, _ = pair_folders(images, masks, image_suffix=image_suffix, label_suffix=label_suffix)
-            except DatasetError:
-                continue
-            word = _SPLIT.search(images.name) or _SPLIT.search(images.parent.name)
-            return Split(word[0].lower() if word else "all", images, masks, image_suffix, label_suffix, items)
+def _paired(group: Group, masks: Sequence[Group], root: Path) -> Split | None:
+    """Return the split of a group of images and the likeliest label maps, those that all images have first."""
+    likely = sorted(
+        masks,
+        key=lambda other: (
+            is_further(other.folder, root),
+            rank(other.folder, root),
+            -_likeness(group.folder, other.folder),
+        ),
+    )
+    pairs = [(other, match) for other in likely if (match := best_match(group.paths, other.paths))]
+    whole = [pair for pair in pairs if pair[1].whole]
+    for other, match in (*whole, *sorted(pairs, key=lambda pair: -len(pair[1].names))):
+        if match.whole or 2 * len(match.names) >= min(len(other.paths), match.images):
+            return _split(group, other, match, masks, root)
     return None
 
 
-def _alone(masks: Path, suffix: str) -> Split:
-    items, _ = label_maps_alone(masks, label_suffix=suffix)
-    word = _SPLIT.search(masks.name)
-    return Split(word[0].lower() if word else "all", None, masks, "", suffix, items)
+def _likeness(images: Path, masks: Path) -> float:
+    """Return how alike two paths are, 0..1: folders of one city or split have one name."""
+    return SequenceMatcher(None, images.as_posix(), masks.as_posix(), autojunk=False).ratio()
 
 
-def _ending(paths: Iterable[Path]) -> str:
-    """Return the common ending of all names from its first separator on, as in ``_training.tif``."""
-    letters = zip(*(reversed(folded(path.name)) for path in paths), strict=False)
-    common = "".join(found[0] for found in takewhile(lambda found: len(set(found)) == 1, letters))[::-1]
-    start = re.search(r"[_.\-]", common)
-    return common[start.start() :] if start else common
+def _split(group: Group, other: Group, match: Match, masks: Sequence[Group], root: Path) -> Split | None:
+    name = (
+        split_word(*(folder for folder in (group.folder, group.folder.parent) if folder.is_relative_to(root))) or "all"
+    )
+    folders = [(each.folder, each.paths) for each in masks]
+    place, classes = find_classes(group.paths, (other.folder, other.paths), match, folders, root)
+    return _opened(Split(name, group.folder, place, match.image_suffix, match.label_suffix, (), classes))
+
+
+def _opened(split: Split) -> Split | None:
+    """Return a split with the items that have a label map; None where there are none, or where names repeat."""
+    assert split.images is not None
+    patterns = [(pattern,) for _, pattern in split.classes]
+    try:
+        if split.classes:
+            items, _ = pair_planes(split.images, split.masks, split.image_suffix, patterns)
+        else:
+            suffixes = {"image_suffix": split.image_suffix, "label_suffix": split.label_suffix}
+            items, _ = pair_folders(split.images, split.masks, **suffixes, required=False)
+    except DatasetError:
+        return None
+    kept, _ = labelled(items)
+    known = {item.name for item in kept}
+    left = tuple(item for item in items if item.name not in known)
+    return replace(split, items=kept, partial=bool(left), unlabelled=left) if kept else None
+
+
+def _alone(group: Group) -> Split:
+    items, _ = label_maps_alone(group.folder, label_suffix=group.suffix)
+    return Split(split_word(group.folder) or "all", None, group.folder, "", group.suffix, items)
 
 
 def _joined(parts: Sequence[Split]) -> Split | None:
     """Join the folders of one split, such as one for each city, into the folder above them."""
+    first = max(parts, key=lambda part: len(part.items))
     if len(parts) == 1:
-        return parts[0]
+        return first
     images, masks = (
         Path(os.path.commonpath(paths)) for paths in zip(*((p.images, p.masks) for p in parts), strict=True)
     )
-    first = parts[0]
     suffixes = {part.image_suffix for part in parts}
-    suffix = "" if len(suffixes) > 1 and suffixes <= set(IMAGE_SUFFIXES) and images != masks else first.image_suffix
-    try:
-        items, _ = pair_folders(images, masks, image_suffix=suffix, label_suffix=first.label_suffix)
-    except DatasetError:
-        return first
-    return Split(first.name, images, masks, suffix, first.label_suffix, items)
+    plain = len(suffixes) > 1 and suffixes <= set(IMAGE_SUFFIXES) and images != masks
+    classes = next((part.classes for part in parts if part.classes), ())
+    joined = replace(
+        first, images=images, masks=masks, image_suffix="" if plain else first.image_suffix, classes=classes
+    )
+    opened = _opened(joined)
+    return opened if opened and len(opened.items) > len(first.items) else first
 
 
-def _of_one_suffix(splits: list[Split]) -> list[Split]:
-    """Keep the splits with the suffixes of the largest: a description has one suffix for all splits."""
+def _of_one_form(splits: list[Split]) -> list[Split]:
+    """Keep the splits with the suffixes and masks of the largest: a description has one for all splits."""
     if not splits:
         return []
+    classes = next((split.classes for split in splits if split.classes), ())
+    if classes:
+        splits = [split if split.classes else _opened(replace(split, classes=classes)) or split for split in splits]
     largest = max(splits, key=lambda split: len(split.items))
     plain = {split.image_suffix for split in splits} <= {"", *IMAGE_SUFFIXES}
     return [
         split
         for split in splits
-        if split.label_suffix == largest.label_suffix and (plain or split.image_suffix == largest.image_suffix)
+        if split.label_suffix == largest.label_suffix
+        and split.classes == largest.classes
+        and (plain or split.image_suffix == largest.image_suffix)
     ]

@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from segablate.datasets.dataset import Dataset
+from segablate.datasets.heaps import Values, count_codes, in_blocks
 from segablate.datasets.reading import Failure, ahead
 from segablate.files import is_file
 from segablate.labels import LabelSet
@@ -17,13 +16,17 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Seen:
-    """One item: (height, width) of image (None where not read) and label map, pixels of each code, and remarks."""
+    """One item: (height, width) of image (None where not read) and label map, pixels of each code, and remarks.
+
+    `flat`: the pixels of each code in blocks of 2 x 2 equal ones, where there are more than two codes (not colours).
+    """
 
     index: int
     name: str
     image_size: Size | None
     label_size: Size
     pixels: Mapping[int, int]
+    flat: Mapping[int, int]
     remarks: Remark = Remark.NONE
 
 
@@ -44,6 +47,14 @@ class Survey:
     def pixels(self) -> dict[int, int]:
         """Return the number of pixels of each code, ascending by code."""
         return self._added(lambda count: count)
+
+    def values(self) -> Values:
+        """Return the pixels of each code, in all and in blocks."""
+        flat: dict[int, int] = {}
+        for seen in self.seen:
+            for code, count in seen.flat.items():
+                flat[code] = flat.get(code, 0) + count
+        return Values(self.pixels(), flat)
 
     def images(self) -> dict[int, int]:
         """Return the number of images with each code, ascending by code."""
@@ -74,14 +85,6 @@ def _inspect(dataset: Dataset, with_image: bool, index: int) -> Seen:
     image_size = stored.pixels.shape[:2] if stored.pixels is not None else None
     height, width = stored.codes.shape
     pixels = count_codes(stored.codes)
-    return Seen(index, dataset.items[index].name, image_size, (height, width), pixels, stored.remarks)
-
-
-def count_codes(codes: np.ndarray) -> dict[int, int]:
-    """Return the number of times each value occurs in an array of integers."""
-    if codes.dtype == np.uint8:
-        pixels = np.bincount(codes.reshape(-1), minlength=256)
-        values = np.flatnonzero(pixels)
-        return dict(zip(values.tolist(), pixels[values].tolist(), strict=True))
-    values, pixels = np.unique(codes, return_counts=True)
-    return dict(zip(values.tolist(), pixels.tolist(), strict=True))
+    blocks = dataset.labels.encoding == "codes" and len(pixels) > 2
+    flat = count_codes(in_blocks(stored.codes)) if blocks else dict(pixels)
+    return Seen(index, dataset.items[index].name, image_size, (height, width), pixels, flat, stored.remarks)

@@ -1,0 +1,157 @@
+"""Inspect the label maps of a folder: codes, heaps of values, colours or masks, and what is void."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segablate.datasets.dataset import Item
+from segablate.datasets.heaps import LOSSY_SUFFIXES, Heap, Values, core_colours, find_heaps
+from segablate.datasets.label_sizes import alike
+from segablate.errors import DatasetError
+from segablate.files import Unreadable, read_bytes
+from segablate.images.header import read_header
+from segablate.images.label_maps import read_label_map
+from segablate.images.tiff import nodata_of
+from segablate.labels import IGNORE, WIDE_IGNORE, Encoding, single_channel
+
+MOST_CODES, MOST_COLOURS = 1024, 256
+"""More values than this in label maps are no codes, and no colours of classes."""
+
+_MOST_STRAY = 0.25
+"""Most of the pixels that may have colours of no class."""
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What label maps hold.
+
+    - `codes`: the codes or packed colours of classes, ascending; `heaps`: in their place, heaps of values.
+    - `void`: codes without a label; None where all others are.
+    - `values`: the number of values in all; `stray`: the share of pixels that are void as their colour is no class.
+    """
+
+    encoding: Encoding
+    codes: tuple[int, ...]
+    void: tuple[int, ...] | None
+    values: int
+    heaps: tuple[Heap, ...] = ()
+    stray: float = 0.0
+
+
+def inspect(masks: Sequence[Path]) -> Inspected:
+    """Inspect these label maps.
+
+    Raises DatasetError for more than 1 024 codes or 256 colours, or for two encodings, and Unreadable for what cannot be read.
+    """
+    values, colours, nodata = Values(), Values(), set[int]()
+    grey = 0
+    for path in masks:
+        raw = read_label_map(path)
+        plain = single_channel(raw)
+        if raw.ndim == 3:
+            colours.add(raw.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32))
+        grey += raw.ndim != 3
+        if plain.ndim == 2:
+            values.add(plain)
+            nodata |= _nodata(path)
+        _refuse_many(values if values.total else colours, path)
+    if grey == len(masks) or (values.total and not _has_colour(colours)):
+        return _codes(values, nodata, any(path.suffix.lower() in LOSSY_SUFFIXES for path in masks), masks[0])
+    if grey:
+        raise DatasetError(f"{masks[0].parent}: some label maps hold codes, others colours; save all in one encoding")
+    return _colours(colours, masks[0])
+
+
+def _has_colour(colours: Values) -> bool:
+    """Tell whether a colour is no grey."""
+    return any(not code >> 16 == code >> 8 & 255 == code & 255 for code in colours.pixels)
+
+
+def _refuse_many(values: Values, path: Path) -> None:
+    """Raise DatasetError for more values than any label map has, of which more can be stray ones."""
+    if len(values.pixels) > 1 << 16:
+        raise DatasetError(f"{path}: more than 65 536 values in the label maps up to here; is it a label map?")
+
+
+def _codes(values: Values, nodata: set[int], lossy: bool, first: Path) -> Inspected:
+    codes = tuple(values.codes)
+    heaps = find_heaps(values, lossy) if codes[0] >= 0 else ()
+    if heaps:
+        return Inspected("codes", tuple(heap.peak for heap in heaps), (), len(codes), heaps)
+    if len(codes) > MOST_CODES:
+        raise DatasetError(
+            f"{first.parent}: {len(codes)} values in the label maps, which are neither codes nor heaps around a few of "
+            f"them; are these label maps?"
+        )
+    void = tuple(code for code in codes if code < 0 or code in nodata or _is_highest(code, codes))
+    classes = tuple(code for code in codes if code not in void)
+    return Inspected("codes", classes or codes, void if classes else (), len(codes))
+
+
+def _is_highest(code: int, codes: Sequence[int]) -> bool:
+    """Tell whether a code is 255 or 65535 and stands for void: above several others that count from about 0."""
+    others = [other for other in codes if other >= 0 and other not in (code, WIDE_IGNORE)]
+    if code not in (IGNORE, WIDE_IGNORE) or len(others) < 2:
+        return False
+    return max(others) < code and max(others) <= 16 + 8 * len(others)
+
+
+def _colours(colours: Values, first: Path) -> Inspected:
+    """Return the colours; where there are stray ones at edges, those that fill regions, and the share of the others."""
+    codes = colours.codes
+    cores = core_colours(colours)
+    strays = set(codes) - set(cores)
+    if len(strays) < 3 or len(cores) < 2 or colours.flatness(strays) >= 0.5:
+        if len(codes) > MOST_COLOURS:
+            raise DatasetError(f"{first.parent}: {len(codes)} colours in the label maps; are these label maps?")
+        return Inspected("colours", tuple(codes), (), len(codes))
+    share = colours.share(strays)
+    if share > _MOST_STRAY or len(cores) > MOST_COLOURS:
+        raise DatasetError(
+            f"{first.parent}: {share:.0%} of the pixels have one of {len(strays)} colours that fill no region; the "
+            f"label maps were compressed or smoothed: export them again, as PNG"
+        )
+    return Inspected("colours", tuple(cores), None, len(codes), stray=share)
+
+
+def _nodata(path: Path) -> set[int]:
+    """Return the value that a GeoTIFF states for pixels without data; empty for other files."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return set()
+    stated = nodata_of(read_bytes(path))
+    return set() if stated is None else {stated}
+
+
+def other_sizes(items: Sequence[Item]) -> list[Item]:
+    """Return the items whose label map has other proportions than their image, as their headers state."""
+    return [item for item in items if (sizes := _sizes(item)) and not alike(*sizes)]
+
+
+def _sizes(item: Item) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    try:
+        headers = [read_header(read_bytes(path), path) for path in (item.image, item.labels)]
+    except (Unreadable, OSError):
+        return None
+    if headers[0].orientation != 1:
+        return None
+    return (headers[0].height, headers[0].width), (headers[1].height, headers[1].width)
+
+
+def deep_range(items: Sequence[Item]) -> tuple[int, int] | None:
+    """Return the range that images beyond 8 bits need: 0 and the highest value of their number of bits in use."""
+    import cv2
+
+    highest = 0
+    for item in items[:8]:
+        try:
+            data = read_bytes(item.image)
+            header = read_header(data, item.image)
+        except Unreadable:
+            return None
+        if header.bits <= 8 or header.floating or header.signed:
+            return None
+        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        highest = max(highest, int(pixels.max()) if pixels is not None else 0)
+    return (0, (1 << max(highest.bit_length(), 8)) - 1) if highest else None
