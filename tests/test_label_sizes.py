@@ -85,15 +85,15 @@ def test_labels_are_brought_to_the_size_of_the_image(mixed: Path, tmp_path: Path
 
 def test_refuse_and_other_proportions(mixed: Path) -> None:
     data = open_dataset(f"folder:{mixed}")
-    with pytest.raises(SegablateError, match=r"1\.png: the label map is 128x96, but its image 1\.png is 64x48; export"):
+    with pytest.raises(SegablateError, match=r"1\.png: the label map is 96x128, but its image 1\.png is 48x64; export"):
         data.meeting_at("refuse").read(1)
     Image.fromarray(scene(0).T.copy()).save(mixed / "labels/0.png")
     with pytest.raises(
-        SegablateError, match=r"48x64, but .* 64x48: width and height are exchanged; .*--label-size label"
+        SegablateError, match=r"64x48, but .* 48x64: width and height are exchanged; .*--label-size label"
     ):
         data.read(0)
     Image.fromarray(scene(0)[:, :50].copy()).save(mixed / "labels/0.png")
-    with pytest.raises(SegablateError, match=r"50x48, but its image 0\.png is 64x48, of other proportions"):
+    with pytest.raises(SegablateError, match=r"48x50, but its image 0\.png is 48x64, of other proportions"):
         data.read(0)
     assert data.meeting_at("label").read(0).labels.shape == (48, 50)
     assert data.meeting_at("image").read(0).labels.shape == (48, 64)

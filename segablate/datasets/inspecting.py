@@ -43,7 +43,8 @@ class Inspected:
 def inspect(masks: Sequence[Path]) -> Inspected:
     """Inspect these label maps.
 
-    Raises DatasetError for more than 1 024 codes or 256 colours, or for two encodings, and Unreadable for what cannot be read.
+    Raises DatasetError for more than 1 024 codes or 256 colours, or for two encodings, and Unreadable for what cannot
+    be read.
     """
     values, colours, nodata = Values(), Values(), set[int]()
     grey = 0

@@ -91,9 +91,8 @@ def open_split(root: Path, split: str | None = None) -> Dataset:
     split = choose_split(root, split or ("all" if present == ["all"] else "val"), present, "folders val/ and valannot/")
     masks = _masks(root, split)
     original = masks is None or masks.name != f"{split}annot"
-    suffix = {"label_suffix": "_L.png"} if original else {}
     images, masks = (root / split, masks) if masks else (root / _FRAMES, root / _APPROVED)
-    items, notes = pair_folders(images, masks, **suffix)
+    items, notes = pair_folders(images, masks, label_suffix="_L.png" if original else ".png")
     if (root / f"{split}.txt").is_file():
         items, repeated = listed(items, root / f"{split}.txt")
         notes = (*notes, *repeated)
