@@ -31,7 +31,7 @@ FLOORS = (
     ("diagnosis",),
     ("tables",),
     ("render",),
-    ("plots",),
+    ("plots", "report"),
     ("cli",),
 )
 """From the ground up: a package imports from floors below its own."""
@@ -56,6 +56,7 @@ ALONE = {
     "ray": {"engines"},
     "typer": {"cli"},
     "rich": {"render", "cli"},
+    "jinja2": {"report"},
     "click": set(),
 }
 

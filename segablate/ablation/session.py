@@ -49,6 +49,7 @@ def ablate_checkpoint(
     from segablate.checkpoints import open_checkpoint
     from segablate.evaluation.loop import prepare
     from segablate.evaluation.measures import Measures
+    from segablate.evaluation.origin import with_origin
 
     loss, settings = asked.loss, asked.settings
     objective = parse_objective(asked.objective or loss.objective)
@@ -62,7 +63,9 @@ def ablate_checkpoint(
     reads = {loss.name: loss.reads({})}
     measures = Measures(tolerances=(asked.tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
     work = prepare(segmenter, dataset, measures, execution.on_error)
-    evaluation = run(work, execution, f"{loss.name}, {len(settings)} settings")
+    evaluation = with_origin(
+        run(work, execution, f"{loss.name}, {len(settings)} settings"), checkpoint, dataset, loading
+    )
     return Ablation(evaluation, loss, settings, objective, costs(probe) if asked.cost and probe.first else {})
 
 

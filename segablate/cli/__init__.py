@@ -12,6 +12,7 @@ import typer
 
 from segablate.cli import application
 from segablate.cli.flips import with_flip_values
+from segablate.cli.invocation import invoked
 from segablate.cli.locking import locks_released
 from segablate.cli.meant import meant
 from segablate.cli.output import ClosedOutput, guarded_output
@@ -26,7 +27,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with guarded_output(), locks_released():
+        with guarded_output(), locks_released(), invoked(words):
             code = application.app(with_flip_values(words) or ["--help"], prog_name="segablate", standalone_mode=False)
         team().leave()
     except ClosedOutput as error:

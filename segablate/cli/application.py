@@ -15,6 +15,7 @@ from segablate.cli.commands import (
     evaluate,
     losses,
     recipes,
+    report,
     runs,
     show,
     train,
@@ -64,6 +65,7 @@ app.command("evaluate")(expanded(evaluate.evaluate))
 app.add_typer(ablate.app, name="ablate")
 app.command("train", help=train.HELP)(train.listed)
 app.command("compare")(expanded(compare.compare, without=("boundary_iou", "error_kinds")))
+app.command("report")(expanded(report.report))
 app.command("show")(expanded(show.show))
 app.command("runs")(expanded(runs.runs))
 app.command("train-edges")(expanded(train_edges.train_edges))

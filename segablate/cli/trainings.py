@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segablate.cli.invocation import command_line
 from segablate.cli.options import MeasureOptions, OutputOptions
+from segablate.cli.reporting import write_report
 from segablate.errors import RunError, UsageError, shorten
 
 if TYPE_CHECKING:
@@ -73,7 +75,13 @@ def compare_groups(
     comparison = _compared(grid, grouping, comparing.group_by, measuring)
     report = groups_report(comparison, groups, left_out(groups, grid))
     if comparing.save is not None:
-        save_report("comparison", to_plain(report), groups_facts(groups), comparing.save, {})
+        facts = {**groups_facts(groups), "command": command_line()}
+        save_report("comparison", to_plain(report), facts, comparing.save, {})
+    if comparing.report is not None:
+        from segablate.checkpoints import Loading
+        from segablate.report.subject import compared
+
+        write_report(compared(report, {}, command_line()), comparing.report, Loading())
     print_report(report, output.format, wide=output.wide)
 
 

@@ -69,7 +69,7 @@ def _measured(
         try:
             output = segmenter(batch)
             if alignment is None:
-                alignment = _align(segmenter, output, labels)
+                alignment = align_output(segmenter, output, labels)
                 notes.extend([alignment.note] if alignment.note else [])
                 notes.extend(output.notes)
                 notes.extend(measures.activation_notes(output.kind, output.one_channel))
@@ -103,7 +103,7 @@ def _batches(samples: Iterable[Sample | Failure], batch_size: int) -> Iterator[B
     yield from (Batch(tuple(group)) for group in waiting.values())
 
 
-def _align(segmenter: Segmenter, output: Output, labels: LabelSet) -> Alignment:
+def align_output(segmenter: Segmenter, output: Output, labels: LabelSet) -> Alignment:
     """Match outputs and classes.
 
     Label maps do not tell their number of outputs: it is that of the names or classes, or the highest of a class map.

@@ -72,7 +72,22 @@ def evaluate_checkpoint(
 
     Raises a SegablateError for what cannot be opened or measured.
     """
+    from segablate.evaluation.origin import with_origin
+
     loading = loading or Loading()
+    found = _evaluated(checkpoint, dataset, request, loading, execution, keeping)
+    return with_origin(found, checkpoint, dataset, loading, keeping.predictions)
+
+
+def _evaluated(
+    checkpoint: str,
+    dataset: "Dataset",
+    request: Request,
+    loading: Loading,
+    execution: Execution,
+    keeping: Persistence,
+) -> "Evaluation":
+    """Take an unchanged evaluation from the cache without opening the checkpoint, or open and evaluate it."""
     if not keeping.cache or keeping.predictions is not None or team().size > 1:
         return _opened_and_evaluated(checkpoint, dataset, request, loading, execution, keeping)
     from segablate.evaluation.manifests import manifest_key

@@ -24,6 +24,8 @@ _MEASURED = {
     "measures": {"losses": {str: str}, "tolerances": [str], "boundary_iou?": str, "error_kinds?": str},
     "versions": {str: str},
     "timing?": {"milliseconds per image?": (float, None)},
+    "command?": str,
+    "origin?": object,
 }
 _RUN = {"kind": str, "written": str, "facts": _REPORTED, "files": _FILES}
 _EVALUATION = {**_RUN, "facts": _MEASURED, "labels": object, "notes": [str], "skipped": [{"name": str, "reason": str}]}

@@ -40,6 +40,11 @@ def trainings_tables(comparison: TrainingsComparison) -> tuple[Table, ...]:
     return (*measures, *(_classes_table(comparison, setting) for setting in others))
 
 
+def training_scores(comparison: TrainingsComparison) -> dict[str, list[list[float]]]:
+    """Return the scores of single trainings by table: for each of its rows one for each seed, nan where missing."""
+    return {measure.key: comparison.scores[measure.key].tolist() for measure in comparison.measures}
+
+
 def trainings_notes(comparison: TrainingsComparison) -> tuple[str, ...]:
     """Return the notes that hold for all tables of a comparison of trainings; each table has its own besides."""
     clusters = f", in {comparison.clusters} groups by --group-by {comparison.group_by}"

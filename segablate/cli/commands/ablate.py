@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from segablate.cli.arguments import Checkpoint, OptionalDataset
 from segablate.cli.building import build_command
+from segablate.cli.invocation import command_line, with_command
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CheckpointOptions,
@@ -21,12 +22,14 @@ from segablate.cli.options import (
     RunningOptions,
     default_dataset,
 )
+from segablate.cli.reporting import ReportOption, refuse_page, write_report
 from segablate.cli.swapped import refuse_swapped
 from segablate.cli.sweeps import TrainedOptions, TrainedRequest, ablate_trained
 from segablate.errors import UsageError
 from segablate.losses import loss_names, loss_summaries
 
 if TYPE_CHECKING:
+    from segablate.evaluation.results import Evaluation
     from segablate.losses import Loss
     from segablate.objective.knobs import Knob
 
@@ -102,6 +105,7 @@ class SweepOptions:
         Path | None,
         typer.Option(help="Plot value, correlation and cost to this PNG, SVG or PDF.", rich_help_panel="Output"),
     ] = None
+    report: ReportOption = None
 
 
 def _gradient_images(text: str) -> int | None:
@@ -139,6 +143,7 @@ def ablate(
 
     refuse_swapped(f"ablate {loss.name}", checkpoint, dataset)
     few = _gradient_images(sweep.gradient_images)
+    refuse_page(sweep.report)
     if trained.train is not None:
         tolerance = Tolerance.parse(sweep.boundary_tolerance)
         asked = TrainedRequest(
@@ -153,6 +158,7 @@ def ablate(
             sweep.save,
             sweep.plot,
             few,
+            sweep.report,
         )
         ablate_trained(asked, trained, images, checkpoints, running, output)
         return
@@ -169,18 +175,32 @@ def ablate(
     data = images.open(dataset or default_dataset(checkpoint, f"ablate {loss.name} CHECKPOINT DATASET"))
     measured = not sweep.no_gradients, not sweep.no_cost, few
     asked = AblationRequest(loss, settings, sweep.objective, tolerance, *measured)
-    found = ablate_checkpoint(checkpoint, data, asked, checkpoints.loading(running), running.execution)
+    loading = checkpoints.loading(running)
+    found = ablate_checkpoint(checkpoint, data, asked, loading, running.execution)
     if not team().leads:
         return
     report = ablation_report(found, tolerance, sweep.per_class)
     if sweep.save is not None:
-        facts, arrays = {**found.run.facts, "loss": loss.name}, {"values.npz": npz(found.arrays)}
-        save_report("ablation", to_plain(report), facts, sweep.save, arrays)
+        facts = {**found.run.facts, "loss": loss.name, "command": command_line()}
+        files = {"values.npz": npz(found.arrays), **_run_files(with_command(found.run))}
+        save_report("ablation", to_plain(report), facts, sweep.save, files)
     print_report(report, output.format, wide=output.wide)
     if sweep.plot is not None:
         from segablate.plots import draw_ablation
 
         draw_ablation(report, sweep.plot)
+    if sweep.report is not None:
+        from segablate.report.subject import ablated
+
+        write_report(ablated(report, found.run, command_line()), sweep.report, loading)
+
+
+def _run_files(run: "Evaluation") -> dict[str, bytes]:
+    """Return the files of the evaluation that an ablation is of, in a folder of their own."""
+    from segablate.evaluation.results import evaluation_files
+    from segablate.render import summary_of
+
+    return {f"run/{name}": data for name, data in evaluation_files(run, summary_of(run)).items()}
 
 
 def _command(loss: "Loss") -> Any:

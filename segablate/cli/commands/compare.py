@@ -10,6 +10,7 @@ import typer
 
 from segablate.cli import completion
 from segablate.cli.arguments import expand, expand_all
+from segablate.cli.invocation import command_line, with_command
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CacheOptions,
@@ -20,6 +21,7 @@ from segablate.cli.options import (
     RunningOptions,
     default_dataset,
 )
+from segablate.cli.reporting import ReportOption, refuse_page, write_report
 from segablate.cli.swapped import refuse_datasets, refuse_python, refuse_url
 from segablate.cli.trainings import TrainingsOptions, compare_groups
 from segablate.errors import RunError, UsageError
@@ -73,6 +75,8 @@ class ComparisonOptions:
         typer.Option(help="Plot the differences of the classes to this PNG, SVG or PDF.", rich_help_panel="Output"),
     ] = None
 
+    report: ReportOption = None
+
     def method(self, runs: "Mapping[str, Evaluation]", measuring: MeasureOptions) -> "Method":
         """Return the options of the comparison, at the tolerances asked for, else those of the runs."""
         from segablate.comparison import Method, shared_tolerances
@@ -89,6 +93,7 @@ class ComparisonOptions:
             refuse_existing(self.save)
         if self.plot is not None:
             require_drawing(self.plot)
+        refuse_page(self.report)
 
 
 def compare(
@@ -139,7 +144,8 @@ def compare(
     for name in names:
         if name not in found:
             data = images.open(comparing.on or default_dataset(name, "compare A B --on DATASET"))
-            found[name] = evaluate_checkpoint(name, data, measuring.request, loading, running.execution, keeping)
+            run = evaluate_checkpoint(name, data, measuring.request, loading, running.execution, keeping)
+            found[name] = with_command(run)
     if not team().leads:
         return
     found = {name: found[name] for name in names}
@@ -151,11 +157,16 @@ def compare(
     comparison = compare(found, comparing.method(found, measuring), times)
     report = comparison_report(comparison, found)
     if comparing.save is not None:
-        _save(report, found, comparing.save)
+        _save(report, found, comparing.save, void_as_error=measuring.void_as_error)
     if comparing.plot is not None:
         from segablate.plots import draw_differences
 
         draw_differences(comparison, comparing.plot)
+    if comparing.report is not None:
+        from segablate.report.subject import compared
+
+        subject = compared(report, found, command_line(), void_as_error=measuring.void_as_error)
+        write_report(subject, comparing.report, loading)
     print_report(report, output.format, wide=output.wide)
 
 
@@ -196,7 +207,7 @@ def _saved(names: list[str]) -> "dict[str, Evaluation]":
     return {name: load_run(Path(name)) for name in names if is_run(Path(name))}
 
 
-def _save(report: "Report", runs: "Mapping[str, Evaluation]", path: Path) -> None:
+def _save(report: "Report", runs: "Mapping[str, Evaluation]", path: Path, *, void_as_error: bool) -> None:
     """Save the report, and each run in a folder of its own: a, b, ..."""
     from segablate.evaluation.results import evaluation_files
     from segablate.evaluation.runs import save_report
@@ -206,7 +217,12 @@ def _save(report: "Report", runs: "Mapping[str, Evaluation]", path: Path) -> Non
     from segablate.tables.stored import to_plain
 
     first = next(iter(runs.values()))
-    facts = {"checkpoint": {"name": ", ".join(runs)}, "dataset": {**first.facts["dataset"], "images": first.images}}
+    facts = {
+        "checkpoint": {"name": ", ".join(runs)},
+        "dataset": {**first.facts["dataset"], "images": first.images},
+        "command": command_line(),
+        "void_as_error": void_as_error,
+    }
     inside = {}
     for letter, run in zip(LETTERS.lower(), runs.values(), strict=False):
         summary = render(evaluation_report(run, View()), "json")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from segablate.cli.arguments import OptionalDataset, checkpoint_argument
+from segablate.cli.invocation import with_command
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CacheOptions,
@@ -17,6 +18,7 @@ from segablate.cli.options import (
     RunningOptions,
     default_dataset,
 )
+from segablate.cli.reporting import ReportOption, refuse_page, write_report
 from segablate.cli.swapped import refuse_swapped
 from segablate.cli.viewing import CountingOptions, ViewingOptions
 
@@ -53,6 +55,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Plot reliability diagrams to this PNG, SVG or PDF.", rich_help_panel="Output"),
     ] = None,
+    report: ReportOption = None,
     measuring: MeasureOptions,
     counting: CountingOptions,
     viewing: ViewingOptions,
@@ -76,6 +79,7 @@ def evaluate(
     keeping = Persistence(not caching.no_cache, save, resume, write_predictions)
     lock_output(save)
     keeping.refuse_early()
+    refuse_page(report)
     viewing.check(measuring)
     if plot is not None:
         from segablate.plots import require_drawing
@@ -85,10 +89,12 @@ def evaluate(
     counts = counting.counts(measuring, viewing)
     data = images.open(dataset or default_dataset(checkpoint, "evaluate CHECKPOINT DATASET"))
     request = replace(measuring.request, counts=counts)
-    run = evaluate_checkpoint(checkpoint, data, request, checkpoints.loading(running), running.execution, keeping)
+    loading = checkpoints.loading(running)
+    run = evaluate_checkpoint(checkpoint, data, request, loading, running.execution, keeping)
     if not team().leads:
         return
-    report = viewing.report(run, measuring, measuring.tolerances)
+    run = with_command(run)
+    printed = viewing.report(run, measuring, measuring.tolerances)
     if save is not None:
         whole = ViewingOptions().report(run, measuring, measuring.tolerances)
         save_run(run, save, render(whole, "json"))
@@ -97,4 +103,9 @@ def evaluate(
         from segablate.plots import draw_reliability
 
         draw_reliability(run, plot)
-    print_report(report, output.format, wide=output.wide)
+    if report is not None:
+        from segablate.report.subject import evaluated
+
+        plain = ViewingOptions(details=viewing.details).report(run, measuring, measuring.tolerances)
+        write_report(evaluated(run, plain, void_as_error=measuring.void_as_error), report, loading)
+    print_report(printed, output.format, wide=output.wide)
