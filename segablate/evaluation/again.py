@@ -120,7 +120,7 @@ class Again:
 
 
 def open_again(run: Evaluation, loading: Loading, *, on: str | None = None) -> Again:
-    """Open the dataset and the predictions of a run; what is not found is said in :meth:`Again.remarks`.
+    """Open the dataset and the predictions of a run; what is not found is in :meth:`Again.remarks`.
 
     `on`: a dataset in the place of the one that the run names, as after it was moved.
     """

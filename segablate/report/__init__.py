@@ -10,5 +10,5 @@ page      the page as data                                         writing  temp
 sections  tables and charts in the order of the page               grid, matrix   tables as cells
 figures   charts of tables      drawn  charts of evaluations        charts   shapes at positions in an SVG
 choosing  which images are embedded                                pictures  their pixels, as WebP and indexed PNG
-privacy   no absolute path, user or host name
+privacy   no absolute path, user or host name                       verdicts  the result in a sentence
 """

@@ -13,7 +13,7 @@ from segablate.render.cells import one_line
 from segablate.render.layout import shorten_middle
 
 WIDTH = 368
-_LETTER = 6.3
+_LETTER = 6.8
 """Width of a letter of the labels, about, in units."""
 
 _LONGEST = 22
@@ -144,7 +144,7 @@ class Scale:
 def intervals(title: str, rows: Sequence[Interval], axis: str, *, zero: float | None = None) -> Chart:
     """Return values with their intervals, one row each; `zero`: a number marked by a vertical line."""
     labels = [shorten_middle(one_line(row.label), _LONGEST) for row in rows]
-    left = min(150.0, 12 + _LETTER * max((len(label) for label in labels), default=0))
+    left = min(160.0, 12 + _LETTER * max((len(label) for label in labels), default=0))
     ends = [end for row in rows for end in (row.value, row.low, row.high, *row.dots) if isfinite(end)]
     scale = _scale([*ends, *([zero] if zero is not None else [])], left, WIDTH - 14)
     bottom = 8 + _ROW * len(rows)
@@ -175,11 +175,11 @@ class Frame:
     bars: tuple[tuple[float, float, float], ...] = field(default_factory=tuple)
 
 
-def lines(title: str, series: Sequence[Series], frame: Frame, height: float = 250) -> Chart:
+def lines(title: str, series: Sequence[Series], frame: Frame, width: float = WIDTH) -> Chart:
     """Return lines over a number; `frame.bars` (from, to, height) are behind them."""
-    key = _key(series)
+    key, height = _key(series, width), 250.0
     top = 26 + 18 * (max((row for *_, row in key), default=0)) if key else 14
-    x, y = Scale(*frame.x, 44, WIDTH - 14), Scale(*frame.y, height - 40, top + 14)
+    x, y = Scale(*frame.x, 44, width - 14), Scale(*frame.y, height - 40, top + 14)
     shapes: list[Shape] = [*_axes(x, y, frame)]
     base = y(frame.y[0])
     shapes += [
@@ -194,7 +194,7 @@ def lines(title: str, series: Sequence[Series], frame: Frame, height: float = 25
     for label, style, at, row in key:
         shapes.append(Line(44 + at, 10 + 18 * row, 62 + at, 10 + 18 * row, f"line {style}"))
         shapes.append(Text(67 + at, 14 + 18 * row, label, "start", "label"))
-    return Chart(title, height, tuple(shapes))
+    return Chart(title, height, tuple(shapes), width=width)
 
 
 def scatter(title: str, points: Sequence[tuple[float, float, str, str]], frame: Frame, height: float = 380) -> Chart:
@@ -217,7 +217,7 @@ def span(values: Sequence[float], low: float | None = None, high: float | None =
     return (start, end) if end > start else (start, start + step)
 
 
-def _key(series: Sequence[Series]) -> list[tuple[str, str, float, int]]:
+def _key(series: Sequence[Series], across: float) -> list[tuple[str, str, float, int]]:
     """Return label, style, position and row of each entry of the key; none for a single line without a label."""
     placed, at, row = [], 0.0, 0
     for line in series:
@@ -225,7 +225,7 @@ def _key(series: Sequence[Series]) -> list[tuple[str, str, float, int]]:
             continue
         label = shorten_middle(one_line(line.label), 26)
         width = 23 + _LETTER * len(label) + 14
-        if at and at + width > WIDTH - 58:
+        if at and at + width > across - 58:
             at, row = 0.0, row + 1
         placed.append((label, line.style, at, row))
         at += width

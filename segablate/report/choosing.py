@@ -132,9 +132,9 @@ def _ascending(values: Scores) -> list[int]:
 
 
 def _caption(scores: Scores) -> str:
-    texts = ["–" if np.isnan(score) else f"{100 * score:.1f} %" for score in scores]
+    texts = ["–" if np.isnan(score) else f"{100 * score:.1f}" for score in scores]
     if len(texts) == 1:
-        return f"mIoU {texts[0]}"
+        return f"mIoU {texts[0]} %"
     change = 100 * (scores[1] - scores[0])
     tail = f" ({change:+.1f})".replace("-", "−") if len(texts) == 2 and np.isfinite(change) else ""
     return f"mIoU {' → '.join(texts)}{tail}"

@@ -13,12 +13,18 @@ from segablate.report.subject import Runs
 from segablate.tables import Column, Table
 from segablate.tables.boundaries import boundary_curve, curve_table
 
+_SMALL = 275
+"""Width of a chart of which four are side by side."""
+
 STYLES = ("a", "b", "c", "d")
 """Styles of the lines of the first runs; further ones share them, and are told apart by their tables."""
 
 
-def curve(runs: Runs) -> tuple[Chart, tuple[tuple[str, Grid], ...]] | None:
-    """Return boundary scores over the tolerance and their tables; None without boundary counts, or with one point."""
+def curve(runs: Runs) -> tuple[Chart, Grid, tuple[tuple[str, Grid], ...]] | None:
+    """Return boundary scores over the tolerance as a chart, a table, and for several runs all scores of each.
+
+    None without boundary counts, or with one point.
+    """
     counted = {letter: run for letter, run in runs.items() if run.boundary is not None}
     if len(counted) < len(runs):
         return None
@@ -35,12 +41,25 @@ def curve(runs: Runs) -> tuple[Chart, tuple[tuple[str, Grid], ...]] | None:
     reach = max(x for line in series for x, _ in line.points)
     what = "mean over classes, %" if len(runs) == 1 else "F, mean over classes, %"
     frame = Frame((1, reach), span(ends, 0, 100), "tolerance in pixels", what, whole=True)
-    grids = tuple(
-        (f"Boundary scores{f' of {x}' if x else ''} at every tolerance", grid_of(curve_table(run.boundary)))
-        for x, run in counted.items()
-        if run.boundary is not None
+    chart = lines("Boundary scores over the tolerance", series, frame)
+    tables = {x: grid_of(curve_table(run.boundary)) for x, run in counted.items() if run.boundary is not None}
+    if len(tables) == 1:
+        return chart, next(iter(tables.values())), ()
+    folded = tuple((f"All boundary scores of {x}", grid) for x, grid in tables.items())
+    return chart, grid_of(_f_table(points)), folded
+
+
+def _f_table(points: Mapping[str, Sequence[tuple[int, Mapping[str, float]]]]) -> Table:
+    """Return the boundary F of several runs side by side."""
+    rows = tuple(
+        {"tolerance": ats[0][0]} | {x.lower(): means["f"] for x, (_, means) in zip(points, ats, strict=True)}
+        for ats in zip(*points.values(), strict=False)
     )
-    return lines("Boundary scores over the tolerance", series, frame), grids
+    columns = (
+        Column("tolerance", "tolerance, px", "count"),
+        *(Column(x.lower(), f"F of {x}", "share", digits=2) for x in points),
+    )
+    return Table("curve", "Boundary F at every tolerance", columns, rows)
 
 
 def _series(label: str, curve: Sequence[tuple[int, Mapping[str, float]]], key: str, style: str) -> Series:
@@ -61,7 +80,7 @@ def reliability(runs: Runs) -> tuple[tuple[Chart, ...], tuple[tuple[str, Grid], 
             series.append(Series(f"{x}{' · ' if x else ''}ECE {100 * error:.2f} %", _bins(bins), STYLES[i % 4]))
             bars = _shares(bins) if len(sums) == 1 else []
         frame = Frame((0, 1), (0, 1), "confidence", "accuracy", diagonal=True, bars=tuple(bars))
-        charts.append(lines(f"Reliability, {band}", series, frame))
+        charts.append(lines(f"Reliability, {band}", series, frame, _SMALL))
     for x, found in sums.items():
         grids.append((f"Bins of confidence{f' of {x}' if x else ''}, all labelled pixels", _bins_grid(found[0])))
     return tuple(charts), tuple(grids)

@@ -29,7 +29,7 @@ def charts_of(table: Table, seeds: Seeds | None = None) -> tuple[Chart, ...]:
     if seeds and table.name in seeds and "mean" in columns:
         found.append(_trainings(table, columns["mean"], seeds[table.name]))
     for value, ends, p in [*_PAIRS, *_of_runs(table)]:
-        if value in columns and ends in columns:
+        if value in columns and ends in columns and not (ends == "interval" and f"{value}_interval" in columns):
             chart = _chart(table, columns[value], columns[ends], p)
             found += [chart] if chart else []
     return tuple(found)
@@ -55,8 +55,9 @@ def _chart(table: Table, column: Column, ends: Column, p: str | None) -> Chart |
     if not rows or not any(row.low == row.low for row in rows):
         return None
     signed = column.kind.startswith("signed")
-    what = column.title if len(column.title) > 1 else "value"
-    title = f"{table.title}: {what}, with 95 % intervals"
+    what = "difference from the baseline" if column.title == "− baseline" else column.title
+    filled = f"; filled: p < {SIGNIFICANT}" if any(not row.filled for row in rows) else ""
+    title = f"{table.title}: {what}, with 95 % intervals{filled}"
     return intervals(title, rows, _axis(column), zero=0.0 if signed else None)
 
 
@@ -83,5 +84,5 @@ def _label(table: Table, row: Mapping[str, object]) -> str:
 
 def _axis(column: Column) -> str:
     unit = {"share": "%", "signed_share": "points"}.get(column.kind, "")
-    title = column.title if column.title not in ("value",) else ""
+    title = {"value": "", "− baseline": "difference"}.get(column.title, column.title)
     return ", ".join(filter(None, (title, unit)))

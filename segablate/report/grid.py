@@ -1,5 +1,6 @@
 """Tables as cells of HTML: what is printed, what is sorted by, and what is highlighted."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan
@@ -10,6 +11,8 @@ from segablate.tables import Column, IntervalKind, Table, as_interval, as_number
 
 SHARED_TEXT = ("class", "image", "label", "predicted")
 """Keys of columns whose texts are names that the data has, which are left as they are."""
+
+_HYPHEN = re.compile(r"(?<!e)-")
 
 Links = Mapping[int, str]
 """Row of a table -> where it leads to on the page."""
@@ -28,12 +31,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Head:
-    """The head of a column."""
+    """The head of a column; `wide`: it is printed when all columns are asked for."""
 
     title: str
     unit: str = ""
     numeric: bool = False
     prose: bool = False
+    wide: bool = False
+
+    @property
+    def style(self) -> str:
+        """The classes of the style sheet for the cells of the column."""
+        kind = "number" if self.numeric else "prose" if self.prose else "text"
+        return f"{kind} wide" if self.wide else kind
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,11 @@ class Grid:
     sections: tuple[int, ...] = ()
     baseline: int | None = None
     sortable: bool = True
+
+    @property
+    def has_wide(self) -> bool:
+        """Whether it has columns that are hidden at first."""
+        return any(head.wide for head in self.heads)
 
 
 def grid_of(table: Table, links: Links | None = None) -> Grid:
@@ -64,7 +79,8 @@ def grid_of(table: Table, links: Links | None = None) -> Grid:
         named = Cell(first.text, first.sort, first.mark, colour, (links or {}).get(place, ""))
         rows.append((named, *others))
     heads = tuple(
-        Head(one_line(column.title), unit(column), is_numeric(column), column.kind == "prose") for column in columns
+        Head(one_line(column.title), unit(column), is_numeric(column), column.kind == "prose", column.wide)
+        for column in columns
     )
     return Grid(table.name, heads, tuple(rows), table.sections, table.baseline, len(rows) > 2)
 
@@ -73,9 +89,15 @@ def _cells(table: Table, column: Column) -> list[Cell]:
     marked = table.marked(column)
     kind: Literal["", "worst", "best"] = "worst" if column.mark else "best" if column.best else ""
     return [
-        Cell(cell(column, value), _sorted_by(column, value), kind if place in marked else "")
+        Cell(_text(column, value), _sorted_by(column, value), kind if place in marked else "")
         for place, value in enumerate(table.values(column))
     ]
+
+
+def _text(column: Column, value: object) -> str:
+    """Return the text of a cell, a number with the sign of minus in the place of the hyphen."""
+    text = cell(column, value)
+    return _HYPHEN.sub("−", text) if is_numeric(column) else text
 
 
 def _sorted_by(column: Column, value: object) -> str:

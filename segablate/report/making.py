@@ -17,6 +17,7 @@ from segablate.report.pictures import Embedding, collect
 from segablate.report.privacy import Privacy, privacy
 from segablate.report.sections import Embedded, sections_of
 from segablate.report.subject import Subject
+from segablate.report.verdicts import convention_of, verdict_of
 from segablate.report.writing import html_of, picture_script
 
 IMAGES = 60
@@ -77,12 +78,13 @@ def _page(subject: Subject, making: Making, hiding: Privacy, sink: Any) -> Page:
     report = hiding.report(subject.report)
     above, below = sections_of(replace(subject, report=report), choice, embedded)
     facts = dict(report.facts)
-    verdict, convention = facts.pop("verdict", "") or _verdict(subject), facts.pop("convention", "")
+    facts.pop("verdict", None)
+    facts.pop("convention", None)
     return Page(
         kind=_KINDS[subject.kind],
         title=report.title,
-        verdict=hiding.text(verdict),
-        convention=convention[:1].upper() + convention[1:],
+        verdict=hiding.text(verdict_of(subject)),
+        convention=convention_of(subject),
         sections=above,
         pictures=pictures if pictures and (pictures.images or pictures.said) else None,
         further=below,
@@ -104,17 +106,6 @@ def _cells(pictures: Pictures) -> set[tuple[int, int]]:
         for cells in image["cells"]
         for label, predicted, _ in cells
     }
-
-
-def _verdict(subject: Subject) -> str:
-    """Return the result in a sentence where the report has no verdict: mIoU and its interval."""
-    overall = next((table for table in subject.report.tables if table.name == "overall"), None)
-    row: Mapping[str, Any] = overall.rows[0] if overall and overall.rows else {}
-    if "value" not in row or row["value"] != row["value"]:
-        return ""
-    low, high = row["interval"]
-    interval = f" (95 % CI {100 * low:.1f} to {100 * high:.1f})" if low == low else ""
-    return f"mIoU {100 * row['value']:.2f} %{interval}, over {row['over']}."
 
 
 def _provenance(subject: Subject, making: Making) -> list[tuple[str, str]]:

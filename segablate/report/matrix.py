@@ -82,7 +82,8 @@ def change_matrix(a: Evaluation, b: Evaluation, title: str, linked: Cells) -> Ma
             f"{'+' if pixels > 0 else '−'}{thousands(abs(pixels))} pixels"
         )
         href = f"#cell-1-{i}-{j}" if (i, j) in linked and i != j else ""
-        level = _shade(sqrt(abs(points) / largest)) * (1 if points > 0 else -1)
+        shade = _shade(sqrt(abs(points) / largest)) if abs(points) >= 0.0005 else 0
+        level = shade if points > 0 else -shade
         return MatrixCell(_signed(points, 1), level, title, href)
 
     return _matrix(a, title, tables[0] + tables[1], cell)

@@ -8,6 +8,17 @@ from segablate.report.charts import Chart
 from segablate.report.grid import Grid
 from segablate.report.matrix import Matrix
 
+_SHORT = {
+    "classes": "Classes",
+    "matrix": "Confusion",
+    "curve": "Boundaries",
+    "bands": "By distance",
+    "image_scores": "Images",
+    "pairs": "Pairs",
+    "agreement": "Rank correlation",
+    "fixed": "Fixed checkpoint",
+}
+
 
 @dataclass(frozen=True)
 class Section:
@@ -23,6 +34,11 @@ class Section:
     matrices: tuple[Matrix, ...] = ()
     notes: tuple[str, ...] = ()
     folded: tuple[tuple[str, Grid], ...] = ()
+
+    @property
+    def short(self) -> str:
+        """The title in a word or two, for the list of the sections."""
+        return _SHORT.get(self.name) or self.title.partition(",")[0].partition(";")[0]
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ Sink = Callable[[int, Mapping[str, Any]], None]
 
 @dataclass(frozen=True)
 class Embedding:
-    """How many images are embedded: `limit`, None for all; `privately`: hides paths in what is said."""
+    """How many images are embedded: `limit`, None for all; `privately`: hides the paths in a sentence."""
 
     limit: int | None
     privately: Callable[[str], str]

@@ -62,10 +62,8 @@ def _of_runs(subject: Subject, choice: Choice, embedded: Embedded) -> Mapping[st
     runs = subject.runs
     found = {"matrix": _matrices(runs, embedded)}
     if drawn := curve(runs):
-        chart, folded = drawn
-        title = "Boundary F over the tolerance"
-        alone = folded[0][1] if len(folded) == 1 else None
-        found["curve"] = Section("curve", title, (chart,), alone, folded=() if alone else folded)
+        chart, grid, folded = drawn
+        found["curve"] = Section("curve", "Boundary F over the tolerance", (chart,), grid, folded=folded)
     if drawn := reliability(runs):
         charts, folded = drawn
         note = "Bars: share of the pixels in each bin." if len(runs) == 1 else ""
@@ -91,7 +89,8 @@ def _matrices(runs: Runs, embedded: Embedded) -> Section:
         title = f"Confusion matrix of {letters[1]} less that of {letters[0]}, points"
         each.insert(0, change_matrix(a, b, title, linked))
     leads = " A cell leads to the embedded images in which it is largest." if linked else ""
-    note = f"Rows are labels, columns predictions; each row adds up to 100 %.{leads}"
+    signs = " Of differences, orange is more and blue is less, on the diagonal too." if len(runs) == 2 else ""
+    note = f"Rows are labels, columns predictions; each row adds up to 100 %.{signs}{leads}"
     title = "Confusion matrix" if len(runs) == 1 else "Confusion matrices"
     return Section("matrix", title, matrices=tuple(each), notes=(note,))
 

@@ -1,0 +1,88 @@
+"""The result of a page in a sentence, where its report states none, and the convention of its numbers."""
+
+from collections.abc import Mapping
+from math import isnan
+from typing import Any
+
+from segablate.report.subject import Subject
+from segablate.tables import Table, as_interval, as_number
+from segablate.tables.evaluation import View, head
+
+
+def verdict_of(subject: Subject) -> str:
+    """Return the verdict of the report; else mIoU with its interval, or what an ablation found of its settings."""
+    stated = dict(subject.report.facts).get("verdict")
+    if stated is not None:
+        return stated
+    tables = {table.name: table for table in subject.report.tables if table.rows}
+    if subject.kind == "evaluation":
+        return _score(tables["overall"].rows[0]) if "overall" in tables else ""
+    trained = next((table for table in subject.report.tables if _is_of_trainings(table)), None)
+    if trained is not None:
+        return _best_trained(trained)
+    return _best_ranked(tables["agreement"]) if "agreement" in tables else ""
+
+
+def convention_of(subject: Subject) -> str:
+    """Return the convention of the report, or that of the evaluation below it, as a sentence."""
+    stated = dict(subject.report.facts).get("convention", "")
+    if not stated and subject.runs:
+        view = View(subject.void_as_error)
+        stated = dict(head(next(iter(subject.runs.values())), view)).get("convention", "")
+    return f"{stated[:1].upper()}{stated[1:]}"
+
+
+def _score(row: Mapping[str, Any]) -> str:
+    value = as_number(row.get("value"))
+    if isnan(value):
+        return ""
+    return f"mIoU {100 * value:.2f} %{_interval(row.get('interval'), '.1f')}, over {row['over']}."
+
+
+def _is_of_trainings(table: Table) -> bool:
+    keys = {column.key for column in table.columns}
+    return bool(table.rows) and {"setting", "mean", "difference"} <= keys
+
+
+def _best_trained(table: Table) -> str:
+    """Return the setting with the highest mean, and its difference from the baseline."""
+    measure, baseline = table.title.partition(",")[0], str(table.rows[0]["setting"])
+    ranked = [row for row in table.rows if not isnan(as_number(row.get("mean")))]
+    if not ranked:
+        return ""
+    best = max(ranked, key=lambda row: as_number(row.get("mean")))
+    highest = f"Highest mean {measure} after training: {best['setting']}, {100 * as_number(best.get('mean')):.2f} %"
+    change = as_number(best.get("difference"))
+    if best["setting"] == baseline or isnan(change):
+        return f"{highest}."
+    return f"{highest}; {_points(change)} points against {baseline}{_interval(best.get('interval'), '+.2f')}."
+
+
+def _best_ranked(table: Table) -> str:
+    """Return the setting whose values rank the images most like mIoU does."""
+    rows = [row for row in table.rows[: table.sections[0] if table.sections else None]]
+    rows = [row for row in rows if not isnan(as_number(row.get("iou")))]
+    if not rows:
+        return ""
+    best = max(rows, key=lambda row: as_number(row.get("iou")))
+    low, high = as_interval(best.get("iou_interval"))
+    interval = "" if isnan(low) else f" (95 % CI {_minus(f'{low:+.2f}')} to {_minus(f'{high:+.2f}')})"
+    rho = _minus(f"{as_number(best.get('iou')):+.2f}")
+    return (
+        f"{best['setting']} ranks the images most like their mIoU does: ρ = {rho}{interval}, on the fixed checkpoint."
+    )
+
+
+def _interval(value: object, form: str) -> str:
+    low, high = as_interval(value)
+    if isnan(low):
+        return ""
+    return f" (95 % CI {_minus(format(100 * low, form))} to {_minus(format(100 * high, form))})"
+
+
+def _points(share: float) -> str:
+    return _minus(f"{100 * share:+.2f}")
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
