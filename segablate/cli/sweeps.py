@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from segablate.cli.completion import recipes
-from segablate.cli.invocation import command_line
 from segablate.cli.options import CheckpointOptions, DatasetOptions, OutputOptions, RunningOptions, default_dataset
-from segablate.cli.reporting import write_report
+from segablate.cli.trained import keep_trained, write_page_of_trained
 from segablate.errors import UsageError
 from segablate.files import is_file
 
@@ -115,7 +114,6 @@ def ablate_trained(
     """Train every setting under every seed, evaluate, and print the table."""
     from segablate.render import print_report
     from segablate.tables.trained import trained_report
-    from segablate.tables.trainings import training_scores
     from segablate.training.ablation import fixed_ablation, gather, missing_note
 
     rows = _rows(asked, options)
@@ -138,12 +136,9 @@ def ablate_trained(
         from segablate.plots import draw_trainings
 
         draw_trainings(found.comparison, asked.plot)
+    keep_trained(report, found, folder)
     if asked.page is not None:
-        from segablate.report.subject import ablated
-
-        run = found.fixed.run if found.fixed else None
-        subject = ablated(report, run, command_line(), training_scores(found.comparison))
-        write_report(subject, asked.page, checkpoints.loading(running))
+        write_page_of_trained(report, found, asked.page, checkpoints.loading(running))
     print_report(report, output.format, wide=output.wide)
 
 

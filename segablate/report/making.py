@@ -80,6 +80,9 @@ def _page(subject: Subject, making: Making, hiding: Privacy, sink: Any) -> Page:
     facts = dict(report.facts)
     facts.pop("verdict", None)
     facts.pop("convention", None)
+    if pictures and subject.kind == "ablation":
+        said = f"{pictures.said[0]} Predictions are those of the fixed checkpoint."
+        pictures = replace(pictures, said=(said, *pictures.said[1:]))
     return Page(
         kind=_KINDS[subject.kind],
         title=report.title,

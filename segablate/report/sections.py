@@ -60,7 +60,7 @@ def _joined(table: Section, drawn: Section) -> Section:
 
 def _of_runs(subject: Subject, choice: Choice, embedded: Embedded) -> Mapping[str, Section]:
     runs = subject.runs
-    found = {"matrix": _matrices(runs, embedded)}
+    found = {"matrix": _matrices(subject, embedded)}
     if drawn := curve(runs):
         chart, grid, folded = drawn
         found["curve"] = Section("curve", "Boundary F over the tolerance", (chart,), grid, folded=folded)
@@ -76,8 +76,8 @@ def _of_runs(subject: Subject, choice: Choice, embedded: Embedded) -> Mapping[st
     return found
 
 
-def _matrices(runs: Runs, embedded: Embedded) -> Section:
-    linked = embedded.cells
+def _matrices(subject: Subject, embedded: Embedded) -> Section:
+    runs, linked = subject.runs, embedded.cells
     letters = list(runs)
     several = len(runs) > 1
     each = [
@@ -92,6 +92,7 @@ def _matrices(runs: Runs, embedded: Embedded) -> Section:
     signs = " Of differences, orange is more and blue is less, on the diagonal too." if len(runs) == 2 else ""
     note = f"Rows are labels, columns predictions; each row adds up to 100 %.{signs}{leads}"
     title = "Confusion matrix" if len(runs) == 1 else "Confusion matrices"
+    title += " of the fixed checkpoint" if subject.kind == "ablation" else ""
     return Section("matrix", title, matrices=tuple(each), notes=(note,))
 
 

@@ -24,6 +24,10 @@ Seeds = Mapping[str, Sequence[Sequence[float]]]
 """Table -> for each of its rows the scores of its trainings, shares."""
 
 
+SWEPT = "ablation"
+"""The folder, in that of a sweep of trainings, with its report."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """What a page is about.
@@ -64,6 +68,7 @@ def read_subject(paths: Sequence[Path]) -> Subject:
 
     RunError for a folder that is no run, or damaged; UsageError for runs that no page holds together.
     """
+    paths = [path / SWEPT if is_run(path / SWEPT) and not is_run(path) else path for path in paths]
     kinds = [read_description(path)["kind"] for path in paths]
     if len(paths) == 1:
         return evaluated(load_run(paths[0])) if kinds[0] == "evaluation" else _saved(paths[0], kinds[0])

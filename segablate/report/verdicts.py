@@ -45,23 +45,25 @@ def _is_of_trainings(table: Table) -> bool:
 
 
 def _best_trained(table: Table) -> str:
-    """Return the setting with the highest mean, and its difference from the baseline."""
-    measure, baseline = table.title.partition(",")[0], str(table.rows[0]["setting"])
-    ranked = [row for row in table.rows if not isnan(as_number(row.get("mean")))]
-    if not ranked:
+    """Return the mean of the baseline, and the best of the other settings with its difference."""
+    measure, (baseline, *others) = table.title.partition(",")[0], table.rows
+    ranked = [row for row in others if not isnan(as_number(row.get("mean")))]
+    first = f"{measure} after training: {baseline['setting']} {100 * as_number(baseline.get('mean')):.2f} %"
+    if not ranked or isnan(as_number(baseline.get("mean"))):
         return ""
     best = max(ranked, key=lambda row: as_number(row.get("mean")))
-    highest = f"Highest mean {measure} after training: {best['setting']}, {100 * as_number(best.get('mean')):.2f} %"
+    which = f"best of {len(ranked)} others " if len(ranked) > 1 else ""
+    own = f"{which}{best['setting']} {100 * as_number(best.get('mean')):.2f} %"
     change = as_number(best.get("difference"))
-    if best["setting"] == baseline or isnan(change):
-        return f"{highest}."
-    return f"{highest}; {_points(change)} points against {baseline}{_interval(best.get('interval'), '+.2f')}."
+    if isnan(change):
+        return f"{first}; {own}."
+    return f"{first}; {own}, {_points(change)} points{_interval(best.get('interval'), '+.2f')}."
 
 
 def _best_ranked(table: Table) -> str:
     """Return the setting whose values rank the images most like mIoU does."""
-    rows = [row for row in table.rows[: table.sections[0] if table.sections else None]]
-    rows = [row for row in rows if not isnan(as_number(row.get("iou")))]
+    settings = table.rows[: table.sections[0] if table.sections else None]
+    rows = [row for row in settings if not isnan(as_number(row.get("iou")))]
     if not rows:
         return ""
     best = max(rows, key=lambda row: as_number(row.get("iou")))

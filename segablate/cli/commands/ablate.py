@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from segablate.cli.arguments import Checkpoint, OptionalDataset
 from segablate.cli.building import build_command
-from segablate.cli.invocation import command_line, with_command
+from segablate.cli.invocation import command_line
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CheckpointOptions,
@@ -25,11 +25,11 @@ from segablate.cli.options import (
 from segablate.cli.reporting import ReportOption, refuse_page, write_report
 from segablate.cli.swapped import refuse_swapped
 from segablate.cli.sweeps import TrainedOptions, TrainedRequest, ablate_trained
+from segablate.cli.trained import run_files
 from segablate.errors import UsageError
 from segablate.losses import loss_names, loss_summaries
 
 if TYPE_CHECKING:
-    from segablate.evaluation.results import Evaluation
     from segablate.losses import Loss
     from segablate.objective.knobs import Knob
 
@@ -182,7 +182,7 @@ def ablate(
     report = ablation_report(found, tolerance, sweep.per_class)
     if sweep.save is not None:
         facts = {**found.run.facts, "loss": loss.name, "command": command_line()}
-        files = {"values.npz": npz(found.arrays), **_run_files(with_command(found.run))}
+        files = {"values.npz": npz(found.arrays), **run_files(found.run)}
         save_report("ablation", to_plain(report), facts, sweep.save, files)
     print_report(report, output.format, wide=output.wide)
     if sweep.plot is not None:
@@ -193,14 +193,6 @@ def ablate(
         from segablate.report.subject import ablated
 
         write_report(ablated(report, found.run, command_line()), sweep.report, loading)
-
-
-def _run_files(run: "Evaluation") -> dict[str, bytes]:
-    """Return the files of the evaluation that an ablation is of, in a folder of their own."""
-    from segablate.evaluation.results import evaluation_files
-    from segablate.render import summary_of
-
-    return {f"run/{name}": data for name, data in evaluation_files(run, summary_of(run)).items()}
 
 
 def _command(loss: "Loss") -> Any:
