@@ -1,7 +1,9 @@
 """What several tests use: a small dataset on disk, a small network in a file, and the real data where it is."""
 
 import importlib
+import importlib.util
 import os
+import shutil
 import socket
 from pathlib import Path
 from types import ModuleType
@@ -24,12 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a GPU or the real data where there is none, and say so."""
+    """Skip what needs a GPU, the real data or a browser where there is none, and say so."""
     for item in items:
         if item.get_closest_marker("data") and not os.environ.get("SEGABLATE_DATA"):
             item.add_marker(pytest.mark.skip(reason="SEGABLATE_DATA does not point to the real data"))
         if item.get_closest_marker("gpu") and not _cuda():
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+        if item.get_closest_marker("browser") and (reason := no_browser()):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 _DECLARED: list[Any] = []
@@ -63,6 +67,19 @@ def declare_operators_of_torchvision() -> None:
         _DECLARED.append(library)
     except Exception:
         return  # it is not there, or does not load for another reason
+
+
+def chromium() -> str | None:
+    """The path of an installed Chromium."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+def no_browser() -> str:
+    """Why there is no browser to test with; empty where there is one."""
+    if importlib.util.find_spec("playwright") is None:
+        return "playwright is not installed: pip install 'segablate[browser]'"
+    return "" if chromium() else "no Chromium on PATH"
 
 
 def _cuda() -> bool:

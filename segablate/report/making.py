@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from segablate.checkpoints.segmenter import Loading
-from segablate.evaluation.again import Again, open_again
+from segablate.evaluation.again import open_again
 from segablate.evaluation.inputs import Display, silent
 from segablate.evaluation.origin import origin_of
 from segablate.evaluation.results import Evaluation
 from segablate.files import atomic_folder, write_atomically, writing
 from segablate.report.choosing import Choice, choose
 from segablate.report.page import Page, Pictures
-from segablate.report.pictures import Embedding, collect
-from segablate.report.privacy import Privacy, privacy
+from segablate.report.pictures import Sink, collect
+from segablate.report.privacy import privacy
 from segablate.report.sections import Embedded, sections_of
 from segablate.report.subject import Subject
 from segablate.report.verdicts import convention_of, verdict_of
@@ -49,57 +49,65 @@ def make_page(subject: Subject, making: Making) -> list[str]:
 
     Raises Unwritable where the file or folder cannot be written.
     """
-    hiding = privacy(_paths_of(subject, making), show=making.paths)
+    choice = _choice(subject, making)
     with writing(making.path):
-        if making.images is not None:
-            found: dict[int, Mapping[str, Any]] = {}
-            page = _page(subject, making, hiding, found.__setitem__)
-            pictures = replace(page.pictures, data=found) if page.pictures else None
-            write_atomically(making.path, html_of(replace(page, pictures=pictures)))
-        else:
+        if making.images is None:
             with atomic_folder(making.path) as folder:
-                (folder / "pictures").mkdir()
-
-                def write(index: int, data: Mapping[str, Any]) -> None:
-                    (folder / "pictures" / f"{index}.js").write_text(picture_script(index, data), encoding="ascii")
-
-                page = _page(subject, making, hiding, write)
+                pictures = _pictures(subject, choice, making, _writer(folder / "pictures"))
+                page = _page(subject, making, choice, pictures)
                 (folder / "index.html").write_bytes(html_of(page, in_folder=True))
-    return [*page.pictures.said[1:]] if page.pictures else []
+        else:
+            found: dict[int, Mapping[str, Any]] = {}
+            pictures = _pictures(subject, choice, making, found.__setitem__)
+            pictures = replace(pictures, data=found) if pictures else None
+            write_atomically(making.path, html_of(_page(subject, making, choice, pictures)))
+    return [*pictures.said[1:]] if pictures else []
 
 
-def _page(subject: Subject, making: Making, hiding: Privacy, sink: Any) -> Page:
-    choice, pictures = None, None
-    runs = subject.runs
-    if runs:
-        choice = choose(list(runs.values()), making.images, void_as_error=subject.void_as_error)
-        pictures = _pictures(runs, choice, making, hiding, sink)
+def _writer(folder: Path) -> Sink:
+    """Return what writes each picture as a script in a new folder."""
+    folder.mkdir()
+
+    def write(index: int, data: Mapping[str, Any]) -> None:
+        (folder / f"{index}.js").write_text(picture_script(index, data), encoding="ascii")
+
+    return write
+
+
+def _choice(subject: Subject, making: Making) -> Choice | None:
+    if not subject.runs:
+        return None
+    return choose(list(subject.runs.values()), making.images, void_as_error=subject.void_as_error)
+
+
+def _pictures(subject: Subject, choice: Choice | None, making: Making, sink: Sink) -> Pictures | None:
+    if choice is None or making.images == 0:
+        return None
+    opened = {x: open_again(run, making.loading, on=making.on) for x, run in subject.runs.items()}
+    with making.display(len(choice.images), "collecting pictures") as advance:
+        found = collect(opened, choice, making.images, sink, advance)
+    if subject.kind != "ablation":
+        return found
+    return replace(found, said=(f"{found.said[0]} Predictions are of the fixed checkpoint.", *found.said[1:]))
+
+
+def _page(subject: Subject, making: Making, choice: Choice | None, pictures: Pictures | None) -> Page:
+    hiding = privacy(_paths_of(subject, making), show=making.paths)
     embedded = Embedded(pictures.images, _cells(pictures)) if pictures else Embedded()
     report = hiding.report(subject.report)
     above, below = sections_of(replace(subject, report=report), choice, embedded)
-    facts = dict(report.facts)
-    facts.pop("verdict", None)
-    facts.pop("convention", None)
-    if pictures and subject.kind == "ablation":
-        said = f"{pictures.said[0]} Predictions are those of the fixed checkpoint."
-        pictures = replace(pictures, said=(said, *pictures.said[1:]))
+    facts = [(name, value) for name, value in report.facts if name not in ("verdict", "convention")]
     return Page(
         kind=_KINDS[subject.kind],
         title=report.title,
         verdict=hiding.text(verdict_of(subject)),
         convention=convention_of(subject),
         sections=above,
-        pictures=pictures if pictures and (pictures.images or pictures.said) else None,
+        pictures=replace(pictures, said=tuple(map(hiding.text, pictures.said))) if pictures else None,
         further=below,
-        provenance=[*facts.items(), *((n, hiding.text(v)) for n, v in _provenance(subject, making))],
+        provenance=[*facts, *((name, hiding.text(value)) for name, value in _provenance(subject, making))],
         notes=report.notes,
     )
-
-
-def _pictures(runs: Mapping[str, Evaluation], choice: Choice, making: Making, hiding: Privacy, sink: Any) -> Pictures:
-    opened: dict[str, Again] = {x: open_again(run, making.loading, on=making.on) for x, run in runs.items()}
-    with making.display(len(choice.images), "collecting pictures") as advance:
-        return collect(opened, choice, Embedding(making.images, hiding.text), sink, advance)
 
 
 def _cells(pictures: Pictures) -> set[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """The page as data, which the templates turn into HTML."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from segablate.report.charts import Chart
@@ -83,4 +83,3 @@ class Page:
     further: Sequence[Section]
     provenance: Sequence[tuple[str, str]]
     notes: Sequence[str] = ()
-    absent: Sequence[str] = field(default_factory=tuple)

@@ -7,7 +7,6 @@ set, have the number of classes as their value. Above 255 classes a map is an RG
 import base64
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from segablate.report.page import ImageList, Pictures
 LONGEST = 1024
 """Longest side of an embedded image in pixels; label maps are embedded whole."""
 
-_QUALITY = 72
+_QUALITY = 80
 
 _CELLS = 400
 """Confusions of an image that the page knows of; each leads from a cell of the matrix to the image."""
@@ -31,18 +30,13 @@ Sink = Callable[[int, Mapping[str, Any]], None]
 """Takes the data of a picture: the image and its maps as data URLs."""
 
 
-@dataclass(frozen=True)
-class Embedding:
-    """How many images are embedded: `limit`, None for all; `privately`: hides the paths in a sentence."""
-
-    limit: int | None
-    privately: Callable[[str], str]
-
-
 def collect(
-    opened: Mapping[str, Again], choice: Choice, how: Embedding, sink: Sink, advance: Callable[[int], None]
+    opened: Mapping[str, Again], choice: Choice, limit: int | None, sink: Sink, advance: Callable[[int], None]
 ) -> Pictures:
-    """Encode the chosen images of runs, by letter, hand each to `sink`, and return what the page says of them."""
+    """Encode the chosen images of runs, by letter, hand each to `sink`, and return what the page says of them.
+
+    `limit`: the number of images that were asked for; None for all.
+    """
     runs = {letter: again.run for letter, again in opened.items()}
     images: dict[int, dict[str, Any]] = {}
     without: list[int] = []
@@ -68,14 +62,14 @@ def collect(
         ImageList(one_line(each.title), tuple((i, one_line(text)) for i, text in each.items if i in images))
         for each in choice.lists
     )
-    said = [*_said(images, runs, how.limit), *_missing(opened, len(without), len(images))]
+    said = [*_said(images, runs, limit), *_missing(opened, len(without), len(images))]
     return Pictures(
         colours(next(iter(runs.values()))),
         tuple(runs),
         images,
         {},
         tuple(each for each in lists if each.items),
-        tuple(how.privately(each) for each in said),
+        tuple(said),
     )
 
 
@@ -152,9 +146,9 @@ def _said(images: Mapping[int, Any], runs: Mapping[str, Evaluation], limit: int 
     total = next(iter(runs.values())).images
     if len(images) == total:
         return [f"All {counted(total, 'image')} of the run {'is' if total == 1 else 'are'} embedded."]
-    changed = "; the most changed" if len(runs) > 1 else ""
-    which = f"in turns the lowest mIoU{changed}; the worst of each class; where a confusion is largest"
-    more = "" if limit is None else " `segablate report RUN --images all` writes all of them, as a folder."
+    changed = ", the most changed" if len(runs) > 1 else ""
+    which = f"in turns those with the lowest mIoU{changed}, the worst of each class, and where a confusion is largest"
+    more = "" if limit is None else " All of them, in a folder: segablate report RUN --images all."
     return [f"{len(images)} of {thousands(total)} images are embedded: {which}.{more}"]
 
 

@@ -127,6 +127,7 @@ function watchGallery() {
 }
 
 function start() {
+  byId("without").hidden = true;
   byId("box").hidden = false;
   buildControls();
   bindControls();
