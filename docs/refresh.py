@@ -17,6 +17,8 @@ by its heading up to the first comma, semicolon or colon (``Losses``), ``notes``
 output is shown. A name that the output does not have is an error. What a page needs first is made by
 ``<!-- prepare: segablate evaluate ... -->``.
 
+The screenshots of ``docs/how-to/report.md``, see ``docs/screenshots.py``, with that page.
+
 Commands run in a temporary folder in which ``data`` is the folder that SEGABLATE_DATA names and ``examples`` that of
 the repository. Without SEGABLATE_DATA, commands that need it are left as they are. One command is run once, however
 many pages show it.
@@ -171,6 +173,8 @@ def refresh_generated() -> None:
 
 def main(arguments: list[str]) -> None:
     """Refresh the generated pages, and the outputs of the pages named or of all."""
+    from screenshots import take
+
     sys.path.insert(0, str(ROOT))
     refresh_generated()
     if "--generated" in arguments:
@@ -179,6 +183,8 @@ def main(arguments: list[str]) -> None:
         workplace = open_workplace(Path(folder))
         for page in [Path(name).resolve() for name in arguments] or PAGES:
             refresh_outputs(page, workplace)
+            if page.name == "report.md":
+                take(Path(folder), workplace.output_of)
 
 
 if __name__ == "__main__":

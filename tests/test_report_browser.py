@@ -332,6 +332,7 @@ def test_500_images_of_19_classes_open_within_two_seconds(tmp_path, browser):  #
 
 
 @pytest.mark.data
+@pytest.mark.timeout(1200)
 def test_pages_of_espnet_on_camvid_are_small_and_count_as_the_run(browser, real_data, tmp_path, monkeypatch):  # noqa: F811
     """60 images of the validation set within 4 MB; every count that of the run."""
     monkeypatch.chdir(tmp_path)

@@ -29,7 +29,7 @@ def convention_of(subject: Subject) -> str:
     if not stated and subject.runs:
         view = View(subject.void_as_error)
         stated = dict(head(next(iter(subject.runs.values())), view)).get("convention", "")
-    return f"{stated[:1].upper()}{stated[1:]}"
+    return f"{stated[:1].upper()}{stated[1:]}{'' if stated.endswith('.') else '.'}" if stated else ""
 
 
 def _score(row: Mapping[str, Any]) -> str:

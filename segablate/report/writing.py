@@ -7,6 +7,7 @@ sheet and the one script, and images from data URLs; a folder's pictures are scr
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -16,9 +17,10 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from segablate import __version__
-from segablate.errors import thousands
 from segablate.render.cells import one_line
 from segablate.report.page import Page, Pictures
+
+_WITHIN_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
 
 _STYLES = ("page.css", "tables.css", "charts.css", "viewer.css")
 _SCRIPTS = ("tables.js", "pictures.js", "layers.js", "viewer.js", "start.js")
@@ -98,8 +100,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["thousands"] = thousands
+    environment.filters["unbroken"] = _unbroken
     return environment
+
+
+def _unbroken(sentence: str) -> str:
+    """Return a sentence in which no line is broken inside a number, as in 1 204."""
+    return _WITHIN_NUMBER.sub("\u202f", sentence)
 
 
 def _plain(value: Any) -> Any:

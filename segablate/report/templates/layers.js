@@ -4,10 +4,10 @@ const hex = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2),
 const packed = ([red, green, blue], alpha = 255) => ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 
 const COLOURS = Uint32Array.from([...about.classes.map((one) => packed(hex(one.colour))), packed([128, 128, 128])]);
-/* Not red and green: orange and blue are told apart with every common colour vision, and by their lightness. */
+/* Not red and green: blue, orange and yellow are told apart with every common colour vision, and by their lightness. */
 const WRONG = "#e66100";
-const WRONG_BEFORE = "#1a5fb4";
-const WRONG_IN_BOTH = "#57504a";
+const WRONG_BEFORE = "#3584e4";
+const WRONG_IN_BOTH = "#ffdd33";
 const VOID = "#9a9996";
 
 const letter = (run) => (about.runs[run] === "" ? "" : ` ${about.runs[run]}`);
