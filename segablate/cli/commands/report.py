@@ -55,8 +55,8 @@ def report(
 ) -> None:
     """Write one HTML page of saved runs, with charts and pictures, that opens without a network.
 
-    Images and labels are read from the dataset of the run; predictions from the folder of --write-predictions, or by
-    the checkpoint, run again on the images of the page.
+    Images and labels are read from the dataset of the run. Predictions are read from the folder that the evaluation
+    wrote them to, or computed again by its checkpoint on the images of the page.
     """
     from segablate.checkpoints import Loading
 
