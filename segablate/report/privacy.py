@@ -15,7 +15,7 @@ from segablate.tables import Report, Table
 _START = r"(?:(?<=[\s:=@,('\"\[|])|^)"
 """A path starts after one of these, so that ``1/255`` and ``and/or`` are none."""
 
-_POSIX = re.compile(_START + r"~?[\w.-]*/(?:[^\s/:;,'\"|?*()\[\]]+/)*([^\s/:;,'\"|?*()\[\]]*)")
+_POSIX = re.compile(_START + r"~?[\w.-]*/(?:[^\s/:;,'\"|?*()\[\]]+/)*[^\s/:;,'\"|?*()\[\]]*")
 _WINDOWS = re.compile(_START + r"(?:[A-Za-z]:[\\/]|\\\\)(?:[^\s\\/:;,'\"|?*]+[\\/])*([^\s\\/:;,'\"|?*]*)")
 _FILE_URL = re.compile(r"file://\S*?([^/\s]*)(?=\s|$)")
 
@@ -77,4 +77,5 @@ def _names() -> list[str]:
 def _absolute(found: re.Match[str]) -> str:
     """Shorten a path that starts at the root or a home folder; a relative one stays."""
     path = found[0]
-    return f"…/{found[1]}" if path.startswith(("/", "~")) else path
+    last = path.rstrip("/").rpartition("/")[2]
+    return f"…/{last}" if path.startswith(("/", "~")) and last else path
