@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from conftest import NETWORK, scene, write_dataset
 from PIL import Image
 
 from segablate.cli import run
-from segablate.evaluation.results import load_run
+from segablate.evaluation.results import load_run, save_run
 
 HOSTILE = ('</script><script>alert("c")</script>', "<img src=x onerror=alert(1)>", "a & b {{ 7*7 }}", '" onload="x')
 """Class names with markup in them."""
@@ -411,3 +412,63 @@ def test_classes_without_colours_get_different_ones():
     found = list(_hues(60))
     assert len(set(found)) == 60
     assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in found)
+
+
+def test_a_run_of_an_older_version_says_what_it_lacks_and_shows_what_it_can(command, place):
+    found = load_run(Path(saved(command, "good")))
+    save_run(replace(found, facts={k: v for k, v in found.facts.items() if k != "origin"}), Path("old"), "")
+    assert "name the dataset, as in --on" in command("report", "old", err=True)
+    said = command("report", "old", "--on", "folder:toy", err=True)
+    assert "does not say what made them" in said
+    found_page = page()
+    assert len(found_page.about["images"]) == 8
+    assert found_page.picture(0)["maps"] == [None]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"folder": 3}, "the run is damaged: its origin: 'folder' is 3"),
+        ({"options": {"window": 7}}, "the run is damaged: its origin: 'options': 'window' is 7"),
+        ({"options": {"window": [7]}}, "no predictions: the run is damaged: its window or stride has not two sides"),
+        ({"options": {"flip": {}}}, "'flip' is a mapping"),
+        ({"options": {"preprocessing": {"mean": {}}}}, "'mean' is a mapping"),
+        ({"options": {"precision": "fp7"}}, ""),
+        ({"checkpoint": "nothing:at all"}, "no predictions: "),
+        ({"checkpoint": "predictions:\0"}, "no predictions: "),
+        ({"predictions": "/nowhere"}, "the folder of --write-predictions is gone"),
+        ({"folder": "/nowhere/at/all"}, ""),
+        ({"dataset": "folder:\0"}, "images not found: "),
+    ],
+)
+def test_an_origin_that_was_edited_is_a_line_and_no_traceback(command, place, changed, message):
+    found = load_run(Path(saved(command, "good")))
+    origin = {**found.facts["origin"], **changed}
+    save_run(replace(found, facts={**found.facts, "origin": origin}), Path("edited"), "")
+    damaged = message.startswith(("the run is damaged", "'"))
+    assert message in command("report", "edited", code=1 if damaged else 0, err=True)
+
+
+def test_trainings_compared_have_a_page_with_a_dot_for_each(command, place):
+    for name in ("good", "poor"):
+        for seed in (1, 2):
+            command("evaluate", f"predictions:{name}", "folder:toy", "--save", f"runs/{name}-{seed}")
+    command("compare", "--trainings", "runs/good-*", "runs/poor-*", "--save", "both", "--report", "now.html")
+    text = Path("now.html").read_text()
+    assert text.count('class="dot seed"') >= 8
+    command("report", "both", "-o", "later.html")
+    assert re.sub(r"<div><dt>page</dt>.*?</div>\n", "", Path("later.html").read_text()) == text
+
+
+def test_three_runs_are_one_page(command, place):
+    predictions(place, "fair", 0.2)
+    names = [saved(command, name) for name in ("good", "poor", "fair")]
+    command("report", *names)
+    found = page()
+    assert found.about["runs"] == ["A", "B", "C"]
+    assert [each["title"] for each in found.about["lists"]][1] == "Most different"
+    assert all(len(found.picture(int(index))["maps"]) == 3 for index in found.about["images"])
+    counted = load_run(Path(names[2]))
+    for index, image in found.about["images"].items():
+        table = counted.confusion.dense(int(index))
+        assert image["wrong"][2] == int(table[:-1].sum() - np.trace(table[:-1, :-1]))

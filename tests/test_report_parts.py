@@ -190,7 +190,7 @@ def test_charts_of_a_table_are_of_its_intervals():
     table = Table("miou", "mIoU, against baseline", columns, rows)
     (only,) = charts_of(table)
     assert [s.style for s in only.shapes if isinstance(s, Dot)] == ["dot", "dot hollow"]
-    trainings, _ = charts_of(table, {"miou": [[0.4, 0.6], [0.6, nan], [0.5, 0.5]]})
+    trainings, _ = charts_of(table, {"miou": [[0.4, 0.6], [0.6, None], [0.5, 0.5]]})
     assert len([s for s in trainings.shapes if isinstance(s, Dot) and "seed" in s.style]) == 5
 
 

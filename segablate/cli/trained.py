@@ -1,7 +1,6 @@
 """What ``ablate --train`` keeps beside its trainings, and its page."""
 
 import shutil
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +27,7 @@ def keep_trained(report: "Report", found: "TrainedAblation", folder: Path) -> No
         "dataset": {"name": reported.spec, "split": reported.split, "images": len(reported)},
         "loss": found.name,
         "command": command_line(),
-        "training_scores": {
-            table: [[None if isnan(score) else score for score in row] for row in rows]
-            for table, rows in training_scores(found.comparison).items()
-        },
+        "training_scores": training_scores(found.comparison),
     }
     place = folder / SWEPT
     shutil.rmtree(place, ignore_errors=True)

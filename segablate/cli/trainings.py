@@ -67,6 +67,7 @@ def compare_groups(
     from segablate.render import print_report
     from segablate.tables.stored import to_plain
     from segablate.tables.training_groups import groups_facts, groups_report
+    from segablate.tables.trainings import training_scores
 
     _refuse_needless(comparing)
     comparing.refuse_early()
@@ -75,13 +76,14 @@ def compare_groups(
     comparison = _compared(grid, grouping, comparing.group_by, measuring)
     report = groups_report(comparison, groups, left_out(groups, grid))
     if comparing.save is not None:
-        facts = {**groups_facts(groups), "command": command_line()}
+        facts = {**groups_facts(groups), "command": command_line(), "training_scores": training_scores(comparison)}
         save_report("comparison", to_plain(report), facts, comparing.save, {})
     if comparing.report is not None:
         from segablate.checkpoints import Loading
         from segablate.report.subject import compared
 
-        write_report(compared(report, {}, command_line()), comparing.report, Loading())
+        subject = compared(report, {}, command_line(), training_scores(comparison))
+        write_report(subject, comparing.report, Loading())
     print_report(report, output.format, wide=output.wide)
 
 

@@ -125,19 +125,21 @@ def open_again(run: Evaluation, loading: Loading, *, on: str | None = None) -> A
     `on`: a dataset in the place of the one that the run names, as after it was moved.
     """
     origin = origin_of(run)
-    if origin is None:
-        again = Again(run, None)
-        if on is None:
-            again.said.append("the run does not say where its images are (an older version wrote it); name the dataset")
-            return again
-        origin = {"dataset": on, "split": run.facts["dataset"]["split"]}
-    folder = Path(origin["folder"]) if is_folder(Path(origin.get("folder", ""))) else None
+    folder = Path(origin["folder"]) if origin and is_folder(Path(origin["folder"])) else None
     again = Again(run, folder)
-    spec = _absolute(on) if on is not None else origin["dataset"]
+    if origin is None and on is None:
+        again.said.append(
+            "no pictures: an older version wrote the run, which does not say where its images are; name the dataset, "
+            "as in --on camvid:DIRECTORY"
+        )
+        return again
+    spec = _absolute(on) if on is not None else str((origin or {})["dataset"])
     with _inside(folder):
-        _open_dataset(again, spec, origin["split"])
-        if again.dataset is not None and "checkpoint" in origin:
+        _open_dataset(again, spec, run.facts["dataset"]["split"])
+        if again.dataset is not None and origin is not None:
             again.predictions = _written(again, origin) or _opened(again, origin, loading)
+    if origin is None:
+        again.said.append("no predictions: an older version wrote the run, which does not say what made them")
     return again
 
 
@@ -153,7 +155,7 @@ def _open_dataset(again: Again, spec: str, split: str) -> None:
     try:
         found = open_dataset(spec, split)
     except SegablateError as error:
-        again.said.append(f"images not found: {error}; if they have moved, name the dataset")
+        again.said.append(f"images not found: {error}; if they have moved, name the dataset with --on")
         return
     places = {name: place for place, name in enumerate(found.names)}
     missing = [name for name in again.run.names if name not in places]

@@ -27,7 +27,18 @@ _ORIGIN = {
     "dataset": str,
     "split": str,
     "checkpoint": str,
-    "options": {str: object},
+    "options": {
+        "precision?": str,
+        "preprocessing?": {str: (str, float, [float], None)},
+        "key?": str,
+        "strip_prefix?": str,
+        "output?": str,
+        "head?": str,
+        "class_map?": {str: (str, None)},
+        "window?": [int],
+        "stride?": [int],
+        "flip?": bool,
+    },
     "predictions?": str,
 }
 
@@ -61,11 +72,10 @@ def origin_of(run: Evaluation) -> Mapping[str, Any] | None:
 def loading_of(origin: Mapping[str, Any], loading: Loading) -> Loading:
     """Return the options of the run's checkpoint, on the device and with the trust of `loading`."""
     known = {name: value for name, value in origin["options"].items() if name in _kept()}
-    sizes = {name: tuple(known[name]) for name in ("window", "stride") if known.get(name)}
-    try:
-        return replace(loading, **{**known, **sizes})
-    except TypeError as error:
-        raise RunError(f"the run is damaged: its options are none ({error}); evaluate again") from None
+    sizes = {name: tuple(known[name]) for name in ("window", "stride") if name in known}
+    if any(len(size) != 2 for size in sizes.values()):
+        raise RunError("the run is damaged: its window or stride has not two sides; evaluate again")
+    return replace(loading, **{**known, **sizes})
 
 
 def _kept() -> list[str]:

@@ -9,6 +9,9 @@ from segablate.tables import Column, Table, as_interval, as_number
 
 SIGNIFICANT = 0.05
 
+MOST_ROWS = 40
+"""Rows of a chart that still fits a screen; the table beside it has all of them."""
+
 _PAIRS = (
     ("value", "interval", None),
     ("change", "interval", "p"),
@@ -56,12 +59,21 @@ def _chart(table: Table, column: Column, ends: Column, p: str | None) -> Chart |
         return None
     signed = column.kind.startswith("signed")
     what = "difference from the baseline" if column.title == "− baseline" else column.title
+    if len(rows) > MOST_ROWS:
+        rows, what = _most_extreme(rows, signed=signed), f"{what}, the {MOST_ROWS} {'largest' if signed else 'lowest'}"
     filled = f"; filled: p < {SIGNIFICANT}" if any(not row.filled for row in rows) else ""
     title = f"{table.title}: {what}, with 95 % intervals{filled}"
     return intervals(title, rows, _axis(column), zero=0.0 if signed else None)
 
 
-def _trainings(table: Table, column: Column, seeds: Sequence[Sequence[float]]) -> Chart:
+def _most_extreme(rows: Sequence[Interval], *, signed: bool) -> list[Interval]:
+    """Return the rows with the largest differences, or the lowest values, in their order."""
+    ranked = sorted(rows, key=lambda row: -abs(row.value) if signed else row.value)[:MOST_ROWS]
+    kept = {id(row) for row in ranked}
+    return [row for row in rows if id(row) in kept]
+
+
+def _trainings(table: Table, column: Column, seeds: Sequence[Sequence[float | None]]) -> Chart:
     """Return the mean of every setting with a dot for each training."""
     factor = 100 if "share" in column.kind else 1
     rows = [
@@ -72,8 +84,8 @@ def _trainings(table: Table, column: Column, seeds: Sequence[Sequence[float]]) -
     return intervals(f"{measure} of each training, and their mean", rows, f"{measure}{', %' if factor > 1 else ''}")
 
 
-def _scaled(scores: Sequence[float], factor: int) -> tuple[float, ...]:
-    return tuple(factor * score for score in scores)
+def _scaled(scores: Sequence[float | None], factor: int) -> tuple[float, ...]:
+    return tuple(factor * score for score in scores if score is not None)
 
 
 def _label(table: Table, row: Mapping[str, object]) -> str:

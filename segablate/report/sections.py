@@ -39,7 +39,7 @@ def sections_of(subject: Subject, choice: Choice | None, embedded: Embedded) -> 
     if "calibration" in sections and "reliability" in sections:
         drawn = sections.pop("reliability")
         sections["calibration"] = _joined(sections["calibration"], drawn)
-    main = MAIN[subject.kind] or tuple(name for name in sections)
+    main = (MAIN[subject.kind] if subject.runs else ()) or tuple(sections)
     above = [sections[name] for name in main if name in sections]
     return above, [section for name, section in sections.items() if name not in main]
 

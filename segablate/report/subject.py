@@ -20,8 +20,8 @@ Kind = Literal["evaluation", "comparison", "ablation"]
 Runs = Mapping[str, Evaluation]
 """Evaluations by the letter of each; one alone has an empty name."""
 
-Seeds = Mapping[str, Sequence[Sequence[float]]]
-"""Table -> for each of its rows the scores of its trainings, shares."""
+Seeds = Mapping[str, Sequence[Sequence[float | None]]]
+"""Table -> for each of its rows the scores of its trainings, shares; None for one that is missing."""
 
 
 SWEPT = "ablation"
@@ -51,11 +51,13 @@ def evaluated(run: Evaluation, report: Report | None = None, *, void_as_error: b
     return Subject("evaluation", report, {"": run}, command=_command(run.facts), void_as_error=void_as_error)
 
 
-def compared(report: Report, runs: Runs, command: str = "", *, void_as_error: bool = False) -> Subject:
+def compared(
+    report: Report, runs: Runs, command: str = "", seeds: Seeds | None = None, *, void_as_error: bool = False
+) -> Subject:
     """Return a comparison as a subject; `runs` are those compared by name, in order, perhaps with further images."""
     shared = intersect(runs) if runs else {}
     lettered = dict(zip(LETTERS, shared.values(), strict=False))
-    return Subject("comparison", report, lettered, command=command, void_as_error=void_as_error)
+    return Subject("comparison", report, lettered, seeds or {}, command, void_as_error)
 
 
 def ablated(report: Report, run: Evaluation | None, command: str = "", seeds: Seeds | None = None) -> Subject:
@@ -96,7 +98,8 @@ def _saved(path: Path, kind: str) -> Subject:
         return ablated(report, run, _command(facts), _seeds(facts))
     inside = [path / letter for letter in LETTERS.lower() if is_run(path / letter)]
     runs = {each.name: load_run(each) for each in inside}
-    return compared(report, runs, _command(facts), void_as_error=facts.get("void_as_error") is True)
+    void = facts.get("void_as_error") is True
+    return compared(report, runs, _command(facts), _seeds(facts), void_as_error=void)
 
 
 def _command(facts: Mapping[str, Any]) -> str:
@@ -107,7 +110,7 @@ def _seeds(facts: Mapping[str, Any]) -> Seeds:
     """Return the scores of trainings that a saved ablation keeps. RunError for what are no scores."""
     try:
         return {
-            str(table): [[float("nan") if score is None else float(score) for score in row] for row in rows]
+            str(table): [[None if score is None else float(score) for score in row] for row in rows]
             for table, rows in facts.get("training_scores", {}).items()
         }
     except (AttributeError, TypeError, ValueError):

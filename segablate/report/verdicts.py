@@ -13,7 +13,7 @@ def verdict_of(subject: Subject) -> str:
     """Return the verdict of the report; else mIoU with its interval, or what an ablation found of its settings."""
     stated = dict(subject.report.facts).get("verdict")
     if stated is not None:
-        return stated
+        return f"N{stated[1:]}" if stated.startswith("no ") else stated
     tables = {table.name: table for table in subject.report.tables if table.rows}
     if subject.kind == "evaluation":
         return _score(tables["overall"].rows[0]) if "overall" in tables else ""

@@ -1,6 +1,7 @@
 """Trainings compared, as tables: for each measure, every setting against the first; classes, where asked for."""
 
 from collections.abc import Iterator, Sequence
+from math import isnan
 
 from segablate.comparison.scores import Measure
 from segablate.comparison.trainings import TrainingsComparison
@@ -40,9 +41,14 @@ def trainings_tables(comparison: TrainingsComparison) -> tuple[Table, ...]:
     return (*measures, *(_classes_table(comparison, setting) for setting in others))
 
 
-def training_scores(comparison: TrainingsComparison) -> dict[str, list[list[float]]]:
-    """Return the scores of single trainings by table: for each of its rows one for each seed, nan where missing."""
-    return {measure.key: comparison.scores[measure.key].tolist() for measure in comparison.measures}
+def training_scores(comparison: TrainingsComparison) -> dict[str, list[list[float | None]]]:
+    """Return the scores of single trainings by table: for each of its rows one for each seed, None where missing."""
+    return {
+        measure.key: [
+            [None if isnan(score) else score for score in row] for row in comparison.scores[measure.key].tolist()
+        ]
+        for measure in comparison.measures
+    }
 
 
 def trainings_notes(comparison: TrainingsComparison) -> tuple[str, ...]:
