@@ -17,13 +17,14 @@ import numpy as np
 from segablate.checkpoints.segmenter import Loading, Segmenter
 from segablate.datasets.dataset import Dataset
 from segablate.errors import SegablateError, counted, shorten
+from segablate.evaluation.measures import classes_of_outputs
 from segablate.evaluation.measuring import align_output
 from segablate.evaluation.origin import loading_of, origin_of
 from segablate.evaluation.results import Evaluation
 from segablate.files import fingerprint, is_folder
 from segablate.images.label_maps import read_label_map
 from segablate.kernels.confusion import count_confusion
-from segablate.labels import IGNORE, LabelSet
+from segablate.labels import LabelSet, index_type
 from segablate.samples import Batch, Output, Sample
 
 _ALIKE = 0.01
@@ -52,6 +53,7 @@ class Again:
     """The dataset and predictions of a run, opened again.
 
     - `places`: for each image of the run, its place in the dataset; empty where the dataset is not found.
+    - `needs_images`: whether predictions are made of the images.
     - `said`: what could not be found, once each; `lost`: names of images by what became of them.
     """
 
@@ -60,6 +62,7 @@ class Again:
     dataset: Dataset | None = None
     places: Mapping[str, int] = field(default_factory=dict)
     predictions: _Predictions | None = None
+    needs_images: bool = False
     said: list[str] = field(default_factory=list)
     lost: dict[str, list[str]] = field(default_factory=dict)
 
@@ -95,7 +98,7 @@ class Again:
 
     def _predicted(self, index: int, sample: Sample) -> tuple[np.ndarray | None, int]:
         """Return the prediction where it has the counts of the run, and the number of pixels that are counted else."""
-        if self.predictions is None:
+        if self.predictions is None or (self.needs_images and sample.image is None):
             return None, 0
         try:
             predicted = self.predictions(sample)
@@ -135,7 +138,7 @@ def open_again(run: Evaluation, loading: Loading, *, on: str | None = None) -> A
         return again
     spec = _absolute(on) if on is not None else str((origin or {})["dataset"])
     with _inside(folder):
-        _open_dataset(again, spec, run.facts["dataset"]["split"])
+        _open_dataset(again, spec, run.facts["dataset"]["split"], (origin or {}).get("label_size"))
         if again.dataset is not None and origin is not None:
             again.predictions = _written(again, origin) or _opened(again, origin, loading)
     if origin is None:
@@ -149,11 +152,12 @@ def _absolute(spec: str) -> str:
     return f"{layout}:{os.path.abspath(os.path.expanduser(place))}" if colon else spec
 
 
-def _open_dataset(again: Again, spec: str, split: str) -> None:
+def _open_dataset(again: Again, spec: str, split: str, label_size: object) -> None:
     from segablate.datasets import open_dataset
+    from segablate.datasets.label_sizes import read_label_size
 
     try:
-        found = open_dataset(spec, split)
+        found = open_dataset(spec, split).meeting_at(read_label_size(label_size, "label_size"))
     except SegablateError as error:
         again.said.append(f"images not found: {error}; if they have moved, name the dataset with --on")
         return
@@ -197,34 +201,41 @@ def _opened(again: Again, origin: Mapping[str, Any], loading: Loading) -> _Predi
     except SegablateError as error:
         again.said.append(f"no predictions: {error}")
         return None
+    again.needs_images = segmenter.capabilities.images
     return lambda sample: predicted_map(segmenter, sample, again.run.labels)
 
 
 def predicted_map(segmenter: Segmenter, sample: Sample, labels: LabelSet) -> np.ndarray:
-    """Return the predicted classes of an image, H, W uint8; 255 where no class of the label set is predicted.
+    """Return the predicted classes of an image, H, W of the type of its labels; void where no class is predicted.
 
     Raises a SegablateError where the segmenter does.
     """
     output = segmenter(Batch((sample,)))
     if segmenter.capabilities.on_host:
         assert output.predicted is not None
-        return output.predicted[0]
-    return _argmax(output, segmenter, labels)
+        found = output.predicted[0]
+    else:
+        found = _argmax(output, segmenter, labels)
+    return np.where(found < len(labels), found, labels.ignore).astype(index_type(len(labels)))
 
 
 def _argmax(output: Output, segmenter: Segmenter, labels: LabelSet) -> np.ndarray:
     alignment = align_output(segmenter, output, labels)
     if output.outputs is None:
         assert output.predicted is not None
-        table = np.full(256, IGNORE, np.uint8)
-        table[: len(alignment.table)] = alignment.table
-        return table[output.predicted[0]]
+        return classes_of_outputs(output.predicted, alignment, labels)[0]
     import torch
 
-    from segablate.evaluation.scores import highest_scores, score_bands
+    from segablate.evaluation.scores import above_threshold, class_logits, highest_scores, score_bands
 
-    bands = [highest_scores(band, alignment)[0].cpu() for band in score_bands(output)]  # N h W each
-    return torch.cat(bands, dim=1)[0].numpy()
+    bands = []
+    for scores in score_bands(output):  # 1 K h W
+        if output.threshold is None:
+            found = highest_scores(scores, alignment)[0][0]  # h W
+        else:
+            found = above_threshold(class_logits(scores, output.kind, alignment)[0], output.threshold, len(labels))
+        bands.append(found.cpu())
+    return torch.cat(bands).numpy()
 
 
 def _classes_of(indices: np.ndarray, classes: int) -> np.ndarray:

@@ -133,12 +133,18 @@ def measure_maps(
             "export it without its argmax"
         )
     assert output.predicted is not None
-    table = np.full(ignored_in(output.predicted) + 1, labels.ignore, alignment.table.dtype)
-    known = alignment.table[: len(table)]
-    table[: len(known)] = known
-    for sample, predicted in zip(batch.samples, table[output.predicted], strict=True):
+    maps = classes_of_outputs(output.predicted, alignment, labels)
+    for sample, predicted in zip(batch.samples, maps, strict=True):
         write_predicted(sample, predicted, labels, measures)
         yield measure_labels(sample, predicted, None, labels, measures)
+
+
+def classes_of_outputs(predicted: np.ndarray, alignment: Alignment, labels: LabelSet) -> np.ndarray:
+    """Return the classes of output indices, N, H, W as they are; void for outputs without a class."""
+    table = np.full(ignored_in(predicted) + 1, labels.ignore, alignment.table.dtype)
+    known = alignment.table[: len(table)]
+    table[: len(known)] = known
+    return table[predicted]
 
 
 def counts_at_boundaries(

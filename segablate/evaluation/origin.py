@@ -26,6 +26,7 @@ _ORIGIN = {
     "folder": str,
     "dataset": str,
     "split": str,
+    "label_size?": (str, None),
     "checkpoint": str,
     "options": {
         "precision?": str,
@@ -37,7 +38,9 @@ _ORIGIN = {
         "class_map?": {str: (str, None)},
         "window?": [int],
         "stride?": [int],
-        "flip?": bool,
+        "flip?": (bool, str),
+        "quarter_turns?": bool,
+        "threshold?": float,
     },
     "predictions?": str,
 }
@@ -51,6 +54,7 @@ def with_origin(
         "folder": os.getcwd(),
         "dataset": dataset.spec,
         "split": dataset.split,
+        "label_size": dataset.reading.label_size,
         "checkpoint": checkpoint,
         "options": _options(loading),
         **({"predictions": os.path.abspath(predictions)} if predictions is not None else {}),

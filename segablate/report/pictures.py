@@ -14,6 +14,7 @@ import numpy as np
 from segablate.errors import counted, thousands
 from segablate.evaluation.again import Again
 from segablate.evaluation.results import Evaluation
+from segablate.metrics.confusion import Confusion
 from segablate.render.cells import hex_colour, one_line
 from segablate.report.choosing import Choice
 from segablate.report.page import ImageList, Pictures
@@ -122,24 +123,27 @@ def _hues(count: int) -> Iterator[str]:
 def _described(index: int, runs: Mapping[str, Evaluation], scores: np.ndarray, size: Sequence[int]) -> dict[str, Any]:
     """Return what the page knows of an image: name, size, wrong pixels and largest confusions of each run."""
     first = next(iter(runs.values()))
-    tables = [run.confusion.dense(index) for run in runs.values()]
-    labelled = int(tables[0][:-1].sum())
+    counts = [run.confusion.subset([index]) for run in runs.values()]
     return {
         "name": one_line(first.names[index]),
         "size": [int(size[1]), int(size[0])],
-        "labelled": labelled,
-        "wrong": [int(table[:-1].sum() - np.trace(table[:-1, :-1])) for table in tables],
+        "labelled": int(counts[0].pixels[counts[0].label < counts[0].classes].sum()),
+        "wrong": [_wrong(each) for each in counts],
         "scores": [None if np.isnan(score) else round(100 * float(score), 2) for score in scores],
-        "cells": [_largest(table) for table in tables],
+        "cells": [_largest(each) for each in counts],
     }
 
 
-def _largest(table: np.ndarray) -> list[list[int]]:
+def _wrong(counts: Confusion) -> int:
+    """Return the labelled pixels of an image that are predicted as another class or as none."""
+    return int(counts.pixels[(counts.label < counts.classes) & (counts.label != counts.predicted)].sum())
+
+
+def _largest(counts: Confusion) -> list[list[int]]:
     """Return [label, predicted, pixels] of the largest confusions of an image, hits too."""
-    labels, predicted = np.nonzero(table[:-1])
-    pixels = table[labels, predicted]
-    order = np.argsort(-pixels, kind="stable")[:_CELLS]
-    return [[int(labels[i]), int(predicted[i]), int(pixels[i])] for i in order]
+    labelled = np.flatnonzero(counts.label < counts.classes)
+    order = labelled[np.argsort(-counts.pixels[labelled], kind="stable")[:_CELLS]]
+    return [[int(counts.label[i]), int(counts.predicted[i]), int(counts.pixels[i])] for i in order]
 
 
 def _said(images: Mapping[int, Any], runs: Mapping[str, Evaluation], limit: int | None) -> list[str]:

@@ -28,9 +28,10 @@ function buildControls() {
   input.addEventListener("change", () => setSwipe(input.checked));
   byId("layers").append(label);
   about.classes.forEach(({ name, colour }, index) => {
+    if (!PRESENT.has(index)) return;
     const [label, input] = choiceOf("checkbox", `class-${index}`, name, colour);
     input.checked = true;
-    input.addEventListener("change", () => setClasses((other) => byId(`class-${other}`).checked));
+    input.addEventListener("change", () => setClasses((other) => byId(`class-${other}`)?.checked ?? true));
     byId("classes").append(label);
   });
 }

@@ -4,6 +4,12 @@ const byId = (id) => document.getElementById(`viewer-${id}`);
 const thousands = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 const nameOf = (index) => (index < CLASSES ? about.classes[index].name : "no class");
 
+/* The classes of the embedded pictures: of many classes a list of all would be long. */
+const PRESENT = new Set(
+  Object.values(about.images).flatMap((image) => image.cells.flat().flatMap(([label, predicted]) => [label, predicted])),
+);
+PRESENT.delete(CLASSES);
+
 const state = {
   list: about.lists[0],
   place: 0,
@@ -132,7 +138,7 @@ function setOpacity(share) {
 
 function setClasses(chosen) {
   state.on = state.on.map((_, index) => (index < CLASSES ? chosen(index) : true));
-  about.classes.forEach((_, index) => (byId(`class-${index}`).checked = state.on[index]));
+  for (const index of PRESENT) byId(`class-${index}`).checked = state.on[index];
   paint();
   if (current) describe();
 }
