@@ -472,3 +472,96 @@ def test_three_runs_are_one_page(command, place):
     for index, image in found.about["images"].items():
         table = counted.confusion.dense(int(index))
         assert image["wrong"][2] == int(table[:-1].sum() - np.trace(table[:-1, :-1]))
+
+
+def network(place: Path, outputs: int = 4) -> str:
+    """Weights of a small network with this many outputs, and the specification that opens them."""
+    import torch
+    from safetensors.torch import save_file
+
+    (place / "net.py").write_text(NETWORK)
+    torch.manual_seed(0)
+    namespace: dict[str, Any] = {}
+    exec(NETWORK, namespace)
+    save_file(namespace["small"](outputs).state_dict(), place / "w.safetensors")
+    return f"python:net.py:small(num_classes={outputs})@w.safetensors"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--flip"],
+        ["--window", "16", "--stride", "8"],
+        ["--resize", "12x16", "--channels", "bgr"],
+        ["--mean", "0.4,0.5,0.6", "--std", "0.2,0.3,0.4"],
+        ["--class-map", "map.yaml"],
+        ["--classes", "merged.yaml"],
+    ],
+    ids=lambda options: options[0].strip("-"),
+)
+def test_a_network_is_opened_again_with_the_options_of_the_run(command, place, options):
+    (place / "map.yaml").write_text("{0: sky, 1: tree, 2: car, 3: road}")
+    (place / "merged.yaml").write_text("{ground: [road], things: [car, tree, sky]}")
+    command("evaluate", network(place), "folder:toy", *options, "--losses", "none", "--save", "runs/net")
+    assert command("report", "runs/net", err=True) == ""
+    found = page()
+    assert len(found.about["images"]) == 8
+    for index, image in found.about["images"].items():
+        data = found.picture(int(index))
+        labels, predicted = pixels(data["labels"]), pixels(data["maps"][0])
+        count = len(found.about["classes"])
+        assert [((labels < count) & (labels != predicted)).sum()] == image["wrong"]
+
+
+def test_the_threshold_of_a_run_is_used_again(command, place):
+    for index in range(8):
+        cv2.imwrite(f"toy/labels/val/s{index}.png", np.where(scene(index)[1] == 255, 255, scene(index)[1] % 2))
+    described = yaml.safe_load((place / "toy/dataset.yaml").read_text())
+    described["classes"] = described["classes"][:2]
+    (place / "toy/dataset.yaml").write_text(yaml.safe_dump(described))
+    spec = network(place, 2)
+    wrong = []
+    for threshold in ("0.3", "0.7"):
+        command("evaluate", spec, "folder:toy", "--threshold", threshold, "--save", threshold)
+        assert command("report", threshold, err=True) == ""
+        found = page()
+        assert all(found.picture(int(index))["maps"] != [None] for index in found.about["images"])
+        wrong.append(found.about["images"]["0"]["wrong"])
+    assert wrong[0] != wrong[1]
+
+
+def test_label_maps_of_300_classes_are_embedded_whole(command, place):
+    described = yaml.safe_load((place / "toy/dataset.yaml").read_text())
+    described["classes"] = [{"name": f"c{i}", "code": i} for i in range(300)]
+    described["void"] = [65535]
+    (place / "toy/dataset.yaml").write_text(yaml.safe_dump(described))
+    rng = np.random.default_rng(0)
+    for index in range(8):
+        labels = rng.integers(0, 300, (24, 32)).astype(np.uint16)
+        labels[0] = 65535
+        cv2.imwrite(f"toy/labels/val/s{index}.png", labels)
+        cv2.imwrite(
+            f"good/s{index}.png", np.where(rng.random(labels.shape) < 0.2, labels // 2, labels).astype(np.uint16)
+        )
+    command("report", saved(command, "good"))
+    found = page()
+    for index, image in found.about["images"].items():
+        labels, predicted = (
+            stored[..., 0] + 256 * stored[..., 1]
+            for url in (found.picture(int(index))["labels"], found.picture(int(index))["maps"][0])
+            for stored in [pixels(url).astype(int)]
+        )
+        assert (labels == 300).sum() == 32
+        assert [((labels < 300) & (labels != predicted)).sum()] == image["wrong"]
+        assert image["wrong"][0] > 50
+
+
+def test_images_of_another_size_than_their_labels_are_embedded(command, place):
+    for index in range(8):
+        cv2.imwrite(f"toy/images/val/s{index}.png", cv2.resize(scene(index)[0], (64, 48))[..., ::-1])
+    command("evaluate", network(place), "folder:toy", "--losses", "none", "--save", "runs/net")
+    assert command("report", "runs/net", err=True) == ""
+    found = page()
+    assert found.about["images"]["0"]["size"] == [32, 24]
+    assert pixels(found.picture(0)["image"]).shape == (48, 64, 3)
+    assert found.picture(0)["maps"] != [None]
