@@ -33,11 +33,12 @@ class Tab:
 
     def settle(self, name: str | None = None) -> None:
         """Wait for a picture, of this name, to be on the stage with its count."""
-        script = "name => current !== null && (name === null || document.querySelector('#viewer-picture-name')"
-        script += ".textContent === name) && document.querySelector('#viewer-picture-count').dataset.wrong"
+        script = "name => current !== null && current.index === state.list.images[state.place]"
+        script += " && (name === null || document.querySelector('#viewer-picture-name').textContent === name)"
+        script += " && document.querySelector('#viewer-picture-count').dataset.wrong"
         self.page.wait_for_function(script, arg=name)
 
-    def shown(self) -> str:
+    def on_stage(self) -> str:
         """The name of the picture on the stage."""
         return self.page.locator("#viewer-picture-name").text_content()
 

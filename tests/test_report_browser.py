@@ -175,7 +175,8 @@ def test_classes_that_are_off_are_not_painted_and_not_counted(pages, tab):
     assert none != labels
     line = tab.page.locator("#viewer-picture-count")
     assert ", 0 of them in this choice" in line.text_content()
-    tab.page.keyboard.press("1")
+    tab.page.keyboard.press("3")  # the prediction
+    assert tab.stage() == none
     tab.page.keyboard.press("2")
     assert tab.stage() == none
     tab.page.locator("#viewer-class-2").focus()
@@ -192,23 +193,34 @@ def test_classes_that_are_off_are_not_painted_and_not_counted(pages, tab):
 
 def test_a_cell_leads_to_the_images_in_which_it_is_largest_by_click_and_by_key(pages, tab):
     tab.open(pages / "evaluation.html")
-    cells = tab.page.locator(".matrix td.more a")
-    for press in (lambda cell: cell.click(), lambda cell: (cell.focus(), tab.page.keyboard.press("Enter"))):
-        cell = cells.nth(3)
-        _, run_of, label, predicted = cell.get_attribute("href").split("-")
-        press(cell)
+    images = list(tab.about["images"].values())
 
-        def confused(image: dict, wanted: tuple[int, int] = (int(label), int(predicted))) -> int:
-            return sum(n for i, j, n in image["cells"][0] if (i, j) == wanted)
+    def confused(image: dict, pair: tuple[int, int]) -> int:
+        return sum(n for i, j, n in image["cells"][0] if (i, j) == pair)
 
-        best = max(tab.about["images"].values(), key=confused)
-        tab.settle(best["name"])
-        assert confused(best) > 0
+    pairs = {(i, j) for image in images for i, j, _ in image["cells"][0] if i != j}
+    in_most = sorted(pairs, key=lambda pair: -sum(confused(image, pair) > 0 for image in images))
+    for (label, predicted), by_key in ((in_most[0], False), (in_most[1], True)):
+        ranked = sorted(images, key=lambda image: -confused(image, (label, predicted)))
+        assert confused(ranked[0], (label, predicted)) > confused(ranked[2], (label, predicted)) > 0
+        link = f"#cell-0-{label}-{predicted}"
+        cell = tab.page.locator(f".matrix a[href='{link}']")
+        if by_key:
+            cell.press("Enter")
+        else:
+            cell.click()
+        tab.settle(ranked[0]["name"])
         text = tab.page.locator("#viewer-picture-count").text_content().replace("\u202f", "")
-        assert f"{confused(best)} of them in this choice" in text
+        assert f"{confused(ranked[0], (label, predicted))} of them in this choice" in text
         assert "predicted as" in tab.page.locator("#viewer-picture-place").text_content()
         assert tab.page.evaluate("document.activeElement.id") == "viewer-picture-name"
-        assert tab.page.evaluate("location.hash") == f"#cell-{run_of}-{label}-{predicted}"
+        assert tab.page.evaluate("location.hash") == link
+        tab.page.keyboard.press("ArrowRight")
+        tab.page.keyboard.press("ArrowRight")
+        tab.settle()
+        assert confused(ranked[2], (label, predicted)) == confused(
+            next(image for image in images if image["name"] == tab.on_stage()), (label, predicted)
+        )
         tab.page.click("#viewer-clear-pair")
         assert "in this choice" not in tab.page.locator("#viewer-picture-count").text_content()
 

@@ -194,13 +194,14 @@ def test_charts_of_a_table_are_of_its_intervals():
     assert len([s for s in trainings.shapes if isinstance(s, Dot) and "seed" in s.style]) == 5
 
 
-HIDING = Privacy(("/home/ada/my data", "/home/ada"), ("ada", "box7"))
+HIDING = Privacy(("/srv/our own/team/set", "/home/ada/my data", "/home/ada"), ("ada", "box7"))
 
 
 @pytest.mark.parametrize(
     ("text", "hidden"),
     [
         ("camvid:/home/ada/my data, split val", "camvid:…/my data, split val"),
+        ("camvid:/srv/our own/team/set/val", "camvid:…/set/val"),
         ("/home/ada/my data/val/x.png: has no image", "…/my data/val/x.png: has no image"),
         ("python:/opt/nets/a.py:net()@/opt/w.pth", "python:…/a.py:net()@…/w.pth"),
         ("see '/srv/runs/a' and (/srv/b)", "see '…/a' and (…/b)"),
