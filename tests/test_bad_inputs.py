@@ -391,7 +391,7 @@ def cuda_asked_for_and_absent(place: Place) -> list[str]:
     return place.evaluate("--device", "cuda")
 
 
-@bad(r"device 'gpu' does not exist; choose auto, cpu, cuda or cuda:0")
+@bad(r"device 'gpu' does not exist; choose auto, cpu, cuda, cuda:0 or mps")
 def unknown_device(place: Place) -> list[str]:
     return place.evaluate("--device", "gpu")
 

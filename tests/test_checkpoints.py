@@ -214,7 +214,7 @@ def test_a_card_of_every_source(network: nn.Module, network_file: Path, monkeypa
         ({"inference": 512}, r"inference must be a mapping, as in \{window: 512, flip: true\}"),
         ({"inference": {"windw": 4}}, "inference has no entry 'windw'; did you mean 'window'"),
         ({"inference": {"window": 4, "stride": 9}}, "stride is 9x9, larger than the window 4x4"),
-        ({"classes": "a"}, "classes must be a list of names"),
+        ({"classes": "a"}, "classes must be a list of names, or the name of a label set: no label set is called 'a'"),
         ({"class_map": ["a"]}, "class_map must map checkpoint classes to dataset classes"),
         ({"output": "relu"}, "output is 'relu', but must be softmax, sigmoid, probabilities or labels"),
         ({"strip_prefix": -1}, r"strip_prefix is -1, but must be text, as in module\.; quote it"),

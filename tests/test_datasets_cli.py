@@ -84,11 +84,11 @@ FAULTS = {
     ),
     "size": (
         lambda root: relabel(root / "labels/val/s2.png", lambda labels: labels[:-4]),
-        "size differs from the image in 1 of 6 label maps (first: s2, 32x20, image 32x24); export both",
+        "size differs from the image in 1 of 6 label maps (first: s2, 20x32, image 24x32); export both",
     ),
     "exchanged sides": (
         lambda root: rotate(root / "labels/val/s2.png"),
-        "(first: s2, 24x32, image 32x24; width and height are exchanged)",
+        "(first: s2, 32x24, image 24x32; width and height are exchanged)",
     ),
     "unknown code": (
         lambda root: relabel(root / "labels/val/s2.png", lambda labels: np.where(labels == 3, 77, labels)),
@@ -338,7 +338,7 @@ def test_real_camvid(real_data: Path, check: Check) -> None:
     code, out = check(f"camvid:{real_data / 'camvid'}", "--limit", 20)
     assert code == 0
     assert "val.txt: 101 of 101 lines have paths of another machine (first: /SegNet/CamVid/val/0016E5_07959.png)" in out
-    assert "480x360 (20)" in out
+    assert "360x480 (20)" in out
     assert "not in the label set" not in out
 
 

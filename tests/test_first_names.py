@@ -87,8 +87,8 @@ def test_sizes_are_height_by_width(tmp_path: Path, capsys: pytest.CaptureFixture
     options = ["--resize", "16x40", "--device", "cpu", "--losses", "none", "--limit", "1"]
     assert run(["evaluate", "sample:ce", "sample", *options]) == 0
     assert "resized to 16x40" in " ".join(capsys.readouterr().out.split())
-    cv2.imwrite(str(root / "labels/val/s1.png"), np.zeros((24, 31), np.uint8))
-    with pytest.raises(DatasetError, match=r"the label map is 24x31, but its image s1\.png is 24x32"):
+    cv2.imwrite(str(root / "labels/val/s1.png"), np.zeros((24, 28), np.uint8))
+    with pytest.raises(DatasetError, match=r"the label map is 24x28, but its image s1\.png is 24x32"):
         open_dataset(f"folder:{root}").read(1)
 
 

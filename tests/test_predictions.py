@@ -243,7 +243,7 @@ def test_files_left_over_are_counted_and_named(data: Dataset, tmp_path: Path) ->
 def test_another_size_is_an_error_with_both(data: Dataset, tmp_path: Path) -> None:
     folder = write(tmp_path / "p")
     cv2.imwrite(str(folder / "s3.png"), np.zeros((24, 30), np.uint8))
-    with pytest.raises(CheckpointError, match=r"s3\.png: the prediction is 30x24, but its label map is 32x24"):
+    with pytest.raises(CheckpointError, match=r"s3\.png: the prediction is 24x30, but its label map is 24x32"):
         measured(f"predictions:{folder}", data)
     assert [s.name for s in measured(f"predictions:{folder}", data, on_error="skip").skipped] == ["s3"]
 

@@ -1,8 +1,8 @@
 """What is assumed of a network that comes without mean and std, and what its own code says of them.
 
-Weights come without constants. Of a network in Python ImageNet's mean and std of RGB in 0..1 are assumed, as most
-segmentation networks have a backbone trained with these, unless it normalises its input itself; of an exported graph,
-which often holds its normalisation, none. It is never silent: a note says what was assumed and how to state it.
+Weights come without constants. Pixels are then only scaled to 0..1, whatever the source, as for a network that
+normalises its input itself; folders of transformers without a processor get ImageNet's mean and std of RGB in 0..1,
+which its processors mostly have. It is never silent: a note says what was assumed and how to state it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from segablate.checkpoints.preprocessing import Preprocessing
 
-ASSUMED = "imagenet"
-"""The normalisation that is assumed, a name of :data:`segablate.checkpoints.preprocessing.NORMALISATIONS`."""
+ASSUMED, OF_TRANSFORMERS = "none", "imagenet"
+"""The normalisations that are assumed, names of :data:`segablate.checkpoints.preprocessing.NORMALISATIONS`."""
 
 _INSIDE = (("mean", "std"), ("pixel_mean", "pixel_std"), ("image_mean", "image_std"))
 """Names under which modules that normalise images keep their constants: torchvision, kornia, detectron2."""
@@ -57,7 +57,10 @@ def settle(start: Preprocessing, given: Mapping[str, Any], module: Any = None, a
         return Settled(scaled, True, note)
     assumed = parsed.normalised(assume)
     if assume == "none":
-        note = f"no mean and std given: pixels were only scaled to 0..1, as if the exported graph held its own; {_HOW}"
+        note = (
+            "no mean and std given: pixels were only scaled to 0..1, though networks with a pretrained backbone mostly "
+            f"take ImageNet's; {_HOW}"
+        )
         return Settled(assumed, True, note)
     numbers = ", std ".join(_commas(row) for row in (assumed.mean, assumed.std))
     order = assumed.channels.upper()

@@ -27,7 +27,7 @@ class Draft:
 
     outputs: int | None = None
     preprocessing: Preprocessing | None = None
-    origin: str = "assumed, ImageNet's: nothing in the checkpoint states them"
+    origin: str = "assumed: nothing in the checkpoint states them"
     kind: str = "softmax"
     loading: Loading = field(default_factory=Loading)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from segablate.checkpoints.assumptions import ASSUMED
 from segablate.checkpoints.network import Network, prepared
 from segablate.checkpoints.outputs import channels_first
 from segablate.checkpoints.preprocessing import Preprocessing
@@ -130,7 +131,7 @@ def open_exported(
         )
     source = replace(source, facts={"input": image.describe(), **source.facts})
     classes = None if loading.classes is None else len(loading.classes)
-    assume = None if start is not None or whole else "none"
+    assume = None if start is not None or whole else ASSUMED
     return prepared(ExportedNetwork(image, run, classes), source, loading, preprocessing, kind, assume=assume)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
-from segablate.checkpoints.assumptions import ASSUMED
+from segablate.checkpoints.assumptions import OF_TRANSFORMERS
 from segablate.checkpoints.hf_files import hub_folder, read_tensors
 from segablate.checkpoints.image_processor import processor_file, read_image_processor
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
@@ -48,7 +48,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         notes = (*notes, QUERIES_NOTE)
     described = tuple(path for path in (folder / "config.json", processor_file(folder)) if path)
     source = Source(f"hf:{place}", (*described, *files), facts, (*notes, *processor.notes))
-    names, assume = class_names(config.id2label), None if processor.stated else ASSUMED
+    names, assume = class_names(config.id2label), None if processor.stated else OF_TRANSFORMERS
     return prepared(module, source, loading, processor.preprocessing, kind, names, assume=assume)
 
 
@@ -68,7 +68,9 @@ def open_new(place: str, loading: Loading, classes: int) -> Segmenter:
     module = build_new(config, classes)
     processor = read_image_processor(folder, config.model_type, input_size(config))
     source = Source(f"hf:{place}", (folder / "config.json",), {"network": type(module).__name__}, processor.notes)
-    return prepared(module, source, loading, processor.preprocessing, assume=None if processor.stated else ASSUMED)
+    return prepared(
+        module, source, loading, processor.preprocessing, assume=None if processor.stated else OF_TRANSFORMERS
+    )
 
 
 def class_names(id2label: Mapping[int, str]) -> tuple[str, ...] | None:

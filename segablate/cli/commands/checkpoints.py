@@ -109,8 +109,8 @@ def init(
     typer.echo(f"wrote {out}; correct preprocessing and classes in it, then: segablate evaluate {out} DATASET")
     if assumed:
         typer.echo(
-            "no mean and std given: those in the card are assumed, ImageNet's unless the network normalises its input "
-            f"itself; segablate checkpoints probe {out} DATASET tries the usual ones"
+            "no mean and std given: those in the card are assumed, and are what evaluate assumes; "
+            f"segablate checkpoints probe {out} DATASET tries the usual ones"
         )
     if names_code(checkpoint):
         typer.echo(f"it names code, which runs with --trust-code, or after: segablate checkpoints trust {out}")
