@@ -202,9 +202,14 @@ def _facts(segmenter: Segmenter, dataset: Dataset, measures: Measures) -> dict[s
             **({"boundary_iou": str(measures.boundary_iou)} if measures.boundary_iou else {}),
             **({"error_kinds": str(measures.error_kinds)} if measures.error_kinds else {}),
         },
-        "versions": {
-            "segablate": __version__,
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("numpy", "torch", "opencv-python-headless")},
-        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this program, Python and the packages that compute."""
+    return {
+        "segablate": __version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("numpy", "torch", "opencv-python-headless")},
     }

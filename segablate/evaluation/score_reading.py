@@ -6,7 +6,7 @@ other losses and further measurements, gets it afterwards. When an image has bee
 that can be counted there is counted before the host reads any of it, in one copy for the batch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from segablate.evaluation.scores import (
 )
 from segablate.kernels import tally
 from segablate.kernels.confusion import count_confusion_of_batch
+from segablate.labels import index_type
 from segablate.metrics import boundary_iou
 from segablate.metrics.bands import STATISTIC as BANDS
 from segablate.metrics.bands import band_map, band_maps_on_device, distance_sums, nested_bands
@@ -47,16 +48,20 @@ from segablate.samples import Batch, LossInputs, Output, Sample
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONFUSION, BOUNDARIES, _BROKEN = "confusion", "boundaries", "broken"
+CONFUSION, BOUNDARIES, BROKEN = "confusion", "boundaries", "broken"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is read from scores: the measures, and how outputs become logits of the classes."""
+    """What is read from scores: the measures, and how outputs become logits of the classes.
+
+    `calibrate`: the sums of calibration, :func:`segablate.metrics.calibration.calibration_sums` or a part of them.
+    """
 
     measures: Measures
     output: Output
     alignment: Alignment
+    calibrate: "Callable[..., dict[str, Tensor]]" = calibration_sums
 
     @property
     def whole(self) -> bool:
@@ -106,15 +111,20 @@ class Reading:
 
     def statistics(self) -> dict[str, np.ndarray]:
         """Return the statistics of the sums, which are on the host."""
-        sums, found = self.sums, {}
-        if RELIABILITY in sums:
-            found = calibration_statistics(sums)
-            found[BANDS] = found[RELIABILITY][..., :2].sum(axis=1).astype(np.int64)
-        if BANDS in sums:
-            found[BANDS] = sums[BANDS]
-        if RANKING in sums:
-            found[RANKING] = sums[RANKING].astype(np.int32)
-        return found
+        return statistics_of(self.sums)
+
+
+def statistics_of(sums: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the statistics of an image, as an evaluation keeps them, from its sums on the host."""
+    found: dict[str, np.ndarray] = {}
+    if RELIABILITY in sums:
+        found |= calibration_statistics(sums)
+        found[BANDS] = found[RELIABILITY][..., :2].sum(axis=1).astype(np.int64)
+    if BANDS in sums:
+        found[BANDS] = sums[BANDS]
+    if RANKING in sums:
+        found[RANKING] = sums[RANKING].astype(np.int32)
+    return found
 
 
 def read_scores(batch: Batch, output: Output, alignment: Alignment, measures: Measures) -> list[Reading]:
@@ -125,21 +135,23 @@ def read_scores(batch: Batch, output: Output, alignment: Alignment, measures: Me
     asked = Asked(measures, output, alignment)
     if asked.whole and output.bands is not None:
         asked = replace(asked, output=replace(output, scores=whole_scores(output), bands=None))
-    readings = _read_rows(batch, asked)
+    readings = read_rows(batch.samples, labels_to_device(batch.labels, output.device), asked)
     for place, sums in enumerate(to_host([reading.sums for reading in readings])):
         readings[place].sums = sums
-        if sums.pop(_BROKEN):
+        if sums.pop(BROKEN):
             readings[place] = _read_again(readings[place].sample, place, asked)
         elif asked.whole:
             _read_map(readings[place], place, asked)
     return readings
 
 
-def _read_rows(batch: Batch, asked: Asked) -> list[Reading]:
-    """Read all rows of a batch, and count what its predicted maps are compared with; sums stay on the device."""
-    labels = labels_to_device(batch.labels, asked.output.device)  # N H W
+def read_rows(samples: Sequence[Sample], labels: "Tensor", asked: Asked) -> list[Reading]:
+    """Read all rows of a batch, and count what its predicted maps are compared with; sums stay on the device.
+
+    `labels`: those of the samples, N, H, W on the device of the scores; the samples are not read.
+    """
     predicted = labels.new_empty(labels.shape)  # N H W
-    readings = list(starmap(Reading, zip(batch.samples, labels, _bands(batch, labels, asked), predicted, strict=True)))
+    readings = list(starmap(Reading, zip(samples, labels, _bands(labels, asked), predicted, strict=True)))
     top = 0
     for band in score_bands(asked.output):
         for reading, scores in zip(readings, band, strict=True):
@@ -153,13 +165,14 @@ def _read_rows(batch: Batch, asked: Asked) -> list[Reading]:
     return readings
 
 
-def _bands(batch: Batch, labels: "Tensor", asked: Asked) -> "Sequence[Tensor | None]":
+def _bands(labels: "Tensor", asked: Asked) -> "Sequence[Tensor | None]":
     """Return the bands of each image, H, W on the device, where a measure needs them."""
     if not (asked.measures.tolerances or asked.measures.calibration):
         return [None] * len(labels)
     if tally.on_gpu(labels):
         return band_maps_on_device(labels).unbind()
-    return [to_device(band_map(nested_bands(sample.labels)), labels.device) for sample in batch.samples]
+    kind = index_type(asked.alignment.classes)
+    return [to_device(band_map(nested_bands(each.numpy().astype(kind, copy=False))), labels.device) for each in labels]
 
 
 def _count_ahead(readings: Sequence[Reading], labels: "Tensor", predicted: "Tensor", asked: Asked) -> None:
@@ -185,7 +198,7 @@ def _read(block: "Tensor", maps: "tuple[Tensor, Tensor | None]", asked: Asked) -
     """Return the classes of the highest scores, h W, of K h W, and the sums over these rows."""
     labels, bands = maps
     measures, classes = asked.measures, asked.alignment.classes
-    sums = {_BROKEN: (~block.sum().isfinite()).double()}
+    sums = {BROKEN: (~block.sum().isfinite()).double()}
     known: dict[str, Tensor] = {}
     threshold = asked.output.threshold
     logits = asked.logits(block) if measures.of_scores or classes == 2 or threshold is not None else block
@@ -194,7 +207,7 @@ def _read(block: "Tensor", maps: "tuple[Tensor, Tensor | None]", asked: Asked) -
     else:
         predicted = above_threshold(logits, threshold, classes)
     if bands is not None and measures.calibration:
-        sums |= calibration_sums(logits, asked.output.kind, (labels, predicted, bands), classes)
+        sums |= asked.calibrate(logits, asked.output.kind, (labels, predicted, bands), classes)
         known = {"ce": sums.pop(CROSS_ENTROPY)} if CROSS_ENTROPY in sums else {}
     elif bands is not None:
         sums[BANDS] = distance_sums(labels, predicted, bands)
@@ -238,7 +251,7 @@ def _read_again(sample: Sample, place: int, asked: Asked) -> Reading:
     features = asked.output.features
     features = None if features is None else features[place : place + 1]
     again = replace(asked, output=replace(asked.output, scores=scores, features=features, bands=None))
-    (reading,) = _read_rows(Batch((sample,)), again)
+    (reading,) = read_rows((sample,), labels_to_device(sample.labels, scores.device)[None], again)
     (reading.sums,) = to_host([reading.sums])
     reading.infinite = infinite[0]
     if asked.whole:

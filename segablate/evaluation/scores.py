@@ -62,12 +62,22 @@ def without_infinities(scores: "Tensor") -> "tuple[Tensor, list[int]]":
 
     if bool(scores.sum(dtype=scores.dtype).isfinite()):  # one pass; all others are rare
         return scores, [0] * len(scores)
-    pixels = scores.isinf().any(dim=1).sum(dim=(1, 2)).tolist()
-    if not any(pixels):
-        return scores, pixels
+    pixels = infinite_pixels(scores).tolist()
+    return (made_finite(scores) if any(pixels) else scores), pixels
+
+
+def infinite_pixels(scores: "Tensor") -> "Tensor":
+    """Return the number of pixels with an infinite score of each image, (N,), on the device of N, K, H, W."""
+    return scores.isinf().any(dim=1).sum(dim=(1, 2))
+
+
+def made_finite(scores: "Tensor") -> "Tensor":
+    """Return scores N, K, H, W with the large finite values of :func:`without_infinities`; reads nothing of a GPU."""
+    import torch
+
     finite = scores.where(scores.isfinite(), 0).abs().amax(dim=(1, 2, 3), keepdim=True)
     large = (2 * finite).clamp(LARGE, torch.finfo(scores.dtype).max)
-    return scores.where(scores.isfinite() | scores.isnan(), scores.sign() * large), pixels
+    return scores.where(scores.isfinite() | scores.isnan(), scores.sign() * large)
 
 
 def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Tensor]":

@@ -73,12 +73,14 @@ def count_calibration(
 
 
 def calibration_statistics(sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the statistics of :func:`count_calibration` from :func:`calibration_sums`, added over an image's rows."""
-    return {
-        RELIABILITY: sums[RELIABILITY] / (1, 1, _UNIT),
-        CLASS_GAPS: (sums[CLASS_GAPS] / _UNIT).astype(np.float32),
-        PROPER: sums[PROPER] / _UNIT,
-    }
+    """Return the statistics of :func:`count_calibration` from :func:`calibration_sums`, added over an image's rows.
+
+    Of :func:`reliability_sums` it is "reliability" alone.
+    """
+    found = {RELIABILITY: sums[RELIABILITY] / (1, 1, _UNIT)}
+    if CLASS_GAPS in sums:
+        found |= {CLASS_GAPS: (sums[CLASS_GAPS] / _UNIT).astype(np.float32), PROPER: sums[PROPER] / _UNIT}
+    return found
 
 
 def calibration_sums(
@@ -101,6 +103,15 @@ def calibration_sums(
     reliability = _reliability(_confidence(scaled, predicted, classes), labels == predicted, bands)
     gaps = _class_gaps(scaled[:classes], labels)
     return {RELIABILITY: reliability, CLASS_GAPS: gaps, PROPER: proper, **entropy}
+
+
+def reliability_sums(
+    logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int
+) -> "dict[str, Tensor]":
+    """Sum "reliability" alone, from which the ECE follows, as :func:`calibration_sums` does; a third of its time."""
+    labels, predicted, bands = maps
+    scaled = _probabilities(logits, kind).mul_(_UNIT * (labels != IGNORE)).round_()
+    return {RELIABILITY: _reliability(_confidence(scaled, predicted, classes), labels == predicted, bands)}
 
 
 def _probabilities(logits: "Tensor", kind: str) -> "Tensor":
