@@ -1,12 +1,18 @@
 """segablate: evaluate, compare and ablate semantic-segmentation checkpoints and losses.
 
-The command line is the program (``segablate --help``). From Python::
+From Python, as on the command line (``segablate --help``)::
 
     import segablate
 
-    dataset = segablate.open_dataset("camvid:/data/camvid", "val")
-    run = segablate.evaluate_checkpoint("card.yaml", dataset)
-    value = segablate.get_loss("rmi")(logits, labels, radius=3)
+    evaluation = segablate.evaluate("card.yaml", "camvid:/data/camvid")   # or a module, and pairs of images and labels
+    comparison = segablate.compare("runs/ce", "runs/rmi")
+    ablation = segablate.ablate("rmi", "card.yaml", "camvid:/data/camvid", {"radius": [1, 2, 3]})
+    training = segablate.train("small", "sample", objective="ce + 0.5*rmi")
+
+In a training loop::
+
+    scores = segablate.Scores(19, tolerance=3, calibration=True)   # scores.update(logits, labels); scores.compute()
+    criterion = segablate.losses.RMI(radius=3)                      # a torch.nn.Module
 
 Every name is imported when it is first used, so that ``segablate --help`` does not wait for torch.
 """
@@ -15,13 +21,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segablate.ablation.session import AblationRequest, ablate_checkpoint
-    from segablate.checkpoints import Loading, open_checkpoint
-    from segablate.comparison import Method, compare
+    from segablate import losses
+    from segablate.api.ablating import Ablation, SettingScores, ablate
+    from segablate.api.comparing import ClassDifference, Comparison, Difference, compare
+    from segablate.api.conventions import ConventionScores
+    from segablate.api.evaluating import evaluate, load
+    from segablate.api.evaluation import Evaluation, ImageScores
+    from segablate.api.options import LoadingOptions
+    from segablate.api.saved import SavedReport
+    from segablate.api.scores import Scores
+    from segablate.api.summary import ClassScores, OverallScores, Summary
+    from segablate.api.training import Training, train
+    from segablate.checkpoints import open_checkpoint
     from segablate.datasets import open_dataset
     from segablate.errors import SegablateError
-    from segablate.evaluation.results import Evaluation, load_run, save_run
-    from segablate.evaluation.session import Execution, Request, evaluate_checkpoint
     from segablate.labels import LabelSet
     from segablate.losses import get_loss, loss_names
     from segablate.metrics.tolerance import Tolerance
@@ -31,13 +44,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
-    "segablate.ablation.session": ("AblationRequest", "ablate_checkpoint"),
-    "segablate.checkpoints": ("Loading", "open_checkpoint"),
-    "segablate.comparison": ("Method", "compare"),
+    "segablate.api.ablating": ("Ablation", "SettingScores", "ablate"),
+    "segablate.api.comparing": ("ClassDifference", "Comparison", "Difference", "compare"),
+    "segablate.api.conventions": ("ConventionScores",),
+    "segablate.api.evaluating": ("evaluate", "load"),
+    "segablate.api.evaluation": ("Evaluation", "ImageScores"),
+    "segablate.api.options": ("LoadingOptions",),
+    "segablate.api.saved": ("SavedReport",),
+    "segablate.api.scores": ("Scores",),
+    "segablate.api.summary": ("ClassScores", "OverallScores", "Summary"),
+    "segablate.api.training": ("Training", "train"),
+    "segablate.checkpoints": ("open_checkpoint",),
     "segablate.datasets": ("open_dataset",),
     "segablate.errors": ("SegablateError",),
-    "segablate.evaluation.results": ("Evaluation", "load_run", "save_run"),
-    "segablate.evaluation.session": ("Execution", "Request", "evaluate_checkpoint"),
     "segablate.labels": ("LabelSet",),
     "segablate.losses": ("get_loss", "loss_names"),
     "segablate.metrics.tolerance": ("Tolerance",),
@@ -45,11 +64,22 @@ _PLACES = {
     "segablate.objective.weighted_sum": ("parse_objective",),
 }
 
-__all__ = sorted(name for names in _PLACES.values() for name in names)  # pyright: ignore[reportUnsupportedDunderAll]
+_LOWER = {
+    "segablate.ablation.session": ("AblationRequest", "ablate_checkpoint"),
+    "segablate.checkpoints": ("Loading",),
+    "segablate.comparison": ("Method",),
+    "segablate.evaluation.results": ("load_run", "save_run"),
+    "segablate.evaluation.session": ("Execution", "Request", "evaluate_checkpoint"),
+}
+"""Names of the layers below, for programs that import them from here."""
+
+__all__ = sorted(["losses", *(name for names in _PLACES.values() for name in names)])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    for place, names in _PLACES.items():
+    if name == "losses":
+        return import_module("segablate.losses")
+    for place, names in (*_PLACES.items(), *_LOWER.items()):
         if name in names:
             return getattr(import_module(place), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
@@ -254,8 +255,14 @@ class Team:
                 dist.destroy_process_group()
 
 
+ALONE: ContextVar[bool] = ContextVar("ALONE", default=False)
+"""Whether this process evaluates by itself, though torchrun started it with others, as one of a training loop may."""
+
+
 def team() -> Team:
     """Return the team of this process, as torchrun's environment variables define it."""
+    if ALONE.get():
+        return Team()
     size = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
     return Team(int(os.environ["RANK"]), size) if size > 1 else Team()
 

@@ -9,7 +9,8 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -66,10 +67,14 @@ def innermost(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
 
 
+OUTPUT_IS_THE_USERS: ContextVar[bool] = ContextVar("OUTPUT_IS_THE_USERS", default=False)
+"""Whether standard output is left alone: where a user's program calls this one, it is for the user to print there."""
+
+
 @contextmanager
 def own_output() -> Iterator[None]:
-    """Send what a user's code prints to standard error: standard output belongs to the results."""
-    with redirect_stdout(sys.stderr):
+    """Send what a user's code prints to standard error: standard output belongs to the results of a command."""
+    with nullcontext() if OUTPUT_IS_THE_USERS.get() else redirect_stdout(sys.stderr):
         yield
 
 

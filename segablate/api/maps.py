@@ -8,6 +8,7 @@ from torch import Tensor
 
 from segablate.checkpoints.outputs import two_channels
 from segablate.errors import LabelError, counted
+from segablate.kernels import tally
 from segablate.labels import IGNORE
 from segablate.samples import Output, ScoreKind
 
@@ -43,7 +44,7 @@ def batch_of_labels(labels: Tensor) -> Tensor:
 
 def class_indices(labels: Tensor, classes: int, ignore: int | None) -> CheckedLabels:
     """Check labels N, H, W of any integer type; `ignore` is the code of void, None where there is none."""
-    if labels.dtype not in (torch.uint8, torch.bool) and not labels.is_cuda:
+    if labels.dtype not in (torch.uint8, torch.bool) and not tally.on_gpu(labels):
         labels = _narrowed(labels)
     inside = labels < classes if labels.dtype == torch.uint8 else (labels >= 0) & (labels < classes)
     void = torch.zeros_like(inside) if ignore is None else labels == ignore

@@ -127,13 +127,13 @@ def summarise(totals: Totals, names: Sequence[str], tolerances: Sequence[Toleran
     class_errors = _class_errors(totals.statistics, len(names))
     columns = {"iou": iou(counts), "recall": recall(counts), "precision": precision(counts), "f1": f1(counts)}
     overall = OverallScores(
-        miou=float(mean_iou(counts)),
-        mean_recall=float(mean_recall(counts)),
-        mean_precision=float(nanmean(columns["precision"])),
-        mean_f1=float(nanmean(columns["f1"])),
-        pixel_accuracy=float(pixel_accuracy(counts)),
-        frequency_weighted_iou=float(frequency_weighted_iou(counts)),
-        boundary_f={key: float(nanmean(values)) for key, values in boundaries.items()},
+        miou=_number(mean_iou(counts)),
+        mean_recall=_number(mean_recall(counts)),
+        mean_precision=_number(nanmean(columns["precision"])),
+        mean_f1=_number(nanmean(columns["f1"])),
+        pixel_accuracy=_number(pixel_accuracy(counts)),
+        frequency_weighted_iou=_number(frequency_weighted_iou(counts)),
+        boundary_f={key: _number(nanmean(values)) for key, values in boundaries.items()},
         images=totals.images,
         pixels=int(counts.labelled.sum()),
         **calibration,
@@ -141,9 +141,9 @@ def summarise(totals: Totals, names: Sequence[str], tolerances: Sequence[Toleran
     classes = tuple(
         ClassScores(
             name=name,
-            **{key: float(values[place]) for key, values in columns.items()},
-            boundary_f={key: float(values[place]) for key, values in boundaries.items()},
-            ece=float(class_errors[place]),
+            **{key: _number(values[place]) for key, values in columns.items()},
+            boundary_f={key: _number(values[place]) for key, values in boundaries.items()},
+            ece=_number(class_errors[place]),
             pixels=int(counts.labelled[place]),
             images=int(totals.labelled_in[place]),
         )
@@ -159,10 +159,10 @@ def _calibration(statistics: Mapping[str, np.ndarray]) -> dict[str, float]:
         return found
     reliability = np.asarray(statistics[RELIABILITY], np.float64).sum(axis=0)  # bins 3
     pixels = reliability[:, 0].sum()
-    found["ece"] = float(expected_error(confidence_gaps(reliability), pixels))
+    found["ece"] = _number(expected_error(confidence_gaps(reliability), pixels))
     if PROPER in statistics and pixels:
         brier, nll = np.asarray(statistics[PROPER], np.float64).sum(axis=0) / pixels
-        found |= {"brier": float(brier), "nll": float(nll)}
+        found |= {"brier": _number(brier), "nll": _number(nll)}
     return found
 
 
@@ -170,3 +170,9 @@ def _class_errors(statistics: Mapping[str, np.ndarray], classes: int) -> np.ndar
     if CLASS_GAPS not in statistics:
         return np.full(classes, nan)
     return expected_error(statistics[CLASS_GAPS], statistics[BANDS][..., 0].sum())
+
+
+def _number(value: object) -> float:
+    """Return a float; every nan is the same object, so that equal summaries compare equal."""
+    number = float(value)  # type: ignore[arg-type]
+    return nan if number != number else number

@@ -60,7 +60,7 @@ def ahead(job: Callable[[int], Result], indices: Sequence[int], workers: int) ->
     pool = _Pool(job, min(workers, len(indices)))
     _keep_freed_memory()
     try:
-        with _one_thread():
+        with _ONE_THREAD:
             yield _results_of(pool, indices)
     except BrokenProcessPool:
         raise DatasetError(
@@ -145,17 +145,34 @@ def _keep_freed_memory() -> None:
             library.mallopt(option, size)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let OpenCV use one thread: on single label maps, several cost more processor time than they save."""
-    import cv2
+class _OneThread:
+    """Lets OpenCV use one thread: on single label maps, several cost more processor time than they save.
 
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
+    Their number is global: it is set back when the last of several threads of the program leaves.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.before = threading.Lock(), 0, 0
+
+    def __enter__(self) -> None:
+        import cv2
+
+        with self.lock:
+            if not self.inside:
+                self.before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self.inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        import cv2
+
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                cv2.setNumThreads(self.before)
+
+
+_ONE_THREAD = _OneThread()
 
 
 @contextmanager

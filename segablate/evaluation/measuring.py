@@ -42,7 +42,7 @@ class Measuring:
         else:
             read = partial(self.dataset.read, image=self.segmenter.capabilities.images)
             with ahead_in_threads(read, todo, workers) as samples:
-                yield _measured(samples, self, batch_size, notes)
+                yield measured(samples, self, batch_size, notes)
 
 
 def _measured_sample(work: Measuring, index: int) -> ImageRecord:
@@ -57,7 +57,7 @@ def _measured_sample(work: Measuring, index: int) -> ImageRecord:
     return replace(record, statistics={**record.statistics, FOREIGN: output.foreign[0]})
 
 
-def _measured(
+def measured(
     samples: Iterable[Sample | Failure], work: Measuring, batch_size: int, notes: list[str]
 ) -> Iterator[ImageRecord | Failure]:
     """Run the network over samples grouped by size, and measure its output."""

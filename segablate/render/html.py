@@ -1,0 +1,82 @@
+"""A report as HTML for notebooks: headings, facts, tables with the colours of classes, notes."""
+
+from html import escape
+from string import Template
+
+from segablate.render.cells import MISSING, cell, hex_colour, is_numeric, one_line, unit
+from segablate.render.markdown import baseline_explained
+from segablate.tables import Column, Report, Table
+
+_STYLE = (
+    ".segablate table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.4em 0}"
+    ".segablate th,.segablate td{padding:.15em .7em;text-align:left;border:0}"
+    ".segablate .n{text-align:right}"
+    ".segablate thead th{border-bottom:1px solid;font-weight:600}"
+    ".segablate tr.rule td{border-top:1px solid}"
+    ".segablate h4{margin:.9em 0 .2em}"
+    ".segablate .worst{font-weight:600;color:#b3261e}"
+    ".segablate .best{font-weight:600;color:#1e7a34}"
+    ".segablate .swatch{display:inline-block;width:1em;height:1em;border-radius:.2em;vertical-align:middle}"
+    ".segablate .bar{display:inline-block;height:.5em;margin-left:.5em;background:#3b6ea8}"
+    ".segablate .track{display:inline-block;width:5em;text-align:left}"
+    ".segablate .notes,.segablate .facts{font-size:90%;opacity:.8;margin:.2em 0}"
+)
+
+_PAGE = Template('<div class="segablate"><style>$style</style><h3>$title</h3>$facts$tables$notes</div>')
+
+
+def to_html(report: Report) -> str:
+    """Return the report as one ``<div>`` with a style of its own; all text is escaped, and nothing is loaded."""
+    facts = "<br>".join(f"<b>{_text(name)}</b> {_text(value)}" for name, value in report.facts)
+    return _PAGE.substitute(
+        style=_STYLE,
+        title=_text(report.title),
+        facts=f'<p class="facts">{facts}</p>' if facts else "",
+        tables="".join(map(_table, report.tables)),
+        notes=_notes(report.notes),
+    )
+
+
+def _table(table: Table) -> str:
+    columns = [column for column in table.columns if not column.wide]
+    head = "".join(f"<th{_class(column)}>{_header(column)}</th>" for column in columns)
+    body = "".join(_row(table, columns, index) for index in range(len(table.rows)))
+    heads, notes = f"<thead><tr>{head}</tr></thead>", _notes([*table.notes, *baseline_explained(table)])
+    return f"<h4>{_text(table.title)}</h4><table>{heads}<tbody>{body}</tbody></table>{notes}"
+
+
+def _row(table: Table, columns: list[Column], index: int) -> str:
+    cells = "".join(_cell(table, column, index) for column in columns)
+    rule = ' class="rule"' if index and index in table.sections else ""
+    return f"<tr{rule}>{cells}</tr>"
+
+
+def _cell(table: Table, column: Column, index: int) -> str:
+    value = table.rows[index].get(column.key)
+    if column.kind == "swatch":
+        swatch = f'<span class="swatch" style="background:{hex_colour(value)}"></span>' if value is not None else ""
+        return f"<td>{swatch}</td>"
+    text = _text(cell(column, value))
+    if index in table.marked(column):
+        text = f'<span class="{"best" if column.best else "worst"}">{text}</span>'
+    if column.bar:
+        width = 0.0 if cell(column, value) == MISSING else 5 * float(value)  # type: ignore[arg-type]
+        text += f'<span class="track"><span class="bar" style="width:{width:.2f}em"></span></span>'
+    return f"<td{_class(column)}>{text}</td>"
+
+
+def _header(column: Column) -> str:
+    return _text(column.title) + (f" ({_text(unit(column))})" if unit(column) else "")
+
+
+def _class(column: Column) -> str:
+    return ' class="n"' if is_numeric(column) else ""
+
+
+def _notes(notes: "list[str] | tuple[str, ...]") -> str:
+    lines = "".join(f"<li>{_text(note)}</li>" for note in notes)
+    return f'<ul class="notes">{lines}</ul>' if lines else ""
+
+
+def _text(text: str) -> str:
+    return escape(one_line(text))
