@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from segablate.api.conventions import ConventionScores, scores_as
@@ -133,6 +134,10 @@ class Scores:
             UsageError: for an unknown name, and for a mean over images without ``per_image=True``.
         """
         return scores_as(convention, self._gathered(distributed))
+
+    def confusion(self, *, distributed: bool = True) -> np.ndarray:
+        """Return pixels by label and prediction, (C+1, C+1) int64: void is the last row, outside the last column."""
+        return self._gathered(distributed).totals().confusion
 
     def reset(self) -> None:
         """Forget everything that was counted."""
