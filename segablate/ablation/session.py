@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from segablate.ablation.gradients import cross_entropy, gradient_at, gradient_images
 from segablate.ablation.sweep import Ablation, Setting, Sweep
-from segablate.evaluation.inputs import with_inputs
+from segablate.evaluation.inputs import Display, silent, with_inputs
 from segablate.evaluation.session import Execution, run
 from segablate.losses import Loss
 from segablate.metrics.tolerance import Tolerance
-from segablate.objective.weighted_sum import parse_objective
+from segablate.objective.weighted_sum import Objective, parse_objective
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from segablate.ablation.cost import Cost
-    from segablate.checkpoints import Loading
+    from segablate.checkpoints import Loading, Segmenter
     from segablate.datasets import Dataset
+    from segablate.evaluation.measures import Measures
+    from segablate.evaluation.results import Evaluation
 
 
 @dataclass(frozen=True)
@@ -48,25 +50,51 @@ def ablate_checkpoint(
     """
     from segablate.checkpoints import open_checkpoint
     from segablate.evaluation.loop import prepare
-    from segablate.evaluation.measures import Measures
     from segablate.evaluation.origin import with_origin
 
-    loss, settings = asked.loss, asked.settings
-    objective = parse_objective(asked.objective or loss.objective)
-    only = gradient_images(len(dataset), asked.gradient_images)
-    probe = Sweep(loss, settings, objective, asked.gradients, only)
-    segmenter = open_checkpoint(checkpoint, loading)
-    asker = f"ablate {loss.name}"
-    segmenter, inputs, notes = with_inputs(segmenter, probe.needs, dataset, asker, execution.display)
-    if loss.after_description:
-        notes = (*notes, f"the formula of {loss.name} is this project's, after the description in the paper")
-    reads = {loss.name: loss.reads({})}
-    measures = Measures(tolerances=(asked.tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
-    work = prepare(segmenter, dataset, measures, execution.on_error)
-    evaluation = with_origin(
-        run(work, execution, f"{loss.name}, {len(settings)} settings"), checkpoint, dataset, loading
-    )
-    return Ablation(evaluation, loss, settings, objective, costs(probe) if asked.cost and probe.first else {})
+    plan = AblationPlan.of(open_checkpoint(checkpoint, loading), dataset, asked, execution.display)
+    work = prepare(plan.segmenter, dataset, plan.measures, execution.on_error)
+    return plan.ablation(with_origin(run(work, execution, plan.what), checkpoint, dataset, loading))
+
+
+@dataclass(frozen=True)
+class AblationPlan:
+    """What is measured for an ablation: by a segmenter that has the inputs of the loss, with the sweep as the probe."""
+
+    asked: AblationRequest
+    objective: Objective
+    probe: Sweep
+    segmenter: "Segmenter"
+    measures: "Measures"
+
+    @classmethod
+    def of(
+        cls, segmenter: "Segmenter", dataset: "Dataset", asked: AblationRequest, display: Display = silent
+    ) -> "AblationPlan":
+        """Plan an ablation. Raises a SegablateError where the segmenter lacks what the loss needs."""
+        from segablate.evaluation.measures import Measures
+
+        loss, settings = asked.loss, asked.settings
+        objective = parse_objective(asked.objective or loss.objective)
+        only = gradient_images(len(dataset), asked.gradient_images)
+        probe = Sweep(loss, settings, objective, asked.gradients, only)
+        segmenter, inputs, notes = with_inputs(segmenter, probe.needs, dataset, f"ablate {loss.name}", display)
+        if loss.after_description:
+            notes = (*notes, f"the formula of {loss.name} is this project's, after the description in the paper")
+        reads = {loss.name: loss.reads({})}
+        measures = Measures(tolerances=(asked.tolerance,), probe=probe, inputs=inputs, reads=reads, notes=notes)
+        return cls(asked, objective, probe, segmenter, measures)
+
+    @property
+    def what(self) -> str:
+        """The work, as it is printed beside its progress."""
+        return f"{self.asked.loss.name}, {len(self.asked.settings)} settings"
+
+    def ablation(self, evaluation: "Evaluation") -> Ablation:
+        """Return the ablation of what was measured, with the costs where they were asked for."""
+        asked, probe = self.asked, self.probe
+        found = costs(probe) if asked.cost and probe.first else {}
+        return Ablation(evaluation, asked.loss, asked.settings, self.objective, found)
 
 
 def costs(sweep: Sweep, repeats: int = 5) -> "dict[str, list[Cost]]":

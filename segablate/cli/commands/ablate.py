@@ -134,12 +134,12 @@ def ablate(
     """Run an ablation and print its report."""
     from segablate.ablation.session import AblationRequest, ablate_checkpoint
     from segablate.ablation.sweep import plan_settings
-    from segablate.evaluation.runs import npz, refuse_existing, save_report
+    from segablate.evaluation.runs import refuse_existing
     from segablate.metrics.tolerance import Tolerance
     from segablate.render import print_report
+    from segablate.render.saving import save_ablation
     from segablate.runtime import team
     from segablate.tables.ablation import ablation_report
-    from segablate.tables.stored import to_plain
 
     refuse_swapped(f"ablate {loss.name}", checkpoint, dataset)
     few = _gradient_images(sweep.gradient_images)
@@ -181,9 +181,7 @@ def ablate(
         return
     report = ablation_report(found, tolerance, sweep.per_class)
     if sweep.save is not None:
-        facts = {**found.run.facts, "loss": loss.name, "command": command_line()}
-        files = {"values.npz": npz(found.arrays), **run_files(found.run)}
-        save_report("ablation", to_plain(report), facts, sweep.save, files)
+        save_ablation(report, found, sweep.save, command_line(), run_files(found.run))
     print_report(report, output.format, wide=output.wide)
     if sweep.plot is not None:
         from segablate.plots import draw_ablation

@@ -129,6 +129,7 @@ def compare(
     from segablate.comparison import compare, intersect, require_comparable
     from segablate.evaluation.session import Persistence, evaluate_checkpoint, times_in_turns
     from segablate.render import print_report
+    from segablate.render.saving import save_comparison
     from segablate.runtime import team
     from segablate.tables.comparison import comparison_report
 
@@ -157,7 +158,7 @@ def compare(
     comparison = compare(found, comparing.method(found, measuring), times)
     report = comparison_report(comparison, found)
     if comparing.save is not None:
-        _save(report, found, comparing.save, void_as_error=measuring.void_as_error)
+        save_comparison(report, found, comparing.save, command_line(), void_as_error=measuring.void_as_error)
     if comparing.plot is not None:
         from segablate.plots import draw_differences
 
@@ -205,26 +206,3 @@ def _saved(names: list[str]) -> "dict[str, Evaluation]":
     from segablate.evaluation.runs import is_run
 
     return {name: load_run(Path(name)) for name in names if is_run(Path(name))}
-
-
-def _save(report: "Report", runs: "Mapping[str, Evaluation]", path: Path, *, void_as_error: bool) -> None:
-    """Save the report, and each run in a folder of its own: a, b, ..."""
-    from segablate.evaluation.results import evaluation_files
-    from segablate.evaluation.runs import save_report
-    from segablate.render import render
-    from segablate.tables.differences import LETTERS
-    from segablate.tables.evaluation import View, evaluation_report
-    from segablate.tables.stored import to_plain
-
-    first = next(iter(runs.values()))
-    facts = {
-        "checkpoint": {"name": ", ".join(runs)},
-        "dataset": {**first.facts["dataset"], "images": first.images},
-        "command": command_line(),
-        "void_as_error": void_as_error,
-    }
-    inside = {}
-    for letter, run in zip(LETTERS.lower(), runs.values(), strict=False):
-        summary = render(evaluation_report(run, View()), "json")
-        inside |= {f"{letter}/{name}": data for name, data in evaluation_files(run, summary).items()}
-    save_report("comparison", to_plain(report), facts, path, inside)
