@@ -32,6 +32,7 @@ FLOORS = (
     ("tables",),
     ("render",),
     ("plots", "report"),
+    ("api",),
     ("cli",),
 )
 """From the ground up: a package imports from floors below its own."""

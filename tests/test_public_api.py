@@ -7,8 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from public_names import documented, missing, public_names
 
 import segablate
+
+
+INVENTORY = Path(__file__).parent / "golden" / "public_names.txt"
+"""Every public name with its signature: a line that goes is a program that breaks. Write it anew by
+``python tests/public_names.py``."""
 
 
 def test_every_name_is_there_and_typed() -> None:
@@ -17,6 +23,21 @@ def test_every_name_is_there_and_typed() -> None:
     tree = ast.parse(Path(segablate.__file__).read_text(encoding="utf-8"))
     typed = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert typed - {"import_module", "TYPE_CHECKING", "Any"} == set(segablate.__all__)
+
+
+def test_public_names_are_those_of_the_inventory() -> None:
+    assert public_names() == INVENTORY.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("name", documented())
+def test_every_public_name_has_a_docstring(name: str) -> None:
+    """Functions state their arguments, what they return and raise; classes and methods what they are."""
+    assert missing(name) == []
+
+
+def test_names_of_the_layers_below_are_still_there() -> None:
+    for name in ("evaluate_checkpoint", "Request", "Execution", "Loading", "load_run", "save_run", "ablate_checkpoint"):
+        assert getattr(segablate, name) is not None
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
