@@ -35,8 +35,14 @@ def missing(name: str) -> list[str]:
     if not member and inspect.isfunction(found):
         lacks += [part for part in ("Args:", "Returns:", "Raises:") if part not in text and name not in _BRIEF]
         lacks += [each for each in inspect.signature(found).parameters if each not in text and name not in _BRIEF]
-    if inspect.isclass(found) and found.__module__.startswith("segablate.api") and hasattr(found, "__dataclass_fields__"):
-        lacks += [field for field in found.__dataclass_fields__ if f"`{field}`" not in text and not _about(found, field)]
+    if (
+        inspect.isclass(found)
+        and found.__module__.startswith("segablate.api")
+        and hasattr(found, "__dataclass_fields__")
+    ):
+        lacks += [
+            field for field in found.__dataclass_fields__ if f"`{field}`" not in text and not _about(found, field)
+        ]
     return lacks
 
 
@@ -78,7 +84,9 @@ def members(found: Any) -> list[tuple[str, Any]]:
         return []
     own = [(name, value) for name, value in vars(found).items() if not name.startswith("_")]
     fields = getattr(found, "__dataclass_fields__", {})
-    return [(name, value) for name, value in own if name not in fields and (callable(value) or hasattr(value, "__get__"))]
+    return [
+        (name, value) for name, value in own if name not in fields and (callable(value) or hasattr(value, "__get__"))
+    ]
 
 
 def _parameters(found: Any) -> str:

@@ -327,7 +327,10 @@ def test_an_update_leaves_no_trace_on_its_tensors_and_on_torch() -> None:
     with torch.inference_mode():
         counted([(before * 1, labels)], calibration=True)
     with torch.autocast("cpu", torch.bfloat16):
-        assert counted([(before, labels)], calibration=True).compute() == counted([(before, labels)], calibration=True).compute()
+        assert (
+            counted([(before, labels)], calibration=True).compute()
+            == counted([(before, labels)], calibration=True).compute()
+        )
 
 
 def test_a_compiled_model_and_loop_are_counted() -> None:
@@ -380,7 +383,7 @@ def test_checksums_tell_label_maps_apart_and_do_not_depend_on_the_batch() -> Non
     assert len(set(found)) == 5
 
 
-PROCESSES = '''
+PROCESSES = """
 import sys, torch, torch.distributed as dist
 sys.path[:0] = [{tests!r}, {root!r}]
 from test_scores import batches, Scores, CLASSES
@@ -395,7 +398,7 @@ own = scores.compute(distributed=False).overall.images
 print(own, repr(scores.compute()))
 scores.as_run("{folder}/run")
 dist.destroy_process_group()
-'''
+"""
 
 
 def test_two_processes_count_what_one_counts(tmp_path: Path) -> None:

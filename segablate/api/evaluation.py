@@ -124,7 +124,9 @@ class Evaluation:
     @cached_property
     def losses(self) -> dict[str, float]:
         """The mean of each loss by name, over the images where it is finite; nan where it is for none."""
-        return {name: float(nanmean(np.where(np.isfinite(each), each, np.nan))) for name, each in self.run.values.items()}
+        return {
+            name: float(nanmean(np.where(np.isfinite(each), each, np.nan))) for name, each in self.run.values.items()
+        }
 
     @cached_property
     def intervals(self) -> dict[str, tuple[float, float]]:

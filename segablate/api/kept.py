@@ -102,7 +102,9 @@ class Kept:
         names = tuple(given or f"{place:06d}" for place, given in enumerate(whole.names))
         if len(set(names)) < len(names):
             raise RunError("some images have a name that is the number of another one; name all of them, or none")
-        notes = ["images are called by their order; name them in update() to compare runs"] if not all(whole.names) else []
+        notes = (
+            ["images are called by their order; name them in update() to compare runs"] if not all(whole.names) else []
+        )
         statistics = dict(whole.statistics)
         if how.calibration == "ece":
             del statistics[RELIABILITY]
@@ -183,7 +185,9 @@ def _require_equal(parts: Sequence[Evaluation], part: Evaluation, name: str) -> 
     before = next(each for each in parts if name in each.names)
     one, other = (select(run, [run.names.index(name)]) for run in (before, part))
     first, second = to_arrays(one), to_arrays(other)
-    if not all(np.array_equal(first[key], second[key], equal_nan=array.dtype.kind == "f") for key, array in first.items()):
+    if not all(
+        np.array_equal(first[key], second[key], equal_nan=array.dtype.kind == "f") for key, array in first.items()
+    ):
         raise RunError(f"image {name!r} was counted twice, with different results; call reset() between epochs")
 
 
@@ -191,11 +195,13 @@ def _as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     import torch
 
     return {
-        name: array.tolist() if array.dtype.kind == "U" else torch.from_numpy(np.array(array)) for name, array in arrays.items()
+        name: array.tolist() if array.dtype.kind == "U" else torch.from_numpy(np.array(array))
+        for name, array in arrays.items()
     }
 
 
 def _as_arrays(plain: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {
-        name: np.array(value, dtype=str) if isinstance(value, list) else value.cpu().numpy() for name, value in plain.items()
+        name: np.array(value, dtype=str) if isinstance(value, list) else value.cpu().numpy()
+        for name, value in plain.items()
     }

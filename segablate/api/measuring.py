@@ -45,7 +45,9 @@ def refuse_inputs(data: Dataset | Pairs, losses: dict[str, Loss], settings: Any 
     for name, loss in losses.items():
         needed = loss.needs(settings or {})
         if "edge_net" in needed:
-            raise UsageError(f"{name} needs an edge network, which is trained on the masks of a dataset; give one, not pairs")
+            raise UsageError(
+                f"{name} needs an edge network, which is trained on the masks of a dataset; give one, not pairs"
+            )
         if "image" in needed and data.floating:
             raise UsageError(f"{name} needs images of 0..255; give images as uint8, not as floating point tensors")
 

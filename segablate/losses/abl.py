@@ -20,6 +20,7 @@ from segablate.objective.ranges import Choice, Range
         "void": "void counts as label boundary and predictions under it as predictions, as in the authors' code"
     },
     summed=True,
+    opaque=True,
 )
 def abl(
     logits: Logits,

@@ -24,6 +24,7 @@ from segablate.objective.ranges import Choice, Range
         "width": "another width scores other elements",
         "normalise": "the value is divided by the kernel's gain",
     },
+    opaque=True,
 )
 def cpg(
     logits: Logits,

@@ -24,6 +24,7 @@ from segablate.objective.ranges import Choice, Range
         "scale": "the value grows with the square of the number of pixels; compare the fact disagreement",
         "form": "the two differ by the sum of the kernel",
     },
+    opaque=True,
 )
 def dense_crf(
     logits: Logits,

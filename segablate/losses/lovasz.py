@@ -5,26 +5,29 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from segablate.losses.parts.shapes import Labels, Logits, void_of
+from segablate.losses.parts.shapes import ClassWeights, Labels, Logits, void_of
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice
 
 
-@loss(paper="Berman, Triki and Blaschko, The Lovász-Softmax loss, CVPR 2018, arXiv:1705.08790")
+@loss(paper="Berman, Triki and Blaschko, The Lovász-Softmax loss, CVPR 2018, arXiv:1705.08790", opaque=True)
 def lovasz(
     logits: Logits,
     labels: Labels,
     *,
+    weights: ClassWeights | None = None,
     scope: Annotated[str, Choice("batch", "image", help="pixels that are sorted together")] = "batch",
 ) -> Parts:
     """Convex extension of one minus IoU, over the softmax, mean over the classes that are labelled.
 
     Formula:
-        L = mean over c of Σ_k m_c(k) [J_c(k) - J_c(k-1)],    m_c = |y_c - p_c| sorted, largest first
+        L = mean over c of w_c Σ_k m_c(k) [J_c(k) - J_c(k-1)],    m_c = |y_c - p_c| sorted, largest first
 
         J_c(k) is one minus the IoU of class c if its k worst pixels were wrong and all others right; p is the softmax,
         y the one-hot label, over labelled pixels. 0 is perfect, 1 the worst. A class without a labelled pixel is left
-        out. With scope=image each image is sorted by itself and those with a labelled pixel are averaged.
+        out. With scope=image each image is sorted by itself and those with a labelled pixel are averaged. w_c is the
+        weight of class c, 1 unless weights are passed in; the mean divides by the number of classes, as in
+        mmsegmentation.
 
     Differs from the authors' code:
         The steps of J are written out rather than subtracted, which loses no digits on large images.
@@ -33,6 +36,7 @@ def lovasz(
     groups = probabilities.split(1) if scope == "image" else (probabilities,)
     targets = labels.split(1) if scope == "image" else (labels,)
     each = torch.stack([_each_class(p, t) for p, t in zip(groups, targets, strict=True)])  # groups C, nan if absent
+    each = each if weights is None else each * weights.to(each.dtype)
     present = ~each.isnan()  # groups C
     count = present.sum(1)  # groups
     means = each.where(present, 0).sum(1) / count.clamp(min=1)  # groups

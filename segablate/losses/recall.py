@@ -36,6 +36,7 @@ def running_weights(
     },
     summed=True,
     carry=running_weights,
+    opaque=True,
 )
 def recall(
     logits: Logits,

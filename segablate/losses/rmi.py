@@ -23,6 +23,7 @@ from segablate.objective.ranges import Choice, Range
         "probability": "softmax and sigmoid make different probabilities of the same logits",
     },
     ranks_by="gain",
+    opaque=True,
 )
 def rmi(
     logits: Logits,

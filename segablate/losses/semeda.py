@@ -17,6 +17,7 @@ from segablate.objective.ranges import Choice, Range
     paper="Chen, Dapogny and Cord, SEMEDA: Enhancing Segmentation Precision with Semantic Edge Aware Loss, "
     "Pattern Recognition 2020, arXiv:1905.01892",
     objective="ce + semeda",
+    opaque=True,
 )
 def semeda(
     logits: Logits,

@@ -14,6 +14,7 @@ from segablate.objective.ranges import Choice, Range
     paper="Zhao et al., Correlation Maximized Structural Similarity Loss for Semantic Segmentation, arXiv:1910.08711",
     objective="0.5*bce + 0.5*ssl",
     exceptions={"scope": "an image counts by its number of selected pixels; scope sets only the range of the maximum"},
+    opaque=True,
 )
 def ssl(
     logits: Logits,

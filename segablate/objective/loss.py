@@ -69,6 +69,7 @@ class Loss:
     - ``summed``: it divides by counts that are summed over processes, see :mod:`segablate.objective.processes`.
     - ``carry``: what training carries from batch to batch.
     - ``pixelwise``: by default a mean over labelled pixels, each of whose values depends on that pixel alone.
+    - ``opaque``: its code depends on data, so that ``torch.compile`` takes it as one operator.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Loss:
     summed: bool = False
     carry: Carry | None = None
     pixelwise: bool = False
+    opaque: bool = False
 
     def __post_init__(self) -> None:
         vars(self).update(__doc__=self.function.__doc__, __wrapped__=self.function)  # for help() and signatures
@@ -216,6 +218,7 @@ def loss(
     summed: bool = False,
     carry: Carry | None = None,
     pixelwise: bool = False,
+    opaque: bool = False,
 ) -> Callable[[Function], Loss]:
     """Make a :class:`Loss` of the function below: its name is the function's, and the file's.
 
@@ -237,6 +240,7 @@ def loss(
             summed,
             carry,
             pixelwise,
+            opaque,
         )
         return Loss(name, function, paper, objective or name, *declared)
 

@@ -19,8 +19,13 @@ _add: "ContextVar[Callable[[Tensor], Tensor] | None]" = ContextVar("add", defaul
 def summed(count: "Tensor") -> "Tensor":
     """Return the count, of any shape, summed over the processes that train together; alone, the count itself.
 
-    Every process must call it equally often. The result takes no part in the gradient.
+    Every process must call it equally often. The result takes no part in the gradient. A compiled function has a count
+    of its own process.
     """
+    import torch
+
+    if torch.compiler.is_compiling():
+        return count
     add = _add.get()
     return count if add is None else add(count.detach())
 
