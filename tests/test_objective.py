@@ -127,7 +127,7 @@ def test_class_weights_are_written_like_a_hyperparameter():
     with pytest.raises(KnobError, match="weights of ce has 6 values for 5 outputs"):
         parse_objective("ce(weights=1:1:1:1:1:1)")(logits, labels)
     with pytest.raises(KnobError, match="has no hyperparameter 'weights'"):
-        parse_objective("focal(weights=1:2)")
+        parse_objective("rmi(weights=1:2)")
 
 
 def test_settings_can_be_exchanged():

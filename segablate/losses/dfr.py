@@ -31,6 +31,7 @@ _SHALLOW = {"combine": ("product", "sum", "shallow")}
         "combine": "each kernel adds up other pairs; compare the fact disagreement",
         "dense": "the two forms differ in sign and divisor; compare the fact disagreement",
     },
+    opaque=True,
 )
 def dfr(
     logits: Logits,

@@ -29,6 +29,7 @@ _VOID = -1.0
     "Segmentation, Pattern Recognition 2025, arXiv:2108.01296",
     exceptions={"relabelling": "class 0 is the background, whose pairs are weighted separately"},
     incomparable={"background": "pairs are weighted in another way", "radius": "pairs farther apart differ more"},
+    opaque=True,
 )
 def feature_consistency(
     logits: Logits,

@@ -66,6 +66,10 @@ class LossModule(nn.Module):
             each = self._of_pixels(lifted, labels)
             return each.sum() if self.reduction == "sum" else each
 
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Pickle by the name of the class, which is made when it is asked for."""
+        return _anew, (type(self).__name__, self.__getstate__())
+
     def extra_repr(self) -> str:
         """Return the hyperparameters that differ from the defaults, for printing."""
         differing = {name: v for name, v in self.settings.items() if v != self.loss.knobs[name].default}
@@ -106,6 +110,12 @@ class LossModule(nn.Module):
     def _refuse(self, given: bool, allowed: bool, what: str) -> None:
         if given and not allowed:
             raise KnobError(f"{self.loss.name} has no {what}: its definition leaves no choice; leave it out")
+
+
+def _anew(name: str, state: dict[str, Any]) -> LossModule:
+    module = object.__new__(module_class(name))
+    module.__setstate__(state)
+    return module
 
 
 def class_names() -> dict[str, str]:
