@@ -117,14 +117,9 @@ class Pairs:
 
 def _parts(item: Any) -> tuple[Any, Any, Any]:
     """Return image, labels and name, or None, of an item of the iterable."""
-    if (
-        isinstance(item, str | bytes)
-        or not hasattr(item, "__len__")
-        or len(item) not in (2, 3)
-        or isinstance(item, dict)
-    ):
-        what = f"{type(item).__name__} of {len(item)}" if hasattr(item, "__len__") else type(item).__name__
-        raise DatasetError(f"each item must be a pair (image, labels) or (image, labels, name), not {what}")
+    if not isinstance(item, tuple | list) or len(item) not in (2, 3):
+        what = f"{type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
+        raise DatasetError(f"each item must be a pair (image, labels) or (image, labels, name), not a {what}")
     image, labels, *name = item
     return image, labels, name[0] if name else None
 
