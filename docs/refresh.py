@@ -2,7 +2,7 @@
 
 Generated from the program's own descriptions, in a few seconds (``--generated`` stops here):
 
-- ``docs/reference/cli.md`` and ``docs/reference/losses.md``;
+- ``docs/reference/cli.md``, ``docs/reference/losses.md`` and ``docs/reference/python.md``;
 - the list of losses, between ``<!-- losses -->`` and ``<!-- /losses -->``.
 
 The output of commands, which are run. The fence follows right under the comment::

@@ -33,8 +33,16 @@ def missing(name: str) -> list[str]:
     text = inspect.getdoc(found) or ""
     lacks = [] if text.partition("\n")[0].endswith((".", ":")) else ["a first line that ends in a full stop"]
     if not member and inspect.isfunction(found):
-        lacks += [part for part in ("Args:", "Returns:", "Raises:") if part not in text and name not in _BRIEF]
-        lacks += [each for each in inspect.signature(found).parameters if each not in text and name not in _BRIEF]
+        lacks += [
+            part
+            for part in ("Args:", "Returns:", "Raises:")
+            if part not in text and name.rpartition(":")[2] not in _BRIEF
+        ]
+        lacks += [
+            each
+            for each in inspect.signature(found).parameters
+            if each not in text and name.rpartition(":")[2] not in _BRIEF
+        ]
     if (
         inspect.isclass(found)
         and found.__module__.startswith("segablate.api")
@@ -61,7 +69,7 @@ def examples() -> list[tuple[str, doctest.DocTest]]:
     return found
 
 
-_BRIEF = ("get_loss", "loss_names", "loss", "parse_objective", "open_checkpoint", "open_dataset")
+_BRIEF = ("get_loss", "loss_names", "loss_summaries", "loss", "parse_objective", "open_checkpoint", "open_dataset")
 """Functions of the layers below, described in prose."""
 
 
@@ -90,11 +98,10 @@ def members(found: Any) -> list[tuple[str, Any]]:
 
 
 def _parameters(found: Any) -> str:
-    found = getattr(found, "__func__", found)
     if inspect.isclass(found):
         fields = getattr(found, "__dataclass_fields__", None)
         return f"({', '.join(fields)})" if fields else ""
-    if not inspect.isroutine(found):
+    if not inspect.isfunction(found):
         return ""
     return f"({', '.join(str(each).partition(':')[0].partition('=')[0] for each in inspect.signature(found).parameters.values())})"
 

@@ -47,7 +47,7 @@ class ImageScores:
 class Evaluation:
     """The results of a checkpoint on a dataset: what :func:`segablate.evaluate` and :func:`segablate.load` return.
 
-    Shown in a notebook as the tables that ``segablate evaluate`` prints; as text with :func:`print`.
+    Displayed in a notebook as the tables that ``segablate evaluate`` prints; as text with :func:`print`.
 
     - `run`: the counts of every image, see ``docs/reference/run-format.md``.
 
@@ -55,7 +55,7 @@ class Evaluation:
         >>> import segablate
         >>> evaluation = segablate.evaluate("sample:ce", limit=3)
         >>> len(evaluation.images), evaluation.classes[0].name, evaluation.overall.images
-        (3, 'grass', 3)
+        (3, 'sky', 3)
         >>> 0 < evaluation.overall.miou < 1
         True
     """

@@ -1,4 +1,4 @@
-"""What a caller gives as checkpoint and dataset: a specification, a module or function; a dataset or pairs."""
+"""The checkpoint and the dataset of a caller: a specification, a module or function; a dataset or pairs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

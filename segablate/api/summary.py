@@ -29,7 +29,7 @@ from segablate.metrics.tolerance import Tolerance
 class ClassScores:
     """The scores of one class over the set, shares in 0..1; nan where undefined, never 0 or 1.
 
-    - `iou`, `recall`, `precision`, `f1`: of pixels; `pixels`: labelled as the class; `images`: that label it.
+    - `name`: the class; `iou`, `recall`, `precision`, `f1`: of pixels; `pixels`: labelled as the class; `images`: that label it.
     - `boundary_f`: boundary F-score by tolerance, as written (``"3"``, ``"0.0075d"``): Csurka et al., BMVC 2013.
     - `ece`: class-wise expected calibration error (Kull et al., NeurIPS 2019), where calibration was counted.
     """
@@ -51,6 +51,7 @@ class OverallScores:
 
     - `miou`: over the classes labelled or predicted; `mean_recall` (also "mean accuracy"): over the labelled ones;
       `mean_precision`, `mean_f1`: over the classes where they are defined (Long et al., CVPR 2015).
+    - `pixel_accuracy`: right over labelled pixels; `frequency_weighted_iou`: by the labelled pixels of each class.
     - `boundary_f`: mean over classes by tolerance.
     - `ece`: expected calibration error in 15 bins (Guo et al., ICML 2017); `brier` in 0..2 and `nll` in nats, means
       over labelled pixels.

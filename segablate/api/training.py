@@ -33,7 +33,8 @@ class Training:
     """A training in a folder: what :func:`segablate.train` returns.
 
     - `folder`: holds the checkpoint and ``training.json``; `checkpoint`: its specification, for :func:`evaluate`.
-    - `facts`: what was trained and what came of it, as plain values; `recipe`: the values of its fields and sources.
+    - `facts`: what was trained and what came of it, as plain values; `recipe`: the values of its fields and sources;
+      `result`: the same, as the layers below have it.
 
     Examples:
         >>> import tempfile, segablate

@@ -185,7 +185,8 @@ def prepared(
 ) -> "tuple[Segmenter, Measures]":
     """Return the segmenter with the inputs of losses, and the measures. UsageError for losses without scores."""
     from segablate.evaluation.measures import Measures
-    from segablate.losses import get_loss, loss_names
+    from segablate.losses import get_loss
+    from segablate.objective.catalogue import loadable_losses
 
     asked = request.losses
     if request.calibration:
@@ -199,11 +200,14 @@ def prepared(
     if not segmenter.capabilities.scores and asked in (None, "none"):
         return segmenter, measures
     listed = [name.strip() for name in (asked or "ce").split(",")]
-    losses = {name: get_loss(name) for name in {"none": (), "all": loss_names()}.get(asked or "", listed)}
+    losses, broken = loadable_losses() if asked == "all" else ({}, ())
+    if asked not in ("all", "none"):
+        losses = {name: get_loss(name) for name in listed}
     wanting = [name for name, loss in losses.items() if asked == "all" and loss.needs({}) - available(segmenter)]
     losses = {name: loss for name, loss in losses.items() if name not in wanting}
     needs = frozenset[str]().union(*(loss.needs({}) for loss in losses.values()))
     segmenter, inputs, notes = with_inputs(segmenter, needs, dataset, f"--losses {asked}", display)
+    notes = (*notes, *broken)
     if wanting:
         notes = (*notes, f"--losses all leaves out {', '.join(wanting)}, which need the image or features of a network")
     described = [name for name, loss in losses.items() if loss.after_description]

@@ -70,6 +70,7 @@ class Loss:
     - ``carry``: what training carries from batch to batch.
     - ``pixelwise``: by default a mean over labelled pixels, each of whose values depends on that pixel alone.
     - ``opaque``: its code depends on data, so that ``torch.compile`` takes it as one operator.
+    - ``package``: the other package that brings it.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Loss:
     carry: Carry | None = None
     pixelwise: bool = False
     opaque: bool = False
+    package: str = ""
 
     def __post_init__(self) -> None:
         vars(self).update(__doc__=self.function.__doc__, __wrapped__=self.function)  # for help() and signatures
@@ -146,6 +148,7 @@ class Loss:
 
     @property
     def docstring(self) -> str:
+        """Return the docstring of the function."""
         return inspect.getdoc(self.function) or ""
 
     @property
@@ -156,7 +159,7 @@ class Loss:
         """
         sections, heading = {"": ""}, ""
         lines = self.docstring.splitlines()[1:]
-        for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        for line, after in zip(lines, [*lines[1:], ""][: len(lines)], strict=True):
             if line.endswith(":") and not line.startswith(" ") and after.startswith(" "):
                 heading = line[:-1]
                 sections[heading] = ""

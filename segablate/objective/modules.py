@@ -7,6 +7,7 @@ has ``weights``, which move and are saved with the module.
 
 import inspect
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -79,8 +80,7 @@ class LossModule(nn.Module):
 
     def _of_pixels(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the value of each pixel, N H W, as that of a batch of one pixel, without dividing by weights."""
-        from segablate.losses.parts import pixelwise
-
+        pixelwise = import_module("segablate.losses.parts.pixelwise")
         return getattr(pixelwise, f"{self.loss.name}_of_pixels")(
             logits, labels, **self._weighted(logits), **self.settings
         )

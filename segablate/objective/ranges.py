@@ -57,6 +57,7 @@ class Choice:
 
     @property
     def grid(self) -> tuple[str, ...]:
+        """Return the values a sweep tries: all words."""
         return self.words
 
 

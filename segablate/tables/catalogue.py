@@ -17,10 +17,14 @@ def losses_report() -> Report:
         Column("objective", "published objective", "prose"),
         Column("paper", "paper", "prose", wide=True),
     )
+    found = catalogue()
     rows = tuple(
         {"name": row.name, "what": row.what, "knobs": row.knobs, "objective": row.objective, "paper": row.paper}
-        for row in catalogue()
+        for row in found
     )
+    if any(row.package for row in found):
+        columns = (columns[0], Column("package", "package", "text"), *columns[1:])
+        rows = tuple({**row, "package": each.package or "segablate"} for row, each in zip(rows, found, strict=True))
     note = "segablate losses show NAME prints one in detail; python:package.module:function is a loss too."
     return Report("Losses", (), (Table("losses", "Losses", columns, rows),), (note,))
 
@@ -31,6 +35,7 @@ def loss_report(loss: Loss) -> Report:
         "what": loss.summary,
         "paper": loss.paper or "none (user-defined loss)",
         "objective": loss.objective,
+        **({"package": loss.package} if loss.package else {}),
         "activation": "softmax or sigmoid, by probability" if "probability" in loss.knobs else loss.activation,
         **({"further inputs": shorten(sorted(loss.inputs), 9)} if loss.inputs else {}),
     }
