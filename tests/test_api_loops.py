@@ -58,7 +58,7 @@ def test_the_notebook_runs_from_start_to_end(tmp_path: Path) -> None:
     nbclient.NotebookClient(book, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [output.get("data", {}) for cell in book.cells for output in cell.get("outputs", [])]
     pages = [data["text/html"] for data in shown if "text/html" in data]
-    assert sum("<div class=\"segablate\">" in page for page in pages) == 3
+    assert sum('<div class="segablate">' in page for page in pages) == 3
     for title in ("Overall", "IoU of the classes", "rmi under 5 settings"):
         assert any(title in page for page in pages), title
     assert any("image/png" in data for data in shown)

@@ -27,6 +27,7 @@ def build_command(
         run(**given)
 
     parameters = [
+        _parameter("ctx", typer.Context),
         *(_parameter(name, annotation, default) for name, (annotation, default) in arguments.items()),
         *(_parameter(name, group) for name, group in groups.items()),
     ]

@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from segablate.cli.arguments import Checkpoint, OptionalDataset
 from segablate.cli.building import build_command
 from segablate.cli.invocation import command_line
+from segablate.cli.configuration import ConfigOptions
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CheckpointOptions,
@@ -197,6 +198,8 @@ def _command(loss: "Loss") -> Any:
     """Build the sub-command of a loss, without checkpoint options that have the name of a hyperparameter."""
 
     def command(**given: Any) -> None:
+        if given.pop("configuring").written(given.pop("ctx")):
+            return
         knobs = {name: text for name in loss.knobs if (text := given.pop(name)) is not None}
         ablate(loss, knobs, **given)
 
@@ -215,6 +218,7 @@ _GROUPS = {
     "checkpoints": CheckpointOptions,
     "running": RunningOptions,
     "output": OutputOptions,
+    "configuring": ConfigOptions,
 }
 
 

@@ -11,6 +11,7 @@ import typer
 from segablate.cli import completion
 from segablate.cli.arguments import expand, expand_all
 from segablate.cli.invocation import command_line, with_command
+from segablate.cli.configuration import ConfigOptions
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CacheOptions,
@@ -97,6 +98,7 @@ class ComparisonOptions:
 
 
 def compare(
+    ctx: typer.Context,
     runs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -115,6 +117,7 @@ def compare(
     running: RunningOptions,
     caching: CacheOptions,
     output: OutputOptions,
+    configuring: ConfigOptions,
 ) -> None:
     """Compare checkpoints, predictions or saved runs on the same images, with paired statistics.
 
@@ -123,6 +126,8 @@ def compare(
     more runs are ranked. Without arguments: two of the sample checkpoints. With --trainings: groups of saved runs,
     each the trainings of one setting.
     """
+    if configuring.written(ctx):
+        return
     if grouping.trainings:
         compare_groups(runs or [], grouping, comparing, measuring, output)
         return

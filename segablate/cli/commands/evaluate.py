@@ -8,6 +8,7 @@ import typer
 
 from segablate.cli.arguments import OptionalDataset, checkpoint_argument
 from segablate.cli.invocation import with_command
+from segablate.cli.configuration import ConfigOptions
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CacheOptions,
@@ -24,6 +25,7 @@ from segablate.cli.viewing import CountingOptions, ViewingOptions
 
 
 def evaluate(
+    ctx: typer.Context,
     checkpoint: Annotated[
         str, checkpoint_argument("Checkpoint, card or SOURCE:...; see `segablate checkpoints list`.")
     ] = "sample:ce",
@@ -64,6 +66,7 @@ def evaluate(
     running: RunningOptions,
     caching: CacheOptions,
     output: OutputOptions,
+    configuring: ConfigOptions,
 ) -> None:
     """Evaluate a checkpoint on a dataset: recall, precision, IoU and boundary F per class, mIoU, losses, calibration.
 
@@ -75,6 +78,8 @@ def evaluate(
     from segablate.render import print_report, render
     from segablate.runtime import team
 
+    if configuring.written(ctx):
+        return
     refuse_swapped("evaluate", checkpoint, dataset)
     keeping = Persistence(not caching.no_cache, save, resume, write_predictions)
     lock_output(save)

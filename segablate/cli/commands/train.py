@@ -13,6 +13,7 @@ from rich.markup import escape
 from segablate.cli.arguments import OptionalDataset, expand
 from segablate.cli.building import build_command
 from segablate.cli.completion import networks, recipes
+from segablate.cli.configuration import ConfigOptions
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     LABEL_SIZE,
@@ -178,6 +179,8 @@ def command() -> Any:
     known = recipe_fields()
 
     def run(**given: Any) -> None:
+        if given.pop("configuring").written(given.pop("ctx")):
+            return
         fields = {name: text for name in known if (text := given.pop(f"field_{name}")) is not None}
         train(fields=fields, **given)
 
@@ -191,6 +194,7 @@ def command() -> Any:
         "checkpoints": CheckpointOptions,
         "running": RunningOptions,
         "output": OutputOptions,
+        "configuring": ConfigOptions,
     }
     without = {*known, "window", "stride", "flip", "batch_size", "on_error"}
     return build_command("train", run, HELP, arguments, groups, without)

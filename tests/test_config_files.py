@@ -1,0 +1,95 @@
+"""Options of a command in a YAML file are checked as the command line is, which overrides them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from segablate.cli import run
+
+
+def written(folder: Path, **options: Any) -> str:
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(options))
+    return str(path)
+
+
+def printed(capsys: pytest.CaptureFixture[str], *command: str) -> dict[str, Any]:
+    assert run([*command, "--format", "json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_file_is_what_the_command_line_would_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = {"checkpoint": "sample:weighted", "tolerance": [2, "0.01d"], "limit": 2, "calibration": False}
+    options |= {"void_as_error": True, "losses": None}
+    found = printed(capsys, "evaluate", "--config", written(tmp_path, **options))
+    line = ["sample:weighted", "--tolerance", "2,0.01d", "--limit", "2", "--no-calibration", "--void-as-error"]
+    assert found == printed(capsys, "evaluate", *line, "--no-cache")
+
+
+def test_the_command_line_overrides_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path, checkpoint="sample:weighted", limit=2)
+    found = printed(capsys, "evaluate", "sample:ce", "--config", file, "--limit", "1")
+    assert found["facts"]["checkpoint"] == "sample:ce"
+    assert found["facts"]["dataset"].endswith("1 image")
+
+
+def test_what_was_written_is_what_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "new.yaml")
+    options = ["sample:ce", "--limit", "2", "--losses", "ce,dice", "--no-calibration"]
+    assert run(["evaluate", *options, "--write-config", path]) == 0
+    assert f"segablate evaluate --config {path}" in capsys.readouterr().out
+    assert yaml.safe_load(Path(path).read_text()) == {
+        "checkpoint": "sample:ce",
+        "losses": "ce,dice",
+        "calibration": False,
+        "limit": 2,
+    }
+    assert printed(capsys, "evaluate", "--config", path) == printed(capsys, "evaluate", *options, "--no-cache")
+    assert run(["evaluate", "--write-config", path]) == 1
+    assert "exists" in capsys.readouterr().err
+
+
+def test_compare_ablate_and_train_take_files_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path, runs=["sample:ce", "sample:weighted"], limit=6, replicates=200)
+    assert printed(capsys, "compare", "--config", file)["facts"]["B"] == "sample:weighted"
+    file = written(tmp_path, radius=[2, 4], limit=2, **{"no-cost": True})
+    rows = printed(capsys, "ablate", "rmi", "--config", file)["tables"]["values"]
+    assert [row["setting"] for row in rows] == ["baseline", "radius=2", "radius=4"]
+    file = written(tmp_path, steps=2, batch=2, crop="64x64", save=str(tmp_path / "training"))
+    assert printed(capsys, "train", "small", "--config", file)["facts"]["steps"] == "2, weights after step 2"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tolerence": 3}, "run.yaml: evaluate has no option 'tolerence'; did you mean 'tolerance'?"),
+        ({"limit": "many"}, "run.yaml: limit is 'many': "),
+        ({"limit": 0}, "run.yaml: limit is '0': "),
+        ({"void-as-error": "maybe"}, "run.yaml: void-as-error is 'maybe', but must be true or false"),
+        ({"tolerance": {"px": 3}}, "run.yaml: tolerance must be a value or a list of values"),
+        ({"precision": "fp8"}, "run.yaml: precision is 'fp8': "),
+        ({"tolerance": "3x"}, "tolerance is '3x'"),
+        ({"config": "other.yaml"}, "run.yaml: evaluate has no option 'config'"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    options: dict[str, Any], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["evaluate", "--config", written(tmp_path, **options)]) in (1, 2)
+    said = " ".join(capsys.readouterr().err.split())
+    assert message in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("- a\n- b\n", "must map options to values"), ("a: [1\n", "is not valid YAML")]
+)
+def test_a_file_that_is_no_mapping(text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run.yaml").write_text(text)
+    assert run(["evaluate", "--config", str(tmp_path / "run.yaml")]) in (1, 2)
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert run(["evaluate", "--config", str(tmp_path / "none.yaml")]) in (1, 2)
+    assert "none.yaml" in capsys.readouterr().err
