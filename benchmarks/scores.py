@@ -85,9 +85,8 @@ def torchmetrics() -> ModuleType:
         for operator in ("nms", "qnms"):
             library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         sys.modules["_torchvision_operators"] = library  # type: ignore[assignment]  # kept, or they are gone
-    import torchmetrics.classification
-
     import torchmetrics
+    import torchmetrics.classification
 
     return torchmetrics
 

@@ -15,7 +15,6 @@ from textwrap import dedent
 from typing import Any
 
 import typer
-
 from generated_api import python_page
 
 from segablate.cli import application, run

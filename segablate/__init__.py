@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segablate import losses
     from segablate.api.ablating import Ablation, SettingScores, ablate
-    from segablate.api.comparing import ClassDifference, Comparison, Difference, compare
+    from segablate.api.comparing import Comparison, compare
     from segablate.api.conventions import ConventionScores
+    from segablate.api.differences import ClassDifference, Difference
     from segablate.api.evaluating import evaluate, load
     from segablate.api.evaluation import Evaluation, ImageScores
     from segablate.api.options import LoadingOptions
@@ -45,8 +46,9 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "segablate.api.ablating": ("Ablation", "SettingScores", "ablate"),
-    "segablate.api.comparing": ("ClassDifference", "Comparison", "Difference", "compare"),
+    "segablate.api.comparing": ("Comparison", "compare"),
     "segablate.api.conventions": ("ConventionScores",),
+    "segablate.api.differences": ("ClassDifference", "Difference"),
     "segablate.api.evaluating": ("evaluate", "load"),
     "segablate.api.evaluation": ("Evaluation", "ImageScores"),
     "segablate.api.options": ("LoadingOptions",),

@@ -63,9 +63,7 @@ def examples() -> list[tuple[str, doctest.DocTest]]:
         value: Any = dict(_public())[first]
         if member:
             value = inspect.getattr_static(value, member)
-        for test in finder.find(value, name, module=False, globs={}):
-            if test.examples:
-                found.append((name, test))
+        found += [(name, test) for test in finder.find(value, name, module=False, globs={}) if test.examples]
     return found
 
 
@@ -103,7 +101,8 @@ def _parameters(found: Any) -> str:
         return f"({', '.join(fields)})" if fields else ""
     if not inspect.isfunction(found):
         return ""
-    return f"({', '.join(str(each).partition(':')[0].partition('=')[0] for each in inspect.signature(found).parameters.values())})"
+    given = inspect.signature(found).parameters.values()
+    return f"({', '.join(str(each).partition(':')[0].partition('=')[0] for each in given)})"
 
 
 if __name__ == "__main__":

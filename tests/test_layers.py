@@ -21,7 +21,7 @@ FLOORS = (
     ("archives", "plain_values", "yaml_files"),
     ("labels",),
     ("files", "samples"),
-    ("images", "objective", "weights", "kernels", "networks", "runtime"),
+    ("images", "objective", "weights", "kernels", "networks", "runtime", "process_groups"),
     ("losses", "metrics", "datasets"),
     ("checkpoints", "edges"),
     ("evaluation",),
@@ -53,7 +53,7 @@ FOLDERS = {"losses": {"parts"}, "networks": {"parts"}}
 """The folders in catalogues: what several entries share."""
 
 ALONE = {
-    "torch.distributed": {"runtime"},
+    "torch.distributed": {"runtime", "process_groups"},
     "ray": {"engines"},
     "typer": {"cli"},
     "rich": {"render", "cli"},

@@ -11,7 +11,6 @@ from public_names import documented, missing, public_names
 
 import segablate
 
-
 INVENTORY = Path(__file__).parent / "golden" / "public_names.txt"
 """Every public name with its signature: a line that goes is a program that breaks. Write it anew by
 ``python tests/public_names.py``."""

@@ -150,8 +150,9 @@ def ablate(
     split: str | None = None,
     limit: int | None = None,
     images: str | Path | Iterable[str] | None = None,
+    label_size: Literal["label", "image", "refuse"] | None = None,
     classes: Any = None,
-    ignore_index: int | None = 255,
+    ignore_index: int | Literal["default"] | None = "default",
     batch_size: int = 4,
     workers: int = 0,
     on_error: Literal["stop", "skip"] = "stop",
@@ -170,7 +171,7 @@ def ablate(
         objective: a weighted sum in place of the published one, such as ``"ce + 0.5*rmi"``.
         boundary_tolerance: that of the boundary F-score with which values are correlated, in pixels or as a share.
         gradients, cost: measure gradients, and time and memory; gradient_images: on N evenly spaced images, or "all".
-        split, limit, images, classes, ignore_index, batch_size, workers, on_error, progress, loading: as in
+        split, limit, images, label_size, classes, ignore_index, batch_size, workers, on_error, progress, loading: as in
             :func:`evaluate`.
         save: a new folder for the ablation.
 
@@ -196,7 +197,8 @@ def ablate(
     tolerance = options.as_tolerance(boundary_tolerance)
     few = None if gradient_images == "all" else gradient_images
     asked = AblationRequest(found, planned, objective, tolerance, gradients, cost, few)
-    selected = {"split": split, "limit": limit, "images": images, "classes": classes, "ignore_index": ignore_index}
+    selected = {"split": split, "limit": limit, "images": images, "label_size": label_size}
+    selected |= {"classes": classes, "ignore_index": ignore_index}
     if save is not None:
         refuse_existing(Path(save))
     with undisturbed():

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 from segablate import comparison as paired
 from segablate.api import frames, options
+from segablate.api.differences import ClassDifference, Difference
 from segablate.api.evaluating import evaluate
 from segablate.api.evaluation import Evaluation
 from segablate.api.given import name_of
@@ -26,51 +27,6 @@ from segablate.tables.comparison import comparison_report, verdict
 from segablate.tables.differences import LETTERS, SIGNIFICANT
 
 MOST = len(LETTERS)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The difference of one measure between two runs, paired by image; shares in 0..1, losses in their own unit.
-
-    - `measure`: ``"miou"``, ``"boundary_f_3"``, ``"ece"``, ``"loss_ce"`` and so on; `a`, `b`: the names of the runs.
-    - `value_a`, `value_b`; `difference`: b - a; `low`, `high`: its 95 % bootstrap confidence interval, nan below five
-      images. `p`: two-sided; `significant`: p < 0.05.
-    - `detectable`: the smallest true difference that this set detects with 80 % power.
-    """
-
-    measure: str
-    a: str
-    b: str
-    value_a: float
-    value_b: float
-    difference: float
-    low: float
-    high: float
-    p: float
-    significant: bool
-    detectable: float
-
-
-@dataclass(frozen=True)
-class ClassDifference:
-    """The difference of the IoU of one class between two runs, paired by image; shares in 0..1.
-
-    - `name`: the class; `a`, `b`: the names of the runs; `iou_a`, `iou_b`; `difference`: b - a.
-    - `low`, `high`: its 95 % bootstrap confidence interval, which is not corrected; nan for a class in too few images.
-    - `p`: two-sided, corrected over the classes (Holm, Scandinavian Journal of Statistics 1979); `significant`: below
-      0.05.
-    """
-
-    name: str
-    a: str
-    b: str
-    iou_a: float
-    iou_b: float
-    difference: float
-    low: float
-    high: float
-    p: float
-    significant: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +168,7 @@ def compare(
     split: str | None = None,
     limit: int | None = None,
     images: str | Path | Iterable[str] | None = None,
+    label_size: Any = None,
     classes: Any = None,
     losses: str | Iterable[str] | None = None,
     calibration: bool | None = None,
@@ -235,8 +192,8 @@ def compare(
         replicates, seed: number and seed of the bootstrap replicates.
         tolerance: tolerances of the boundary F-score; by default those of saved runs, and 3 pixels.
         void_as_error: count predictions on void pixels as false positives.
-        split, limit, images, classes, losses, calibration, batch_size, workers, cache, progress, loading: as in
-            :func:`evaluate`, for what is evaluated.
+        split, limit, images, label_size, classes, losses, calibration: as in :func:`evaluate`, for what is evaluated.
+        batch_size, workers, cache, progress, loading: likewise.
         save: a new folder for the comparison and its runs.
 
     Returns:
@@ -263,6 +220,7 @@ def compare(
         "split": split,
         "limit": limit,
         "images": images,
+        "label_size": label_size,
         "classes": classes,
         "losses": losses,
         "tolerance": 3 if tolerance is None else tolerance,

@@ -44,8 +44,8 @@ def scores_of(
     """Compute the scores of confusion counts under a convention. UsageError for one with boundaries of its own."""
     if isinstance(convention, BoundaryConvention):
         raise UsageError(
-            f"{convention.name} has boundaries of its own, which are counted from label maps alone; run segablate evaluate "
-            f"--boundary-as {convention.name}"
+            f"{convention.name} has boundaries of its own, which are counted from label maps alone; run "
+            f"segablate evaluate --boundary-as {convention.name}"
         )
     found = scores_under(convention, confusion)
     return ConventionScores(

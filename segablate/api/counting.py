@@ -18,6 +18,7 @@ from segablate.evaluation.score_reading import BOUNDARIES, BROKEN, CONFUSION, As
 from segablate.evaluation.scores import made_finite
 from segablate.kernels import checksum, tally
 from segablate.kernels.confusion import count_confusion_of_batch
+from segablate.labels import index_type
 from segablate.metrics.bands import STATISTIC as BANDS
 from segablate.metrics.bands import (
     band_maps_on_device,
@@ -91,7 +92,7 @@ class Counted:
 
 
 def count_logits(logits: Tensor, labels: Tensor, unknown: Tensor, names: Sequence[str], how: Counting) -> Counted:
-    """Count scores N, K, H, W against class indices N, H, W uint8; `unknown`: pixels of other codes, (N,).
+    """Count scores N, K, H, W against class indices N, H, W; `unknown`: pixels of other codes, (N,).
 
     Raises ValueError for fewer channels than classes.
     """
@@ -127,13 +128,13 @@ def _read(samples: Sequence[Sample], labels: Tensor, asked: Asked) -> tuple[list
 
 
 def count_maps(predicted: Tensor, labels: Tensor, unknown: Tensor, names: Sequence[str], how: Counting) -> Counted:
-    """Count predicted classes N, H, W of any integer type against class indices N, H, W uint8."""
+    """Count predicted classes N, H, W of any integer type against class indices N, H, W."""
     predicted = predicted_indices(predicted, how.classes)
     tables = count_confusion_of_batch(labels, predicted, how.classes)
     sums = [{CONFUSION: table} for table in tables]
     if how.tolerances:
         bands = _bands_on_device if tally.on_gpu(labels) else _bands_on_host
-        for each, counts in zip(sums, bands(labels, predicted), strict=True):
+        for each, counts in zip(sums, bands(labels, predicted, how.classes), strict=True):
             each[BANDS] = counts
         tables = boundary_tables(labels, predicted, how.classes, how.tolerances) if tally.on_gpu(labels) else None
         for each, table in zip(sums, () if tables is None else tables, strict=tables is not None):
@@ -167,13 +168,19 @@ def _counted(
 def _count_boundaries(
     labels: Tensor, predicted: Tensor, classes: int, tolerances: Sequence[Tolerance]
 ) -> BoundaryCounts:
-    return count_boundaries(labels.numpy(), predicted.numpy(), classes, tolerances)
+    return count_boundaries(*_on_host(labels, predicted, classes), classes, tolerances)
 
 
-def _bands_on_host(labels: Tensor, predicted: Tensor) -> list[Tensor]:
-    pairs = [(label.numpy(), guess.numpy()) for label, guess in zip(labels, predicted, strict=True)]
+def _bands_on_host(labels: Tensor, predicted: Tensor, classes: int) -> list[Tensor]:
+    pairs = [_on_host(*maps, classes) for maps in zip(labels, predicted, strict=True)]
     return [torch.from_numpy(count_by_distance(nested_bands(label), label, guess)) for label, guess in pairs]
 
 
-def _bands_on_device(labels: Tensor, predicted: Tensor) -> list[Tensor]:
+def _on_host(labels: Tensor, predicted: Tensor, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return two maps as arrays of the type that the kernels of the host take."""
+    kind = index_type(classes)
+    return labels.numpy().astype(kind, copy=False), predicted.numpy().astype(kind, copy=False)
+
+
+def _bands_on_device(labels: Tensor, predicted: Tensor, _: int) -> list[Tensor]:
     return [distance_sums(*maps) for maps in zip(labels, predicted, band_maps_on_device(labels), strict=True)]

@@ -34,8 +34,9 @@ def evaluate(
     split: str | None = None,
     limit: int | None = None,
     images: str | Path | Iterable[str] | None = None,
+    label_size: Literal["label", "image", "refuse"] | None = None,
     classes: int | Sequence[str] | LabelSet | str | Path | None = None,
-    ignore_index: int | None = 255,
+    ignore_index: int | Literal["default"] | None = "default",
     losses: str | Iterable[str] | None = None,
     tolerance: options.Tolerances = 3,
     calibration: bool | None = None,
@@ -64,8 +65,9 @@ def evaluate(
             name), one by one or in batches. An image is a file, an array H W 3 uint8, a tensor 3 H W uint8, or C H W
             floating point as the module takes it; labels are a file or class indices H W. By default the sample data.
         split, limit, images: the split, N evenly spaced images (of pairs the first N), and a list of image names.
+        label_size: where images and label maps of different size meet: ``"label"``, ``"image"`` or ``"refuse"``.
         classes: of pairs, their number, names or :class:`LabelSet`; of a dataset, a YAML file that merges classes.
-        ignore_index: the label of void in arrays and tensors of pairs.
+        ignore_index: the label of void in arrays and tensors of pairs, by default 255, beyond 255 classes 65535.
         losses: names, ``"all"`` or ``"none"``; by default cross entropy where there are logits.
         tolerance: tolerances of the boundary F-score, in pixels or as a share of the diagonal (``"0.0075d"``).
         calibration: count ECE, Brier score and NLL; by default where there are logits.
@@ -98,7 +100,8 @@ def evaluate(
         2
     """
     options.one_of("on_error", on_error, ["stop", "skip"])
-    selected = {"split": split, "limit": limit, "images": images, "classes": classes, "ignore_index": ignore_index}
+    selected = {"split": split, "limit": limit, "images": images, "label_size": label_size}
+    selected |= {"classes": classes, "ignore_index": ignore_index}
     request = Request(
         options.as_list(losses),
         options.as_tolerances(tolerance),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +13,16 @@ from segablate.api.kept import as_label_set
 from segablate.api.options import as_images, as_loading, stated_preprocessing
 from segablate.api.pairs import Pairs
 from segablate.checkpoints import Segmenter, Source, open_checkpoint
+from segablate.checkpoints.assumptions import Settled, settle
 from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.network import Network
 from segablate.checkpoints.outputs import KINDS
 from segablate.checkpoints.preprocessing import Preprocessing
+from segablate.checkpoints.segmenter import described_output
 from segablate.datasets import Dataset, open_dataset
 from segablate.datasets.merging import merge_classes
 from segablate.errors import CheckpointError, UsageError
+from segablate.images.pictures import LabelSize
 from segablate.labels import LabelSet
 from segablate.runtime import describe, resolve_device
 
@@ -78,8 +81,9 @@ def as_dataset(
     split: str | None = None,
     limit: int | None = None,
     images: str | Path | Iterable[str] | None = None,
+    label_size: "LabelSize | None" = None,
     classes: "int | Sequence[str] | LabelSet | str | Path | Mapping[str, Any] | None" = None,
-    ignore_index: int | None = 255,
+    ignore_index: "int | Literal['default'] | None" = "default",
 ) -> "Dataset | Pairs":
     """Return the dataset of a specification with its options, or the pairs of an iterable with their classes.
 
@@ -87,6 +91,7 @@ def as_dataset(
     """
     if isinstance(given, Dataset | str | Path):
         dataset = given if isinstance(given, Dataset) else open_dataset(str(given), split)
+        dataset = dataset.meeting_at(label_size)
         if classes is not None:
             if not isinstance(classes, str | Path):
                 raise UsageError("classes of a dataset are its own; give a YAML file that merges or renames them")
@@ -94,14 +99,15 @@ def as_dataset(
         chosen = as_images(images)
         dataset = dataset if chosen is None else dataset.only(*chosen)
         return dataset if limit is None else dataset.evenly(limit)
-    for name, value in (("split", split), ("images", images)):
+    for name, value in (("split", split), ("images", images), ("label_size", label_size)):
         if value is not None:
-            raise UsageError(f"{name} selects from a dataset given by its specification; leave it out with pairs")
+            raise UsageError(f"{name} is of a dataset given by its specification; leave it out with pairs")
     if not isinstance(given, Iterable):
         raise TypeError(f"dataset must be a specification or an iterable of pairs, not {type(given).__name__}")
     if classes is None or isinstance(classes, Path | Mapping):
         raise UsageError("pairs of images and labels need classes: their number, their names, or a LabelSet")
-    return Pairs.of(given, as_label_set(classes), ignore_index, limit)
+    labels = as_label_set(classes)
+    return Pairs.of(given, labels, labels.ignore if ignore_index == "default" else ignore_index, limit)
 
 
 def name_of(checkpoint: Any) -> str:
@@ -129,19 +135,19 @@ def _network(checkpoint: Any, module: nn.Module, options: Mapping[str, Any], dat
     floating = isinstance(data, Pairs) and data.floating
     if floating and (stated := stated_preprocessing(options)):
         raise UsageError(f"{stated[0]} preprocesses pixels of 0..255, but the images are floating point; leave it out")
-    preprocessing = AsGiven() if floating else Preprocessing.parse(loading.preprocessing)
-    inference = Inference.parse({"window": loading.window, "stride": loading.stride, "flip": loading.flip})
+    settled = Settled(AsGiven()) if floating else settle(Preprocessing(), loading.preprocessing, module)
+    inference = Inference.parse(loading.passes())
     device = _device(module, loading.device)
     facts = {
-        "preprocessing": str(preprocessing),
-        "output": kind,
+        "preprocessing": str(settled.preprocessing),
+        "output": described_output(kind, loading),
         "inference": inference.describe(kind),
         "device": f"{describe(device)}, {loading.precision}",
     }
-    source = Source(name_of(checkpoint), facts=facts)
+    source = Source(name_of(checkpoint), facts=facts, notes=(settled.note,) if settled.note else ())
     return Network(
         module,
-        preprocessing,
+        settled.preprocessing,
         source,
         kind,  # type: ignore[arg-type]
         None,
@@ -150,6 +156,8 @@ def _network(checkpoint: Any, module: nn.Module, options: Mapping[str, Any], dat
         inference,
         device,
         loading.precision,
+        assumed=settled.assumed,
+        threshold=loading.checked_threshold(),
     )
 
 

@@ -91,7 +91,7 @@ class Kept:
         return joined(self.parts).confusion if self.parts else Confusion.from_dense([], len(self.labels))
 
     def as_run(self, name: str, dataset: str, how: Counting) -> Evaluation:
-        """Return the counts as an evaluation. UsageError where they are not per image, RunError where there are none."""
+        """Return the counts as an evaluation. UsageError where they are not per image, RunError without any."""
         from segablate.evaluation.loop import versions
 
         if not self.per_image:

@@ -9,12 +9,16 @@ from torch import Tensor
 from segablate.checkpoints.outputs import two_channels
 from segablate.errors import LabelError, counted
 from segablate.kernels import tally
-from segablate.labels import IGNORE
+from segablate.labels import IGNORE, ignore_index
 from segablate.samples import Output, ScoreKind
 
 
 class CheckedLabels(NamedTuple):
-    """Class indices N, H, W uint8, void 255, and per image the pixels whose code is neither a class nor void, (N,)."""
+    """Labels as the kernels take them.
+
+    - `maps`: class indices N, H, W with void, uint8 or, of more than 255 classes, int32.
+    - `unknown`: per image the pixels whose code is neither a class nor void, (N,).
+    """
 
     maps: Tensor
     unknown: Tensor
@@ -44,16 +48,18 @@ def batch_of_labels(labels: Tensor) -> Tensor:
 
 def class_indices(labels: Tensor, classes: int, ignore: int | None) -> CheckedLabels:
     """Check labels N, H, W of any integer type; `ignore` is the code of void, None where there is none."""
-    if labels.dtype not in (torch.uint8, torch.bool) and not tally.on_gpu(labels):
+    if classes <= IGNORE and labels.dtype not in (torch.uint8, torch.bool) and not tally.on_gpu(labels):
         labels = _narrowed(labels)
-    inside = labels < classes if labels.dtype == torch.uint8 else (labels >= 0) & (labels < classes)
+    inside = (
+        labels < classes if labels.dtype == torch.uint8 and classes <= IGNORE else (labels >= 0) & (labels < classes)
+    )
     void = torch.zeros_like(inside) if ignore is None else labels == ignore
-    return CheckedLabels(_indices(labels, inside & ~void), (~inside & ~void).sum(dim=(1, 2)))
+    return CheckedLabels(_indices(labels, inside & ~void, classes), (~inside & ~void).sum(dim=(1, 2)))
 
 
 def predicted_indices(predicted: Tensor, classes: int) -> Tensor:
-    """Return predicted classes N, H, W uint8, 255 for what is outside the label set."""
-    return _indices(predicted, (predicted >= 0) & (predicted < classes))
+    """Return predicted classes N, H, W of the type of labels, void for what is outside the label set."""
+    return _indices(predicted, (predicted >= 0) & (predicted < classes), classes)
 
 
 def scores_output(logits: Tensor, kind: ScoreKind) -> Output:
@@ -101,9 +107,10 @@ def _narrowed(labels: Tensor) -> Tensor:
     return labels.to(torch.uint8) if low >= 0 and high <= 255 else labels
 
 
-def _indices(codes: Tensor, valid: Tensor) -> Tensor:
-    void = torch.full((), IGNORE, dtype=torch.uint8, device=codes.device)
-    return torch.where(valid, codes.to(torch.uint8), void).contiguous()
+def _indices(codes: Tensor, valid: Tensor, classes: int) -> Tensor:
+    kind = torch.uint8 if classes <= IGNORE else torch.int32
+    void = torch.full((), ignore_index(classes), dtype=kind, device=codes.device)
+    return torch.where(valid, codes.to(kind), void).contiguous()
 
 
 def _shape(tensor: Tensor) -> str:

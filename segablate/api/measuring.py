@@ -23,7 +23,7 @@ from segablate.losses import Loss
 def measure(
     segmenter: Segmenter, data: Dataset | Pairs, measures: Measures, execution: Execution, what: str
 ) -> Evaluation:
-    """Measure a segmenter; `what` is printed beside the progress. Raises a SegablateError for what cannot be measured."""
+    """Measure a segmenter; `what` is printed beside the progress. Raises SegablateError for what cannot be measured."""
     if isinstance(data, Dataset):
         return run(prepare(segmenter, data, measures, execution.on_error), execution, what)
     if not segmenter.capabilities.images:

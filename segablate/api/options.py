@@ -18,9 +18,11 @@ class LoadingOptions(TypedDict, total=False):
     """How a checkpoint is opened, in the words of the command line; each overrides the checkpoint's card.
 
     - `device`: ``"auto"``, ``"cpu"``, ``"cuda"``; `precision`: ``"fp32"``, ``"bf16"``, ``"fp16"``.
-    - `channels`, `scale`, `mean`, `std`, `divisor`, `resize`, `pad_to_multiple`: preprocessing of pixels of 0..255.
+    - `channels`, `scale`, `mean`, `std`, `divisor`, `resize`, `pad_to_multiple`: preprocessing of pixels of 0..255;
+      `normalise`: mean and std by name, ``"imagenet"`` (assumed where none is stated), ``"none"`` or ``"0.5"``.
     - `output`: ``"softmax"``, ``"sigmoid"``, ``"probabilities"`` or ``"labels"``; `head`: one of several outputs.
-    - `window`, `stride`: sliding window, a side or height and width in pixels; `flip`: average with the mirrored image.
+    - `window`, `stride`: sliding window, a side or height and width in pixels; `flip`, `quarter_turns`: average with
+      the mirrored or turned image; `threshold`: the probability above which a pixel is of the second of two classes.
     - `class_map`: the class of the dataset for each class of the checkpoint; `key`, `strip_prefix`: of the weights.
     - `trust_code`: run code that the file holds; `allow_download`: let a library download from its hub.
     """
@@ -34,11 +36,14 @@ class LoadingOptions(TypedDict, total=False):
     divisor: float
     resize: tuple[int, int] | int
     pad_to_multiple: int
+    normalise: Literal["imagenet", "none", "0.5"]
     output: Literal["softmax", "sigmoid", "probabilities", "labels"]
     head: str
     window: int | tuple[int, int]
     stride: int | tuple[int, int]
-    flip: bool
+    flip: bool | str
+    quarter_turns: bool
+    threshold: float
     class_map: Mapping[str, str | None]
     key: str
     strip_prefix: str
@@ -52,18 +57,22 @@ _OWN = {"preprocessing", "classes", "folder", "card"}
 def as_loading(options: Mapping[str, Any]) -> Loading:
     """Return the options for loading from keywords. Raises TypeError for an unknown one, with the nearest."""
     own = {field.name for field in fields(Loading)} - _OWN
-    pixels = {field.name for field in fields(Preprocessing)}
+    pixels = {*_of_pixels()}
     for name in options:
         if name not in own | pixels:
             raise TypeError(f"no option is called {name!r}{did_you_mean(name, sorted(own | pixels))}")
     sides = {name: _sides(options[name]) for name in ("window", "stride") if options.get(name) is not None}
-    loading = {name: value for name, value in options.items() if name in own} | sides
+    loading: dict[str, Any] = {name: value for name, value in options.items() if name in own} | sides
     return Loading(**loading, preprocessing={name: _listed(value) for name, value in options.items() if name in pixels})
 
 
 def stated_preprocessing(options: Mapping[str, Any]) -> list[str]:
     """Return the options that state how pixels are preprocessed."""
-    return [field.name for field in fields(Preprocessing) if field.name in options]
+    return [name for name in _of_pixels() if name in options]
+
+
+def _of_pixels() -> list[str]:
+    return [*(field.name for field in fields(Preprocessing)), "normalise"]
 
 
 def as_tolerances(given: Tolerances) -> tuple[Tolerance, ...]:

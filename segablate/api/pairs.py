@@ -17,7 +17,7 @@ from segablate.errors import DatasetError, at
 from segablate.images.label_maps import read_label_file
 from segablate.images.pictures import read_picture
 from segablate.kernels import checksum
-from segablate.labels import LabelSet
+from segablate.labels import LabelSet, index_type
 from segablate.samples import Sample
 
 
@@ -84,7 +84,7 @@ class Pairs:
         return Sample(index, name, pixels, indices, digest)
 
     def _labels(self, labels: Any) -> tuple[np.ndarray, str]:
-        """Return class indices H, W uint8 and a hash of what they were read from."""
+        """Return class indices H, W and a hash of what they were read from."""
         if isinstance(labels, str | Path):
             file = read_label_file(Path(labels))
             codes = self.labels.as_codes(file.coloured() if self.labels.encoding == "colours" else file.values)
@@ -94,10 +94,12 @@ class Pairs:
             raise DatasetError(f"labels of one image must be H W, not {' '.join(map(str, codes.shape))}")
         maps, unknown = class_indices(codes, len(self.labels), self.ignore)
         check_known(int(unknown), "labels", len(self.labels), self.ignore)
-        return maps[0].numpy(), checksum.as_text(checksum.checksums(maps)[0])
+        return maps[0].numpy().astype(index_type(len(self.labels)), copy=False), checksum.as_text(
+            checksum.checksums(maps)[0]
+        )
 
     def _pixels(self, image: Any, size: tuple[int, ...]) -> np.ndarray:
-        """Return pixels H, W, 3 uint8 RGB, or H, W, C floating point, of a file, an array H, W, 3 or a tensor 3, H, W."""
+        """Return pixels H, W, 3 uint8 RGB, or H, W, C floating point, of a file, an array or a tensor."""
         if isinstance(image, str | Path):
             return oriented(read_picture(Path(image)), size, None)[0]
         tensor = image.detach().cpu() if isinstance(image, Tensor) else as_tensor(image, "image")

@@ -14,8 +14,8 @@ from segablate.api.maps import as_tensor, batch_of_labels, check_devices, check_
 from segablate.api.options import as_tolerances
 from segablate.api.summary import Summary, summarise
 from segablate.errors import RunError
-from segablate.labels import IGNORE, LabelSet
-from segablate.runtime import gather_objects
+from segablate.labels import LabelSet
+from segablate.process_groups import gather_objects, group_rank
 from segablate.samples import ScoreKind
 
 _FORMAT = 1
@@ -28,8 +28,8 @@ class Scores:
     of processes. On a GPU :meth:`update` starts work and does not wait for it, with tolerances of up to 5 pixels.
 
     Args:
-        classes: the number of classes, their names in order, or a :class:`LabelSet`; up to 255.
-        ignore_index: the label of pixels that are left out; None where there is none.
+        classes: the number of classes, their names in order, or a :class:`LabelSet`.
+        ignore_index: the label of pixels that are left out, by default 255, beyond 255 classes 65535; None: no label.
         tolerance: tolerances of the boundary F-score, in pixels (``3``) or as a share of the diagonal (``"0.0075d"``).
         calibration: count calibration, which needs logits; ``"ece"`` counts the ECE alone, in half the time.
         output: the kind of logits: ``"softmax"``, ``"sigmoid"`` or ``"probabilities"``.
@@ -51,7 +51,7 @@ class Scores:
         self,
         classes: int | Sequence[str] | LabelSet,
         *,
-        ignore_index: int | None = IGNORE,
+        ignore_index: int | Literal["default"] | None = "default",
         tolerance: float | str | Sequence[float | str] = (),
         calibration: bool | Literal["ece"] = False,
         output: ScoreKind = "softmax",
@@ -64,7 +64,8 @@ class Scores:
             raise ValueError(f"calibration is {calibration!r}, but must be True, False or 'ece'")
         if output not in ("softmax", "sigmoid", "probabilities"):
             raise ValueError(f"output is {output!r}, but must be 'softmax', 'sigmoid' or 'probabilities'")
-        self._how = Counting(len(labels), ignore_index, tolerances, calibrated, output, per_image)
+        ignored = labels.ignore if ignore_index == "default" else ignore_index
+        self._how = Counting(len(labels), ignored, tolerances, calibrated, output, per_image)
         self._kept = Kept(labels, tolerances, per_image)
         self._waiting: list[Counted] = []
 
@@ -204,11 +205,11 @@ class Scores:
         return summary
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the counts as tensors and plain values, for ``torch.save`` and ``accelerator.register_for_checkpointing``."""
+        """Return the counts as tensors and plain values, for ``torch.save`` and Accelerate's checkpoints."""
         return {"format": _FORMAT, "how": repr(self._how), "kept": self._settled().state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the counts of :meth:`state_dict` in place of its own. Raises RunError where those count something else."""
+        """Take the counts of :meth:`state_dict` in place of its own. Raises RunError for those of something else."""
         if state.get("format") != _FORMAT or state.get("how") != repr(self._how):
             raise RunError("the state is of Scores that count something else; create these with the same arguments")
         self._waiting.clear()
@@ -244,6 +245,4 @@ class Scores:
 
 def leads() -> bool:
     """Return whether this process writes: the first of torch's process group, or the only one."""
-    from segablate.runtime import group_rank
-
     return group_rank() == 0

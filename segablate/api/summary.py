@@ -29,7 +29,8 @@ from segablate.metrics.tolerance import Tolerance
 class ClassScores:
     """The scores of one class over the set, shares in 0..1; nan where undefined, never 0 or 1.
 
-    - `name`: the class; `iou`, `recall`, `precision`, `f1`: of pixels; `pixels`: labelled as the class; `images`: that label it.
+    - `name`: the class; `iou`, `recall`, `precision`, `f1`: of pixels.
+    - `pixels`: number of pixels labelled as the class; `images`: number of images that label it.
     - `boundary_f`: boundary F-score by tolerance, as written (``"3"``, ``"0.0075d"``): Csurka et al., BMVC 2013.
     - `ece`: class-wise expected calibration error (Kull et al., NeurIPS 2019), where calibration was counted.
     """

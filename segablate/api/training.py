@@ -97,6 +97,7 @@ def train(
     seed: int = 0,
     train_split: str = "train",
     holdout: float | str = 0.1,
+    label_size: Literal["label", "image", "refuse"] | None = None,
     validate_every: int | None = None,
     encoder: str | Path | None = None,
     part: Literal["full", "head"] = "full",
@@ -118,6 +119,7 @@ def train(
         recipe: a recipe by name, or a YAML file; further keywords override its fields.
         seed: of new weights, order, augmentation and dropout.
         train_split: the split to train on; holdout: the share at its end, or another split, to validate on; 0: none.
+        label_size: where images and label maps of different size meet, as in :func:`evaluate`.
         validate_every: steps between validations; by default ten in all, 0: none.
         encoder: a file whose weights are taken where names and shapes fit.
         part: train the network, or its classifier alone; keep_head: start that from its weights.
@@ -148,7 +150,7 @@ def train(
     place = dataset or _dataset_of(network, sourced)
     folder = Path(save)
     with _ONE, undisturbed(), _random_state(), held(folder):
-        data, held_out = split_holdout(place, train_split, str(holdout))
+        data, held_out = split_holdout(place, train_split, str(holdout), label_size)
         request = TrainingRequest(
             network,
             data,
@@ -169,7 +171,7 @@ def train(
 def _recipe(name: str | Path | None, given: Mapping[str, Any], part: str) -> tuple[SourcedRecipe, Loading]:
     """Return the recipe with its overridden fields, and the options for loading."""
     known = recipe_fields()
-    own = {field.name for field in (*fields(Loading), *fields(Preprocessing))}
+    own = {field.name for field in (*fields(Loading), *fields(Preprocessing))} | {"normalise"}
     for key in given:
         if key not in known and key not in own:
             raise TypeError(f"no option is called {key!r}{did_you_mean(key, sorted({*known, *own}))}")

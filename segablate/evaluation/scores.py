@@ -58,7 +58,6 @@ def without_infinities(scores: "Tensor") -> "tuple[Tensor, list[int]]":
     Losses and calibration would be undefined, or infinite over the whole set. In their place is twice the largest
     finite score of the image, and at least :data:`LARGE`, at which a softmax is exactly that of infinite ones.
     """
-    import torch
 
     if bool(scores.sum(dtype=scores.dtype).isfinite()):  # one pass; all others are rare
         return scores, [0] * len(scores)

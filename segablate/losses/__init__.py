@@ -4,10 +4,16 @@ Each is also a class of :mod:`torch.nn.Module`, made when it is first asked for:
 Formulas that several losses share, or that are long, are in ``parts/``.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segablate.objective.catalogue import get_loss, loss_names, loss_summaries
 from segablate.objective.loss import EXCEPTIONS, Loss, Parts, loss
+
+if TYPE_CHECKING:
+    from segablate.objective.modules import LossModule
+
+    ABL = AR = ASL = BCE = CE = CPG = DFR = DenseCRF = Dice = FeatureConsistency = Focal = LAL = LossModule
+    Lovasz = RMI = Recall = SSL = Semeda = LossModule
 
 __all__ = [  # noqa: RUF022, the modules come last
     "EXCEPTIONS",

@@ -110,7 +110,7 @@ def reliability_sums(
 ) -> "dict[str, Tensor]":
     """Sum "reliability" alone, from which the ECE follows, as :func:`calibration_sums` does; a third of its time."""
     labels, predicted, bands = maps
-    scaled = _probabilities(logits, kind).mul_(_UNIT * (labels != IGNORE)).round_()
+    scaled = _probabilities(logits, kind).mul_(_UNIT * (labels != ignore_index(classes))).round_()
     return {RELIABILITY: _reliability(_confidence(scaled, predicted, classes), labels == predicted, bands)}
 
 

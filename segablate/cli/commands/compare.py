@@ -30,7 +30,6 @@ from segablate.errors import RunError, UsageError
 if TYPE_CHECKING:
     from segablate.comparison import Method
     from segablate.evaluation.results import Evaluation
-    from segablate.tables import Report
 
 _PANEL = "Comparison"
 MOST = 26  # each run is called by a letter
