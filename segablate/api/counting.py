@@ -34,6 +34,7 @@ from segablate.metrics.boundary import (
     counts_of_table,
 )
 from segablate.metrics.calibration import calibration_sums, reliability_sums
+from segablate.metrics.confusion import Confusion
 from segablate.metrics.tolerance import Tolerance
 from segablate.samples import Sample, ScoreKind
 
@@ -84,10 +85,10 @@ class Counted:
         boundary = self.boundaries[place]
         if BOUNDARIES in sums:
             boundary = counts_of_table(sums[BOUNDARIES], self.size, self.counting.tolerances)
-        digest = checksum.as_text(sums.pop(_CHECKSUM)) if self.counting.checksums else ""
-        statistics = statistics_of(sums)
+        digest = checksum.as_text(sums.pop(_CHECKSUM).tolist()) if self.counting.checksums else ""
+        confusion, statistics = Confusion.from_dense([sums[CONFUSION]], self.counting.classes), statistics_of(sums)
         return ImageRecord(
-            index, self.names[place], self.size, digest, sums[CONFUSION], boundary=boundary, statistics=statistics
+            index, self.names[place], self.size, digest, confusion, boundary=boundary, statistics=statistics
         )
 
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from segablate.api.kept import as_label_set
 from segablate.api.options import as_images, as_loading, stated_preprocessing
 from segablate.api.pairs import Pairs
-from segablate.checkpoints import Segmenter, Source, open_checkpoint
-from segablate.checkpoints.assumptions import Settled, settle
+from segablate.checkpoints import Loading, Segmenter, Source, open_checkpoint
+from segablate.checkpoints.assumptions import Settled, settle, stated_by_code
 from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.network import Network
 from segablate.checkpoints.outputs import KINDS
@@ -135,7 +135,7 @@ def _network(checkpoint: Any, module: nn.Module, options: Mapping[str, Any], dat
     floating = isinstance(data, Pairs) and data.floating
     if floating and (stated := stated_preprocessing(options)):
         raise UsageError(f"{stated[0]} preprocesses pixels of 0..255, but the images are floating point; leave it out")
-    settled = Settled(AsGiven()) if floating else settle(Preprocessing(), loading.preprocessing, module)
+    settled = Settled(AsGiven()) if floating else _settled(module, loading)
     inference = Inference.parse(loading.passes())
     device = _device(module, loading.device)
     facts = {
@@ -159,6 +159,15 @@ def _network(checkpoint: Any, module: nn.Module, options: Mapping[str, Any], dat
         assumed=settled.assumed,
         threshold=loading.checked_threshold(),
     )
+
+
+def _settled(module: nn.Module, loading: Loading) -> Settled:
+    """Return the preprocessing that the module states, or what is assumed, with that of the options."""
+    stated = stated_by_code(module)
+    start = Preprocessing.parse(stated or {})
+    if stated is None:
+        return settle(start, loading.preprocessing, module)
+    return Settled(Preprocessing.parse(loading.preprocessing, start))
 
 
 def _device(module: nn.Module, asked: str) -> torch.device:

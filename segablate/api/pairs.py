@@ -1,7 +1,7 @@
 """Pairs of images and labels from a caller, one by one or in batches, as samples of an evaluation."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -51,7 +51,7 @@ class Pairs:
         """Return a dataset of these classes without items, which stands for the pairs in facts and notes."""
         return Dataset("pairs", "pairs", "all", self.labels, ())
 
-    def samples(self) -> Iterator[Sample]:
+    def samples(self) -> Generator[Sample, None, None]:
         """Yield the samples in order. Raises a SegablateError that names the pair."""
         names: set[str] = set()
         for index, (image, labels, name) in enumerate(islice(self._single(), self.limit)):
@@ -94,9 +94,8 @@ class Pairs:
             raise DatasetError(f"labels of one image must be H W, not {' '.join(map(str, codes.shape))}")
         maps, unknown = class_indices(codes, len(self.labels), self.ignore)
         check_known(int(unknown), "labels", len(self.labels), self.ignore)
-        return maps[0].numpy().astype(index_type(len(self.labels)), copy=False), checksum.as_text(
-            checksum.checksums(maps)[0]
-        )
+        indices = maps[0].numpy().astype(index_type(len(self.labels)), copy=False)
+        return indices, checksum.as_text(checksum.checksums(maps)[0].tolist())
 
     def _pixels(self, image: Any, size: tuple[int, ...]) -> np.ndarray:
         """Return pixels H, W, 3 uint8 RGB, or H, W, C floating point, of a file, an array or a tensor."""

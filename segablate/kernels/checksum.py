@@ -4,6 +4,7 @@ Eight pixels are one integer of 64 bits; each is multiplied by an odd number tha
 are added, all modulo 2^64: the order of the additions, and with it the device, does not matter.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ def checksums(maps: "Tensor") -> "Tensor":
     return torch.stack([(mixed >> 32) & (_HALF - 1), mixed & (_HALF - 1)], dim=1)
 
 
-def as_text(halves: "Tensor") -> str:
+def as_text(halves: Sequence[int]) -> str:
     """Return a checksum as 16 hexadecimal digits."""
-    upper, lower = (int(half) for half in halves)
+    upper, lower = halves
     return f"{upper * _HALF + lower:016x}"
 
 
