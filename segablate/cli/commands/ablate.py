@@ -13,8 +13,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from segablate.cli.arguments import Checkpoint, OptionalDataset
 from segablate.cli.building import build_command
-from segablate.cli.invocation import command_line
 from segablate.cli.configuration import ConfigOptions
+from segablate.cli.invocation import command_line
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CheckpointOptions,

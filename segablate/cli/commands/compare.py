@@ -10,8 +10,8 @@ import typer
 
 from segablate.cli import completion
 from segablate.cli.arguments import expand, expand_all
-from segablate.cli.invocation import command_line, with_command
 from segablate.cli.configuration import ConfigOptions
+from segablate.cli.invocation import command_line, with_command
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CacheOptions,
