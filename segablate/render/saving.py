@@ -37,7 +37,7 @@ def save_comparison(
 def save_ablation(
     report: Report, ablation: Ablation, path: Path, command: str = "", files: Mapping[str, bytes] | None = None
 ) -> None:
-    """Save the report of an ablation with its values per image, and further files by name. RunError where `path` exists.
+    """Save the report of an ablation with its values per image, and further files. RunError where `path` exists.
 
     `command`: the command line that made it; empty from Python.
     """
