@@ -14,6 +14,7 @@ import numpy as np
 
 from segablate.errors import CheckpointError
 from segablate.evaluation.alignment import Alignment
+from segablate.evaluation.error_maps import write_errors
 from segablate.evaluation.remarks import remarks_of
 from segablate.evaluation.results import ImageRecord
 from segablate.images.label_maps import write_label_map
@@ -48,6 +49,7 @@ class Measures:
     - `counts`: further counts of label maps, see :data:`LabelCount`.
     - `boundary_iou`: width of the band; `error_kinds`: width of the boundary; None: not counted.
     - `predictions`: a folder for the predicted label maps, as PNG of the dataset's codes.
+    - `errors`: a folder for error maps and overlays, see :mod:`segablate.evaluation.error_maps`.
     - `reads`: the activation, softmax or sigmoid, through which each loss reads the logits; `notes`: on the inputs.
     - `probe`: see :data:`Probe`; `inputs`: inputs of losses that are the same for all images, such as `edge_net`.
     """
@@ -59,6 +61,7 @@ class Measures:
     boundary_iou: Tolerance | None = None
     error_kinds: Tolerance | None = None
     predictions: Path | None = None
+    errors: Path | None = None
     probe: Probe | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     reads: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +70,12 @@ class Measures:
     @property
     def on_host(self) -> bool:
         """Whether a measure needs the predicted label map on the host."""
-        return bool(self.counts or self.error_kinds or self.predictions is not None)
+        return bool(self.counts or self.error_kinds or self.writes)
+
+    @property
+    def writes(self) -> bool:
+        """Whether something is written for every image."""
+        return self.predictions is not None or self.errors is not None
 
     @cached_property
     def pixel_losses(self) -> "dict[str, Loss]":
@@ -174,9 +182,11 @@ def further_counts(
 
 
 def write_predicted(sample: Sample, predicted: np.ndarray, labels: LabelSet, measures: Measures) -> None:
-    """Write a predicted label map, (H, W), where predictions are written."""
+    """Write a predicted label map, (H, W), and where it is wrong, where these are asked for."""
     if measures.predictions:
         write_label_map(measures.predictions / f"{sample.name}.png", labels.encode(predicted))
+    if measures.errors:
+        write_errors(measures.errors, sample, predicted, len(labels))
 
 
 def record_of(sample: Sample, confusion: Confusion, **measured: Any) -> ImageRecord:

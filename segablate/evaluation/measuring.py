@@ -14,7 +14,7 @@ from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead, ahead_in_threads
 from segablate.errors import CheckpointError, SegablateError
 from segablate.evaluation.alignment import Alignment, align
-from segablate.evaluation.measures import Measures, measure_labels, measure_maps
+from segablate.evaluation.measures import Measures, measure_labels, measure_maps, write_predicted
 from segablate.evaluation.remarks import FOREIGN
 from segablate.evaluation.results import ImageRecord
 from segablate.evaluation.score_measures import measure_readings
@@ -40,17 +40,19 @@ class Measuring:
             with ahead(partial(_measured_sample, self), todo, workers) as records:
                 yield records
         else:
-            read = partial(self.dataset.read, image=self.segmenter.capabilities.images)
+            images = self.segmenter.capabilities.images or self.measures.errors is not None
+            read = partial(self.dataset.read, image=images)
             with ahead_in_threads(read, todo, workers) as samples:
                 yield measured(samples, self, batch_size, notes)
 
 
 def _measured_sample(work: Measuring, index: int) -> ImageRecord:
     """Read and measure one image of a segmenter whose output is label maps."""
-    sample = work.dataset.read(index, image=False)
+    sample = work.dataset.read(index, image=work.measures.errors is not None)
     output = work.segmenter(Batch((sample,)))
     assert output.predicted is not None
     alternative = None if output.alternative is None else output.alternative[0]
+    write_predicted(sample, output.predicted[0], work.dataset.labels, work.measures)
     record = measure_labels(sample, output.predicted[0], alternative, work.dataset.labels, work.measures)
     if output.foreign is None:
         return record

@@ -19,28 +19,38 @@ class Persistence:
 
     - `cache`: take an unchanged evaluation from the cache, and store a new one there.
     - `save`: the run folder to write; pieces are written beside it meanwhile; `resume`: continue from these.
-    - `predictions`: a new folder for the predicted label maps.
+    - `predictions`: a new folder for the predicted label maps; `errors`: for error maps and overlays.
     """
 
     cache: bool = True
     save: Path | None = None
     resume: bool = False
     predictions: Path | None = None
+    errors: Path | None = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether something is written for every image, so that each has to be predicted again."""
+        return self.predictions is not None or self.errors is not None
 
     def refuse_early(self) -> None:
         """Raise before the work what would fail after it."""
         from segablate.evaluation.pieces import refuse_partial
         from segablate.evaluation.runs import refuse_existing
 
-        for taken in (self.save, self.predictions):
+        for taken in (self.save, self.predictions, self.errors):
             if taken is not None:
                 refuse_existing(taken)
         if self.save is not None:
             refuse_partial(self.save, self.resume)
         elif self.resume:
             raise UsageError("--resume continues an interrupted run; name the run, as in: --save RUN --resume")
-        if self.resume and self.predictions is not None:
-            raise UsageError("--write-predictions needs every image again; leave out that option or --resume")
+        if self.resume and self.writes:
+            option = "--write-predictions" if self.predictions is not None else "--write-errors"
+            raise UsageError(f"{option} needs every image again; leave out that option or --resume")
+        given = [path.absolute() for path in (self.save, self.predictions, self.errors) if path is not None]
+        if len(set(given)) < len(given):
+            raise UsageError("--save, --write-predictions and --write-errors each need a folder of their own")
 
 
 @contextmanager

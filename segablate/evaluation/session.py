@@ -88,7 +88,7 @@ def _evaluated(
     keeping: Persistence,
 ) -> "Evaluation":
     """Take an unchanged evaluation from the cache without opening the checkpoint, or open and evaluate it."""
-    if not keeping.cache or keeping.predictions is not None or team().size > 1:
+    if not keeping.cache or keeping.writes or team().size > 1:
         return _opened_and_evaluated(checkpoint, dataset, request, loading, execution, keeping)
     from segablate.evaluation.manifests import manifest_key
 
@@ -130,7 +130,7 @@ def _opened_and_evaluated(
         raise UsageError(f"--write-predictions: {checkpoint} is already a folder of predictions")
     work = prepare(segmenter, dataset, measures, execution.on_error)
     identity, stamps = identity_of(work, loading), stamps_of(dataset, work.segmenter.capabilities.images)
-    key = key_of(identity, stamps) if keeping.cache and keeping.predictions is None else None
+    key = key_of(identity, stamps) if keeping.cache and not keeping.writes else None
     together = team()
     found = together.gather(kept_evaluation(key) if key and together.leads else None)[0]
     if found is None:
@@ -226,6 +226,7 @@ def _kept_while_run(
     keeping: Persistence,
 ) -> "Evaluation":
     """Run the evaluation, writing pieces and predictions where these are asked for."""
+    from segablate.evaluation.error_maps import write_key
     from segablate.evaluation.pieces import open_pieces
 
     together = team()
@@ -236,7 +237,11 @@ def _kept_while_run(
     if pieces is not None:
         pieces = replace(pieces, rank=together.rank)
         work = replace(work, notes=pieces.notes)
-    new = new_folder(keeping.predictions) if keeping.predictions and together.leads else nullcontext()
-    with to_be_resumed(keeping, pieces), new as folder:
-        measures = replace(work.measures, predictions=together.gather(folder)[0])
+    wanted = [path if together.leads else None for path in (keeping.predictions, keeping.errors)]
+    maps, errors = (nullcontext() if path is None else new_folder(path) for path in wanted)
+    with to_be_resumed(keeping, pieces), maps as maps_folder, errors as errors_folder:
+        if errors_folder is not None:
+            write_key(errors_folder)
+        maps_folder, errors_folder = together.gather((maps_folder, errors_folder))[0]
+        measures = replace(work.measures, predictions=maps_folder, errors=errors_folder)
         return run(replace(work, measures=measures), execution, "evaluating", pieces, stamps)
