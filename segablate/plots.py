@@ -1,5 +1,6 @@
 """Plots of results, with matplotlib (the extra ``plot``)."""
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,17 @@ from segablate.evaluation.results import Evaluation
 from segablate.extras import require
 from segablate.files import write_atomically
 from segablate.metrics.bands import BANDS
+from segablate.metrics.boundary import boundary_sums
 from segablate.metrics.calibration import BINS, RELIABILITY, confidence_gaps, expected_error, with_whole
+from segablate.metrics.tolerance import Tolerance
 from segablate.render.cells import one_line
 from segablate.render.layout import shorten_middle
+from segablate.statistics.bootstrap import by_image, resample
+from segablate.statistics.intervals import estimate
+from segablate.statistics.scores import boundary_scores, reliability_scores
 from segablate.tables import Report
 from segablate.tables.boundaries import boundary_curve
+from segablate.tables.evaluation import REPLICATES
 
 _BLUE = "#3b6ea8"
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -42,7 +49,7 @@ def draw_differences(comparison: Comparison, path: Path) -> None:
         axis.set_yticks(np.arange(len(order)), names)
         axis.set_title(f"{_label(comparison.names[pair.b])}\n− {_label(comparison.names[0])}", fontsize=9, loc="left")
         axis.set_xlabel("difference in IoU, points")
-    axes[0].legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="best")
+    _legend(figure, axes[0])
     finish(figure, path)
 
 
@@ -58,31 +65,43 @@ def _forest(axis: Any, pair: PairedDifferences, order: list[int]) -> None:
 
 
 def draw_reliability(run: Evaluation, path: Path) -> None:
-    """Draw reliability diagrams, accuracy over confidence, of all pixels and of each band.
+    """Draw reliability diagrams, accuracy over confidence with its 95 % CI, of all pixels and of each band.
 
     Bars are the share of pixels. Raises as :func:`draw_differences`; the run must have calibration counts.
     """
-    panels = with_whole(run.statistics[RELIABILITY]).sum(axis=0)
+    counts = with_whole(run.statistics[RELIABILITY])
+    panels, ends = counts.sum(axis=0), _reliability_ends(counts)
     figure, axes = _figure(path, (2.8 * len(panels), 3.1), len(panels))
-    for axis, sums, title in zip(axes, panels, ("all labelled pixels", *BANDS), strict=True):
-        _reliability(axis, sums)
+    for axis, sums, title, of_panel in zip(axes, panels, ("all labelled pixels", *BANDS), ends, strict=True):
+        _reliability(axis, sums, of_panel)
         error = float(expected_error(confidence_gaps(sums), sums[:, 0].sum()))
         axis.set_title(f"{title}\nECE {100 * error:.2f} %", fontsize=9, loc="left")
         axis.set_xlabel("confidence")
-    axes[0].set_ylabel("accuracy; bars: share of pixels")
+    axes[0].set_ylabel("accuracy, 95 % CI; bars: share of pixels")
     finish(figure, path)
 
 
-def _reliability(axis: Any, sums: np.ndarray) -> None:
-    pixels, right, confidence = sums[sums[:, 0] > 0].T
+def _reliability_ends(counts: np.ndarray) -> np.ndarray:
+    """Return the ends of the 95 % CI of the accuracy in each bin, (panels, 2, bins)."""
+    found = estimate(resample([reliability_scores(counts)], by_image(len(counts), REPLICATES))[0]["accuracy"])
+    ends = [end.reshape(counts.shape[1:3]) for end in (found.percentile.low, found.percentile.high)]
+    return np.clip(np.stack(ends, axis=1), 0, 1)
+
+
+def _reliability(axis: Any, sums: np.ndarray, ends: np.ndarray) -> None:
+    there = sums[:, 0] > 0
+    (pixels, right, confidence), (low, high) = sums[there].T, ends[:, there]
     axis.bar((np.arange(BINS) + 0.5) / BINS, sums[:, 0] / max(pixels.sum(), 1), 1 / BINS, color="0.85")
     axis.plot((0, 1), (0, 1), color="0.6", linewidth=1, linestyle="--")
+    axis.vlines(confidence / pixels, low, high, color=_BLUE, alpha=0.5, linewidth=3)
     axis.plot(confidence / pixels, right / pixels, color=_BLUE, marker="o", markersize=3)
     axis.set(xlim=(0, 1), ylim=(0, 1.02))
 
 
 def draw_curve(run: Evaluation, path: Path) -> None:
-    """Draw boundary F, precision and recall, means over classes, over the tolerance; F also as mean over images.
+    """Draw boundary F with its 95 % CI, precision and recall, means over classes, over the tolerance.
+
+    F also as mean over images.
 
     Raises as :func:`draw_differences`, and RunError for a run without boundary counts.
     """
@@ -95,11 +114,21 @@ def draw_curve(run: Evaluation, path: Path) -> None:
     for key, (label, style, colour) in lines.items():
         pixels, scores = [at for at, _ in curve], [100 * means[key] for _, means in curve]
         axis.plot(pixels, scores, style, color=colour, marker="." if len(curve) < 20 else "", label=label)
+    low, high = _curve_ends(run, [at for at, _ in curve])
+    axis.fill_between([at for at, _ in curve], low, high, color=_BLUE, alpha=0.15, linewidth=0, label="95 % CI of F")
     axis.set_xlabel("tolerance in pixels")
     axis.set_ylabel("mean over classes, %")
-    axis.legend(frameon=False, fontsize=8)
+    _legend(figure, axis)
     axis.set_title(_label(run.title), fontsize=9, loc="left")
     finish(figure, path)
+
+
+def _curve_ends(run: Evaluation, pixels: Sequence[int]) -> np.ndarray:
+    """Return the ends, in percent, of the 95 % CI of the mean boundary F at each tolerance, (2, tolerances)."""
+    assert run.boundary is not None
+    statistics = [boundary_scores(boundary_sums(run.boundary, Tolerance(at))) for at in pixels]
+    found = [estimate(each["mean_boundary_f"]) for each in resample(statistics, by_image(run.images, REPLICATES))]
+    return 100 * np.array([[each.percentile.low, each.percentile.high] for each in found], float).T
 
 
 def draw_ablation(report: Report, path: Path) -> None:
@@ -150,6 +179,12 @@ def draw_trainings(comparison: TrainingsComparison, path: Path) -> None:
     axes[1].scatter(100 * np.array([found.difference for found in results[1:]]), rows[1:], color=_BLUE, zorder=3)
     axes[1].set(yticks=[], ylim=axes[0].get_ylim(), xlabel=f"difference from {settings[0]}, points, 95 % CI")
     finish(figure, path)
+
+
+def _legend(figure: Any, axis: Any) -> None:
+    """Put the legend of an axis under the panels, where it covers nothing."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize=8, loc="outside lower center", ncols=min(len(labels), 3))
 
 
 def _label(text: str) -> str:

@@ -78,6 +78,18 @@ def band_scores(bands: NDArray) -> Statistic:
     return of_sums([bands[..., 0], bands[..., 1]], score)
 
 
+def reliability_scores(sums: NDArray) -> Statistic:
+    """Return the statistic ``accuracy`` of each bin of confidence, (B, panels * bins); nan for an empty bin.
+
+    `sums` (N, panels, bins, 3) start with the pixels and those right, see :mod:`segablate.metrics.calibration`.
+    """
+
+    def score(pixels: Floats, right: Floats) -> dict[str, Floats]:
+        return {"accuracy": accuracy(np.stack([pixels, right], axis=-1))}
+
+    return of_sums([sums[..., place].reshape(len(sums), -1) for place in (0, 1)], score)
+
+
 def calibration_scores(statistics: Mapping[str, NDArray]) -> Statistic:
     """Return the statistic of ``ece``, ``brier`` and ``nll``, (B, 1 + bands): all labelled pixels, then each band.
 
