@@ -76,7 +76,7 @@ LATEX = r"""% Small & plain
 \begin{table}
   \centering
   \caption{Per class}
-  \label{tab:classes}
+  \label{tab:small-plain-36c9-classes}
   \begin{tabular}{llrrr}
     \toprule
      & Class & IoU (\%) & $\Delta$ (points) & Support \\
@@ -156,14 +156,14 @@ def test_csv_reads_back():
     assert [float(row["iou"] or "nan") for row in rows] == pytest.approx([0.9461, 0.1, nan], nan_ok=True)
 
 
-def test_csv_of_several_tables_is_blocks_with_their_names():
-    blocks = render(evaluation(), "csv").split("\n\n")
-    assert [block.splitlines()[0] for block in blocks] == ["# overall", "# classes"]
-    rows = list(csv.DictReader(io.StringIO(blocks[1].partition("\n")[2])))
-    assert len(rows) == 11
-    assert rows[3]["iou"] == "0.946"
-    assert rows[3]["f1"] == "0.9724"  # --wide is for the terminal alone
-    assert rows[7]["iou"] == ""
+def test_csv_of_several_tables_is_one_with_a_line_for_each_number():
+    rows = list(csv.DictReader(io.StringIO(render(evaluation(), "csv"))))
+    assert {row["table"] for row in rows} == {"overall", "classes"}
+    found = {(row["class"], row["measure"]): row["value"] for row in rows if row["table"] == "classes"}
+    assert found["road", "iou"] == "0.946"
+    assert found["road", "f1"] == "0.9724"  # --wide is for the terminal alone
+    assert found["fence", "iou"] == ""
+    assert len(found) == 11 * 6
 
 
 def test_numbers_keep_their_full_precision():
@@ -182,6 +182,7 @@ def strictly(text: str):
 def test_json():
     assert strictly(render(SMALL, "json")) == {
         "title": "Small & plain",
+        "headline": None,
         "facts": {"checkpoint": "runs/my_model|v2.pth"},
         "tables": {
             "classes": [

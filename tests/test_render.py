@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from rich.console import Console
 
 from segablate.render import FORMATS, print_report, progress, render, training_progress
 from segablate.render.cells import aligned_cells
-from segablate.tables import Column, Report, Table
+from segablate.render.layout import set_in_width
+from segablate.tables import Column, Headline, Report, Table
 
 progress_module = import_module("segablate.render.progress")  # the package has a function of the name
 
@@ -309,3 +311,40 @@ def test_progress_of_unknown_length_and_through_an_error():
     shown = console.file.getvalue()
     assert "reading" in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
+
+
+def test_the_headline_is_first_and_last_and_no_fact_besides():
+    said = Headline("B is better than A", "difference in mIoU", "b − a", 0.01, 0.005, 0.02)
+    report = replace(comparison(), facts=(("verdict", said.text), ("A", "runs/plain")), headline=said)
+    lines = render(report, "rich").splitlines()
+    assert lines[0] == lines[-1] == said.text
+    assert "verdict" not in render(report, "rich")
+    assert "**B is better than A**" in render(report, "markdown")
+
+
+def test_a_wide_terminal_shows_the_columns_of_wide_that_fit():
+    columns = (Column("a", "A", "text"), *(Column(f"c{i}", f"score {i}", "share", wide=i > 0) for i in range(30)))
+    report = Report("R", (), (Table("t", "T", columns, ({"a": "x"},)),))
+    narrow, roomy = (render(report, "rich", width=width) for width in (159, 160))
+    assert "score 1" not in narrow.split("--wide")[0]
+    shown = roomy.split("--wide")[0]
+    assert "score 1 " in shown
+    assert "score 29" not in shown
+    assert roomy.count("score 0") == 1  # one block
+    assert '"score 29"' in roomy.split("--wide adds")[1]
+    assert '"score 1"' not in roomy.split("--wide adds")[1]
+    assert widest(roomy) <= 160
+    assert "--wide" not in render(evaluation(), "rich", width=200)
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "found"),
+    [
+        ("boundary F over images in classes", 30, "boundary F over images in classes"),
+        ("one two three four five six seven eight nine", 18, "one two … nine"),
+        ("runs/a/very/long/path/of/a/run.pth", 16, "runs/a/v…run.pth"),
+        ("fits", 16, "fits"),
+    ],
+)
+def test_phrases_are_not_cut_inside_words(text, width, found):
+    assert set_in_width(text, width) == found

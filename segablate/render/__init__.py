@@ -51,12 +51,19 @@ def summary_of(run: Evaluation) -> str:
 
 
 def print_report(
-    report: Report, format: Format = "rich", *, wide: bool = False, console: Console | None = None
+    report: Report,
+    format: Format = "rich",
+    *,
+    wide: bool = False,
+    brief: bool = False,
+    console: Console | None = None,
 ) -> None:
     """Print the report to the console, standard output by default.
 
-    A terminal determines width and colours (``NO_COLOR`` is respected); a pipe gets 100 columns without colours.
+    With `brief`, the headline and the classes alone. A terminal determines width and colours (``NO_COLOR`` is
+    respected); a pipe gets 100 columns without colours.
     """
+    report = report.brief() if brief else report
     console = console or Console()
     speaks_unicode = console.encoding.startswith("utf")
     if format == "rich" and console.is_terminal and speaks_unicode:

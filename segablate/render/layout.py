@@ -1,7 +1,8 @@
 """Layout of the columns of a table in a given width.
 
 Numbers are never shortened. When a table is too wide, first the headers are broken at their spaces, then texts are
-shortened in the middle, and finally the table is split into blocks that repeat the columns naming the rows.
+broken into two lines or shortened in the middle, and finally the table is split into blocks that repeat the columns
+naming the rows.
 """
 
 from collections.abc import Sequence
@@ -68,6 +69,38 @@ def shorten_middle(text: str, width: int) -> str:
         return text
     head = _start(text, width // 2)
     return f"{head}…{_start(text[::-1], width - 1 - cell_len(head))[::-1]}"
+
+
+def set_in_width(text: str, width: int) -> str:
+    """Return a cell that Rich breaks at its spaces into two lines at most; what is longer is shortened.
+
+    Nothing is cut inside words, but for a single word that is longer than the width, such as a path.
+    """
+    words = text.split(" ")
+    if cell_len(text) <= width or max(map(cell_len, words)) > width or len(words) == 1:
+        return shorten_middle(text, width)
+    if _lines(words, width) <= 2:
+        return text
+    head, tail = words[:1], words[-1:]
+    if cell_len(f"{head[0]}…{tail[0]}") > width:
+        return shorten_middle(text, width)
+    for word in words[1:-1]:
+        if cell_len(f"{' '.join([*head, word])} … {tail[0]}") > width:
+            break
+        head.append(word)
+    joined = f"{' '.join(head)} … {tail[0]}"
+    return joined if cell_len(joined) <= width else f"{head[0]}…{tail[0]}"
+
+
+def _lines(words: Sequence[str], width: int) -> int:
+    """Return the number of lines of words that each fit the width."""
+    lines, used = 1, 0
+    for word in words:
+        needed = cell_len(word) + (1 if used else 0)
+        if used + needed > width:
+            lines, used, needed = lines + 1, 0, cell_len(word)
+        used += needed
+    return lines
 
 
 def _start(text: str, width: int) -> str:

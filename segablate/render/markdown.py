@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from rich.cells import cell_len
 
 from segablate.render.cells import BASELINE, MISSING, cell, is_numeric, one_line, unit
+from segablate.render.facts import facts_beside_headline
 from segablate.tables import Column, Report, Table
 
 # Escaped only where special: a bracket before a parenthesis, an angle before a tag, an underscore outside words, a #
@@ -15,10 +16,12 @@ _BLOCK = re.compile(r"^(\d*)(?=[.)#+>\[-])")  # characters that open a heading, 
 
 
 def to_markdown(report: Report) -> str:
-    """Return headings, facts and notes as lists, and the tables, their columns padded so that the source is legible."""
+    """Return headings, the headline in bold, facts and notes as lists, and tables whose source is legible."""
     parts = [f"## {_line(report.title)}"]
-    if report.facts:
-        parts.append("\n".join(f"- **{_escape(name)}**: {_escape(value)}" for name, value in report.facts))
+    if report.headline is not None:
+        parts.append(f"**{_escape(report.headline.text)}**")
+    if facts := facts_beside_headline(report):
+        parts.append("\n".join(f"- **{_escape(name)}**: {_escape(value)}" for name, value in facts))
     for table in report.tables:
         parts += [f"### {_line(table.title)}", "\n".join(_table(table))]
         if notes := [*table.notes, *marks_explained(table), *baseline_explained(table)]:

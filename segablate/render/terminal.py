@@ -1,6 +1,7 @@
 """A report for the terminal, or without colours for a file."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from io import StringIO
 from math import isnan
 
@@ -12,10 +13,14 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from segablate.render.cells import BASELINE, MISSING, aligned_cells, hex_colour, is_numeric, one_line, unit
-from segablate.render.layout import GAP, Strip, fit, shorten_middle, total
+from segablate.render.facts import facts_beside_headline
+from segablate.render.layout import GAP, Strip, fit, set_in_width, total
 from segablate.tables import Column, Report, Table, as_number
 
 LEAST_WIDTH = 40
+ROOMY = 160
+"""Width from which on columns of ``--wide`` are printed where they fit."""
+
 NOTE_WIDTH = 100  # longer lines are hard to read, however wide the terminal
 BAR_WIDTH = 10
 
@@ -42,14 +47,37 @@ def to_text(report: Report, *, wide: bool, width: int, colour: bool) -> str:
 def to_rich(report: Report, *, wide: bool, width: int, colour: bool) -> Group:
     """Return the report for a console of this width; without ``colour``, triangles mark the worst and best cells."""
     parts: list[RenderableType] = [Text(one_line(report.title), "bold")]
-    if report.facts:
-        parts.append(_facts(report.facts))
-    for table in report.tables:
+    if facts := facts_beside_headline(report):
+        parts.append(_facts(facts))
+    tables = [table if wide else _with_what_fits(table, width, colour=colour) for table in report.tables]
+    for table in tables:
         parts += ["", *_table(table, wide=wide, width=width, colour=colour)]
-    notes = [*report.notes, *([] if wide else _hidden(report.tables))]
+    notes = [*report.notes, *([] if wide else _hidden(tables))]
     if notes:
         parts += ["", _notes(notes, width)]
+    if report.headline is not None:
+        said = Text(one_line(report.headline.text), "bold")
+        parts = [said, "", *parts, "", said]
     return Group(*parts)
+
+
+def _with_what_fits(table: Table, width: int, *, colour: bool) -> Table:
+    """Return the table with those columns of ``--wide`` that fit beside the others, in a terminal that is wide."""
+    if width < ROOMY:
+        return table
+    for place, column in enumerate(table.columns):
+        shown = (*table.columns[:place], replace(column, wide=False), *table.columns[place + 1 :])
+        tried = replace(table, columns=shown)
+        if column.wide and _natural_width(tried, colour=colour) <= width:
+            table = tried
+    return table
+
+
+def _natural_width(table: Table, *, colour: bool) -> int:
+    """Return the width at which no cell of the table is broken or shortened, a bar included."""
+    strips = [replace(strip, width=strip.natural()) for strip in _strips(table, wide=False, colour=colour)]
+    bars = sum(strip.column is not None and strip.column.bar for strip in strips)
+    return total(strips) + bars * (BAR_WIDTH + GAP)
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> Grid:
@@ -159,7 +187,7 @@ def _set(strip: Strip, text: str) -> str:
     """Return the cell at its width. Numbers are right-aligned here, as Rich would cut the spaces at their end."""
     if _numeric(strip):
         return " " * (strip.width - cell_len(text)) + text
-    return text if strip.column is not None and strip.column.kind == "prose" else shorten_middle(text, strip.width)
+    return text if strip.column is not None and strip.column.kind == "prose" else set_in_width(text, strip.width)
 
 
 def _colour(value: object) -> Style:

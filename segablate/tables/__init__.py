@@ -27,7 +27,7 @@ kind                       value                                               p
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, nan
 from typing import Literal, SupportsFloat, cast, get_args
 
@@ -51,6 +51,8 @@ class Column:
     :param mark: the end of the range at which values are worst; the worst cell is highlighted.
     :param best: the end at which values are best; the best cell is highlighted. Excludes ``mark``.
     :param bar: draw a bar beside the share where the terminal is wide enough.
+    :param run: letter of the run whose values these are, or two with ``−`` between for a difference; see
+        :attr:`Report.runs`. Empty for the only run, or where a column named ``run`` or ``pair`` says it.
     """
 
     key: str
@@ -61,6 +63,7 @@ class Column:
     mark: End = ""
     best: End = ""
     bar: bool = False
+    run: str = ""
 
     def __post_init__(self) -> None:
         if self.mark and self.best:
@@ -80,6 +83,7 @@ class Table:
     :param sections: indices of the rows that begin a new section. A rule is drawn above them, and the worst or best
         cell is determined within each section, so that a row of means is not compared with the rows it averages.
     :param baseline: index of the row with which the others are compared, if any.
+    :param measure: the measure that all columns are about, as in a table of differences in one measure.
     """
 
     name: str
@@ -89,6 +93,7 @@ class Table:
     notes: tuple[str, ...] = ()
     sections: tuple[int, ...] = ()
     baseline: int | None = None
+    measure: str = ""
 
     def __post_init__(self) -> None:
         keys = [column.key for column in self.columns]
@@ -127,21 +132,49 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Headline:
+    """The result of a command in one sentence and one number.
+
+    :param text: the sentence, which stands first and last in the terminal.
+    :param measure: what the number is of, such as ``mIoU``.
+    :param of: the run, or the difference, that the number belongs to.
+    :param value: the number, a share or a difference of shares; `low` and `high` are the ends of its 95 % CI, nan
+        where there is none.
+    """
+
+    text: str
+    measure: str
+    of: str
+    value: float
+    low: float = nan
+    high: float = nan
+
+
+@dataclass(frozen=True)
 class Report:
     """The whole output of a command.
 
     :param facts: (name, value) of what was run: checkpoint, dataset, preprocessing, device; printed above the tables.
-    :param notes: sentences that apply to all tables; printed last.
+    :param notes: sentences that apply to all tables; printed after them.
+    :param headline: the result in one sentence, where the command has one.
+    :param runs: (letter, name) of each run, so that formats without facts can name them; one run has no letter.
     """
 
     title: str
     facts: tuple[tuple[str, str], ...]
     tables: tuple[Table, ...]
     notes: tuple[str, ...] = ()
+    headline: Headline | None = None
+    runs: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         _must_differ([name for name, _ in self.facts], "facts")
         _must_differ([table.name for table in self.tables], "tables")
+
+    def brief(self) -> "Report":
+        """Return headline and classes alone; of a report without classes, its first table."""
+        classes = tuple(table for table in self.tables if table.name.startswith("classes"))
+        return replace(self, facts=(), tables=classes or self.tables[:1], notes=())
 
 
 def as_number(value: object) -> float:

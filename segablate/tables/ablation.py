@@ -54,6 +54,7 @@ def ablation_report(ablation: Ablation, tolerance: Tolerance, per_class: bool = 
         tuple(facts.items()),
         tuple(tables),
         (*notes(ablation), *run.notes),
+        runs=(("", run.title),),
     )
 
 

@@ -30,10 +30,10 @@ def confusions_table(comparison: Comparison) -> Table:
     columns = (
         Column("label", "labelled", "text"),
         Column("predicted", "predicted as", "text"),
-        Column("a", "A", "count"),
-        Column("b", "B", "count"),
-        Column("change", "B − A", "signed_count"),
-        Column("share", "share of label", "signed_share", digits=2),
+        Column("a", "A", "count", run="A"),
+        Column("b", "B", "count", run="B"),
+        Column("change", "B − A", "signed_count", run="B − A"),
+        Column("share", "share of label", "signed_share", digits=2, run="B − A"),
     )
     return Table("confusions", "Confusions that changed most, in pixels", columns, rows)
 
@@ -56,14 +56,16 @@ def bands_table(changes: BandChanges) -> Table:
     columns = (
         Column("distance", "distance from the label boundary", "text"),
         Column("pixels", "pixels", "count"),
-        Column("a", "A", "share", digits=2),
-        Column("b", "B", "share", digits=2),
-        Column("change", "B − A", "signed_share", digits=2),
-        Column("interval", "95 % CI", "signed_interval", digits=2),
-        Column("gained", "net pixels", "signed_count"),
+        Column("a", "A", "share", digits=2, run="A"),
+        Column("b", "B", "share", digits=2, run="B"),
+        Column("change", "B − A", "signed_share", digits=2, run="B − A"),
+        Column("interval", "95 % CI", "signed_interval", digits=2, run="B − A"),
+        Column("gained", "net pixels", "signed_count", run="B − A"),
     )
     note = "Net pixels: right in B only − right in A only."
-    return Table("bands", "Pixel accuracy by distance from the label boundary", columns, rows, (note,))
+    return Table(
+        "bands", "Pixel accuracy by distance from the label boundary", columns, rows, (note,), measure="pixel accuracy"
+    )
 
 
 def images_table(comparison: Comparison) -> Table:
@@ -72,15 +74,15 @@ def images_table(comparison: Comparison) -> Table:
     risen, fallen = comparison.changes.risen, comparison.changes.fallen
     columns = (
         Column("image", "image", "text"),
-        Column("a", "A", "share"),
-        Column("b", "B", "share"),
-        Column("change", "B − A", "signed_share"),
-        Column("accuracy_change", "pixel accuracy", "signed_share"),
+        Column("a", "A", "share", run="A"),
+        Column("b", "B", "share", run="B"),
+        Column("change", "B − A", "signed_share", run="B − A"),
+        Column("accuracy_change", "pixel accuracy", "signed_share", run="B − A"),
     )
     notes = ("mIoU of a single image, over the classes labelled or predicted in it, not that of the set.",)
     rows = tuple(_image_row(image) for image in (*risen, *fallen))
     sections = (len(risen),) if risen and fallen else ()
-    return Table("images", "Images that changed most, by mIoU", columns, rows, notes, sections)
+    return Table("images", "Images that changed most, by mIoU", columns, rows, notes, sections, measure="mIoU")
 
 
 def choices_table(comparison: Comparison) -> Table:
@@ -97,8 +99,8 @@ def choices_table(comparison: Comparison) -> Table:
     columns = (
         Column("measure", "measure", "text"),
         Column("choice", "chooses", "text"),
-        *(Column(f"first_{letter.lower()}", f"{letter} first", "share") for letter in letters),
-        *(Column(f"rank_{x.lower()}", f"mean rank of {x}", "number", digits=2, wide=True) for x in letters),
+        *(Column(f"first_{letter.lower()}", f"{letter} first", "share", run=letter) for letter in letters),
+        *(Column(f"rank_{x.lower()}", f"mean rank of {x}", "number", digits=2, wide=True, run=x) for x in letters),
     )
     choices = {row["choice"] for row in rows}
     agreement = (
@@ -118,7 +120,7 @@ def facts_table(runs: Mapping[str, Evaluation]) -> Table:
         for key in keys
         if len({facts.get(key) for facts in described}) > 1
     )
-    columns = (Column("fact", "", "text"), *(Column(letter.lower(), letter, "prose") for letter in letters))
+    columns = (Column("fact", "", "text"), *(Column(letter.lower(), letter, "prose", run=letter) for letter in letters))
     return Table("facts", "Differences between the runs", columns, rows)
 
 

@@ -11,7 +11,7 @@ from segablate.evaluation.results import Evaluation
 from segablate.metrics.bands import STATISTIC as BAND_COUNTS
 from segablate.metrics.calibration import RELIABILITY
 from segablate.statistics.intervals import FEWEST
-from segablate.tables import Report, Table
+from segablate.tables import Headline, Report, Table
 from segablate.tables.changes import bands_table, choices_table, confusions_table, facts_table, images_table
 from segablate.tables.differences import (
     LETTERS,
@@ -38,8 +38,22 @@ def comparison_report(comparison: Comparison, runs: Runs) -> Report:
     tables = _tables_of_two(comparison, runs) if len(others) == 1 else _tables_of_many(comparison, runs)
     differing = facts_table(runs)
     tables += [differing] if differing.rows else []
-    facts = (("verdict", verdict(comparison)), *head(comparison, runs))
-    return Report(title, facts, tuple(tables), notes(comparison, runs))
+    said = headline(comparison)
+    letters = tuple(zip(LETTERS, comparison.names, strict=False))
+    facts = (("verdict", said.text), *head(comparison, runs))
+    return Report(title, facts, tuple(tables), notes(comparison, runs), said, letters)
+
+
+def headline(comparison: Comparison) -> Headline:
+    """Return the verdict with its number: the difference in mIoU of two runs, or the highest mIoU of several."""
+    text, names = verdict(comparison), list(comparison.names)
+    if len(names) > 2:
+        miou = comparison.values["miou"]
+        best = int(np.argmax(miou))
+        return Headline(text, "mIoU", names[best], float(miou[best]))
+    change = comparison.pairs[0].measures["miou"].change
+    ends = float(change.percentile.low), float(change.percentile.high)
+    return Headline(text, "difference in mIoU", f"{names[1]} − {names[0]}", float(change.value), *ends)
 
 
 def _tables_of_two(comparison: Comparison, runs: Runs) -> list[Table]:

@@ -28,7 +28,9 @@ def conventions_report(run: Evaluation) -> Report:
     facts = _head(run)
     title = f"{run.title} on {run.facts['dataset']['name']} under every convention"
     note = "All from the same counts. –: the tool reports no such number, or none for this run; see the last column."
-    return Report(title, facts, (regions_table(run), boundaries_table(run)), (note, *run.notes))
+    return Report(
+        title, facts, (regions_table(run), boundaries_table(run)), (note, *run.notes), runs=(("", run.title),)
+    )
 
 
 def regions_table(run: Evaluation) -> Table:
@@ -82,7 +84,8 @@ def convention_report(run: Evaluation, convention: Convention | BoundaryConventi
     else:
         tables, notes = _boundary_tables(run, convention), ()
     differs = f"Difference of {convention.name} from this program's definition: {convention.differs}"
-    return Report(f"{run.title} on {dataset} as {convention.name}", facts, tables, (*notes, differs, *run.notes))
+    title, runs = f"{run.title} on {dataset} as {convention.name}", (("", run.title),)
+    return Report(title, facts, tables, (*notes, differs, *run.notes), runs=runs)
 
 
 def _head(run: Evaluation) -> tuple[tuple[str, str], ...]:

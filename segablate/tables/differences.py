@@ -26,15 +26,15 @@ def scores_table(comparison: Comparison) -> Table:
     rows = [_measure_row(comparison, m) for m in comparison.measures if m.kind != "loss"]
     columns = (
         Column("measure", "measure", "text"),
-        Column("a", "A", "share", digits=2),
-        Column("b", "B", "share", digits=2),
-        Column("change", "B − A", "signed_share", digits=2),
-        Column("interval", "95 % CI", "signed_interval", digits=2),
-        Column("p", "p", "p"),
-        Column("shown", "significant", "text"),
-        Column("bca", "BCa 95 % CI", "signed_interval", digits=2, wide=True),
-        Column("detectable", "detectable", "signed_share", digits=2, wide=True),
-        Column("images_to_settle", "images needed", "count", wide=True),
+        Column("a", "A", "share", digits=2, run="A"),
+        Column("b", "B", "share", digits=2, run="B"),
+        Column("change", "B − A", "signed_share", digits=2, run="B − A"),
+        Column("interval", "95 % CI", "signed_interval", digits=2, run="B − A"),
+        Column("p", "p", "p", run="B − A"),
+        Column("shown", "significant", "text", run="B − A"),
+        Column("bca", "BCa 95 % CI", "signed_interval", digits=2, wide=True, run="B − A"),
+        Column("detectable", "detectable", "signed_share", digits=2, wide=True, run="B − A"),
+        Column("images_to_settle", "images needed", "count", wide=True, run="B − A"),
     )
     return Table("scores", "Scores", columns, tuple(rows), (_image_level(comparison),))
 
@@ -48,16 +48,16 @@ def losses_table(comparison: Comparison) -> Table:
     ]
     columns = (
         Column("measure", "loss", "text"),
-        Column("a", "A", "number"),
-        Column("b", "B", "number"),
-        Column("change", "B − A", "signed_number"),
-        Column("interval", "95 % CI", "signed_number_interval"),
-        Column("p", "p", "p"),
-        Column("shown", "significant", "text"),
+        Column("a", "A", "number", run="A"),
+        Column("b", "B", "number", run="B"),
+        Column("change", "B − A", "signed_number", run="B − A"),
+        Column("interval", "95 % CI", "signed_number_interval", run="B − A"),
+        Column("p", "p", "p", run="B − A"),
+        Column("shown", "significant", "text", run="B − A"),
         Column("images", "images", "count"),
-        Column("bca", "BCa 95 % CI", "signed_number_interval", wide=True),
-        Column("detectable", "detectable", "signed_number", wide=True),
-        Column("images_to_settle", "images needed", "count", wide=True),
+        Column("bca", "BCa 95 % CI", "signed_number_interval", wide=True, run="B − A"),
+        Column("detectable", "detectable", "signed_number", wide=True, run="B − A"),
+        Column("images_to_settle", "images needed", "count", wide=True, run="B − A"),
     )
     return Table("losses", "Losses, means over images; lower is better", columns, tuple(rows))
 
@@ -152,7 +152,7 @@ def pairs_table(comparison: Comparison) -> Table:
         Column("detectable", "detectable", "signed_share", digits=2, wide=True),
         Column("images_to_settle", "images needed", "count", wide=True),
     )
-    return Table("pairs", "Differences in mIoU", columns, tuple(rows))
+    return Table("pairs", "Differences in mIoU", columns, tuple(rows), measure="mIoU")
 
 
 def classes_table(comparison: Comparison, colours: Sequence[Colour]) -> Table:
@@ -172,7 +172,7 @@ def classes_table(comparison: Comparison, colours: Sequence[Colour]) -> Table:
     columns = (
         *((Column("colour", "", "swatch"),) if colours else ()),
         Column("class", "class", "text"),
-        *(Column(f"iou_{letter.lower()}", letter, "share") for letter in LETTERS[: len(comparison.names)]),
+        *(Column(f"iou_{letter.lower()}", letter, "share", run=letter) for letter in LETTERS[: len(comparison.names)]),
         *(column for pair in against_first for column in _class_columns(pair, wide=len(against_first) > 1)),
     )
     note = (
@@ -180,7 +180,7 @@ def classes_table(comparison: Comparison, colours: Sequence[Colour]) -> Table:
         f"all classes to 5 %. Intervals are not corrected."
     )
     sections = (significant,) if 0 < significant < len(order) else ()
-    return Table("classes", "IoU of the classes", columns, rows, (note,), sections)
+    return Table("classes", "IoU of the classes", columns, rows, (note,), sections, measure="iou")
 
 
 def _measure_row(comparison: Comparison, measure: Measure) -> dict[str, Any]:
@@ -220,14 +220,14 @@ def _class_columns(pair: PairedDifferences, *, wide: bool) -> tuple[Column, ...]
     letter, against = LETTERS[pair.b], f"{LETTERS[pair.b]} − {LETTERS[pair.a]}"
     x = letter.lower()
     return (
-        Column(f"change_{x}", against, "signed_share", digits=2),
-        Column(f"interval_{x}", "95 % CI", "signed_interval", digits=2, wide=wide),
-        Column(f"p_holm_{x}", "p (Holm)", "p"),
-        Column(f"shown_{x}", "significant", "text"),
-        Column(f"p_{x}", "p (uncorrected)", "p", wide=True),
-        Column(f"p_bh_{x}", "p (Benjamini-Hochberg)", "p", wide=True),
-        Column(f"bca_{x}", "BCa 95 % CI", "signed_interval", digits=2, wide=True),
-        Column(f"images_{x}", "images", "count", wide=True),
+        Column(f"change_{x}", against, "signed_share", digits=2, run=against),
+        Column(f"interval_{x}", "95 % CI", "signed_interval", digits=2, wide=wide, run=against),
+        Column(f"p_holm_{x}", "p (Holm)", "p", run=against),
+        Column(f"shown_{x}", "significant", "text", run=against),
+        Column(f"p_{x}", "p (uncorrected)", "p", wide=True, run=against),
+        Column(f"p_bh_{x}", "p (Benjamini-Hochberg)", "p", wide=True, run=against),
+        Column(f"bca_{x}", "BCa 95 % CI", "signed_interval", digits=2, wide=True, run=against),
+        Column(f"images_{x}", "images", "count", wide=True, run=against),
     )
 
 

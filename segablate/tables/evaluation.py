@@ -1,6 +1,7 @@
 """Tables of an evaluation: overall scores with confidence intervals, losses, and classes."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from segablate.metrics.trimap import COUNTS as TRIMAP
 from segablate.statistics.bootstrap import Distribution, by_image, resample
 from segablate.statistics.intervals import FEWEST, estimate
 from segablate.statistics.scores import boundary_iou_scores, boundary_scores, means, region_scores
-from segablate.tables import Column, Report, Table
+from segablate.tables import Column, Headline, Report, Table, as_interval, as_number
 from segablate.tables.boundaries import boundary_key, boundary_table, curve_table, trimap_table, within
 from segablate.tables.calibration import calibration_table, class_wise_errors, set_error
 from segablate.tables.error_kinds import errors_table
@@ -55,7 +56,18 @@ def evaluation_report(run: Evaluation, view: View) -> Report:
     tables += [classes_table(run, view), *filter(None, [threshold_table(run)])]
     tables += [image_level_table(run, view.tolerances, REPLICATES, void_as_error=view.void_as_error)]
     tables += _further_tables(run, view)
-    return Report(f"{run.title} on {run.facts['dataset']['name']}", head(run, view), tuple(tables), notes(run, view))
+    title = f"{run.title} on {run.facts['dataset']['name']}"
+    said = headline(run, tables[0])
+    return Report(title, head(run, view), tuple(tables), notes(run, view), said, (("", run.title),))
+
+
+def headline(run: Evaluation, overall: Table) -> Headline:
+    """Return mIoU with its interval, the first row of :func:`overall_table`."""
+    value, (low, high) = as_number(overall.rows[0]["value"]), as_interval(overall.rows[0]["interval"])
+    interval = f"95 % CI {100 * low:.2f} to {100 * high:.2f}" if isfinite(low + high) else "no 95 % CI"
+    found = f"{100 * value:.2f} %" if isfinite(value) else "undefined"
+    on = f"{run.facts['dataset']['name']}, {counted(run.images, 'image')}"
+    return Headline(f"mIoU {found} ({interval}): {run.title} on {on}", "mIoU", run.title, value, low, high)
 
 
 def _further_tables(run: Evaluation, view: View) -> list[Table]:

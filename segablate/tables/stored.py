@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from segablate.errors import RunError
 from segablate.plain_values import check
-from segablate.tables import Column, End, IntervalKind, Report, Scalar, Table
+from segablate.tables import Column, End, Headline, IntervalKind, Report, Scalar, Table, as_number
 from segablate.text_files import MalformedText
 
 _COLUMN = {
@@ -19,6 +19,7 @@ _COLUMN = {
     "mark?": str,
     "best?": str,
     "bar?": bool,
+    "run?": str,
 }
 _TABLE = {
     "name": str,
@@ -28,8 +29,18 @@ _TABLE = {
     "notes": [str],
     "sections": [int],
     "baseline": (int, None),
+    "measure?": str,
 }
-_REPORT = {"title": str, "facts": [[str]], "tables": [_TABLE], "notes": [str]}
+_NUMBER = (float, None)
+_HEADLINE = {"text": str, "measure": str, "of": str, "value": _NUMBER, "low": _NUMBER, "high": _NUMBER}
+_REPORT = {
+    "title": str,
+    "facts": [[str]],
+    "tables": [_TABLE],
+    "notes": [str],
+    "headline?": (_HEADLINE, None),
+    "runs?": [[str]],
+}
 
 
 def to_plain(report: Report) -> dict[str, Any]:
@@ -41,12 +52,31 @@ def from_plain(plain: Mapping[str, Any]) -> Report:
     """Return the report that :func:`to_plain` wrote. Raises RunError for values that are no report."""
     try:
         check(plain, _REPORT, "report.json")
-        if any(len(fact) != 2 for fact in plain["facts"]):
-            raise ValueError("'facts' are not names with values")
-        facts = tuple((name, value) for name, value in plain["facts"])
-        return Report(plain["title"], facts, tuple(map(_table, plain["tables"])), tuple(plain["notes"]))
+        return Report(
+            plain["title"],
+            _pairs(plain, "facts"),
+            tuple(map(_table, plain["tables"])),
+            tuple(plain["notes"]),
+            _headline(plain.get("headline")),
+            _pairs(plain, "runs"),
+        )
     except (MalformedText, ValueError) as error:
         raise RunError(f"the saved report is damaged: {error}; create the run again") from None
+
+
+def _pairs(plain: Mapping[str, Any], key: str) -> tuple[tuple[str, str], ...]:
+    """Return pairs of texts, none where a report of an earlier version has no such entry."""
+    pairs = plain.get(key, [])
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError(f"{key!r} are not names with values")
+    return tuple((name, value) for name, value in pairs)
+
+
+def _headline(plain: Mapping[str, Any] | None) -> Headline | None:
+    if plain is None:
+        return None
+    numbers = {key: as_number(plain[key]) for key in ("value", "low", "high")}
+    return Headline(plain["text"], plain["measure"], plain["of"], **numbers)
 
 
 def _table(plain: Mapping[str, Any]) -> Table:
@@ -62,6 +92,7 @@ def _table(plain: Mapping[str, Any]) -> Table:
         tuple(plain["notes"]),
         tuple(plain["sections"]),
         plain["baseline"],
+        plain.get("measure", ""),
     )
 
 

@@ -8,6 +8,7 @@ from segablate.checkpoints import is_new_network
 from segablate.comparison.predictions import Agreement
 from segablate.errors import counted
 from segablate.tables import Column, Report, Row, Table
+from segablate.tables.training_groups import headline
 from segablate.tables.trainings import trainings_notes, trainings_tables
 from segablate.training.ablation import TrainedAblation
 
@@ -30,7 +31,8 @@ def trained_report(found: TrainedAblation, folder: Path) -> Report:
     tables = [*trainings_tables(found.comparison), cells_table(found)]
     tables += [fixed_table(found)] if found.columns else []
     title = f"{found.name} after training: {request.network} on {request.dataset.spec}"
-    return Report(title, head, tuple(tables), (*trainings_notes(found.comparison), *_notes(found)))
+    notes = (*trainings_notes(found.comparison), *_notes(found))
+    return Report(title, head, tuple(tables), notes, headline(found.comparison))
 
 
 def cells_table(found: TrainedAblation) -> Table:

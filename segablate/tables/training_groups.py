@@ -9,7 +9,7 @@ from segablate.errors import counted, shorten, thousands
 from segablate.evaluation.results import Evaluation
 from segablate.statistics.half_widths import LEVEL
 from segablate.statistics.trainings import SettingResult
-from segablate.tables import Report
+from segablate.tables import Headline, Report
 from segablate.tables.trainings import trainings_notes, trainings_tables
 
 
@@ -26,7 +26,7 @@ def groups_report(comparison: TrainingsComparison, groups: Groups, left_out: Seq
     )
     lone = [f"left out, for no other group has a run of their seed: {shorten(left_out, 8)}"] if left_out else []
     notes = (*trainings_notes(comparison), *lone, *_about_repeated(groups), *_of_runs(groups))
-    return Report(title, facts, trainings_tables(comparison), notes)
+    return Report(title, facts, trainings_tables(comparison), notes, headline(comparison))
 
 
 def groups_facts(groups: Groups) -> dict[str, Any]:
@@ -36,6 +36,18 @@ def groups_facts(groups: Groups) -> dict[str, Any]:
         "checkpoint": {"name": ", ".join(groups)},
         "dataset": {**runs[0].facts["dataset"], "images": runs[0].images},
     }
+
+
+def headline(comparison: TrainingsComparison) -> Headline:
+    """Return the verdict with the difference in mIoU of the setting that has the highest mean."""
+    others = dict(zip(comparison.settings[1:], comparison.results["miou"].settings[1:], strict=True))
+    if not others:
+        only, found = comparison.settings[0], comparison.results["miou"].settings[0]
+        return Headline(f"mIoU {100 * found.mean:.2f} %: {only}", "mIoU", only, found.mean)
+    name = max(others, key=lambda name: (others[name].difference == others[name].difference, others[name].difference))
+    best = others[name]
+    of = f"{name} − {comparison.settings[0]}"
+    return Headline(verdict(comparison), "difference in mIoU", of, best.difference, best.low, best.high)
 
 
 def verdict(comparison: TrainingsComparison) -> str:

@@ -85,7 +85,7 @@ def _measure_table(comparison: TrainingsComparison, measure: Measure) -> Table:
     title = f"{measure.title}, against {comparison.settings[0]}{'; less is better' if measure.less_is_better else ''}"
     common = _common_notes(comparison)
     notes = tuple(note for note in _notes(comparison, result) if note not in common)
-    return Table(measure.key, title, columns, rows, notes, baseline=0)
+    return Table(measure.key, title, columns, rows, notes, baseline=0, measure=measure.title)
 
 
 def _classes_table(comparison: TrainingsComparison, setting: int) -> Table:
@@ -103,7 +103,7 @@ def _classes_table(comparison: TrainingsComparison, setting: int) -> Table:
         rows.append({key: row[key] for key in kept})
     note = "p (Holm): corrected over all classes of all settings together. Each interval is of its class alone."
     title = f"IoU of the classes, {comparison.settings[setting]} against {comparison.settings[0]}"
-    return Table(f"classes_{setting}", title, columns, tuple(rows), (note,))
+    return Table(f"classes_{setting}", title, columns, tuple(rows), (note,), measure="iou")
 
 
 def _difference_columns(*, share: bool) -> tuple[Column, ...]:
