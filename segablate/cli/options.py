@@ -281,9 +281,19 @@ class OutputOptions:
     """Options of the output."""
 
     format: Annotated[
-        Literal["rich", "markdown", "csv", "json", "latex"], _option("Format of the output.", _OUTPUT)
+        Literal["rich", "markdown", "csv", "json", "latex"],
+        _option("Format of the output.", _OUTPUT, case_sensitive=False),
     ] = "rich"
     wide: Annotated[bool, _option("Print all columns, however wide.", _OUTPUT, "--wide")] = False
+
+
+@dataclass(frozen=True)
+class ResultOptions(OutputOptions):
+    """Options of the output of results of runs."""
+
+    brief: Annotated[
+        bool, _option("Print the headline and the classes alone; without classes, the first table.", _OUTPUT, "--brief")
+    ] = False
 
 
 def expanded(command: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:

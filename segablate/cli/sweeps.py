@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from segablate.cli.completion import recipes
-from segablate.cli.options import CheckpointOptions, DatasetOptions, OutputOptions, RunningOptions, default_dataset
+from segablate.cli.options import CheckpointOptions, DatasetOptions, ResultOptions, RunningOptions, default_dataset
 from segablate.cli.trained import keep_trained, write_page_of_trained
 from segablate.errors import UsageError
 from segablate.files import is_file
@@ -109,7 +109,7 @@ def ablate_trained(
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
     running: RunningOptions,
-    output: OutputOptions,
+    output: ResultOptions,
 ) -> None:
     """Train every setting under every seed, evaluate, and print the table."""
     from segablate.render import print_report
@@ -139,7 +139,7 @@ def ablate_trained(
     keep_trained(report, found, folder)
     if asked.page is not None:
         write_page_of_trained(report, found, asked.page, checkpoints.loading(running))
-    print_report(report, output.format, wide=output.wide)
+    print_report(report, output.format, wide=output.wide, brief=output.brief)
 
 
 def _rows(asked: TrainedRequest, options: TrainedOptions) -> "tuple[Row, ...]":

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segablate.cli.gate import differences_of_trainings, end_if_worse
 from segablate.cli.invocation import command_line
-from segablate.cli.options import MeasureOptions, OutputOptions
+from segablate.cli.options import MeasureOptions, ResultOptions
 from segablate.cli.reporting import write_report
 from segablate.errors import RunError, UsageError, shorten
 
@@ -56,7 +57,7 @@ def compare_groups(
     grouping: TrainingsOptions,
     comparing: "ComparisonOptions",
     measuring: MeasureOptions,
-    output: OutputOptions,
+    output: ResultOptions,
 ) -> None:
     """Print the comparison of groups of saved runs, and save it if asked for.
 
@@ -84,14 +85,16 @@ def compare_groups(
 
         subject = compared(report, {}, command_line(), training_scores(comparison))
         write_report(subject, comparing.report, Loading())
-    print_report(report, output.format, wide=output.wide)
+    print_report(report, output.format, wide=output.wide, brief=output.brief)
+    end_if_worse(comparing.fail_if_worse, differences_of_trainings(comparison), aside=output.format != "rich")
 
 
 def _refuse_needless(comparing: "ComparisonOptions") -> None:
     plain = type(comparing)()
-    for name in ("on", "plot", "replicates", "seed"):
+    for name in ("on", "plot", "replicates", "seed", "write_errors"):
         if getattr(comparing, name) != getattr(plain, name):
-            raise UsageError(f"--{name} has no effect with --trainings, which compares saved runs without a bootstrap")
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} has no effect with --trainings, which compares saved runs without a bootstrap")
 
 
 def _compared(

@@ -19,7 +19,7 @@ from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CheckpointOptions,
     DatasetOptions,
-    OutputOptions,
+    ResultOptions,
     RunningOptions,
     default_dataset,
 )
@@ -130,7 +130,7 @@ def ablate(
     images: DatasetOptions,
     checkpoints: CheckpointOptions,
     running: RunningOptions,
-    output: OutputOptions,
+    output: ResultOptions,
 ) -> None:
     """Run an ablation and print its report."""
     from segablate.ablation.session import AblationRequest, ablate_checkpoint
@@ -183,7 +183,7 @@ def ablate(
     report = ablation_report(found, tolerance, sweep.per_class)
     if sweep.save is not None:
         save_ablation(report, found, sweep.save, command_line(), run_files(found.run))
-    print_report(report, output.format, wide=output.wide)
+    print_report(report, output.format, wide=output.wide, brief=output.brief)
     if sweep.plot is not None:
         from segablate.plots import draw_ablation
 
@@ -217,7 +217,7 @@ _GROUPS = {
     "images": DatasetOptions,
     "checkpoints": CheckpointOptions,
     "running": RunningOptions,
-    "output": OutputOptions,
+    "output": ResultOptions,
     "configuring": ConfigOptions,
 }
 

@@ -11,6 +11,7 @@ import typer
 from segablate.cli import completion
 from segablate.cli.arguments import expand, expand_all
 from segablate.cli.configuration import ConfigOptions
+from segablate.cli.gate import check_limit, differences_of_runs, end_if_worse
 from segablate.cli.invocation import command_line, with_command
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
@@ -18,7 +19,7 @@ from segablate.cli.options import (
     CheckpointOptions,
     DatasetOptions,
     MeasureOptions,
-    OutputOptions,
+    ResultOptions,
     RunningOptions,
     default_dataset,
 )
@@ -76,6 +77,22 @@ class ComparisonOptions:
     ] = None
 
     report: ReportOption = None
+    write_errors: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write error maps and overlays as PNG to this new folder, a folder in it for each run: a, b, ...",
+            rich_help_panel="Output",
+        ),
+    ] = None
+    fail_if_worse: Annotated[
+        float | None,
+        typer.Option(
+            metavar="POINTS",
+            help="End with exit code 3 where the 95 % CI of the difference of mIoU from A is below minus this many "
+            "points, as in 0.5.",
+            rich_help_panel="Output",
+        ),
+    ] = None
 
     def method(self, runs: "Mapping[str, Evaluation]", measuring: MeasureOptions) -> "Method":
         """Return the options of the comparison, at the tolerances asked for, else those of the runs."""
@@ -89,8 +106,10 @@ class ComparisonOptions:
         from segablate.evaluation.runs import refuse_existing
         from segablate.plots import require_drawing
 
-        if self.save is not None:
-            refuse_existing(self.save)
+        check_limit(self.fail_if_worse)
+        for taken in (self.save, self.write_errors):
+            if taken is not None:
+                refuse_existing(taken)
         if self.plot is not None:
             require_drawing(self.plot)
         refuse_page(self.report)
@@ -115,7 +134,7 @@ def compare(
     checkpoints: CheckpointOptions,
     running: RunningOptions,
     caching: CacheOptions,
-    output: OutputOptions,
+    output: ResultOptions,
     configuring: ConfigOptions,
 ) -> None:
     """Compare checkpoints, predictions or saved runs on the same images, with paired statistics.
@@ -143,11 +162,18 @@ def compare(
     found = _saved(names)
     if comparing.time and found:
         raise UsageError(f"--time needs checkpoints, but {next(iter(found))} is a saved run; leave out --time")
+    if comparing.write_errors is not None and found:
+        raise UsageError(
+            f"--write-errors needs predictions, but {next(iter(found))} is a saved run, which has none; give its "
+            f"checkpoint, or leave out --write-errors"
+        )
     if len(found) > 1 and not comparing.intersect:
         require_comparable(found)  # before anything is evaluated
-    loading, keeping = checkpoints.loading(running), Persistence(not caching.no_cache)
-    for name in names:
+    loading = checkpoints.loading(running)
+    for letter, name in zip("abcdefghijklmnopqrstuvwxyz", names, strict=False):
         if name not in found:
+            errors = None if comparing.write_errors is None else comparing.write_errors / letter
+            keeping = Persistence(not caching.no_cache, errors=errors)
             data = images.open(comparing.on or default_dataset(name, "compare A B --on DATASET"))
             run = evaluate_checkpoint(name, data, measuring.request, loading, running.execution, keeping)
             found[name] = with_command(run)
@@ -172,7 +198,8 @@ def compare(
 
         subject = compared(report, found, command_line(), void_as_error=measuring.void_as_error)
         write_report(subject, comparing.report, loading)
-    print_report(report, output.format, wide=output.wide)
+    print_report(report, output.format, wide=output.wide, brief=output.brief)
+    end_if_worse(comparing.fail_if_worse, differences_of_runs(comparison), aside=output.format != "rich")
 
 
 def _checked(names: list[str], on: str | None) -> list[str]:

@@ -15,7 +15,7 @@ from segablate.cli.options import (
     CheckpointOptions,
     DatasetOptions,
     MeasureOptions,
-    OutputOptions,
+    ResultOptions,
     RunningOptions,
     default_dataset,
 )
@@ -53,6 +53,13 @@ def evaluate(
             rich_help_panel="Output",
         ),
     ] = None,
+    write_errors: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write error maps and overlays of all images to this new folder, as PNG.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(help="Plot reliability diagrams to this PNG, SVG or PDF.", rich_help_panel="Output"),
@@ -65,7 +72,7 @@ def evaluate(
     checkpoints: CheckpointOptions,
     running: RunningOptions,
     caching: CacheOptions,
-    output: OutputOptions,
+    output: ResultOptions,
     configuring: ConfigOptions,
 ) -> None:
     """Evaluate a checkpoint on a dataset: recall, precision, IoU and boundary F per class, mIoU, losses, calibration.
@@ -81,7 +88,7 @@ def evaluate(
     if configuring.written(ctx):
         return
     refuse_swapped("evaluate", checkpoint, dataset)
-    keeping = Persistence(not caching.no_cache, save, resume, write_predictions)
+    keeping = Persistence(not caching.no_cache, save, resume, write_predictions, write_errors)
     lock_output(save)
     keeping.refuse_early()
     refuse_page(report)
@@ -113,4 +120,4 @@ def evaluate(
 
         plain = ViewingOptions(details=viewing.details).report(run, measuring, measuring.tolerances)
         write_report(evaluated(run, plain, void_as_error=measuring.void_as_error), report, loading)
-    print_report(printed, output.format, wide=output.wide)
+    print_report(printed, output.format, wide=output.wide, brief=output.brief)

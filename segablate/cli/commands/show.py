@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segablate.cli.options import OutputOptions, ReadingOptions
+from segablate.cli.options import ReadingOptions, ResultOptions
 from segablate.cli.viewing import ViewingOptions
 from segablate.errors import RunError, UsageError
 
@@ -24,7 +24,7 @@ def show(
         Path | None,
         typer.Option(help="Plot boundary scores over tolerances to this PNG, SVG or PDF.", rich_help_panel="Output"),
     ] = None,
-    output: OutputOptions,
+    output: ResultOptions,
 ) -> None:
     """Print a saved run in any format; an evaluation also under other conventions or at other tolerances."""
     from segablate.evaluation.runs import read_description
@@ -33,7 +33,7 @@ def show(
     kind = read_description(run)["kind"]
     asked = reading, viewing, plot
     report = _evaluation(run, *asked) if kind == "evaluation" else _report(run, kind, plain=asked == _PLAIN)
-    print_report(report, output.format, wide=output.wide)
+    print_report(report, output.format, wide=output.wide, brief=output.brief)
 
 
 def _evaluation(path: Path, reading: ReadingOptions, viewing: ViewingOptions, plot: Path | None) -> "Report":
