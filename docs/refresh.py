@@ -7,14 +7,14 @@ Generated from the program's own descriptions, in a few seconds (``--generated``
 
 The output of commands, which are run. The fence follows right under the comment::
 
-    <!-- output: segablate compare | keep: verdict, Scores -->
+    <!-- output: segablate compare | keep: headline, Scores -->
     ```text
     ...
     ```
 
-``keep`` names the parts of the output to show, in any order: ``head`` (title and facts), one fact by its name, a table
-by its heading up to the first comma, semicolon or colon (``Losses``), ``notes`` (the last ones). Without it the whole
-output is shown. A name that the output does not have is an error. What a page needs first is made by
+``keep`` names the parts of the output to show, in any order: ``headline``, ``head`` (title and facts), one fact by its
+name, a table by its heading up to the first comma, semicolon or colon (``Losses``), ``notes`` (the last ones). Without
+it the whole output is shown. A name that the output does not have is an error. What a page needs first is made by
 ``<!-- prepare: segablate evaluate ... -->``.
 
 The screenshots of ``docs/how-to/report.md``, see ``docs/screenshots.py``, with that page.
@@ -45,13 +45,19 @@ BLOCK = re.compile(
 
 
 def parts(output: str) -> dict[str, str]:
-    """Cut the output of a command into its parts by name, in order: head, each table, notes.
+    """Cut the output of a command into its parts by name, in order: headline, head, each table, notes.
+
+    The headline stands first and last; it is one part.
 
     A part starts with its heading after an empty line. A paragraph that starts with a table's columns (they are two
     spaces apart, or indented) continues the table above: it was too wide for the page.
     """
     head, *paragraphs = re.split(r"\n\n+", output.strip("\n"))
-    found = {"head": head}
+    found: dict[str, str] = {}
+    if len(paragraphs) > 1 and paragraphs[-1] == head:
+        found["headline"] = head
+        head, *paragraphs = paragraphs[:-1]
+    found["head"] = head
     for paragraph in paragraphs:
         first = paragraph.partition("\n")[0]
         if first.startswith("· "):
@@ -85,7 +91,8 @@ def excerpt(output: str, keep: str | None) -> str:
     if unknown := [name for name in wanted if name not in tables and name not in lines]:
         raise ValueError(f"keep: no part is called {unknown[0]!r}; parts: {', '.join([*tables, *lines])}")
     kept = [] if "head" in wanted else ["\n".join(text for name, text in lines.items() if name in wanted)]
-    kept += [text for name, text in tables.items() if name in wanted]
+    kept += [text for name, text in tables.items() if name in wanted and name != "headline"]
+    kept = [tables["headline"], *kept] if "headline" in wanted else kept
     return "\n\n".join(filter(None, kept))
 
 

@@ -126,7 +126,11 @@ def test_blocks_hold_the_parts_they_keep(page: Path) -> None:
         block = match[0].partition("```")[2].partition("\n")[2].removesuffix("```").strip("\n")
         assert block, match["command"]
         for name in (match["keep"] or "").split(", "):
-            assert re.search(rf"^{re.escape(name)}([ ,;:]|$)", block, re.MULTILINE) or name in ("head", "notes"), name
+            assert re.search(rf"^{re.escape(name)}([ ,;:]|$)", block, re.MULTILINE) or name in (
+                "headline",
+                "head",
+                "notes",
+            ), name
 
 
 OUTPUT = """\
@@ -165,6 +169,9 @@ def test_an_excerpt_is_cut_by_headings() -> None:
     assert refresh.excerpt(OUTPUT, "Scores, verdict") == f"{verdict}\n\n{scores}"
     assert refresh.excerpt(OUTPUT, "notes, head").endswith("dataset  sample\n\n· the last note")
     assert refresh.excerpt(OUTPUT, None) == OUTPUT
+    framed = f"the headline\nin two lines\n\n{OUTPUT}\nthe headline\nin two lines\n"
+    assert list(refresh.parts(framed)) == ["headline", "head", "Scores", "Classes", "notes"]
+    assert refresh.excerpt(framed, "headline, verdict") == f"the headline\nin two lines\n\n{verdict}"
     with pytest.raises(ValueError, match=r"no part is called 'Score'; parts: head, Scores, Classes, notes, verdict"):
         refresh.excerpt(OUTPUT, "Score")
 
