@@ -39,8 +39,8 @@ class Remark(IntFlag):
 class Sample:
     """A labelled image.
 
-    - `image`: 3 channels of uint8 RGB, or None where only labels are needed; H, W, but where the sizes of image and
-      label map differ.
+    - `image`: uint8 RGB, H, W, 3, with a fourth band where the network takes it, or None where only labels are needed;
+      of the size of the labels, but where image and label map differ.
     - `labels`: H, W class indices, of :func:`segablate.labels.index_type`: uint8 with 255 for void up to 255 classes,
       else uint16 with 65535.
     - `label_hash`: 16 hexadecimal digits of the SHA-256 of the label file.
@@ -83,7 +83,7 @@ class Batch:
 
     @property
     def images(self) -> np.ndarray:
-        """Return the images, N, H, W, 3 uint8 RGB."""
+        """Return the images, N, H, W, 3 uint8 RGB, or N, H, W, 4 with a fourth band."""
         return _stacked([sample.image for sample in self.samples if sample.image is not None])
 
     @property

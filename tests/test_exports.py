@@ -235,8 +235,8 @@ def test_an_onnx_card(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "more", "message"),
     [
-        ((1, 1, 24, 32), {}, r"its input is 1x1x24x32; expected three channels"),
-        ((3, 24, 32), {}, r"its input is 3x24x32; expected colour images, N x 3 x H x W or N x H x W x 3"),
+        ((1, 5, 24, 32), {}, r"its input is 1x5x24x32; the network takes 5 channels, but at most 4 bands are read"),
+        ((3, 24, 32), {}, r"its input is 3x24x32; expected images, N x C x H x W or N x H x W x C"),
         (("n", 3, "h", "w"), {"inputs": 2}, r"the network takes 2 inputs \(image, spare0\); export it with one"),
         (("n", 3, "h", "w"), {"dtype": "INT32"}, r"its input is tensor\(int32\); expected float"),
     ],

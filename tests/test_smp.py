@@ -335,7 +335,7 @@ def test_the_hub_is_asked_only_where_that_is_allowed(folder: Path, monkeypatch: 
         ),
         ("smp:Unet('resnet18', *(1,))@W", "must be literals"),
         ("smp:Unet(1,2,3,4,5,6,7,8,9,10,11,12,13)@W", "cannot be built: too many positional arguments"),
-        ("smp:Unet('resnet18', in_channels=4)@W", "in_channels is 4, but images have 3 channels"),
+        ("smp:Unet('resnet18', in_channels=5)@W", "in_channels is 5, but images have 1 to 4 bands"),
         (
             "smp:Unet('resnet18', activation='tanh')@W",
             "activation is 'tanh', which returns neither logits nor probabil",

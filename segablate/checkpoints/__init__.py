@@ -210,7 +210,7 @@ def count_outputs(segmenter: Segmenter) -> int | None:
     """Count the outputs of a network by running it on a grey image of 256x256; None where that fails."""
     if segmenter.capabilities.on_host:
         return None
-    grey = np.full((256, 256, 3), 128, np.uint8)
+    grey = np.full((256, 256, segmenter.capabilities.bands), 128, np.uint8)
     try:
         return segmenter(Batch((Sample(0, "grey", grey, grey[..., 0], ""),))).outputs
     except SegablateError:

@@ -24,6 +24,8 @@ _HOW = (
     "usual ones"
 )
 
+_HOW_OF_BANDS = _HOW.replace("imagenet, none", "none")
+
 
 class Settled(NamedTuple):
     """The preprocessing of a network, whether its mean and std were assumed, and the note that says so."""
@@ -55,6 +57,12 @@ def settle(start: Preprocessing, given: Mapping[str, Any], module: Any = None, a
             f"no mean and std given: the network subtracts its own ({inside.name}) from pixels {inside.range}; {_HOW}"
         )
         return Settled(scaled, True, note)
+    if parsed.count != 3:
+        note = (
+            f"no mean and std given for {parsed.named_channels}: pixels were only scaled to 0..1, as ImageNet's "
+            f"constants are of three channels; {_HOW if parsed.count == 1 else _HOW_OF_BANDS}"
+        )
+        return Settled(parsed.normalised("none"), True, note)
     assumed = parsed.normalised(assume)
     if assume == "none":
         note = (
@@ -63,7 +71,7 @@ def settle(start: Preprocessing, given: Mapping[str, Any], module: Any = None, a
         )
         return Settled(assumed, True, note)
     numbers = ", std ".join(_commas(row) for row in (assumed.mean, assumed.std))
-    order = assumed.channels.upper()
+    order = assumed.named_channels
     note = f"no mean and std given: ImageNet's were assumed (mean {numbers} of {order} in 0..1); {_HOW}"
     return Settled(assumed, True, note)
 

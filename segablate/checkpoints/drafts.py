@@ -71,7 +71,7 @@ _FIRST = """\
 # x = ((pixels 0..255 in this channel order * scale) - mean) / std / divisor
 # mean and std: {origin}
 preprocessing:
-  channels: {channels:<15}# rgb (Pillow, torchvision) or bgr (OpenCV)
+  channels: {channels:<15}# rgb (Pillow, torchvision), bgr (OpenCV), grey, or bands, as in "4,3,2"
   scale: {scale:<18}# 1 where mean and std are given for 0..255
   mean: {mean}
   std: {std}

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from segablate.checkpoints.assumptions import ASSUMED
+from segablate.checkpoints.channels import count_channels, parse_channels
+from segablate.checkpoints.input_channels import fit_channels, takes_channels
 from segablate.checkpoints.network import Network, prepared
 from segablate.checkpoints.outputs import channels_first
 from segablate.checkpoints.preprocessing import Preprocessing
@@ -19,12 +21,13 @@ Run = Callable[[Tensor], Any]
 """Runs a batch that has the layout, size and dtype of the network's input, and returns the output."""
 
 
-_PIXELS = Preprocessing(scale="1")
+def _pixels(channels: str) -> Preprocessing:
+    return Preprocessing.parse({"scale": "1", "channels": channels})
 
 
 @dataclass(frozen=True)
 class ImageInput:
-    """The input of an exported network: N, 3, H, W, or N, H, W, 3; None for a side or a batch that may vary.
+    """The input of an exported network: N, C, H, W, or N, H, W, C; None for a side or a batch that may vary.
 
     With an integer `dtype` the input is pixels of 0..255, without scaling.
     """
@@ -33,24 +36,27 @@ class ImageInput:
     batch: int | None
     size: tuple[int | None, int | None]
     dtype: torch.dtype
+    channels: int = 3
 
     @classmethod
-    def of(cls, shape: Sequence[Any], dtype: torch.dtype) -> "ImageInput":
+    def of(cls, shape: Sequence[Any], dtype: torch.dtype, channels: int | None = None) -> "ImageInput":
         """Read the input off a shape, in which every entry that is no positive integer may vary.
 
-        Where the channels may vary too, they are assumed to come first. Raises CheckpointError where the shape is not
-        that of colour images.
+        `channels`: how many the user stated, or None. Where they may vary too, they are assumed to come first. Raises
+        CheckpointError where the shape is not that of images.
         """
         sides = [side if isinstance(side, int) and side > 0 else None for side in shape]
         shape_text = "x".join("?" if side is None else str(side) for side in sides)
         if len(sides) != 4:
-            raise CheckpointError(f"its input is {shape_text}; expected colour images, N x 3 x H x W or N x H x W x 3")
+            raise CheckpointError(f"its input is {shape_text}; expected images, N x C x H x W or N x H x W x C")
         batch, one, two, three = sides
-        if one == 3 or (one is None and three != 3):
-            return cls(False, batch, (two, three), dtype)
-        if three == 3:
-            return cls(True, batch, (one, two), dtype)
-        raise CheckpointError(f"its input is {shape_text}; expected three channels, N x 3 x H x W or N x H x W x 3")
+        for count in (channels,) if channels else (3, 1):
+            if one == count or (one is None and three != count):
+                return cls(False, batch, (two, three), dtype, count)
+            if three == count:
+                return cls(True, batch, (one, two), dtype, count)
+        few = min(side for side in (one, three) if side is not None)
+        raise CheckpointError(f"its input is {shape_text}; {takes_channels(few)}")
 
     @property
     def fixed(self) -> tuple[int, int] | None:
@@ -61,17 +67,24 @@ class ImageInput:
     def describe(self) -> str:
         """Describe the input for the head of a table."""
         batch, height, width = ("?" if side is None else str(side) for side in (self.batch, *self.size))
-        sides = f"{batch}x{height}x{width}x3" if self.channels_last else f"{batch}x3x{height}x{width}"
+        last = self.channels_last
+        sides = f"{batch}x{height}x{width}x{self.channels}" if last else f"{batch}x{self.channels}x{height}x{width}"
         return f"{sides} {str(self.dtype).removeprefix('torch.')}"
 
     def fed(self, pixels: Tensor) -> Tensor:
-        """Convert N, 3, H, W float32 to the layout and dtype of the input; integers are rounded."""
+        """Convert N, C, H, W float32 to the layout and dtype of the input; integers are rounded."""
         images = pixels.permute(0, 2, 3, 1).contiguous() if self.channels_last else pixels
         return images.to(self.dtype) if self.dtype.is_floating_point else images.round().clamp(0, 255).to(self.dtype)
 
 
+def stated_channels(loading: Loading) -> int | None:
+    """Return how many channels the user states, or None."""
+    stated = loading.preprocessing.get("channels")
+    return None if stated is None else count_channels(parse_channels(stated))
+
+
 class ExportedNetwork(nn.Module):
-    """A runtime as a module: takes N, 3, H, W float32 and returns the runtime's output, channels first.
+    """A runtime as a module: takes N, C, H, W float32 and returns the runtime's output, channels first.
 
     A batch of fixed size is filled up with empty images, whose output is cut off.
     """
@@ -124,15 +137,18 @@ def open_exported(
     if loading.precision != "fp32":
         raise DeviceError("the network runs in the precision it was exported with; leave out --precision")
     whole = not image.dtype.is_floating_point
-    loading, preprocessing = _fitted(loading, image, start or (_PIXELS if whole else Preprocessing()))
-    if whole and replace(preprocessing, channels="rgb", resize=None, pad_to_multiple=None) != _PIXELS:
+    module = ExportedNetwork(image, run, None if loading.classes is None else len(loading.classes))
+    plain = Preprocessing(scale="1" if whole else "1/255")
+    fitted = fit_channels(module, loading.preprocessing, start or plain)
+    loading, preprocessing = _fitted(loading, image, fitted.start)
+    if whole and replace(preprocessing, resize=None, pad_to_multiple=None) != _pixels(preprocessing.channels):
         raise CheckpointError(
             f"the network takes unscaled pixels of 0..255; leave out scale, mean and std ({preprocessing})"
         )
-    source = replace(source, facts={"input": image.describe(), **source.facts})
-    classes = None if loading.classes is None else len(loading.classes)
-    assume = None if start is not None or whole else ASSUMED
-    return prepared(ExportedNetwork(image, run, classes), source, loading, preprocessing, kind, assume=assume)
+    notes = (*source.notes, *filter(None, [fitted.note]))
+    source = replace(source, facts={"input": image.describe(), **source.facts}, notes=notes)
+    assume = None if (start is not None and not fitted.dropped) or whole else ASSUMED
+    return prepared(module, source, loading, preprocessing, kind, assume=assume)
 
 
 def _fitted(loading: Loading, image: ImageInput, start: Preprocessing) -> tuple[Loading, Preprocessing]:

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from segablate.checkpoints.assumptions import Settled, settle
+from segablate.checkpoints.channels import bands_of
 from segablate.checkpoints.inference import Inference, at_size
+from segablate.checkpoints.input_channels import fit_channels, wrong_channels
 from segablate.checkpoints.outputs import KINDS, Range, read_output, two_channels
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source, described_output
@@ -73,7 +75,10 @@ class Network:
         features = self.inference.plain and any(isinstance(part, _CONVOLUTIONS) for part in self.module.modules())
         batches = self.device.type != "cpu"
         device = str(counting_device(self.device))
-        return Capabilities(scores=self.kind != "labels", features=features, device=device, batches=batches)
+        bands = max(3, *bands_of(self.preprocessing.channels))
+        return Capabilities(
+            scores=self.kind != "labels", features=features, device=device, batches=batches, bands=bands
+        )
 
     def for_dataset(self, dataset: Dataset, on_error: OnError) -> "Network":
         """Return the network itself: it runs on any images."""
@@ -185,7 +190,7 @@ class Network:
             raise
         except Exception as error:
             raise CheckpointError(
-                _failure(self.source.spec, pixels, error, self.preprocessing.pad_to_multiple)
+                _failure(self.source.spec, pixels, error, self.preprocessing.pad_to_multiple, self.module)
             ) from error
         classes = None if self.classes is None else len(self.classes)
         scores, remarks = read_output(output, pixels.shape, self.kind, self.head, classes, self.known)
@@ -214,9 +219,11 @@ def prepared(
     kind = loading.output or kind
     if kind not in (*KINDS, "labels"):
         raise CheckpointError(f"output is {kind!r}, but must be softmax, sigmoid, probabilities or labels")
-    settled = Settled(Preprocessing.parse(loading.preprocessing, preprocessing))
-    if assume is not None:
-        settled = settle(preprocessing, loading.preprocessing, module, assume)
+    fitted = fit_channels(module, loading.preprocessing, preprocessing)
+    if assume is None and not fitted.dropped:
+        settled = Settled(Preprocessing.parse(loading.preprocessing, fitted.start))
+    else:
+        settled = settle(fitted.start, loading.preprocessing, module, assume or "none")
     preprocessing = settled.preprocessing
     with at(source.spec):
         preprocessing.refuse_constants_of_pixels()
@@ -235,7 +242,7 @@ def prepared(
     return Network(
         module.to(device).eval(),
         preprocessing,
-        replace(source, facts=facts, notes=(*source.notes, *filter(None, [settled.note]))),
+        replace(source, facts=facts, notes=(*source.notes, *filter(None, [fitted.note, settled.note]))),
         kind,
         loading.classes or classes,
         loading.class_map,
@@ -297,10 +304,12 @@ def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _failure(spec: str, pixels: Tensor, error: Exception, multiple: int | None) -> str:
+def _failure(spec: str, pixels: Tensor, error: Exception, multiple: int | None, module: nn.Module) -> str:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    remedy = ""
-    if multiple and any(side % multiple for side in pixels.shape[-2:]):
+    remedy = wrong_channels(module, pixels.shape[1], str(error))
+    if remedy:
+        pass
+    elif multiple and any(side % multiple for side in pixels.shape[-2:]):
         remedy = f"; the sides of a --window must divide by {multiple} too"
     elif not multiple and "--" not in reason and ("size" in reason.lower() or "shape" in reason.lower()):
         remedy = "; if its sides must divide by 32, pass --pad-to-multiple 32"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from segablate.checkpoints.channels import constants_for, count_channels, parse_channels, take
 from segablate.errors import CheckpointError, did_you_mean
 from segablate.files import shortened
 from segablate.runtime import to_device
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 LONGEST_SIDE = 16384
 """Most pixels of a side to which images are resized."""
+
+_MOST_CHANNELS = 64
 
 RESAMPLING = ("bilinear", "pillow-bilinear", "pillow-bicubic")
 
@@ -33,7 +36,8 @@ NORMALISATIONS: Mapping[str, tuple[Triple, Triple]] = {
 class Preprocessing:
     """``x = ((pixels · scale) − mean) / std / divisor``, channel by channel, in float32.
 
-    - `channels`: order in which the network expects the colours; `mean` and `std` are in this order.
+    - `channels`: what the network expects: "rgb", "bgr", "grey", or bands of the image by number, as in "4,3,2";
+      `mean` and `std` are in this order, one number each for every channel.
     - `scale`: factor for pixels of 0..255, a number or a fraction such as "1/255".
     - `divisor`: divisor applied after mean and std.
     - `resize`: height and width to which the image is resized before the network, or one number for its shorter side,
@@ -45,10 +49,10 @@ class Preprocessing:
       padding is cut off the logits.
     """
 
-    channels: Literal["rgb", "bgr"] = "rgb"
+    channels: str = "rgb"
     scale: str = "1/255"
-    mean: Triple = (0.0, 0.0, 0.0)
-    std: Triple = (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
     divisor: float = 1.0
     resize: tuple[int, int] | int | None = None
     longest: int | None = None
@@ -70,24 +74,52 @@ class Preprocessing:
         name = checked.pop("normalise", None)
         if name is not None and (both := checked.keys() & {"mean", "std"}):
             raise CheckpointError(f"normalise is {name!r}, which is a mean and std; leave out {' and '.join(both)}")
-        found = replace(start or cls(), **checked)
+        found = replace(start or cls(), **checked)._for_channels()
         return found if name is None else found.normalised(name)
 
     def normalised(self, name: str) -> "Preprocessing":
-        """Return these steps with the mean and std of :data:`NORMALISATIONS`, in this scale and order of channels."""
-        rows = NORMALISATIONS[name]
+        """Return these steps with the mean and std of :data:`NORMALISATIONS`, in this scale and order of channels.
+
+        Grey gets the means over red, green and blue. Raises CheckpointError for channels that have no such constants.
+        """
+        uniform = all(len(set(row)) == 1 for row in NORMALISATIONS[name])
+        rows = [row[:1] * self.count if uniform else constants_for(self.channels, row) for row in NORMALISATIONS[name]]
+        if rows[0] is None or rows[1] is None:
+            raise CheckpointError(
+                f"normalise {name} is of red, green and blue, but channels is {self.channels}; state mean and std, "
+                f"{self.count} numbers each"
+            )
         unit = float(255 * Fraction(self.scale))
-        mean, std = (tuple(unit * value for value in (row if self.channels == "rgb" else row[::-1])) for row in rows)
+        mean, std = (tuple(unit * value for value in row) for row in rows if row is not None)
         return replace(self, mean=mean, std=std if name != "none" else rows[1])
+
+    def _for_channels(self) -> "Preprocessing":
+        """Return these steps with one mean and std for each channel. Raises CheckpointError for another number."""
+        rows = {}
+        for name in ("mean", "std"):
+            row: tuple[float, ...] = getattr(self, name)
+            rows[name] = row[:1] * self.count if len(set(row)) == 1 else row
+            if len(rows[name]) != self.count:
+                raise CheckpointError(
+                    f"{name} is {_commas(row)}, but channels {self.channels} need {self.count} number"
+                    f"{'s' * (self.count != 1)}; state {name}, or channels, as in grey or 4,3,2"
+                )
+        return replace(self, **rows)
+
+    @property
+    def count(self) -> int:
+        """The number of channels."""
+        return count_channels(self.channels)
 
     def refuse_constants_of_pixels(self) -> None:
         """Raise CheckpointError for a mean or std that no scaled pixel reaches: it is one of 0..255, for scale 1."""
         largest = 255 * self.factor
         named = [name for name in ("mean", "std") if max(map(abs, getattr(self, name))) > largest * 1.001]
-        if not named or (named == ["std"] and self.std == (1.0, 1.0, 1.0)):
+        plain = set(self.std) == {1.0}
+        if not named or (named == ["std"] and plain):
             return
         mean = self.mean if "mean" in named else tuple(value * 255 for value in self.mean)
-        std = self.std if "std" in named or self.std == (1.0, 1.0, 1.0) else tuple(value * 255 for value in self.std)
+        std = self.std if "std" in named or plain else tuple(value * 255 for value in self.std)
         stated = " and ".join(f"{name} is {_row(getattr(self, name))}" for name in named)
         raise CheckpointError(
             f"{stated}, but scale {self.scale} brings pixels to 0..{largest:.4g} before that is applied; state scale 1 "
@@ -95,6 +127,13 @@ class Preprocessing:
             f"{_commas(v / 255 for v in mean)} and std {_commas(v / 255 for v in std)} (and divisor 255 where the "
             f"network takes 0..1 after that)"
         )
+
+    @property
+    def named_channels(self) -> str:
+        """The channels for the head of a table."""
+        if self.channels in ("rgb", "bgr"):
+            return self.channels.upper()
+        return "grey" if self.channels == "grey" else f"band{'s' * (self.count > 1)} {self.channels}"
 
     @property
     def factor(self) -> float:
@@ -106,22 +145,20 @@ class Preprocessing:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def __str__(self) -> str:
-        parts = [self.channels.upper(), f"× {self.scale}", f"− {_row(self.mean)}", f"/ {_row(self.std)}"]
+        parts = [self.named_channels, f"× {self.scale}", f"− {_row(self.mean)}", f"/ {_row(self.std)}"]
         parts += [f"/ {self.divisor:g}"] if self.divisor != 1 else []
         parts += [self._resizing()]
         parts += [f"padded to a multiple of {self.pad_to_multiple}"] if self.pad_to_multiple else []
         return " · ".join(parts)
 
     def __call__(self, images: "Tensor") -> "Tensor":
-        """Convert N, H, W, 3 uint8 RGB to the network's N, 3, h, w float32 on the same device."""
+        """Convert N, H, W, B uint8, B bands from red on, to the network's N, C, h, w float32 on the same device."""
         import torch
         from torch.nn import functional
 
-        pixels = self._resized(images.permute(0, 3, 1, 2).to(torch.float32, copy=True))
-        if self.channels == "bgr":
-            pixels = pixels.flip(1)
+        pixels = self._resized(take(images.permute(0, 3, 1, 2).to(torch.float32, copy=True), self.channels))
         rows = (np.array(row, np.float32) for row in (self.mean, self.std))
-        mean, std = (to_device(row, images.device).view(3, 1, 1) for row in rows)
+        mean, std = (to_device(row, images.device).view(-1, 1, 1) for row in rows)
         pixels = pixels.mul_(self.factor).sub_(mean).div_(std).div_(self.divisor)
         if self.pad_to_multiple:
             height, width = pixels.shape[-2:]
@@ -135,7 +172,7 @@ class Preprocessing:
         return self.resize or size
 
     def _resized(self, pixels: "Tensor") -> "Tensor":
-        """Resize pixels of 0..255, N, 3, H, W, to the network's size."""
+        """Resize pixels of 0..255, N, C, H, W, to the network's size."""
         from torch.nn import functional
 
         size = self.unpadded((pixels.shape[-2], pixels.shape[-1]))
@@ -178,9 +215,7 @@ def _commas(values: Iterable[float]) -> str:
 
 
 def _channels(name: str, value: Any) -> str:
-    if str(value).lower() not in ("rgb", "bgr"):
-        raise CheckpointError(f"{name} is {value!r}, but must be rgb or bgr")
-    return str(value).lower()
+    return parse_channels(value)
 
 
 def _fraction(name: str, value: Any) -> str:
@@ -198,11 +233,15 @@ def _positive(name: str, value: Any) -> float:
     raise CheckpointError(f"{name} is {value!r}, but must be a positive number")
 
 
-def _triple(name: str, value: Any) -> tuple[float, ...]:
+def _row_of(name: str, value: Any) -> tuple[float, ...]:
+    """Check one number for all channels, or one for each; how many is known with the channels."""
     values = [value] * 3 if isinstance(value, int | float) else value
     numbers = isinstance(values, list | tuple) and all(isinstance(v, int | float) for v in values)
-    if not numbers or len(values) != 3 or (name == "std" and not all(v > 0 for v in values)):
-        raise CheckpointError(f"{name} is {value!r}, but must be three {'positive ' * (name == 'std')}numbers")
+    if not numbers or not 1 <= len(values) <= _MOST_CHANNELS or (name == "std" and not all(v > 0 for v in values)):
+        kind = "positive " * (name == "std")
+        raise CheckpointError(
+            f"{name} is {shortened(repr(value))}, but must be {kind}numbers, one for each channel, or one for all"
+        )
     return tuple(float(v) for v in values)
 
 
@@ -248,8 +287,8 @@ def _multiple(name: str, value: Any) -> int | None:
 _CHECKS = {
     "channels": _channels,
     "scale": _fraction,
-    "mean": _triple,
-    "std": _triple,
+    "mean": _row_of,
+    "std": _row_of,
     "divisor": _positive,
     "resize": _resize,
     "longest": _side,

@@ -136,7 +136,7 @@ class Source:
 class Capabilities:
     """The capabilities of a segmenter.
 
-    - `images`: it needs the images; otherwise samples come without them.
+    - `images`: it needs the images; otherwise samples come without them; `bands`: how many bands of them.
     - `scores`: it may return scores; otherwise it returns only label maps.
     - `on_host`: it returns label maps without a network, is picklable and runs in the reading processes.
     - `features`: it can keep the features before the network's classifier.
@@ -149,6 +149,7 @@ class Capabilities:
     features: bool = False
     device: str = "cpu"
     batches: bool = True
+    bands: int = 3
 
 
 class Segmenter(Protocol):

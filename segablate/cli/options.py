@@ -196,10 +196,12 @@ class TrustOptions:
 class CheckpointOptions(TrustOptions):
     """Options for loading a checkpoint, which override its card."""
 
-    channels: Annotated[str | None, _option("Channel order: rgb or bgr.", _CHECKPOINT)] = None
+    channels: Annotated[str | None, _option("rgb, bgr, grey, or bands of the image by number: 4,3,2.", _CHECKPOINT)] = (
+        None
+    )
     scale: Annotated[str | None, _option("Factor for pixels of 0..255, e.g. 1/255.", _CHECKPOINT)] = None
-    mean: Annotated[str | None, _option("Comma-separated mean of the three channels.", _CHECKPOINT)] = None
-    std: Annotated[str | None, _option("Comma-separated standard deviation of the three channels.", _CHECKPOINT)] = None
+    mean: Annotated[str | None, _option("Comma-separated mean of each channel.", _CHECKPOINT)] = None
+    std: Annotated[str | None, _option("Comma-separated standard deviation of each channel.", _CHECKPOINT)] = None
     normalise: Annotated[
         Literal["imagenet", "none", "0.5"] | None,
         _option("Mean and std by name: imagenet, none, or 0.5 for both.", _CHECKPOINT),
@@ -250,8 +252,8 @@ class CheckpointOptions(TrustOptions):
         given = {
             "channels": self.channels,
             "scale": self.scale,
-            "mean": _numbers("--mean", self.mean, 3),
-            "std": _numbers("--std", self.std, 3),
+            "mean": _numbers("--mean", self.mean),
+            "std": _numbers("--std", self.std),
             "normalise": self.normalise,
             "divisor": self.divisor,
             "resize": _size("--resize", self.resize),
@@ -339,15 +341,15 @@ def default_dataset(checkpoint: str, usage: str) -> str:
     raise UsageError(f"No dataset given for {checkpoint}. Usage: segablate {usage}")
 
 
-def _numbers(option: str, text: str | None, count: int) -> list[float] | None:
+def _numbers(option: str, text: str | None) -> list[float] | None:
     if text is None:
         return None
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         values = []
-    if len(values) != count:
-        raise UsageError(f"{option} is {text!r}, but must be {count} comma-separated numbers, as in 0.485,0.456,0.406")
+    if not values:
+        raise UsageError(f"{option} is {text!r}, but must be comma-separated numbers, as in 0.485,0.456,0.406")
     return values
 
 

@@ -15,6 +15,7 @@ from segablate.datasets.label_sizes import alike, nearest, refuse_sizes
 from segablate.datasets.lists import find_listed
 from segablate.datasets.palettes import Reference, agreed, check_class_colours
 from segablate.errors import DatasetError, SegablateError, at, counted, did_you_mean, shorten
+from segablate.files import Unreadable
 from segablate.images.label_maps import LabelFile, read_label_file
 from segablate.images.pictures import LabelSize, Orientation, Picture, Reading, read_picture
 from segablate.labels import LabelSet
@@ -148,6 +149,10 @@ class Dataset:
         """Return the dataset with label maps and images meeting at this size; unchanged for None."""
         return self if label_size is None else replace(self, reading=replace(self.reading, label_size=label_size))
 
+    def with_bands(self, bands: int) -> "Dataset":
+        """Return the dataset with images of this many bands: 3, or 4 with alpha or near infrared."""
+        return self if bands == self.reading.bands else replace(self, reading=replace(self.reading, bands=bands))
+
     def stored(self, index: int, *, image: bool = True) -> "Stored":
         """Return the pixels and codes of one item, whatever their size and codes. Raises as :meth:`read`."""
         item = self.items[index]
@@ -169,6 +174,11 @@ class Dataset:
 
     def _read_image(self, item: Item, size: Sequence[int]) -> tuple[np.ndarray, Remark]:
         picture = self.source.image(item, self.reading)
+        if picture.pixels.shape[-1] < self.reading.bands:
+            raise Unreadable(
+                f"{item.image}: has no band 4, which the network is to take; state --channels of the bands it has, or "
+                f"give images of {self.reading.bands} bands"
+            )
         pixels, turned = oriented(picture, size, self.reading.exif)
         return pixels, picture.remarks | turned
 

@@ -92,6 +92,7 @@ def prepare(
     segmenter: Segmenter, dataset: Dataset, measures: Measures, on_error: OnError = "stop"
 ) -> PreparedEvaluation:
     """Prepare a checkpoint for a dataset. Raises CheckpointError where it lacks something for it."""
+    dataset = dataset.with_bands(segmenter.capabilities.bands)
     segmenter = segmenter.for_dataset(dataset, on_error)
     return PreparedEvaluation(segmenter, dataset, measures, on_error, _facts(segmenter, dataset, measures))
 

@@ -58,7 +58,7 @@ def loss_inputs(
     inputs = dict(measures.inputs)
     image = sample.image_at_labels
     if image is not None and (measures.probe or any("image" in one.inputs for one in measures.losses.values())):
-        inputs["image"] = to_device(image, logits.device).permute(2, 0, 1)[None].float()
+        inputs["image"] = to_device(image, logits.device)[..., :3].permute(2, 0, 1)[None].float()
     if output.features is not None:
         inputs["features"] = output.features[place : place + 1]
     if "edge_net" in inputs and logits.shape[1] > classes:

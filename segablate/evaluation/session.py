@@ -157,6 +157,7 @@ def times_in_turns(
     for name, segmenter in zip(checkpoints, segmenters, strict=True):
         if not segmenter.capabilities.images:
             raise UsageError(f"--time: {name} has label maps only; leave out --time, or give the network")
+    dataset = dataset.with_bands(max(segmenter.capabilities.bands for segmenter in segmenters))
     samples = [dataset.read(index) for index in range(min(batch_size, len(dataset)))]
     sizes = samples[0].size, samples[0].image_size
     batch = Batch(tuple(sample for sample in samples if (sample.size, sample.image_size) == sizes))

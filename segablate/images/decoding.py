@@ -16,7 +16,7 @@ def decoded(data: np.ndarray, flags: int, header: Header, path: object) -> np.nd
     import cv2
 
     try:
-        if header.format == "TIFF" and header.alpha and header.bits == 8:
+        if header.format == "TIFF" and header.bands in (2, 4) and header.bits == 8 and not header.cmyk:
             pixels = _with_alpha(upright(data))
         else:
             pixels = cv2.imdecode(upright(data) if header.format == "TIFF" else data, flags)

@@ -21,6 +21,7 @@ class Reading:
 
     - `exif`: whether an EXIF orientation is applied. By default it is if the label map fits the turned image.
     - `image_range`: the values of images beyond 8 bits that become 0 and 255. By default such images are refused.
+    - `bands`: of images to read: 3, or 4 where the network takes alpha or near infrared too.
     - `label_size`: whose size counts where image and label map differ. By default that of the label map, if both have
       the same proportions.
     - `palettes`: what those of label maps must agree with: other files, also the class colours, or nothing.
@@ -30,6 +31,7 @@ class Reading:
     image_range: tuple[float, float] | None = None
     palettes: Literal["files", "classes", "ignore"] = "files"
     label_size: LabelSize | None = None
+    bands: int = 3
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -44,7 +46,7 @@ class Reading:
 class Picture:
     """A decoded image.
 
-    - `pixels`: H, W, 3 uint8 RGB, as stored.
+    - `pixels`: H, W, 3 uint8 RGB, as stored; H, W, 4 with a fourth band that was asked for.
     - `orientation`: EXIF orientation, 1..8; 1 is upright.
     - `remarks`: what was left out.
     """
@@ -80,10 +82,10 @@ def decode_picture(data: np.ndarray, path: object, reading: Reading = Reading())
     header = read_header(data, path)
     _check(header, path, reading)
     deep = header.bits > 8 or header.floating
-    if not (deep or header.alpha):
+    if not (deep or header.alpha or (header.bands == 4 and not header.cmyk)):
         pixels = decoded(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION, header, path)
         return Picture(pixels, header.orientation, Remark.INKS if header.cmyk else Remark.NONE)
-    pixels, remarks = _opaque(decoded(data, cv2.IMREAD_UNCHANGED, header, path))
+    pixels, remarks = _coloured(decoded(data, cv2.IMREAD_UNCHANGED, header, path), reading.bands)
     if deep:
         assert reading.image_range is not None
         remarks |= Remark.NOT_A_NUMBER if pixels.dtype.kind == "f" and np.isnan(pixels).any() else Remark.NONE
@@ -95,9 +97,11 @@ def _check(header: Header, path: object, reading: Reading) -> None:
     """Raise Unreadable for an image that eight bits of red, green and blue cannot hold."""
     if header.frames > 1:
         raise Unreadable(f"{path}: holds {header.frames} pages or frames; save the one to be evaluated alone")
-    if header.bands not in (1, 3) and not header.alpha and not (header.cmyk and header.format == "JPEG"):
+    fourth = reading.bands == 4 and header.bands == 4 and not header.cmyk
+    if header.bands not in (1, 3) and not (fourth or header.alpha) and not (header.cmyk and header.format == "JPEG"):
         raise Unreadable(
-            f"{path}: holds {header.bands} bands, but a network takes red, green and blue; save those three"
+            f"{path}: holds {header.bands} bands, but a network takes red, green and blue; save those three, or state "
+            f"up to four by number, as in --channels 4,3,2"
         )
     if (header.bits > 8 or header.floating) and reading.image_range is None:
         kind = f"{header.bits}-bit floats" if header.floating else f"{header.bits} bits per channel"
@@ -108,12 +112,17 @@ def _check(header: Header, path: object, reading: Reading) -> None:
         )
 
 
-def _opaque(pixels: np.ndarray) -> tuple[np.ndarray, Remark]:
-    """Return decoded pixels as H, W, 3 RGB without their alpha channel, and whether that held anything."""
+def _coloured(pixels: np.ndarray, bands: int) -> tuple[np.ndarray, Remark]:
+    """Return decoded pixels as H, W, 3 RGB without their fourth band, and whether that held anything.
+
+    With four `bands` as H, W, 4 where there is a fourth.
+    """
     if pixels.ndim == 2:
         return np.repeat(pixels[..., None], 3, axis=-1), Remark.NONE
     remarks = Remark.NONE
     if pixels.shape[-1] == 4:
+        if bands == 4:
+            return np.ascontiguousarray(pixels[..., [2, 1, 0, 3]]), remarks
         opaque = 1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
         remarks = Remark.TRANSPARENT if (pixels[..., 3] != opaque).any() else Remark.NONE
     return np.ascontiguousarray(pixels[..., 2::-1]), remarks

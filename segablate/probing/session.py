@@ -11,13 +11,13 @@ from segablate.checkpoints import Loading, Segmenter, count_outputs, open_checkp
 from segablate.checkpoints.drafts import Draft, write_card
 from segablate.checkpoints.exported import ExportedNetwork
 from segablate.checkpoints.network import Network
-from segablate.checkpoints.preprocessing import Preprocessing, Triple
+from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.sources import card
 from segablate.datasets import Dataset
 from segablate.errors import CheckpointError, UsageError
 from segablate.evaluation.inputs import Display, silent
 from segablate.probing.candidates import Given, candidates
-from segablate.probing.constants import Constants, measured_constants
+from segablate.probing.constants import Constants, Row, measured_constants
 from segablate.probing.trials import Outcome, tried
 
 
@@ -46,9 +46,11 @@ def probe(
     """
     opened = open_checkpoint(spec, loading)
     network = _network(spec, opened)
-    measured = measured_constants(dataset)
+    measured = measured_constants(dataset, network.preprocessing.channels)
     pixels = isinstance(network.module, ExportedNetwork) and not network.module.image.dtype.is_floating_point
-    listed = candidates(network.preprocessing, not network.assumed, measured, _given(given), pixels)
+    listed = candidates(
+        network.preprocessing, not network.assumed, measured, _given(given, network.preprocessing.count), pixels
+    )
     return Probe(spec, network, dataset, measured, tried(network, dataset, listed, display))
 
 
@@ -58,17 +60,17 @@ def _network(spec: str, opened: Segmenter) -> Network:
     return opened
 
 
-def _given(given: tuple[Sequence[float] | None, Sequence[float] | None]) -> Given | None:
+def _given(given: tuple[Sequence[float] | None, Sequence[float] | None], count: int) -> Given | None:
     mean, std = given
     if mean is None and std is None:
         return None
     whole = max(map(abs, (*(mean or ()), *(std or ())))) > 1
-    return Given.read(_triple(mean, 0.0), _triple(std, 255.0 if whole else 1.0))
+    return Given.read(_row(mean, 0.0, count), _row(std, 255.0 if whole else 1.0, count))
 
 
-def _triple(values: Sequence[float] | None, default: float) -> Triple:
-    one, two, three = values or (default,) * 3
-    return one, two, three
+def _row(values: Sequence[float] | None, default: float, count: int) -> Row:
+    row = tuple(values or (default,))
+    return row * count if len(row) == 1 else row
 
 
 def write_likeliest(found: Probe, path: Path, loading: Loading) -> Preprocessing:

@@ -68,7 +68,7 @@ def _as_row(trial: Trial) -> dict[str, object]:
     steps = trial.candidate.preprocessing
     return {
         "preprocessing": trial.candidate.name,
-        "channels": steps.channels.upper(),
+        "channels": steps.named_channels,
         "miou": trial.miou,
         "nll": trial.nll,
         "steps": str(steps),
@@ -81,7 +81,7 @@ def _listed(trials: Sequence[Trial]) -> str:
 
 
 def _name(trial: Trial) -> str:
-    return f"{trial.candidate.name} ({trial.candidate.preprocessing.channels.upper()})"
+    return f"{trial.candidate.name} ({trial.candidate.preprocessing.named_channels})"
 
 
 def _row(values: Sequence[float]) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Literal
 
+from segablate.checkpoints.channels import bands_of
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.objective.weighted_sum import Objective
 from segablate.samples import ScoreKind
@@ -25,8 +26,11 @@ def fitted(recipe: Recipe, preprocessing: Preprocessing) -> Recipe:
 
 def mean_colour(preprocessing: Preprocessing) -> tuple[int, int, int]:
     """Return the colour, RGB in 0..255, that becomes 0, as near as whole numbers come."""
-    means = preprocessing.mean if preprocessing.channels == "rgb" else preprocessing.mean[::-1]
-    red, green, blue = (min(max(round(mean / preprocessing.factor), 0), 255) for mean in means)
+    means = [min(max(round(mean / preprocessing.factor), 0), 255) for mean in preprocessing.mean]
+    if preprocessing.count == 1:
+        return means[0], means[0], means[0]
+    of_band = dict(zip(bands_of(preprocessing.channels), means, strict=True))
+    red, green, blue = (of_band.get(band, means[0]) for band in (1, 2, 3))
     return red, green, blue
 
 

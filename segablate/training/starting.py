@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from segablate.checkpoints import Loading, is_new_network, open_checkpoint, open_new_network
+from segablate.checkpoints.channels import bands_of, constants_for
 from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.network import Network
 from segablate.datasets.dataset import Dataset
@@ -122,11 +123,17 @@ def _opened(spec: str, classes: int, loading: Loading) -> Network:
 def _stated(network: Network, recipe: Recipe) -> Network:
     """The network with the preprocessing that the recipe states, run over whole images."""
     stated = network.preprocessing
-    turned = slice(None, None, -1 if stated.channels == "bgr" else 1)
+    if max(bands_of(stated.channels)) > 3:
+        raise CheckpointError(
+            f"channels is {stated.channels}, but training reads red, green and blue only; train such a network "
+            f"elsewhere, and evaluate it here"
+        )
     if recipe.mean is not None:
-        stated = replace(stated, mean=tuple(value * stated.factor for value in recipe.mean[turned]))
+        row = constants_for(stated.channels, recipe.mean) or recipe.mean
+        stated = replace(stated, mean=tuple(value * stated.factor for value in row))
     if recipe.std is not None:
-        stated = replace(stated, std=tuple(value * stated.factor for value in recipe.std[turned]), divisor=1.0)
+        row = constants_for(stated.channels, recipe.std) or recipe.std
+        stated = replace(stated, std=tuple(value * stated.factor for value in row), divisor=1.0)
     if recipe.resize is not None:
         stated = replace(stated, resize=recipe.resize, longest=None)
     return replace(network, preprocessing=stated, inference=Inference(), keep_features=False)

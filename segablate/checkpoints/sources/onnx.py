@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segablate.checkpoints.exported import ImageInput, Run, open_exported
+from segablate.checkpoints.exported import ImageInput, Run, open_exported, stated_channels
 from segablate.checkpoints.outputs import chosen_head
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.errors import CheckpointError, DeviceError, at, shorten
@@ -42,7 +42,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         device, note = _device(runtime, loading.device)
         refuse_other(path, "onnx")
         session = _session(runtime, path, device)
-        image = _image_input(session.get_inputs())
+        image = _image_input(session.get_inputs(), stated_channels(loading))
         output, output_note = _output(session.get_outputs(), loading.head)
         notes = tuple(filter(None, (note, output_note)))
         return open_exported(
@@ -91,13 +91,13 @@ def _session(runtime: Any, path: Path, device: str) -> Any:
     return session
 
 
-def _image_input(inputs: list[Any]) -> ImageInput:
+def _image_input(inputs: list[Any], channels: int | None) -> ImageInput:
     if len(inputs) != 1:
         names = shorten([described.name for described in inputs], 6)
         raise CheckpointError(f"the network takes {len(inputs)} inputs ({names}); export it with one, the image")
     if inputs[0].type not in _TYPES:
         raise CheckpointError(f"its input is {inputs[0].type}; expected float, float16, double or uint8")
-    return ImageInput.of(inputs[0].shape, _TYPES[inputs[0].type])
+    return ImageInput.of(inputs[0].shape, _TYPES[inputs[0].type], channels)
 
 
 def _output(outputs: list[Any], head: str | None) -> tuple[Any, str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 from torch.export.passes import move_to_device_pass
 
-from segablate.checkpoints.exported import ImageInput, open_exported
+from segablate.checkpoints.exported import ImageInput, open_exported, stated_channels
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.trust import open_archive
 from segablate.errors import CheckpointError, at, shorten
@@ -38,7 +38,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
     archive = open_archive(path, loading.card, loading.trust_code, REFUSAL)
     with at(path):
         program = _load(archive)
-        image = _image_input(program)
+        image = _image_input(program, stated_channels(loading))
         module = move_to_device_pass(program, str(resolve_device(loading.device))).module()
         note = f"{path.name} was loaded: code in it may have run"
         return open_exported(module, image, Source(f"pt2:{place}", (path,), {}, (note,)), loading, kind=_kind(program))
@@ -70,7 +70,7 @@ def _load(archive: Path | BinaryIO) -> ExportedProgram:
         log.setLevel(level)
 
 
-def _image_input(program: ExportedProgram) -> ImageInput:
+def _image_input(program: ExportedProgram, channels: int | None) -> ImageInput:
     """Read the input off its placeholder, whose sides are integers where they are fixed."""
     names = program.graph_signature.user_inputs
     nodes = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
@@ -79,7 +79,7 @@ def _image_input(program: ExportedProgram) -> ImageInput:
         raise CheckpointError(
             f"the network takes {len(names)} inputs ({shorten(names, 6)}); export it with one, the image"
         )
-    return ImageInput.of(found[0].shape, found[0].dtype)
+    return ImageInput.of(found[0].shape, found[0].dtype, channels)
 
 
 def _kind(program: ExportedProgram) -> str:

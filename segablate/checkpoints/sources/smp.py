@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from segablate.checkpoints.channels import MOST_BANDS
 from segablate.checkpoints.encoder_constants import encoder_constants
 from segablate.checkpoints.hf_files import read_json
 from segablate.checkpoints.preprocessing import Preprocessing
@@ -63,6 +64,7 @@ def open_source(text: str, loading: Loading) -> Segmenter:
 
     Raises MissingExtra where the library is missing or broken, and CheckpointError for weights that do not fit.
     """
+    from segablate.checkpoints.input_channels import input_channels
     from segablate.checkpoints.network import prepared
     from segablate.weights import count_classes, load_weights, read_weights, state_dict
 
@@ -76,6 +78,7 @@ def open_source(text: str, loading: Loading) -> Segmenter:
     notes = load_weights(module, weights, loading.strip_prefix)
     preprocessing, origin = encoder_constants(smp, plan.encoder, plan.arguments.get("encoder_weights"))
     overridden = loading.preprocessing.keys() & {"mean", "std"}
+    overridden = overridden or input_channels(module) != 3
     facts = {"network": _call(smp, plan), **({} if overridden else {"mean and std": origin})}
     return prepared(
         module,
@@ -195,8 +198,9 @@ def _complete(smp: ModuleType, plan: LibraryArguments, classes: int | None) -> L
         _check_encoder(smp, plan)
         if plan.encoder in smp.encoders.encoders:  # others pass unknown arguments to timm, which checks them
             check_names(plan.arguments, {*known, *OLD_NAMES} - {"kwargs"}, plan.architecture)
-        if (channels := plan.arguments.get("in_channels", 3)) != 3:
-            raise CheckpointError(f"in_channels is {channels!r}, but images have 3 channels; build it with 3")
+        channels = plan.arguments.get("in_channels", 3)
+        if not isinstance(channels, int) or not 1 <= channels <= MOST_BANDS:
+            raise CheckpointError(f"in_channels is {channels!r}, but images have 1 to {MOST_BANDS} bands")
         if (activation := plan.arguments.get("activation")) not in list(KINDS):
             raise CheckpointError(
                 f"activation is {activation!r}, which returns neither logits nor probabilities; leave it out: "

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segablate.checkpoints.exported import ImageInput, Run, open_exported
+from segablate.checkpoints.exported import ImageInput, Run, open_exported, stated_channels
 from segablate.checkpoints.outputs import chosen_head
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
@@ -43,7 +43,7 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         given, notes = _output(interpreter.get_output_details(), loading.head)
         return open_exported(
             _run(interpreter, taken, given),
-            _image_input(taken),
+            _image_input(taken, stated_channels(loading)),
             Source(f"tflite:{place}", (path,), _facts(taken, given), notes, by_files=True),
             replace(loading, device="cpu", head=None),
             kind="softmax" if _is_float(given) or _quantisation(given) else "labels",
@@ -88,12 +88,13 @@ def _output(outputs: list[Details], head: str | None) -> tuple[Details, tuple[st
     return outputs[0], (note,) if len(outputs) > 1 else ()
 
 
-def _image_input(taken: Details) -> ImageInput:
+def _image_input(taken: Details, channels: int | None) -> ImageInput:
     """Describe the input; a quantised one takes the real numbers that its integers represent."""
     if not (_is_float(taken) or _quantisation(taken) or taken["dtype"] == np.uint8):
         raise CheckpointError(f"its input is {np.dtype(taken['dtype'])}; expected float, uint8 or a quantised type")
     shape = [int(side) for side in taken["shape_signature"]]
-    return ImageInput.of(shape, torch.uint8 if not (_is_float(taken) or _quantisation(taken)) else torch.float32)
+    whole = not (_is_float(taken) or _quantisation(taken))
+    return ImageInput.of(shape, torch.uint8 if whole else torch.float32, channels)
 
 
 def _run(interpreter: Any, taken: Details, given: Details) -> Run:

@@ -151,5 +151,5 @@ def probe(
 app.command("list")(expanded(list_sources))
 app.command("show")(expanded(show))
 app.command("init")(expanded(init))
-app.command("probe")(expanded(probe, without=("channels", "scale", "divisor", "normalise", "on_error")))
+app.command("probe")(expanded(probe, without=("scale", "divisor", "normalise", "on_error")))
 app.command("trust")(trust)
