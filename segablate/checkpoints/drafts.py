@@ -47,6 +47,7 @@ def write_card(path: Path, spec: str, draft: Draft = Draft()) -> None:
     values = {name: "null" if value is None else str(value) for name, value in known.plain().items()}
     values |= {name: str([float(f"{each:.6g}") for each in getattr(known, name)]) for name in ("mean", "std")}
     further = [f"  {name}: {values[name]}\n" for name in ("longest", "resample") if known.resize is not None]
+    further += ["  letterbox: true\n"] if known.letterboxed else []
     text = _FIRST.format(
         source=_yaml(_named(spec, path.parent, draft.loading.folder)),
         outputs=f" ({draft.outputs})" if draft.outputs else "",

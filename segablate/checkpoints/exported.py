@@ -77,6 +77,18 @@ class ImageInput:
         return images.to(self.dtype) if self.dtype.is_floating_point else images.round().clamp(0, 255).to(self.dtype)
 
 
+def _unflattened(output: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return a flat output, N, h·w or N, h·w, K or N, K, h·w for images of `size`, with its rows and columns."""
+    pixels = size[0] * size[1]
+    if output.ndim == 2 and output.shape[1] == pixels:
+        return output.reshape(len(output), 1, *size)
+    if output.ndim == 3 and output.shape[1] == pixels:
+        return output.permute(0, 2, 1).reshape(len(output), -1, *size)
+    if output.ndim == 3 and output.shape[2] == pixels:
+        return output.reshape(len(output), -1, *size)
+    return output
+
+
 def stated_channels(loading: Loading) -> int | None:
     """Return how many channels the user states, or None."""
     stated = loading.preprocessing.get("channels")
@@ -112,7 +124,7 @@ class ExportedNetwork(nn.Module):
         filled = functional.pad(pixels, (0, 0, 0, 0, 0, 0, 0, length - count)) if count < length else pixels
 
         def arranged(output: Tensor) -> Tensor:
-            output = output[:count] if len(output) == length else output
+            output = _unflattened(output[:count] if len(output) == length else output, size)
             if not self.image.channels_last or output.ndim != 4:
                 return output
             return channels_first(output, size, self.classes, usually_last=True)[0]
@@ -127,16 +139,24 @@ class ExportedNetwork(nn.Module):
 
 
 def open_exported(
-    run: Run, image: ImageInput, source: Source, loading: Loading, *, kind: str, start: Preprocessing | None = None
+    run: Run,
+    image: ImageInput,
+    source: Source,
+    loading: Loading,
+    *,
+    kind: str,
+    start: Preprocessing | None = None,
+    classes: tuple[str, ...] | None = None,
 ) -> Network:
     """Make a segmenter of a runtime; images are resized to the network's size where that is fixed.
 
-    `start`: the preprocessing that the file states, or None. Raises CheckpointError for options that contradict the
-    input, and DeviceError for a precision, which is fixed at export.
+    `start`: the preprocessing that the file states, or None; `classes`: the names of the outputs that it states.
+    Raises CheckpointError for options that contradict the input, and DeviceError for a precision, fixed at export.
     """
     if loading.precision != "fp32":
         raise DeviceError("the network runs in the precision it was exported with; leave out --precision")
     whole = not image.dtype.is_floating_point
+    loading = loading if loading.classes else replace(loading, classes=classes)
     module = ExportedNetwork(image, run, None if loading.classes is None else len(loading.classes))
     plain = Preprocessing(scale="1" if whole else "1/255")
     fitted = fit_channels(module, loading.preprocessing, start or plain)
@@ -162,8 +182,8 @@ def _fitted(loading: Loading, image: ImageInput, start: Preprocessing) -> tuple[
         raise CheckpointError(
             f"the network takes only {height}x{width}; pass --window {height}x{width}, or leave it out"
         )
-    resize = None if loading.window else size
-    preprocessing = Preprocessing.parse(stated, replace(start, resize=resize))
+    whole = {"letterbox": False, "resize": None} if loading.window else {"resize": size}
+    preprocessing = Preprocessing.parse(stated, replace(start, **whole))
     if loading.window is None and preprocessing.resize != size:
         raise CheckpointError(f"the network takes only {height}x{width}; leave out --resize")
     return loading, preprocessing

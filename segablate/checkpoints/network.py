@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from segablate.checkpoints.assumptions import Settled, settle
 from segablate.checkpoints.channels import bands_of
 from segablate.checkpoints.inference import Inference, at_size
 from segablate.checkpoints.input_channels import fit_channels, wrong_channels
+from segablate.checkpoints.last_convolution import CONVOLUTIONS, LastConvolution
 from segablate.checkpoints.outputs import KINDS, Range, read_output, two_channels
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source, described_output
@@ -72,7 +73,7 @@ class Network:
     @property
     def capabilities(self) -> Capabilities:
         """Features are available in one pass over the whole image of a network with torch convolutions."""
-        features = self.inference.plain and any(isinstance(part, _CONVOLUTIONS) for part in self.module.modules())
+        features = self.inference.plain and any(isinstance(part, CONVOLUTIONS) for part in self.module.modules())
         batches = self.device.type != "cpu"
         device = str(counting_device(self.device))
         bands = max(3, *bands_of(self.preprocessing.channels))
@@ -103,7 +104,7 @@ class Network:
     def _unresized(self, images: Tensor) -> bool:
         """Whether the network sees the images, N H W 3, at their size."""
         size = (images.shape[1], images.shape[2])
-        return self.preprocessing.unpadded(size) == size
+        return self.preprocessing.unpadded(size) == size and not self.preprocessing.letterboxed
 
     @contextmanager
     def _enough_memory(self, images: Tensor) -> Iterator[None]:
@@ -176,10 +177,21 @@ class Network:
         pixels = self.preprocessing(images)
         unpadded = self.preprocessing.unpadded(own)
         with LastConvolution(self.module, self.keep_features) as features:
-            scores = self.inference(partial(self._run, notes), pixels, unpadded)
+            scores = self._within(self.inference(partial(self._run, notes), pixels, self._inner(pixels, unpadded)), own)
         kept, here = features.inputs, counting_device(self.device)
         scores = at_size(scores.to(here), size or own)
         return scores, None if kept is None else _cut(kept.float().to(here), pixels.shape[-2:], unpadded)
+
+    def _inner(self, pixels: Tensor, unpadded: tuple[int, int]) -> tuple[int, int]:
+        """Return the size of all but the padding on the right and below."""
+        return (pixels.shape[2], pixels.shape[3]) if self.preprocessing.letterboxed else unpadded
+
+    def _within(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
+        """Cut a letterbox off scores, for an image of `size`."""
+        if not self.preprocessing.letterboxed or not isinstance(self.preprocessing.resize, tuple):
+            return scores
+        (top, left), (height, width) = self.preprocessing.corner(size), self.preprocessing.unpadded(size)
+        return at_size(scores, self.preprocessing.resize)[..., top : top + height, left : left + width]
 
     def _run(self, notes: dict[str, None], pixels: Tensor) -> Tensor:
         """Return the module's output at its resolution. The module is user code: its errors become CheckpointErrors."""
@@ -273,30 +285,6 @@ def _cut(scores: Tensor, padded: tuple[int, ...], unpadded: tuple[int, int]) -> 
         round(side * inner / outer) for side, inner, outer in zip(scores.shape[-2:], unpadded, padded, strict=True)
     )
     return scores[..., : max(height, 1), : max(width, 1)]
-
-
-_CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
-
-
-class LastConvolution:
-    """Context that keeps the convolution that ran last, the classifier, and its input: the features."""
-
-    def __init__(self, module: nn.Module, active: bool) -> None:
-        self.inputs: Tensor | None = None
-        self.classifier: nn.Module | None = None
-        self._convolutions = [part for part in module.modules() if isinstance(part, _CONVOLUTIONS)] if active else []
-        self._hooks: list[Any] = []
-
-    def __enter__(self) -> "LastConvolution":
-        self._hooks = [part.register_forward_pre_hook(self._remember) for part in self._convolutions]
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for hook in self._hooks:
-            hook.remove()
-
-    def _remember(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.inputs, self.classifier = inputs[0], module
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -7,29 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from segablate.checkpoints.channels import constants_for, count_channels, parse_channels, take
+from segablate.checkpoints.channels import constants_for, count_channels, take
+from segablate.checkpoints.preprocessing_values import CHECKS, LONGEST_SIDE, NORMALISATIONS, RESAMPLING, Triple
 from segablate.errors import CheckpointError, did_you_mean
-from segablate.files import shortened
 from segablate.runtime import to_device
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-LONGEST_SIDE = 16384
-"""Most pixels of a side to which images are resized."""
+__all__ = ["LONGEST_SIDE", "NORMALISATIONS", "RESAMPLING", "Preprocessing", "Triple"]
 
-_MOST_CHANNELS = 64
-
-RESAMPLING = ("bilinear", "pillow-bilinear", "pillow-bicubic")
-
-Triple = tuple[float, float, float]
-
-NORMALISATIONS: Mapping[str, tuple[Triple, Triple]] = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    "0.5": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-}
-"""Mean and std, by the name of a normalisation, of red, green and blue in 0..1."""
+_LETTERBOX_GREY = 114.0
+"""The colour of Ultralytics' padding, of 0..255."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +36,8 @@ class Preprocessing:
       which antialias when shrinking, and round to whole numbers.
     - `pad_to_multiple`: both sides are padded on the right and below, with the mean colour, to a multiple of this; the
       padding is cut off the logits.
+    - `letterbox`: the image keeps its proportions within `resize` and is padded around with grey, 114, as by
+      Ultralytics; the padding is cut off the logits.
     """
 
     channels: str = "rgb"
@@ -58,6 +49,7 @@ class Preprocessing:
     longest: int | None = None
     resample: Literal["bilinear", "pillow-bilinear", "pillow-bicubic"] = "bilinear"
     pad_to_multiple: int | None = None
+    letterbox: bool = False
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], start: "Preprocessing | None" = None) -> "Preprocessing":
@@ -70,11 +62,13 @@ class Preprocessing:
         for name in values:
             if name not in known:
                 raise CheckpointError(f"preprocessing has no entry {name!r}{did_you_mean(str(name), known)}")
-        checked = {name: _CHECKS[name](name, value) for name, value in values.items()}
+        checked = {name: CHECKS[name](name, value) for name, value in values.items()}
         name = checked.pop("normalise", None)
         if name is not None and (both := checked.keys() & {"mean", "std"}):
             raise CheckpointError(f"normalise is {name!r}, which is a mean and std; leave out {' and '.join(both)}")
         found = replace(start or cls(), **checked)._for_channels()
+        if found.letterbox and isinstance(found.resize, int):
+            raise CheckpointError(f"letterbox needs resize as height and width, but it is {found.resize}")
         return found if name is None else found.normalised(name)
 
     def normalised(self, name: str) -> "Preprocessing":
@@ -157,6 +151,8 @@ class Preprocessing:
         from torch.nn import functional
 
         pixels = self._resized(take(images.permute(0, 3, 1, 2).to(torch.float32, copy=True), self.channels))
+        if self.letterboxed:
+            pixels = self._framed(pixels)
         rows = (np.array(row, np.float32) for row in (self.mean, self.std))
         mean, std = (to_device(row, images.device).view(-1, 1, 1) for row in rows)
         pixels = pixels.mul_(self.factor).sub_(mean).div_(std).div_(self.divisor)
@@ -169,7 +165,33 @@ class Preprocessing:
         """Return height and width of the network's input without padding, for an image of `size`."""
         if isinstance(self.resize, int):
             return _in_proportion(size, self.resize, self.longest)
+        if self.letterboxed:
+            assert self.resize is not None
+            ratio = min(self.resize[0] / size[0], self.resize[1] / size[1])
+            return max(round(size[0] * ratio), 1), max(round(size[1] * ratio), 1)
         return self.resize or size
+
+    @property
+    def letterboxed(self) -> bool:
+        """Whether images are padded around."""
+        return self.letterbox and isinstance(self.resize, tuple)
+
+    def corner(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the row and the column of an image of `size` in the network's input; not 0 in a letterbox."""
+        if not self.letterboxed:
+            return 0, 0
+        assert isinstance(self.resize, tuple)
+        height, width = self.unpadded(size)
+        return (self.resize[0] - height) // 2, (self.resize[1] - width) // 2
+
+    def _framed(self, pixels: "Tensor") -> "Tensor":
+        """Pad resized pixels of 0..255, N, C, H, W, around to the size of the letterbox."""
+        from torch.nn import functional
+
+        assert isinstance(self.resize, tuple)
+        (height, width), (high, wide) = self.resize, pixels.shape[-2:]
+        top, left = (height - high) // 2, (width - wide) // 2
+        return functional.pad(pixels, (left, width - wide - left, top, height - high - top), value=_LETTERBOX_GREY)
 
     def _resized(self, pixels: "Tensor") -> "Tensor":
         """Resize pixels of 0..255, N, C, H, W, to the network's size."""
@@ -192,7 +214,8 @@ class Preprocessing:
         if isinstance(self.resize, int):
             limit = f", the longer at most {self.longest}" if self.longest else ""
             return f"shorter side resized to {self.resize}{limit}{how}"
-        return f"resized to {self.resize[0]}x{self.resize[1]}{how}"
+        kept = "letterboxed" if self.letterbox else "resized"
+        return f"{kept} to {self.resize[0]}x{self.resize[1]}{how}"
 
 
 def _in_proportion(size: tuple[int, int], shorter: int, longest: int | None) -> tuple[int, int]:
@@ -212,87 +235,3 @@ def _row(values: tuple[float, ...]) -> str:
 
 def _commas(values: Iterable[float]) -> str:
     return ",".join(f"{value:.5g}" for value in values)
-
-
-def _channels(name: str, value: Any) -> str:
-    return parse_channels(value)
-
-
-def _fraction(name: str, value: Any) -> str:
-    try:
-        if Fraction(str(value)) > 0:
-            return str(value)
-    except (ValueError, ZeroDivisionError):
-        pass
-    raise CheckpointError(f"{name} is {value!r}, but must be a positive number or fraction, such as 1/255")
-
-
-def _positive(name: str, value: Any) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf"):
-        return float(value)
-    raise CheckpointError(f"{name} is {value!r}, but must be a positive number")
-
-
-def _row_of(name: str, value: Any) -> tuple[float, ...]:
-    """Check one number for all channels, or one for each; how many is known with the channels."""
-    values = [value] * 3 if isinstance(value, int | float) else value
-    numbers = isinstance(values, list | tuple) and all(isinstance(v, int | float) for v in values)
-    if not numbers or not 1 <= len(values) <= _MOST_CHANNELS or (name == "std" and not all(v > 0 for v in values)):
-        kind = "positive " * (name == "std")
-        raise CheckpointError(
-            f"{name} is {shortened(repr(value))}, but must be {kind}numbers, one for each channel, or one for all"
-        )
-    return tuple(float(v) for v in values)
-
-
-def _resize(name: str, value: Any) -> tuple[int, int] | int | None:
-    if value is None or _is_side(value):
-        return value
-    if isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_side, value)):
-        return value[0], value[1]
-    raise CheckpointError(
-        f"{name} is {shortened(repr(value))}, but must be height and width, such as [512, 1024], or a side, of at most "
-        f"{LONGEST_SIDE}"
-    )
-
-
-def _side(name: str, value: Any) -> int | None:
-    if value is None or _is_side(value):
-        return value
-    raise CheckpointError(f"{name} is {shortened(repr(value))}, but must be an integer in 1..{LONGEST_SIDE}")
-
-
-def _is_side(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LONGEST_SIDE
-
-
-def _resample(name: str, value: Any) -> str:
-    if value not in RESAMPLING:
-        raise CheckpointError(f"{name} is {value!r}, but must be {', '.join(RESAMPLING[:-1])} or {RESAMPLING[-1]}")
-    return value
-
-
-def _normalisation(name: str, value: Any) -> str | None:
-    if value is None or str(value) in NORMALISATIONS:
-        return None if value is None else str(value)
-    raise CheckpointError(f"{name} is {value!r}, but must be {', '.join(list(NORMALISATIONS)[:-1])} or 0.5")
-
-
-def _multiple(name: str, value: Any) -> int | None:
-    if value is None or (isinstance(value, int) and 1 <= value <= 4096):
-        return value
-    raise CheckpointError(f"{name} is {value!r}, but must be an integer in 1..4096")
-
-
-_CHECKS = {
-    "channels": _channels,
-    "scale": _fraction,
-    "mean": _row_of,
-    "std": _row_of,
-    "divisor": _positive,
-    "resize": _resize,
-    "longest": _side,
-    "resample": _resample,
-    "pad_to_multiple": _multiple,
-    "normalise": _normalisation,
-}

@@ -16,6 +16,7 @@ from torch import Tensor
 from segablate.checkpoints.exported import ImageInput, Run, open_exported, stated_channels
 from segablate.checkpoints.outputs import chosen_head
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.checkpoints.stated_metadata import for_outputs, read_statements, shown_facts
 from segablate.errors import CheckpointError, DeviceError, at, shorten
 from segablate.extras import require
 from segablate.files import native_path
@@ -42,15 +43,21 @@ def open_source(place: str, loading: Loading) -> Segmenter:
         device, note = _device(runtime, loading.device)
         refuse_other(path, "onnx")
         session = _session(runtime, path, device)
+        stated = read_statements(session.get_modelmeta().custom_metadata_map)
         image = _image_input(session.get_inputs(), stated_channels(loading))
         output, output_note = _output(session.get_outputs(), loading.head)
-        notes = tuple(filter(None, (note, output_note)))
+        stated = for_outputs(stated, _count(output))
+        notes = tuple(filter(None, (note, output_note, *stated.notes)))
+        start = stated.start(loading) if image.dtype.is_floating_point else None
+        facts = {**_facts(session, output), **shown_facts(stated, loading)}
         return open_exported(
             _run(session, session.get_inputs()[0].name, output.name),
             image,
-            Source(f"onnx:{place}", _files(path), _facts(session, output), notes, by_files=True),
+            Source(f"onnx:{place}", _files(path), facts, notes, by_files=True),
             replace(loading, device=device, head=None),
-            kind="softmax" if output.type in _SCORES else "labels",
+            kind="softmax" if output.type in _SCORES and not _is_map(output) else "labels",
+            start=start,
+            classes=stated.classes,
         )
 
 
@@ -73,7 +80,7 @@ def _session(runtime: Any, path: Path, device: str) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors come as exceptions; its own lines would stand beside their one line
     native = native_path(path, "onnxruntime")
     kind, _, number = device.partition(":")
     gpu = [(_CUDA, {"device_id": int(number or 0), "use_tf32": 0})] if kind == "cuda" else []
@@ -107,6 +114,17 @@ def _output(outputs: list[Any], head: str | None) -> tuple[Any, str]:
         return outputs[names.index(chosen_head(names, head))], ""
     note = f"the first of {len(outputs)} outputs is used ({shorten(names, 8)}); choose another with --head"
     return outputs[0], note if len(outputs) > 1 else ""
+
+
+def _count(output: Any) -> int | None:
+    """Return the number of channels of an output N, K, H, W where it is fixed."""
+    sides = output.shape
+    return sides[1] if len(sides) == 4 and isinstance(sides[1], int) and sides[1] > 0 else None
+
+
+def _is_map(output: Any) -> bool:
+    """Return whether an output is class indices N, H, W, in as few bits as they need."""
+    return output.type == "tensor(uint8)" and len(output.shape) == 3
 
 
 def _facts(session: Any, output: Any) -> dict[str, str]:

@@ -17,6 +17,9 @@ from segablate.checkpoints.exported import ImageInput, Run, open_exported, state
 from segablate.checkpoints.outputs import chosen_head
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
+from segablate.checkpoints.stated_metadata import for_outputs, shown_facts
+from segablate.checkpoints.tflite_interpreter import Interpreter
+from segablate.checkpoints.tflite_metadata import read_tflite_metadata
 from segablate.errors import CheckpointError, DeviceError, at, shorten
 from segablate.extras import require
 from segablate.files import native_path
@@ -39,29 +42,35 @@ def open_source(place: str, loading: Loading) -> Segmenter:
             raise DeviceError(f"device {loading.device!r} was asked for, but TFLite runs on the CPU; use --device cpu")
         refuse_other(path, "tflite")
         interpreter = _interpreter(litert, path)
-        taken = _input(interpreter.get_input_details())
-        given, notes = _output(interpreter.get_output_details(), loading.head)
+        taken = _input(interpreter.inputs)
+        given, notes = _output(interpreter.outputs, loading.head)
+        notes = (*notes, *interpreter.notes)
+        place_of_output = [each["index"] for each in interpreter.outputs].index(given["index"])
+        stated = for_outputs(read_tflite_metadata(path, place_of_output), _count(given))
+        start = stated.start(loading) if _is_float(taken) else None if _stated(loading) else _whole_range(taken)
+        facts = {**_facts(taken, given), **(shown_facts(stated, loading, _is_float(taken)))}
         return open_exported(
             _run(interpreter, taken, given),
             _image_input(taken, stated_channels(loading)),
-            Source(f"tflite:{place}", (path,), _facts(taken, given), notes, by_files=True),
+            Source(f"tflite:{place}", (path,), facts, (*notes, *stated.notes), by_files=True),
             replace(loading, device="cpu", head=None),
             kind="softmax" if _is_float(given) or _quantisation(given) else "labels",
-            start=None if _stated(loading) else _whole_range(taken),
+            start=start,
+            classes=stated.classes,
         )
 
 
-def _interpreter(litert: Any, path: Path) -> Any:
+def _interpreter(litert: Any, path: Path) -> Interpreter:
     if _head(path)[4:] != b"TFL3":
         raise CheckpointError("is not a TFLite file; convert or copy it again")
     native = native_path(path, "ai-edge-litert")
+    found = Interpreter(litert, native)
     try:
-        interpreter = litert.Interpreter(native, num_threads=torch.get_num_threads())
-        interpreter.allocate_tensors()
+        found.allocate()
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise CheckpointError(f"ai-edge-litert cannot load it ({reason}); convert or copy it again") from None
-    return interpreter
+    return found
 
 
 def _head(path: Path) -> bytes:
@@ -97,15 +106,10 @@ def _image_input(taken: Details, channels: int | None) -> ImageInput:
     return ImageInput.of(shape, torch.uint8 if whole else torch.float32, channels)
 
 
-def _run(interpreter: Any, taken: Details, given: Details) -> Run:
+def _run(interpreter: Interpreter, taken: Details, given: Details) -> Run:
     def run(images: Tensor) -> Tensor:
         array = _quantised(images.numpy(), taken)
-        if interpreter.get_input_details()[0]["shape"].tolist() != list(array.shape):
-            interpreter.resize_tensor_input(taken["index"], array.shape)
-            interpreter.allocate_tensors()
-        interpreter.set_tensor(taken["index"], array)
-        interpreter.invoke()
-        return torch.from_numpy(_dequantised(interpreter.get_tensor(given["index"]), given))
+        return torch.from_numpy(_dequantised(interpreter.run(array, taken["index"], given["index"]), given))
 
     return run
 
@@ -147,6 +151,12 @@ def _whole_range(taken: Details) -> Preprocessing | None:
     scale, zero = found
     mean = (zero - int(np.iinfo(taken["dtype"]).min)) * scale
     return Preprocessing(scale=repr(scale), mean=(mean, mean, mean))
+
+
+def _count(given: Details) -> int | None:
+    """Return the number of channels of an output N, H, W, K."""
+    sides = given["shape_signature"]
+    return int(sides[3]) if len(sides) == 4 and sides[3] > 1 else None
 
 
 def _facts(taken: Details, given: Details) -> dict[str, str]:
