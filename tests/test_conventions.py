@@ -28,7 +28,7 @@ REGION_CASES = {case.name: case for case in region_cases()}
 BOUNDARY_CASES = {case.name: case for case in boundary_cases()}
 
 FLOAT32 = {"mmseg", "torchmetrics", "torchmetrics-mean-iou", "torchmetrics-one-hot", "monai"}
-FLOAT32 |= {"monai-keep-empty", "monai-nsd", "kornia", "smp", "jdt"}
+FLOAT32 |= {"monai-keep-empty", "monai-nsd", "kornia", "smp", "jdt", "ultralytics", "ultralytics-8.4.65"}
 
 MISCOUNTED = {
     "detectron2": {"outside by one"},

@@ -51,7 +51,8 @@ class Stated:
         steps = {name: value for name, value in self.preprocessing.items() if name not in left}
         if not steps:
             return None
-        channels = channels_for(len(steps.get("mean", (0, 0, 0))))
+        count = len(steps.get("mean", ()))
+        channels = channels_for(count) if count > 1 else "rgb"
         try:
             return Preprocessing.parse({"channels": channels, **steps})
         except CheckpointError as error:

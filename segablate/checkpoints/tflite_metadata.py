@@ -91,7 +91,7 @@ def _joined(path: Path, steps: dict[str, Any], named: list[str]) -> Stated:
     for name in _OF_ULTRALYTICS:
         described = value_of(members[name]) if name in members else None
         if isinstance(described, dict):
-            stated = read_statements({str(key): str(value) for key, value in described.items()}, f"{name}, inside it")
+            stated = read_statements({str(key): str(value) for key, value in described.items()}, name)
             return Stated(stated.classes, steps or stated.preprocessing, {**stated.facts, **facts})
     for name in named:
         lines = members.get(name, "").splitlines()

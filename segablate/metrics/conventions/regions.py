@@ -12,6 +12,7 @@ from segablate.metrics.conventions.rules import (
     mean_defined,
     mean_foreground,
     mean_labelled,
+    mean_labelled_or_none,
     mean_of_cells,
     mean_of_images,
     mean_recall,
@@ -25,6 +26,7 @@ from segablate.metrics.conventions.rules import (
     right_of_predicted,
     right_or_none,
     softened_iou,
+    within_classes,
 )
 from segablate.metrics.image_level import labelled_iou
 
@@ -151,6 +153,24 @@ REGIONS: tuple[Convention, ...] = (
         of_set(iou, absent=0.0),
         mean_all(of_set(iou, absent=0.0)),
         pixel_accuracy=right_or_none,
+    ),
+    Convention(
+        "ultralytics",
+        "Ultralytics 8.4.190, task semantic, SemanticMetrics (from 8.4.66 on)",
+        "mean over the labelled classes; without pixels predicted outside; it scores at the network's size, this not",
+        of_set(iou, absent=0.0),
+        mean_labelled_or_none(of_set(iou, absent=0.0)),
+        pixel_accuracy=right_or_none,
+        counts=within_classes,
+    ),
+    Convention(
+        "ultralytics-8.4.65",
+        "Ultralytics 8.4.65, task semantic, SemanticMetrics (up to 8.4.65)",
+        "an empty union counts 0; without pixels predicted outside; it scores at the network's size, this not",
+        of_set(iou, absent=0.0),
+        mean_all(of_set(iou, absent=0.0)),
+        pixel_accuracy=right_or_none,
+        counts=within_classes,
     ),
     Convention(
         "voc",

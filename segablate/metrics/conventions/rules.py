@@ -3,7 +3,7 @@
 import numpy as np
 
 from segablate.errors import counted
-from segablate.metrics.confusion import ClassCounts, Confusion, iou, nanmean, recall
+from segablate.metrics.confusion import ClassCounts, Confusion, iou, nanmean, recall, sums_by_image
 from segablate.metrics.conventions.convention import Rule
 
 
@@ -74,6 +74,11 @@ def right_of_labelled(counts: ClassCounts) -> np.ndarray:
     return _share(total.hits.sum(), total.labelled.sum())
 
 
+def mean_labelled_or_none(rule: Rule) -> Rule:
+    """Average over the classes that are labelled anywhere, 0 where none is."""
+    return lambda counts: np.nan_to_num(mean_labelled(rule)(counts))
+
+
 def right_or_none(counts: ClassCounts) -> np.ndarray:
     """Return hits over labelled pixels, 0 where nothing is labelled."""
     return np.nan_to_num(right_of_labelled(counts))
@@ -85,6 +90,19 @@ def binary_accuracy(counts: ClassCounts) -> np.ndarray:
     pixels = total.labelled.sum() * total.labelled.size
     wrong = (total.labelled + total.predicted - 2 * total.hits).sum()
     return _share(pixels - wrong, pixels)
+
+
+def within_classes(confusion: Confusion) -> ClassCounts:
+    """Count per image, (N, C), without the pixels that are predicted outside the classes."""
+    shape = (confusion.images, confusion.classes + 1)
+    counted_pixels = (confusion.label < confusion.classes) & (confusion.predicted < confusion.classes)
+
+    def summed(columns: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        return sums_by_image(shape, confusion.image, columns, confusion.pixels, chosen)[:, : confusion.classes]
+
+    label, predicted = confusion.label, confusion.predicted
+    right = counted_pixels & (label == predicted)
+    return ClassCounts(summed(label, right), summed(label, counted_pixels), summed(predicted, counted_pixels))
 
 
 mean_recall = mean_defined(of_set(recall))
