@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 MOST_BANDS = 4
 """Bands of an image that are read."""
 
-GREY = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in grey, those of ITU-R BT.601, as Pillow's mode L and OpenCV's grey."""
+GREY = (19595.0, 38470.0, 7471.0)
+"""Shares of red, green and blue in grey, of 65536: those of ITU-R BT.601, 0.299, 0.587 and 0.114, as in Pillow."""
 
 _COLOURS = {"rgb": (1, 2, 3), "bgr": (3, 2, 1)}
 
@@ -53,10 +53,10 @@ def count_channels(channels: str) -> int:
 
 
 def take(pixels: "Tensor", channels: str) -> "Tensor":
-    """Return the channels, N C H W float, of the bands of images, N B H W float in 0..255; grey is rounded."""
+    """Return the channels, N C H W float, of the bands of images, N B H W float in 0..255; grey as Pillow's mode L."""
     if channels == "grey":
         red, green, blue = (pixels[:, band : band + 1] * share for band, share in enumerate(GREY))  # N 1 H W
-        return (red + green + blue).round()
+        return (red + green + blue + 32768).div(65536).floor()  # exact: the sum is below 2**24
     if channels in _COLOURS:
         pixels = pixels[:, :3]
         return pixels.flip(1) if channels == "bgr" else pixels
