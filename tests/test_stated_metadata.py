@@ -160,7 +160,7 @@ def test_a_letterbox_keeps_proportions_and_centres(size: tuple[int, int]) -> Non
 def test_ultralytics_class_maps_and_other_tasks(tmp_path: Path) -> None:
     path = stating(write_onnx(tmp_path / "net.onnx", (1, 3, 24, 32), form="argmax"), **ULTRALYTICS)
     assert opened(path).kind == "labels"
-    with pytest.raises(CheckpointError, match="is a network of Ultralytics for task 'detect', which gives no class"):
+    with pytest.raises(CheckpointError, match="is a network of Ultralytics for task 'detect', which returns no class"):
         opened(stating(write_onnx(tmp_path / "d.onnx", (1, 3, 24, 32)), **{**ULTRALYTICS, "task": "detect"}))
 
 

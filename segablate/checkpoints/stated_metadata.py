@@ -60,13 +60,13 @@ class Stated:
 
 
 def read_statements(metadata: Mapping[str, str], what: str = "metadata_props") -> Stated:
-    """Read text by key. Raises CheckpointError for a network of Ultralytics that gives no class for each pixel."""
+    """Read text by key. Raises CheckpointError for a network of Ultralytics without a class for each pixel."""
     values = {key.lower(): value for key, value in metadata.items() if len(value) <= MOST_TEXT}
     task = values.get("task", "")
     ultralytics = "imgsz" in values and "stride" in values
     if ultralytics and task in _BOXES:
         raise CheckpointError(
-            f"is a network of Ultralytics for task {task!r}, which gives no class for each pixel; export one of task "
+            f"is a network of Ultralytics for task {task!r}, which returns no class for each pixel; export one of task "
             f"'semantic'"
         )
     names = next((found for key in NAMES if (found := _names(values.get(key, "")))), None)
