@@ -401,7 +401,7 @@ def half_precision_on_the_cpu(place: Place) -> list[str]:
     return place.evaluate("--precision", "fp16")
 
 
-@bad(r"--mean is '1,2', but must be 3 comma-separated numbers")
+@bad(r"mean is 1,2, but channels rgb need 3 numbers")
 def two_means(place: Place) -> list[str]:
     return place.evaluate("--mean", "1,2")
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -49,7 +50,7 @@ def dataset(folder: Path, suffix: str = "png", bands: int = 4, images: int = 1) 
         labels = rng.integers(0, 3, (20, 30)).astype(np.uint8)
         noise = rng.integers(0, 256, (20, 30, 3)).astype(np.uint8)
         pixels = LEVELS[labels] if bands == 1 else np.dstack([noise, LEVELS[labels]][: bands - 2])
-        extra = {"tiffinfo": {338: 0}} if suffix == "tif" else {}  # a fourth band that is not called alpha
+        extra: dict[str, Any] = {"tiffinfo": {338: 0}} if suffix == "tif" else {}  # a fourth band that is no alpha
         Image.fromarray(pixels).save(folder / "images" / f"{index}.{suffix}", **extra)
         Image.fromarray(labels).save(folder / "labels" / f"{index}.png")
     classes = [{"name": name, "code": code} for code, name in enumerate("abc")]
@@ -62,6 +63,13 @@ def dataset(folder: Path, suffix: str = "png", bands: int = 4, images: int = 1) 
     }
     (folder / "dataset.yaml").write_text(yaml.safe_dump(described))
     return f"folder:{folder}"
+
+
+def read(data: str) -> np.ndarray:
+    """The first image of a dataset with its four bands."""
+    image = open_dataset(data).with_bands(4).read(0).image
+    assert image is not None
+    return image
 
 
 def miou(*words: str, capsys: pytest.CaptureFixture[str]) -> float:
@@ -145,7 +153,7 @@ def test_a_fourth_band_is_read_where_it_is_asked_for(
     (tmp_path / "card.yaml").write_text(yaml.safe_dump(card))
     assert miou(str(tmp_path / "card.yaml"), data, "--trust-code", capsys=capsys) == 1
     pixels = np.asarray(Image.open(next((tmp_path / "d" / "images").iterdir())))
-    assert np.array_equal(open_dataset(data).with_bands(4).read(0).image, pixels)
+    assert np.array_equal(read(data), pixels)
 
 
 def test_sixteen_bits_of_four_bands(tmp_path: Path) -> None:
@@ -155,7 +163,7 @@ def test_sixteen_bits_of_four_bands(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "d" / "images" / "0.tif"), values[..., [2, 1, 0, 3]] * 257)
     described = tmp_path / "d" / "dataset.yaml"
     described.write_text(described.read_text() + "image_range: [0, 65535]\n")
-    assert np.array_equal(open_dataset(data).with_bands(4).read(0).image, values)
+    assert np.array_equal(read(data), values)
 
 
 def test_what_to_type_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
