@@ -397,3 +397,14 @@ def test_it_is_listed_and_has_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyP
     from_card, plain = (open_checkpoint(named, CPU) for named in ("cards/a.yaml", spec))
     assert isinstance(from_card, Network)
     assert torch.equal(scores(from_card, image()), scores(plain, image()))
+
+
+def test_a_network_built_for_grey_gets_it_scaled_alone(tmp_path: Path) -> None:
+    """The three constants of its encoder are not for one channel."""
+    torch.save(smp.Unet("resnet18", encoder_weights=None, in_channels=1, classes=3).state_dict(), tmp_path / "w.pth")
+    spec = f"smp:Unet('resnet18', in_channels=1, classes=3)@{tmp_path / 'w.pth'}"
+    opened = open_checkpoint(spec, Loading(device="cpu"))
+    assert isinstance(opened, Network)
+    assert opened.source.facts["preprocessing"].startswith("grey · × 1/255 · − 0 · / 1")
+    assert "mean and std" not in opened.source.facts
+    assert any("no mean and std given for grey" in note for note in opened.source.notes)
