@@ -19,7 +19,7 @@ def names_of(spec: str, split: str | None = None, count: int = SIZE[1]) -> list[
     """The classes of the first pixels."""
     data = open_dataset(spec, split)
     indices = data.read(0).labels[0, :count].tolist()
-    return [data.labels.names[index] if index != IGNORE else "void" for index in indices]
+    return [data.labels.names[index] if index != data.labels.ignore else "void" for index in indices]
 
 
 def palette(path: Path, codes: list[int]) -> None:
@@ -195,8 +195,8 @@ def test_pascal_context_by_the_authors_list(tmp_path: Path) -> None:
 
 
 def test_pascal_context_with_all_its_classes(tmp_path: Path) -> None:
-    context(tmp_path, "trainval", [0, 1, 2, 200])
-    (tmp_path / "labels.txt").write_text("\n".join(f"{code}: class {code}" for code in range(1, 201)))
+    context(tmp_path, "trainval", [0, 1, 256, 459])
+    (tmp_path / "labels.txt").write_text("\n".join(f"{code}: class {code}" for code in range(1, 460)))
     spec = f"pascal-context:{tmp_path}"
     assert "val-459" in layout_module("pascal-context").splits(tmp_path)
-    assert names_of(spec, "val-459", 4) == ["void", "class 1", "class 2", "class 200"]
+    assert names_of(spec, "val-459", 4) == ["void", "class 1", "class 256", "class 459"]
