@@ -1,5 +1,6 @@
 """Files as mmsegmentation saves them: weights, and the classes and colours in their meta, with nothing of it run."""
 
+import json
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -126,10 +127,11 @@ def test_classes_are_matched_by_name(
     spec = f"python:{network_file}:small(4)@{path}"
     assert run(["evaluate", spec, f"folder:{toy}", "--device", "cpu", "--losses", "none"]) == 0
     assert "by name (their order differs)" in capsys.readouterr().out.replace("\n", " ").replace("  ", " ")
-    assert run(["checkpoints", "show", spec, "--device", "cpu", "--format", "csv"]) == 0
-    shown = capsys.readouterr().out
-    assert "from the file's meta" in shown
-    assert "#804080,sky" in shown
+    assert run(["checkpoints", "show", spec, "--device", "cpu", "--format", "json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert "from the file's meta" in str(shown["tables"]["facts"])
+    first = shown["tables"]["classes"][0]
+    assert (first["class"], first["colour"]) == ("sky", "#804080")
 
 
 def test_what_else_lies_there_is_plain(

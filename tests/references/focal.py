@@ -14,7 +14,10 @@ SETTINGS = (
 )
 
 
-def focal(logits: Tensor, labels: Tensor, *, gamma: float = 2.0, alpha: float | None = None) -> Tensor:
+def focal(
+    logits: Tensor, labels: Tensor, *, weights: Tensor | None = None, gamma: float = 2.0, alpha: float | None = None
+) -> Tensor:
     log_p = logits.log_softmax(1)
-    each = one_hot(logits, labels) * (1 - log_p.exp()) ** gamma * log_p
+    target = one_hot(logits, labels) if weights is None else one_hot(logits, labels) * weights.view(1, -1, 1, 1)
+    each = target * (1 - log_p.exp()) ** gamma * log_p
     return -(1 if alpha is None else alpha) * each.sum() / (labels != IGNORE).sum()

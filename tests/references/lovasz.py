@@ -8,12 +8,16 @@ from references import IGNORE, one_hot
 SETTINGS = ({"scope": "image"},)
 
 
-def lovasz(logits: Tensor, labels: Tensor, *, scope: str = "batch") -> Tensor:
-    return _by_group(logits, labels, scope).nanmean(1).nanmean()
+def lovasz(logits: Tensor, labels: Tensor, *, weights: Tensor | None = None, scope: str = "batch") -> Tensor:
+    return _weighted(_by_group(logits, labels, scope), weights).nanmean(1).nanmean()
 
 
-def by_class(logits: Tensor, labels: Tensor, *, scope: str) -> Tensor:
-    return _by_group(logits, labels, scope).nanmean(0)
+def by_class(logits: Tensor, labels: Tensor, *, weights: Tensor | None = None, scope: str) -> Tensor:
+    return _weighted(_by_group(logits, labels, scope), weights).nanmean(0)
+
+
+def _weighted(each: Tensor, weights: Tensor | None) -> Tensor:
+    return each if weights is None else each * weights
 
 
 def _by_group(logits: Tensor, labels: Tensor, scope: str) -> Tensor:

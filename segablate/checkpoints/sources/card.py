@@ -27,7 +27,7 @@ from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.specification import split_weights
 from segablate.checkpoints.trust import CardFile, digest_of
-from segablate.errors import CheckpointError, at, did_you_mean
+from segablate.errors import CheckpointError, DatasetError, at, did_you_mean
 from segablate.limits import TooLarge
 from segablate.text_files import MalformedText, decode_text, read_bytes
 from segablate.yaml_files import YAML_BYTES, parse_yaml
@@ -154,8 +154,10 @@ def _classes(stated: list[Any] | str | None) -> tuple[str, ...] | None:
         return tuple(map(str, stated))
     from segablate.datasets import label_set_named
 
-    with at("classes must be a list of names, or the name of a label set"):
+    try:
         return label_set_named(stated).names
+    except DatasetError as error:
+        raise CheckpointError(f"classes must be a list of names, or the name of a label set: {error}") from None
 
 
 def _check(card: dict[str, Any]) -> None:
