@@ -289,10 +289,11 @@ def test_an_objective_must_leave_the_term_to_the_sweep(objective: str, message: 
 
 def test_costs_come_for_every_setting_and_for_cross_entropy(data: Dataset) -> None:
     term = get_loss("ce")
-    sweep = Sweep(term, plan_settings(term, {}), published_objective(term))
+    settings = plan_settings(term, {"label_smoothing": (0.1,)})
+    sweep = Sweep(term, settings, published_objective(term))
     evaluate(Scripted(), data, Measures(probe=sweep))
     found = costs(sweep, repeats=1)
-    assert {kind: len(each) for kind, each in found.items()} == {"forward": 2, "both": 2}
+    assert {kind: len(each) for kind, each in found.items()} == {"forward": 3, "both": 3}
     assert all(cost.seconds > 0 for each in found.values() for cost in each)
 
 
