@@ -13,6 +13,8 @@ from PIL import Image
 from test_init import Case, first_try, mask, pairs, picture
 
 from segablate.cli import run
+from segablate.datasets.drafting import draft
+from segablate.errors import SegablateError
 
 CLASSES = ("class_0", "class_1", "class_2")
 TWO = ("background", "foreground")
@@ -183,3 +185,26 @@ def test_what_fails_leaves_no_file(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run(["datasets", "init", str(tmp_path)]) == 1
     assert "palette entry 1 is" in capsys.readouterr().err
     assert not (tmp_path / "dataset.yaml").exists()
+
+
+@pytest.mark.parametrize("form", ["splits.csv", "train.txt"])
+def test_a_list_with_a_name_that_is_not_there_is_refused_rather_than_left_out(form: str, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+        for index in range(6):
+            values = np.arange(64).reshape(8, 8) % 2
+            Image.fromarray((values * 9 if folder == "images" else values).astype(np.uint8)).save(
+                root / folder / f"{index}.png"
+            )
+    if form == "splits.csv":
+        rows = [f"{index}.png,{'val' if index < 2 else 'train'}" for index in range(7)]
+        (root / form).write_text("\n".join(["file,split", *rows]))
+    else:
+        (root / "val.txt").write_text("0\n1\n")
+        (root / form).write_text("2\n3\n4\n5\n6\n")
+    with pytest.raises(
+        SegablateError, match=rf"{form}: 1 name without an image \(first: 6(\.png)?\); correct the list"
+    ):
+        draft(root)
+    assert not (root / "dataset.yaml").exists()

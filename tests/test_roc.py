@@ -1,5 +1,6 @@
 """Area under the ROC curve and average precision from binned scores, against every pair of pixels."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -129,18 +130,18 @@ def halves(tmp_path: Path) -> Path:
 
 
 def test_two_classes_with_scores_have_rows(halves: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["evaluate", f"predictions:{halves / 'scores'}", f"folder:{halves}", "--format", "csv"]
+    arguments = ["evaluate", f"predictions:{halves / 'scores'}", f"folder:{halves}", "--format", "json"]
     assert run([*arguments, "--save", str(halves / "run")]) == 0
     shown = capsys.readouterr().out
     saved = load_run(halves / "run")
     assert saved.statistics["score_bins"].shape == (5, 2, BINS)
     value = float(roc_auc(saved.statistics["score_bins"].sum(0)))
     assert 0.9 < value < 0.94  # Phi(sqrt 2) = 0.921
-    line = next(line for line in shown.splitlines() if line.startswith("AUC (ROC)"))
-    assert f"{value:.6f}"[:6] in line
-    assert "pixels of thing" in line
-    assert run(["show", str(halves / "run"), "--format", "csv"]) == 0
-    assert line in capsys.readouterr().out
+    (row,) = [row for row in json.loads(shown)["tables"]["overall"] if row["measure"].startswith("AUC (ROC)")]
+    assert row["value"] == pytest.approx(value)
+    assert "pixels of thing" in row["over"]
+    assert run(["show", str(halves / "run"), "--format", "json"]) == 0
+    assert row in json.loads(capsys.readouterr().out)["tables"]["overall"]
 
 
 def test_more_classes_have_none(toy: Path, network_spec: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,16 +1,29 @@
 """Find the files that say which images are in which split: lists of names, and tables with a column of splits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from segablate.datasets.dataset import Item
 from segablate.datasets.folder_words import split_word
 from segablate.datasets.lists import find_listed, read_list
 from segablate.datasets.pairing import labelled, listed
 from segablate.datasets.split_search import Split
-from segablate.datasets.split_tables import TABLE_SUFFIXES, SplitTable, name_column, read_table, split_columns
-from segablate.errors import SegablateError
+from segablate.datasets.split_tables import (
+    TABLE_SUFFIXES,
+    SplitTable,
+    name_column,
+    names_in_table,
+    read_table,
+    split_columns,
+)
+from segablate.errors import DatasetError, SegablateError
 from segablate.files import visible_files
+
+
+class _Incomplete(DatasetError):
+    """A list of a split most of whose names are images, and some are not."""
+
 
 _LIST_SUFFIXES = (".txt", ".lst")
 _MOST_BYTES = 2**24
@@ -33,6 +46,8 @@ def _listed_splits(split: Split, root: Path) -> Iterator[Split]:
         try:
             if path.stat().st_size <= _MOST_BYTES:
                 yield from (chosen for each in _splits_of(path, split) if (chosen := _chosen(each, split)))
+        except _Incomplete:
+            raise
         except (SegablateError, OSError):
             continue
 
@@ -63,9 +78,30 @@ def _of_column(table: SplitTable, place: int, path: Path, split: Split) -> Itera
 
 
 def _chosen(split: Split, whole: Split) -> Split | None:
-    """Return a split with the items of its list; None where it names an unknown image, or none with a label map."""
+    """Return a split with the items of its list; None where none of them has a label map.
+
+    Raises DatasetError where it names unknown images, also where most of its names are images, in which case it is a
+    list of a split that must not be left out without a word.
+    """
     assert split.list is not None
     items = [*whole.items, *whole.unlabelled]
-    found, _ = listed(items, split.list, split.image_suffix, dict(split.where))
+    try:
+        found, _ = listed(items, split.list, split.image_suffix, dict(split.where))
+    except DatasetError as error:
+        if _names_most(split, {item.name: item for item in items}):
+            raise _Incomplete(str(error)) from None
+        raise
     kept, _ = labelled(found)
     return replace(split, items=kept, unlabelled=(), partial=len(kept) < len(found)) if kept else None
+
+
+def _names_most(split: Split, by_name: Mapping[str, Item]) -> bool:
+    """Tell whether at least half of the names in the list of a split are images."""
+    path = split.list
+    assert path is not None
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        lines = names_in_table(read_table(path), by_name, dict(split.where), split.image_suffix, path)
+    else:
+        lines = read_list(path)
+    found = find_listed(lines, by_name, split.image_suffix)
+    return len(found.names) >= max(len(found.absent), 1)
