@@ -321,3 +321,13 @@ def test_coco_annotations_that_cannot_be_drawn(tmp_path: Path, segmentation: Any
     assert f"1 shape {reason} (first: a.png)" in found.faults.lines()
     assert "1 shape of an image that the file does not list (first: _annotations.coco.json)" in found.faults.lines()
     assert found.drawn["road"].shapes == 1
+
+
+def test_a_source_of_which_no_shape_can_be_drawn_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.png")
+    written(tmp_path / "in/a.json", labelme_file(polygon("car", [[1, 1], [5, 5]])))
+    with pytest.raises(
+        SegablateError, match=r"no shape could be drawn: 1 shape of fewer than 3 points \(first: a\.json\)"
+    ):
+        convert(tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -60,6 +60,9 @@ SAID = {
     "compare https://x.org/a.pth b": "files are not downloaded",
     "evaluate $SURELY_NOT_SET/a.pth sample": "the variable SURELY_NOT_SET is not set",
     "evaluate none.pth sample:rmi": "'sample:rmi' is no dataset; write sample",
+    "checkpoints show camvid:d": "write: segablate datasets check camvid:d",
+    "checkpoints probe camvid:d sample:ce": "write: segablate checkpoints probe sample:ce camvid:d",
+    "checkpoints trust net.py": "python:net.py:build()@WEIGHTS",
     "predict a b": "segablate evaluate CHECKPOINT DATASET --write-predictions DIR",
     "evaluate sample:ce --nonsense": "No such option: --nonsense",
     "ablate rmi --radius 1-3": "write --radius 1,2,3",
@@ -92,6 +95,12 @@ def test_a_misunderstanding_is_answered_in_one_line(typed: str, here: Path, caps
     message = capsys.readouterr().err.strip()
     assert SAID[typed] in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("words", [["evaluate", "", "sample"], ["evaluate", "a.pth", " "], ["ablate", "rmi", ""]])
+def test_an_empty_word_is_named(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == 2
+    assert "is an empty word; is a variable of the shell not set?" in capsys.readouterr().err
 
 
 def test_without_words_the_help_is_shown_and_nothing_has_failed(capsys: pytest.CaptureFixture[str]) -> None:

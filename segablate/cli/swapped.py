@@ -40,6 +40,7 @@ def refuse_swapped(command: str, checkpoint: str, dataset: str | None) -> None:
 
     :param command: what stands before the checkpoint, such as ``evaluate`` or ``ablate rmi``.
     """
+    refuse_empty(checkpoint, "checkpoint")
     refuse_url(checkpoint)
     refuse_python(checkpoint)
     if dataset is None:
@@ -49,6 +50,7 @@ def refuse_swapped(command: str, checkpoint: str, dataset: str | None) -> None:
                 f"Usage: segablate {command} CHECKPOINT {shlex.quote(checkpoint)}"
             )
         return
+    refuse_empty(dataset, "dataset")
     refuse_url(dataset)
     if is_checkpoint(dataset):
         if is_dataset(checkpoint) or _is_plain_folder(checkpoint):
@@ -59,6 +61,18 @@ def refuse_swapped(command: str, checkpoint: str, dataset: str | None) -> None:
             line = shlex.join(["segablate", "compare", checkpoint, dataset, "--on", "DATASET"])
             raise UsageError(f"both {checkpoint} and {dataset} are checkpoints; write: {line}")
     _refuse_apart(command, checkpoint, dataset)
+
+
+def refuse_dataset(word: str) -> None:
+    """Raise UsageError for what can only be a dataset, in the place of a checkpoint alone."""
+    if is_dataset(word):
+        raise UsageError(f"{word} is a dataset, not a checkpoint; write: segablate datasets check {shlex.quote(word)}")
+
+
+def refuse_empty(word: str, what: str) -> None:
+    """Raise UsageError for an empty word, as of a variable of the shell that is not set."""
+    if not word.strip():
+        raise UsageError(f"the {what} is an empty word; is a variable of the shell not set?")
 
 
 def refuse_datasets(names: Sequence[str], on: str | None) -> None:

@@ -16,6 +16,7 @@ from segablate.cli.options import (
     TrustOptions,
     expanded,
 )
+from segablate.cli.swapped import refuse_dataset, refuse_python, refuse_swapped
 from segablate.errors import SegablateError, UsageError
 
 app = typer.Typer(
@@ -50,6 +51,7 @@ def show(
     from segablate.tables.checkpoints import checkpoint_report
     from segablate.tables.weights import weights_report
 
+    refuse_dataset(checkpoint)
     loading = checkpoints.loading(running)
     unopened = describe_unopened(checkpoint, loading)
     if unopened is None and (bare := read_bare(checkpoint, loading)):
@@ -75,6 +77,7 @@ def trust(
     from segablate.files import user_path
     from segablate.render.cells import one_line
 
+    refuse_python(card)
     described = describe(card, Loading())
     if described.loading.card is None or code_files(described.spec, described.loading) is None:
         raise UsageError(f"{card} names no code, so there is nothing to trust")
@@ -135,6 +138,7 @@ def probe(
     from segablate.render import print_report, progress
     from segablate.tables.probing import probe_report
 
+    refuse_swapped("checkpoints probe", checkpoint, dataset)
     if write is not None:
         refuse_existing(write)
     stated = checkpoints.loading(running)

@@ -112,7 +112,8 @@ def convert(
     :param outside: whether pixels in no shape are a class, background, or void.
     :param progress: called after each image.
 
-    Raises DatasetError when `out` exists, the source is of no known format or no image is left, and LabelError for more
+    Raises DatasetError when `out` exists, the source is of no known format, no image is left or none of its shapes can
+    be drawn, and LabelError for more
     classes than a label set may have.
     """
     if is_file(out) or is_folder(out):
@@ -127,6 +128,8 @@ def convert(
         used = _write_all(result, pictures, folder, copy, progress)
         if not result.splits:
             raise DatasetError(_nothing(source, result.faults))
+        if result.faults.count("shape") and not any(written.shapes for written in result.drawn.values()):
+            raise DatasetError(f"{shortened(source)}: no shape could be drawn: {'; '.join(result.faults.lines())}")
         write_atomically(folder / "dataset.yaml", describe(classes, out.name, list(result.splits)))
         for split in result.splits:
             layout.open_split(folder, split)
