@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -144,10 +145,10 @@ class LabelSet:
             )
         table = np.full(self.ignore + 1, void, np.int64)
         table[: len(self)] = [codes[0] for codes in self.codes]
-        codes = table[indices]
         if self.encoding == "colours":
+            codes = table[indices]
             return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=-1).astype(np.uint8)
-        return codes.astype(np.uint8 if table.max() < 256 else np.uint16)
+        return look_up(table.astype(np.uint8 if table.max() < 256 else np.uint16), indices)
 
     def class_of(self, code: int) -> int | None:
         """Return the class index of a code; None for void and for codes outside the set."""
@@ -209,7 +210,8 @@ class LabelSet:
         """Return the code that stands for void in a PNG: the first void code that fits, else one of no class."""
         void = [code for code in self.void or () if 0 <= code < 1 << (24 if self.encoding == "colours" else 16)]
         taken = {code for codes in self.codes for code in codes}
-        free = (code for code in (self.ignore, *range(1 << 16)) if self.encoding == "colours" or code not in taken)
+        usual = chain((self.ignore,), range(1 << 16))
+        free = (code for code in usual if self.encoding == "colours" or code not in taken)
         return void[0] if void else next(free, self.ignore)
 
     @cached_property
