@@ -13,7 +13,7 @@ from conftest import NETWORK, write_dataset
 from segablate.checkpoints import Loading, open_checkpoint
 from segablate.cli import run
 from segablate.datasets import label_set_named, open_dataset
-from segablate.errors import DatasetError, DeviceError
+from segablate.errors import CheckpointError, DatasetError, DeviceError
 from segablate.runtime import resolve_device
 
 
@@ -30,7 +30,7 @@ def test_an_unknown_label_set(network_file: Path, capsys: pytest.CaptureFixture[
     card = network_file.with_name("card.yaml")
     card.write_text("source: python:net.py:small(4)\nweights: net.pth\nclasses: voc2021\n")
     with pytest.raises(
-        DatasetError, match=r"or the name of a label set: no label set is called 'voc2021'; did you mean"
+        CheckpointError, match=r"or the name of a label set: no label set is called 'voc2021'; did you mean"
     ):
         open_checkpoint(str(card), Loading(device="cpu", trust_code=True))
 
