@@ -206,7 +206,7 @@ def test_pixels_in_no_shape_may_be_void(tmp_path: Path) -> None:
         (polygon("road", SQUARE[:2]), "of fewer than 3 points"),
         (polygon("road", [[-9, -9], [-2, -9], [-2, -2]]), "outside the image"),
         (polygon("road", [[30, 2], [40, 2], [40, 9]]), "outside the image"),
-        (polygon("road", [[2, 2], [1e9, 2], [1e9, 9]]), "that reach far beyond the image"),
+        (polygon("road", [[2, 2], [1e9, 2], [1e9, 9]]), "far beyond the image"),
         (polygon("road", [[2, 2], [None, 2], [5, 9]]), "whose points are no pairs of numbers"),
         (polygon("road", [[2, 2], ["x", 2], [5, 9]]), "whose points are no pairs of numbers"),
         (polygon("road", [[2, 2], [float("nan"), 2], [5, 9]]), "whose points are no pairs of numbers"),

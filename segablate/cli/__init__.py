@@ -33,7 +33,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except ClosedOutput as error:
         return error.exit_code
     except typer.TyperException as error:
-        return _fail(meant(error, words) or error.format_message() + _mentions(error), error.exit_code)
+        message = error.format_message().replace("Value error, ", "")
+        return _fail(meant(error, words) or message + _mentions(error), error.exit_code)
     except SegablateError as error:
         return _fail(str(error), error.exit_code)
     except typer.Abort as error:  # what typer makes of an EOFError, which is a bug wherever it is raised

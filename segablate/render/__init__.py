@@ -60,8 +60,8 @@ def print_report(
 ) -> None:
     """Print the report to the console, standard output by default.
 
-    With `brief`, the headline and the classes alone. A terminal determines width and colours (``NO_COLOR`` is
-    respected); a pipe gets 100 columns without colours.
+    With `brief`, the headline, the classes and the notes alone. A terminal determines width and colours
+    (``NO_COLOR`` is respected); a pipe gets 100 columns without colours.
     """
     report = report.brief() if brief else report
     console = console or Console()

@@ -172,9 +172,9 @@ class Report:
         _must_differ([table.name for table in self.tables], "tables")
 
     def brief(self) -> "Report":
-        """Return headline and classes alone; of a report without classes, its first table."""
+        """Return headline, classes and notes, which may change how a score is read; without classes the first table."""
         classes = tuple(table for table in self.tables if table.name.startswith("classes"))
-        return replace(self, facts=(), tables=classes or self.tables[:1], notes=())
+        return replace(self, facts=(), tables=classes or self.tables[:1])
 
 
 def as_number(value: object) -> float:

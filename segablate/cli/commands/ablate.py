@@ -13,20 +13,16 @@ from typer.core import TyperCommand, TyperGroup
 
 from segablate.cli.arguments import Checkpoint, OptionalDataset
 from segablate.cli.building import build_command
+from segablate.cli.checkpoint_options import CheckpointOptions
 from segablate.cli.configuration import ConfigOptions
 from segablate.cli.invocation import command_line
 from segablate.cli.locking import lock_output
-from segablate.cli.options import (
-    CheckpointOptions,
-    DatasetOptions,
-    ResultOptions,
-    RunningOptions,
-    default_dataset,
-)
+from segablate.cli.options import DatasetOptions, ResultOptions, RunningOptions, default_dataset
 from segablate.cli.reporting import ReportOption, refuse_page, write_report
 from segablate.cli.swapped import refuse_swapped
-from segablate.cli.sweeps import TrainedOptions, TrainedRequest, ablate_trained
+from segablate.cli.sweeps import ablate_trained
 from segablate.cli.trained import run_files
+from segablate.cli.trained_options import TrainedOptions, TrainedRequest
 from segablate.errors import UsageError
 from segablate.losses import loss_names, loss_summaries
 

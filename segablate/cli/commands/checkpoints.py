@@ -8,14 +8,8 @@ from typing import Annotated
 import typer
 
 from segablate.cli.arguments import Checkpoint, Dataset, checkpoint_argument, expand
-from segablate.cli.options import (
-    CheckpointOptions,
-    DatasetOptions,
-    OutputOptions,
-    RunningOptions,
-    TrustOptions,
-    expanded,
-)
+from segablate.cli.checkpoint_options import CheckpointOptions, TrustOptions
+from segablate.cli.options import DatasetOptions, OutputOptions, RunningOptions, expanded
 from segablate.cli.swapped import refuse_dataset, refuse_python, refuse_swapped
 from segablate.errors import SegablateError, UsageError
 

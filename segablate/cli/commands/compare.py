@@ -10,13 +10,13 @@ import typer
 
 from segablate.cli import completion
 from segablate.cli.arguments import expand, expand_all
+from segablate.cli.checkpoint_options import CheckpointOptions
 from segablate.cli.configuration import ConfigOptions
 from segablate.cli.gate import check_limit, differences_of_runs, end_if_worse
 from segablate.cli.invocation import command_line, with_command
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CacheOptions,
-    CheckpointOptions,
     DatasetOptions,
     MeasureOptions,
     ResultOptions,

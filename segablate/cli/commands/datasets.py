@@ -9,6 +9,7 @@ import typer
 from segablate.cli.arguments import Dataset
 from segablate.cli.completion import layouts
 from segablate.cli.options import DatasetOptions, OutputOptions, RunningOptions, expanded
+from segablate.errors import SegablateError
 
 app = typer.Typer(help="List dataset layouts, check a dataset, or generate its description.", no_args_is_help=True)
 
@@ -46,7 +47,11 @@ def init(
     """Generate dataset.yaml by inspecting a folder: images, label maps, codes and colours in use."""
     from segablate.datasets.drafting import draft
 
-    path, summary = draft(folder)
+    try:
+        path, summary = draft(folder)
+    except SegablateError as error:  # all label maps count here: none can be skipped
+        error.args = (str(error).replace(", or pass --on-error skip", ""),)
+        raise
     typer.echo(f"wrote {path}: {summary}; name the classes in it, then: segablate datasets check folder:{folder}")
 
 

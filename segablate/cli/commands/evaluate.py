@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from segablate.cli.arguments import OptionalDataset, checkpoint_argument
+from segablate.cli.checkpoint_options import CheckpointOptions
 from segablate.cli.configuration import ConfigOptions
 from segablate.cli.invocation import with_command
 from segablate.cli.locking import lock_output
 from segablate.cli.options import (
     CacheOptions,
-    CheckpointOptions,
     DatasetOptions,
     MeasureOptions,
     ResultOptions,

@@ -7,7 +7,7 @@ import typer
 
 from segablate.cli import completion
 from segablate.cli.arguments import expand, expand_all
-from segablate.cli.options import TrustOptions
+from segablate.cli.checkpoint_options import TrustOptions
 from segablate.cli.reporting import page_of_runs, parse_images
 
 

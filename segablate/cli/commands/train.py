@@ -12,17 +12,11 @@ from rich.markup import escape
 
 from segablate.cli.arguments import OptionalDataset, expand
 from segablate.cli.building import build_command
+from segablate.cli.checkpoint_options import CheckpointOptions
 from segablate.cli.completion import networks, recipes
 from segablate.cli.configuration import ConfigOptions
 from segablate.cli.locking import lock_output
-from segablate.cli.options import (
-    LABEL_SIZE,
-    CheckpointOptions,
-    LabelSize,
-    OutputOptions,
-    RunningOptions,
-    default_dataset,
-)
+from segablate.cli.options import LABEL_SIZE, LabelSize, OutputOptions, RunningOptions, default_dataset
 from segablate.errors import UsageError
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ def checked_points(values: Any, height: int, width: int, least: int = 3) -> np.n
     if (high < 0).any() or (low > (width, height)).any():
         raise Flaw("outside the image")
     if max(-low.min(), high.max()) > _FAR * (height + width):
-        raise Flaw("that reach far beyond the image")
+        raise Flaw("far beyond the image")
     return points
 
 

@@ -103,7 +103,7 @@ def _draw(element: Element, height: int, width: int) -> np.ndarray:
     try:
         return _MASKS[element.tag](element, height, width)
     except (KeyError, ValueError, OverflowError):
-        raise Flaw("without all their numbers") from None
+        raise Flaw("with missing or malformed numbers") from None
 
 
 def _polygon(element: Element, height: int, width: int) -> np.ndarray:
