@@ -208,3 +208,17 @@ def test_a_list_with_a_name_that_is_not_there_is_refused_rather_than_left_out(fo
     ):
         draft(root)
     assert not (root / "dataset.yaml").exists()
+
+
+def test_a_second_folder_of_label_maps_that_pairs_as_well_is_named(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    for folder in ("img", "a", "b"):
+        (tmp_path / folder).mkdir()
+        for index in range(3):
+            labels = np.arange(64).reshape(8, 8) % 2 ^ (folder == "b")
+            values = noise.integers(0, 256, (8, 8, 3)) if folder == "img" else labels
+            Image.fromarray(values.astype(np.uint8)).save(tmp_path / folder / f"{index}.png")
+    assert draft(tmp_path)[1].endswith("; the label maps in b pair as well: check that a is right")
+    (tmp_path / "dataset.yaml").unlink()
+    (tmp_path / "b").rename(tmp_path / "labels")
+    assert "pair as well" not in draft(tmp_path)[1], "the name decides"

@@ -40,7 +40,13 @@ def draft(folder: Path) -> tuple[Path, str]:
     with writing(path):
         write_atomically(path, text)
     part = "" if len(chosen) == len(items) else f" (in {len(chosen)} of {len(items)})"
-    return path, f"{', '.join(map(_counted, splits))}; {drafted.summary}{part}"
+    others = sorted({shortened(other.relative_to(folder)) for split in splits for other in split.others})
+    doubt = (
+        f"; the label maps in {shorten(others)} pair as well: check that {splits[0].masks.name} is right"
+        if others
+        else ""
+    )
+    return path, f"{', '.join(map(_counted, splits))}; {drafted.summary}{part}{doubt}"
 
 
 def _counted(split: Split) -> str:

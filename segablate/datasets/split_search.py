@@ -29,6 +29,7 @@ class Split:
     - `classes`: where each class has masks of its own, its name and their pattern.
     - `partial`: whether some images have no label map; they are left out; `unlabelled`: these.
     - `list`, `where`: the file that names its images, and the values that its rows must have.
+    - `others`: folders of label maps that pair with all images just as well.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Split:
     unlabelled: tuple[Item, ...] = ()
     list: Path | None = None
     where: tuple[tuple[str, str], ...] = ()
+    others: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,20 @@ def _paired(group: Group, masks: Sequence[Group], root: Path) -> Split | None:
     whole = [pair for pair in pairs if pair[1].whole]
     for other, match in (*whole, *sorted(pairs, key=lambda pair: -len(pair[1].names))):
         if match.whole or 2 * len(match.names) >= min(len(other.paths), match.images):
-            return _split(group, other, match, masks, root)
+            split = _split(group, other, match, masks, root)
+            if split is None or split.classes:
+                return split
+            alike = [
+                each.folder for each, _ in whole if each is not other and _as_likely(each.folder, other.folder, root)
+            ]
+            return replace(split, others=tuple(alike))
     return None
+
+
+def _as_likely(one: Path, chosen: Path, root: Path) -> bool:
+    """Tell whether nothing in the names of two folders of one split makes either the likelier one."""
+    ranks = {rank(folder, root) for folder in (one, chosen)}
+    return one.parent == chosen.parent != one and len(ranks) == 1 and split_word(one) == split_word(chosen)
 
 
 def _likeness(images: Path, masks: Path) -> float:

@@ -53,7 +53,8 @@ def read_npy(data: np.ndarray) -> np.ndarray:
         raise Unreadable(str(error)) from None
     if len(shape) != 2 or dtype.kind not in "iubf" or not prod(shape):
         described = "x".join(map(str, shape)) or "()"
-        raise Unreadable(f"holds {dtype} of shape {described}; expected H x W integers")
+        scores = "; scores, K x H x W, are read from .npz" if len(shape) == 3 and dtype.kind == "f" else ""
+        raise Unreadable(f"holds {dtype} of shape {described}; expected H x W integers{scores}")
     check_pixels(shape[0], shape[1], 1, dtype.itemsize)
     if start + prod(shape) * dtype.itemsize > len(data):
         raise Unreadable(f"is cut off at byte {len(data)}; save it with numpy.save")
