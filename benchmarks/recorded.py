@@ -2,7 +2,7 @@
 
     python benchmarks/recorded.py record FOLDER
     python benchmarks/recorded.py compare FOLDER            # every value, apart from times, dates, paths and versions
-    python benchmarks/recorded.py compare FOLDER --numbers  # the numbers alone: words may differ
+    python benchmarks/recorded.py compare FOLDER --numbers  # the numbers alone: words may differ, others may be new
 
 A recording holds the JSON of ``evaluate``, ``compare``, ``ablate`` of every loss and ``--conventions`` on the sample
 and, where SEGABLATE_DATA names the real data, on eight images of CamVid; and saved runs, which ``compare`` also prints
@@ -119,22 +119,31 @@ def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
             if not any(word in VARYING for word in key.lower().replace("_", " ").split()):
                 yield from leaves(inner, f"{place}/{key}")
     elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from leaves(inner, f"{place}/{index}")
+        for name, inner in zip(row_names(value), value, strict=True):
+            yield from leaves(inner, f"{place}/{name}")
     elif not (isinstance(value, str) and ("/" in value and Path(value.split("@")[-1]).is_absolute())):
         yield place, DATE.sub("DATE", value) if isinstance(value, str) else value
 
 
+def row_names(rows: list[Any]) -> list[str]:
+    """Name the rows of a table by their first text where that tells them apart, so that a further row moves none."""
+    texts = [next((str(each) for each in row.values()), "") if isinstance(row, dict) else "" for row in rows]
+    return texts if len(set(texts)) == len(texts) else [str(index) for index in range(len(rows))]
+
+
 def differences(before: Any, after: Any, numbers: bool) -> list[str]:
-    """Return the differences between two documents, one line each."""
-    old, new = list(leaves(before)), list(leaves(after))
+    """Return the differences between two documents, one line each; with `numbers`, of the numbers that both hold."""
+    old, new = dict(leaves(before)), dict(leaves(after))
     if numbers:
-        old = [pair for pair in old if isinstance(pair[1], (int, float)) and not isinstance(pair[1], bool)]
-        new = [pair for pair in new if isinstance(pair[1], (int, float)) and not isinstance(pair[1], bool)]
-        lines = [f"{a[0]}: {a[1]} -> {b[1]}" for a, b in zip(old, new, strict=False) if a[1] != b[1]]
-    else:
-        lines = [f"{a[0]}: {a[1]} -> {b[0]}: {b[1]}" for a, b in zip(old, new, strict=False) if a != b]
-    return [f"{len(old)} values before, {len(new)} now", *lines] if len(old) != len(new) else lines
+        old, new = ({place: value for place, value in each.items() if _is_number(value)} for each in (old, new))
+    lines = [f"{place}: {old[place]} -> {new[place]}" for place in old if place in new and old[place] != new[place]]
+    gone, come = ([place for place in one if place not in other] for one, other in ((old, new), (new, old)))
+    lines += [f"{len(gone)} values are gone, such as {gone[0]}"] if gone else []
+    return lines if numbers or not come else [*lines, f"{len(come)} values are new, such as {come[0]}"]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def compare(folder: Path, numbers: bool) -> int:
