@@ -168,6 +168,18 @@ def discard(path: Path) -> None:
         path.unlink()
 
 
+def refuse_foreign(path: Path, mark: bytes, what: str) -> None:
+    """Raise Unwritable for a file that is there and was not written by this program, which puts `mark` into its own.
+
+    `what`: the kind of file in the message, such as "page".
+    """
+    if os.path.exists(path) and (not is_file(path) or mark not in read_bytes(path).tobytes()):
+        raise Unwritable(
+            f"{shortened(path)}: exists and is no {what} of segablate, so it is not replaced; choose another file, or "
+            f"remove it"
+        )
+
+
 def write_atomically(path: Path, data: bytes | str) -> None:
     """Write a file completely or not at all, also after a crash.
 

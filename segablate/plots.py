@@ -8,12 +8,13 @@ from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 
+from segablate import __version__
 from segablate.comparison import Comparison, PairedDifferences
 from segablate.comparison.trainings import TrainingsComparison
 from segablate.errors import RunError, UsageError
 from segablate.evaluation.results import Evaluation
 from segablate.extras import require
-from segablate.files import write_atomically
+from segablate.files import refuse_foreign, write_atomically
 from segablate.metrics.bands import BANDS
 from segablate.metrics.boundary import boundary_sums
 from segablate.metrics.calibration import BINS, RELIABILITY, confidence_gaps, expected_error, with_whole
@@ -29,6 +30,9 @@ from segablate.tables.evaluation import REPLICATES
 
 _BLUE = "#3b6ea8"
 SUFFIXES = (".png", ".svg", ".pdf")
+_MARK = "plotted by segablate "
+"""What every plot states as its origin, by which one of an earlier call is told from other files."""
+
 LONGEST_LABEL = 40
 """Characters of the name of a class, a run or a setting; of longer ones the middle is left out."""
 
@@ -193,9 +197,10 @@ def _label(text: str) -> str:
 
 
 def require_drawing(path: Path) -> None:
-    """Raise before the work what drawing would raise after it: UsageError or MissingExtra."""
+    """Raise before the work what drawing would raise after it: UsageError, Unwritable or MissingExtra."""
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--plot {path} must end in {', '.join(SUFFIXES)}")
+    refuse_foreign(path, _MARK.encode(), "plot")
     require("matplotlib", "plot", "--plot")
 
 
@@ -212,10 +217,11 @@ def _figure(path: Path, size: tuple[float, float], panels: int = 1) -> tuple[Any
 
 def finish(figure: Any, path: Path) -> None:
     """Write the figure, whole or not at all. UsageError where it cannot be written."""
-    picture = BytesIO()
+    picture, form = BytesIO(), path.suffix[1:].lower()
+    stated = {"Software" if form == "png" else "Creator": f"{_MARK}{__version__}"}
     with catch_warnings():
         filterwarnings("ignore", "Glyph .* missing from font")  # a character of a name, drawn as a box
-        figure.savefig(picture, dpi=150, format=path.suffix[1:].lower())
+        figure.savefig(picture, dpi=150, format=form, metadata=stated)
     try:
         write_atomically(path, picture.getvalue())
     except OSError as error:

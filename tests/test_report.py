@@ -398,6 +398,38 @@ def test_what_makes_no_page_is_refused_in_a_line(command, place):
     assert "several runs must be evaluations" in command("report", good, "runs/both", code=2)
 
 
+def test_a_page_replaces_an_earlier_page_and_nothing_else(command, place):
+    good = saved(command, "good")
+    thesis = "<!doctype html><title>segablate: my thesis</title>"
+    (place / "report.html").write_text(thesis)
+    assert "report.html: exists and is no page of segablate" in command("report", good, code=1)
+    assert "is not replaced" in command("report", good, "-o", "report.html", code=1)
+    evaluating = ("evaluate", "predictions:good", "folder:toy", "--report", "report.html")
+    assert "is not replaced" in command(*evaluating, code=1)
+    assert (place / "report.html").read_text() == thesis
+    assert command("report", good, "-o", "new.html") == "new.html written\n"
+    (place / "new.html").write_text((place / "new.html").read_text() + "<!-- of before -->")
+    assert command("report", good, "-o", "new.html") == "new.html written, in place of the page that was there\n"
+    assert "<!-- of before" not in (place / "new.html").read_text()
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_a_plot_replaces_an_earlier_plot_and_nothing_else(suffix, place):
+    from matplotlib.figure import Figure
+
+    from segablate.files import Unwritable
+    from segablate.plots import finish, require_drawing
+
+    path = place / f"plot.{suffix}"
+    Figure().savefig(path)
+    with pytest.raises(Unwritable, match=f"plot.{suffix}: exists and is no plot of segablate, so it is not replaced"):
+        require_drawing(path)
+    path.unlink()
+    finish(Figure(), path)
+    require_drawing(path)
+    finish(Figure(), path)
+
+
 def test_above_255_classes_maps_have_two_channels():
     from segablate.report.pictures import map_url
 

@@ -15,20 +15,28 @@ if TYPE_CHECKING:
 
 ReportOption = Annotated[
     Path | None,
-    typer.Option(metavar="PAGE.html", help="Write an HTML page with charts and pictures.", rich_help_panel="Output"),
+    typer.Option(
+        metavar="PAGE.html",
+        help="Write an HTML page with charts and pictures; an earlier page is replaced, no other file.",
+        rich_help_panel="Output",
+    ),
 ]
 
 _SUFFIXES = (".html", ".htm")
 
 
 def refuse_page(page: Path | None) -> None:
-    """Raise UsageError, before the work, for a page that is no HTML file or could not be written after it."""
+    """Raise before the work for a page that could not be written after it.
+
+    UsageError for one that is no HTML file, and Unwritable where a file is there that is no page of this program.
+    """
     if page is None:
         return
     if page.suffix.lower() not in _SUFFIXES:
         raise UsageError(f"--report {page} must end in .html")
     if page.is_dir():
         raise UsageError(f"--report {page} is a folder; name a file")
+    _refuse_other(page)
 
 
 def parse_images(text: str) -> int | None:
@@ -47,8 +55,9 @@ def page_of_runs(
     from segablate.report.subject import read_subject
 
     target = _target(out, images)
+    replaced = ", in place of the page that was there" if target.exists() else ""
     write_report(read_subject([Path(name) for name in names]), target, loading, images, on=on, paths=paths)
-    typer.echo(f"{target if images is not None else target / 'index.html'} written")
+    typer.echo(f"{target if images is not None else target / 'index.html'} written{replaced}")
 
 
 def write_report(
@@ -83,4 +92,13 @@ def _target(out: Path | None, images: int | None) -> Path:
         raise UsageError(f"-o {page} must end in .html; a folder is written with --images all")
     if page.is_dir():
         raise UsageError(f"-o {page} is a folder; name a file")
+    _refuse_other(page)
     return page
+
+
+def _refuse_other(page: Path) -> None:
+    """Raise Unwritable where a file is there that is no page of this program."""
+    from segablate.files import refuse_foreign
+    from segablate.report.writing import MARK
+
+    refuse_foreign(page, MARK, "page")

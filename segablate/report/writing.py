@@ -20,6 +20,9 @@ from segablate import __version__
 from segablate.render.cells import one_line
 from segablate.report.page import Page, Pictures
 
+MARK = b'<meta name="generator" content="segablate '
+"""What every page has, by which one of an earlier call is told from other files."""
+
 _WITHIN_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
 
 _STYLES = ("page.css", "tables.css", "charts.css", "viewer.css")

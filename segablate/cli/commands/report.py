@@ -26,7 +26,7 @@ def report(
         typer.Option(
             "--out",
             "-o",
-            help="File to write, report.html by default; with --images all a new folder.",
+            help="File to write, report.html by default, in place of an earlier page; with --images all a new folder.",
             rich_help_panel="Output",
         ),
     ] = None,
