@@ -70,8 +70,14 @@ def test_compare_ablate_and_train_take_files_too(tmp_path: Path, capsys: pytest.
         ({"limit": 0}, "run.yaml: limit is '0': "),
         ({"void-as-error": "maybe"}, "run.yaml: void-as-error is 'maybe', but must be true or false"),
         ({"tolerance": {"px": 3}}, "run.yaml: tolerance must be a value or a list of values"),
-        ({"precision": "fp8"}, "run.yaml: precision is 'fp8': "),
-        ({"tolerance": "3x"}, "tolerance is '3x'"),
+        ({"precision": "fp8"}, "run.yaml: precision is 'fp8': not one of 'fp32', 'bf16', 'fp16'"),
+        ({"tolerance": "3x"}, "run.yaml: tolerance is '3x', but must be a number of pixels"),
+        ({"tolerance": [3, "3x"], "boundary-iou": "2"}, "run.yaml: tolerance is '3x'"),
+        ({"tolerance": 3, "boundary-iou": "3x"}, "run.yaml: boundary-iou: tolerance is '3x'"),
+        ({"losses": "ce,dcie"}, "run.yaml: losses: no loss is called 'dcie'; did you mean 'dice'?"),
+        ({"dataset": "camvvid:/nowhere"}, "run.yaml: dataset: "),
+        ({"checkpoint": "sample:cee"}, "run.yaml: checkpoint: "),
+        ({"window": "3xx"}, "run.yaml: window is '3xx'"),
         ({"config": "other.yaml"}, "run.yaml: evaluate has no option 'config'"),
     ],
 )
@@ -82,6 +88,29 @@ def test_what_is_wrong_is_one_line(
     said = " ".join(capsys.readouterr().err.split())
     assert message in said
     assert "Traceback" not in said
+
+
+def test_hyperparameters_and_recipes_name_the_file_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command, options, message in (
+        (("ablate", "rmi"), {"radius": 30}, "run.yaml: radius is 30, but must be between 1 and 10"),
+        (("ablate", "rmi"), {"radius": [2, 30]}, "run.yaml: radius is 30, but must be between 1 and 10"),
+        (("train", "small"), {"rate": -1}, "run.yaml: rate is -1"),
+        (("compare", "sample:ce", "sample:weighted"), {"fail-if-worse": 200}, "run.yaml: fail-if-worse is 200"),
+    ):
+        assert run([*command, "--config", written(tmp_path, **options)]) in (1, 2)
+        assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_the_command_line_overrides_is_not_blamed_on_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["ablate", "rmi", "--radius", "30", "--config", written(tmp_path, radius=30)]) == 1
+    assert " ".join(capsys.readouterr().err.split()).startswith("error: --radius is 30, but must be")
+    other = written(tmp_path, limit=2, tolerance=3)
+    assert run(["evaluate", "--boundary-iou", "2x", "--config", other]) == 1
+    assert "run.yaml" not in capsys.readouterr().err
+    assert run(["evaluate", "--config", written(tmp_path, resume=True)]) == 2
+    assert "run.yaml: resume continues an interrupted run" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

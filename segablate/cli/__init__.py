@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import typer
 
 from segablate.cli import application
+from segablate.cli.config_errors import options_remembered, with_place
 from segablate.cli.flips import with_flip_values
 from segablate.cli.invocation import invoked
 from segablate.cli.locking import locks_released
-from segablate.cli.meant import meant
+from segablate.cli.meant import meant, plain_reason
 from segablate.cli.output import ClosedOutput, guarded_output
 from segablate.errors import SegablateError
 from segablate.runtime import team
@@ -26,6 +27,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     0, 1 (an error), 2 (usage), 130 (interrupted), or 141 (whatever reads standard output has closed it).
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    with options_remembered():
+        return _run(words)
+
+
+def _run(words: list[str]) -> int:
     try:
         with guarded_output(), locks_released(), invoked(words):
             code = application.app(with_flip_values(words) or ["--help"], prog_name="segablate", standalone_mode=False)
@@ -33,10 +39,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except ClosedOutput as error:
         return error.exit_code
     except typer.TyperException as error:
-        message = error.format_message().replace("Value error, ", "")
+        message = plain_reason(error.format_message())
         return _fail(meant(error, words) or message + _mentions(error), error.exit_code)
     except SegablateError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(with_place(str(error)), error.exit_code)
     except typer.Abort as error:  # what typer makes of an EOFError, which is a bug wherever it is raised
         raise (error.__cause__ or error) from None
     except KeyboardInterrupt:

@@ -16,6 +16,8 @@ from typing import Annotated, Any
 
 import typer
 
+from segablate.cli.config_errors import Options, remember_options
+from segablate.cli.meant import plain_reason
 from segablate.errors import UsageError, at, did_you_mean
 
 _PANEL = "Options in a file"
@@ -25,7 +27,10 @@ _OWN = ("config", "write_config", "help")
 def _apply(ctx: typer.Context, path: Path | None) -> Path | None:
     """Make the values of the file the defaults of the command; called before other options are read."""
     if path is not None and not ctx.resilient_parsing:
-        ctx.default_map = read_options(path, ctx)
+        values = read_options(path, ctx)
+        ctx.default_map = values
+        names = {key: each.name for key, each in _parameters(ctx.command).items() if each.name in values}
+        remember_options(Options(path, ctx, {key: values[name] for key, name in names.items()}, names))
     return path
 
 
@@ -81,11 +86,12 @@ def read_options(path: Path, ctx: typer.Context) -> dict[str, Any]:
 
 
 def _checked(name: str, value: Any, parameter: Any, ctx: typer.Context) -> Any:
-    """Return a value that the option takes. Raises UsageError for another."""
+    """Return a value that the option takes. Raises UsageError for another, and what its callback raises."""
     try:
-        parameter.process_value(ctx, value)
+        with at(name):
+            parameter.process_value(ctx, value)
     except typer.TyperException as error:
-        reason = str(getattr(error, "message", error)).strip().rstrip(".")
+        reason = plain_reason(str(getattr(error, "message", error))).removeprefix(f"{value!r} is ").rstrip(".")
         raise UsageError(f"{name} is {value!r}: {reason[:1].lower()}{reason[1:]}") from None
     return value
 

@@ -90,6 +90,11 @@ def meant(error: typer.TyperException, words: Sequence[str]) -> str | None:
     return None
 
 
+def plain_reason(text: str) -> str:
+    """Return the message of a malformed value without what a library puts before it."""
+    return text.replace("Value error, ", "").strip()
+
+
 def command_line(words: Sequence[str]) -> str:
     """Return a command line as it is typed."""
     return shlex.join(["segablate", *words])
