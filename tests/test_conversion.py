@@ -211,8 +211,7 @@ def test_pixels_in_no_shape_may_be_void(tmp_path: Path) -> None:
         (polygon("road", [[2, 2], ["x", 2], [5, 9]]), "whose points are no pairs of numbers"),
         (polygon("road", [[2, 2], [float("nan"), 2], [5, 9]]), "whose points are no pairs of numbers"),
         (polygon("road", "abc"), "whose points are no pairs of numbers"),
-        (polygon("road", shape_type="spline"), "of the unknown type 'spline'"),
-        (polygon("road", shape_type="mask", mask="!!"), "whose stored mask cannot be read"),
+        (polygon("road", shape_type="mask", mask="!!", points=None), "whose points are no pairs of numbers"),
         (polygon("road", [[2, 2]], shape_type="rectangle"), "of fewer than 2 points"),
         ("road", "whose points are no pairs of numbers"),
     ],
@@ -222,6 +221,83 @@ def test_shapes_that_cannot_be_drawn_are_counted(tmp_path: Path, shape: Any, rea
     assert found.faults.lines() == (f"2 shapes {reason} (first: a.json)",)
     assert (labels[:11] == 0).all()
     assert labels[12, 3] == 1
+
+
+def test_a_shape_of_unknown_type_makes_the_box_around_its_points_void(tmp_path: Path) -> None:
+    odd = polygon("road", [[3, 2], [7.5, 4], [5, 8]], shape_type="spline")
+    found, labels = one_labelme(tmp_path, polygon("road"), odd, polygon("road", [[1, 12], [8, 12], [8, 14]]))
+    assert found.faults.lines() == ("1 shape of the unknown type 'spline', its box drawn as void (first: a.json)",)
+    assert found.faults.undrawn == 1
+    expected = np.zeros((16, 20), bool)
+    for row in range(2, 8):
+        for column in range(3, 8):
+            expected[row, column] = True
+    assert np.array_equal(labels == IGNORE, expected)
+    assert found.void_pixels == 30
+
+
+def test_the_box_of_a_coco_annotation_without_outline_is_void(tmp_path: Path) -> None:
+    picture(tmp_path / "s/a.png")
+    good = coco()["annotations"][0]
+    bad = {**good, "segmentation": {"size": [16, 20], "counts": [3, 5]}, "bbox": [13, 10, 4.5, 30]}
+    parts = {**good, "segmentation": [[1, 1, 5, 5], [2, 11, 6, 11, 6, 14]], "bbox": [0, 0, 20, 16]}
+    written(tmp_path / "s/coco.json", coco(annotations=[good, bad, {**bad, "bbox": "?"}, parts]))
+    found = convert(tmp_path / "s", tmp_path / "out")
+    labels = maps(tmp_path / "out", "all")["a"]
+    assert (labels[10:, 13:18] == IGNORE).all()
+    assert (labels == IGNORE).sum() == 6 * 5
+    assert labels[5, 5] == labels[12, 5] == 1
+    assert set(found.faults.lines()) == {
+        "1 shape whose runs do not fill the image, its box drawn as void (first: a.png)",
+        "1 shape whose runs do not fill the image (first: a.png)",
+        "1 shape of fewer than 3 points (first: a.png)",
+    }
+    assert found.faults.undrawn == 3
+
+
+def test_categories_of_one_name_are_one_class_and_said(tmp_path: Path) -> None:
+    picture(tmp_path / "s/a.png")
+    good = coco()["annotations"][0]
+    twice = [{"id": 3, "name": "road"}, {"id": 4, "name": "car"}, {"id": 7, "name": "road"}]
+    other = {**good, "category_id": 7, "segmentation": [[1, 11, 6, 11, 6, 15, 1, 15]]}
+    written(tmp_path / "s/coco.json", coco(annotations=[good, other], categories=twice))
+    found = convert(tmp_path / "s", tmp_path / "out")
+    assert found.notes == ["2 categories are called 'road' (ids 3, 7) and are one class"]
+    assert found.classes.names == ("background", "road", "car")
+    labels = maps(tmp_path / "out", "all")["a"]
+    assert labels[5, 5] == labels[13, 3] == 1
+
+
+def test_ids_that_are_not_unique_are_refused_or_counted(tmp_path: Path) -> None:
+    picture(tmp_path / "s/a.png")
+    picture(tmp_path / "s/b.png", seed=1)
+    one = coco()["images"][0]
+    written(tmp_path / "s/coco.json", coco(images=[one, {**one, "file_name": "b.png"}]))
+    found = convert(tmp_path / "s", tmp_path / "out")
+    assert found.faults.lines() == ("1 image whose id another image has (first: b.png)",)
+    assert list(maps(tmp_path / "out", "all")) == ["a"]
+    written(tmp_path / "s/coco.json", coco(categories=[{"id": 3, "name": "road"}, {"id": 3, "name": "car"}]))
+    with pytest.raises(SegablateError, match="categories 'road' and 'car' both have id 3; give each its own"):
+        convert(tmp_path / "s", tmp_path / "again")
+
+
+def test_a_z_order_that_is_odd_is_counted(tmp_path: Path) -> None:
+    """Missing and unreadable ones count as 0; a fraction orders as written."""
+    corners = 'xtl="2" ytl="2" xbr="10" ybr="10"'
+    shapes = (
+        f'<box label="road" {corners} z_order="0.5"/><box label="car" {corners} z_order="front"/>'
+        f'<box label="car" {corners} z_order="nan"/><box label="car" {corners}/>'
+        '<box label="hole" xtl="12" ytl="2" xbr="18" ybr="10" z_order="1.0"/>'
+    )
+    picture(tmp_path / "s/images/a.png")
+    written(tmp_path / "s/annotations.xml", cvat(shapes, meta=META))
+    found = convert(tmp_path / "s", tmp_path / "out")
+    assert set(found.faults.lines()) == {
+        "1 shape whose z_order is no whole number, but counts as written (first: a.png)",
+        "2 shapes whose z_order is no number, drawn as of z_order 0 (first: a.png)",
+        "1 shape without z_order, drawn as of z_order 0 (first: a.png)",
+    }
+    assert maps(tmp_path / "out", "all")["a"][5, 5] == 1
 
 
 def test_unknown_labels_are_void_and_said(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_yolo_without_data_yaml(tmp_path: Path, names: str | None) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("1 0.1 0.1 0.6 0.1", "with a box but no outline"),
+        ("1 0.1 0.1 0.1 0.1", "with a box but no outline, its box drawn as void"),
         ("1 0.1 0.1 0.6 0.1 0.3", "with an odd number of coordinates"),
         ("1 0.1 0.1", "of fewer than 3 points"),
         ("1 10 10 60 10 60 60", "whose points are no shares of the image's size, 0 to 1"),
@@ -219,6 +219,7 @@ def test_the_command_says_what_it_did_and_evaluate_takes_it(
     assert "by the rules of pycocotools" in said
     assert "Later shapes cover earlier ones, and holes stay holes; pixels in no shape are background." in said
     assert "1 crowd drawn like single objects" in said
+    assert "could not be drawn" not in said
     assert "3 images linked, not copied" in said
     assert "segablate evaluate CHECKPOINT folder:out" in said
     assert run(["evaluate", "predictions:out/labels/val", "folder:out", "--format", "json"]) == 0
@@ -275,6 +276,22 @@ def test_ids_of_any_type(tmp_path: Path) -> None:
     written(tmp_path / "s/coco.json", coco(annotations=[coco()["annotations"][0], note]))
     found = convert(tmp_path / "s", tmp_path / "out")
     assert found.faults.lines() == ("1 shape of no class that the source lists, drawn as void (first: a.png)",)
+
+
+def test_the_command_says_what_undrawn_shapes_leave(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = yolo(tmp_path / "s", "0 0.1 0.1 0.6 0.1 0.6 0.6\n1 0.75 0.75 0.5 0.5\n0 0.1 0.1\n")
+    written(root / "data.yaml", "val: valid/images\nnames: [car, car]\n")
+    assert run(["datasets", "convert", "s", "out"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 shape with a box but no outline, its box drawn as void (first: a.jpg)" in said
+    assert "2 shapes could not be drawn: pixels there are background, or of the shape below, but void in a box" in said
+    assert "Several classes are called car, and are one class each." in said
+    labels = maps(tmp_path / "out", "val")["a"]
+    assert (labels == 255).sum() == 8 * 10
+    assert (labels[8:, 10:] == 255).all()
 
 
 def test_large_json_has_time_in_proportion() -> None:

@@ -47,6 +47,11 @@ def _notes(found: Converted, out: str) -> Iterator[str]:
     yield f"Later shapes cover earlier ones, and holes stay holes; pixels in no shape are {rest}."
     if found.faults.found:
         yield f"Left out or odd: {'; '.join(found.faults.lines())}."
+    if found.faults.undrawn:
+        yield (
+            f"{counted(found.faults.undrawn, 'shape')} could not be drawn: pixels there are {rest}, or of the shape "
+            f"below, but void in a box that the source states."
+        )
     yield from (f"{note[:1].upper()}{note[1:]}." for note in found.notes)
     links = sum(found.splits.values()) - found.copied
     if links > 0:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from segablate.datasets.conversion.shapes import Annotated, Faults, Flaw, Size
+from segablate.datasets.conversion.shapes import Annotated, Faults, Flaw, Shape, Size
 
 
 def draw(
@@ -15,7 +15,8 @@ def draw(
     :param codes: code of each label; shapes of other labels are drawn as `void`, and counted as faults.
     :param rest: code of pixels in no shape.
 
-    Later shapes cover earlier ones, those of a higher order all of a lower one. What cannot be drawn is counted.
+    Later shapes cover earlier ones, those of a higher order all of a lower one. What cannot be drawn is counted, and is
+    void in the box that the source states for it: what is there is not known.
     """
     labels = np.full(size, rest, np.uint8 if max(void, *codes.values(), rest) < 256 else np.uint16)
     drawn = []
@@ -23,7 +24,10 @@ def draw(
         try:
             mask = shape.mask(*size)
         except Flaw as flaw:
-            faults.add("shape", str(flaw), image.where)
+            box = _box(shape, size)
+            labels[box] = void
+            faults.add("shape", f"{flaw}, its box drawn as void" if box.any() else str(flaw), image.where)
+            faults.undrawn += 1
             continue
         if not mask.any():
             faults.add("shape", "that cover no pixel", image.where)
@@ -36,3 +40,11 @@ def draw(
         labels[mask] = codes.get(shape.label or "", void)
         drawn.append(shape.label or "")
     return labels, drawn
+
+
+def _box(shape: Shape, size: Size) -> np.ndarray:
+    """Return the box of a shape that cannot be drawn, H, W bool; empty where the source states none."""
+    try:
+        return np.zeros(size, bool) if shape.extent is None else shape.extent(*size)
+    except Flaw:
+        return np.zeros(size, bool)

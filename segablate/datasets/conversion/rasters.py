@@ -43,6 +43,19 @@ def outline(polygon: Any, height: int, width: int) -> np.ndarray:
         return masks.decode(masks.frPyObjects([points], height, width)[0]).astype(bool)
 
 
+def box(corners: Any, height: int, width: int) -> np.ndarray:
+    """Return every pixel that a box touches, H, W bool; `corners`: two opposite ones, or all points inside.
+
+    Raises Flaw as :func:`checked_points`.
+    """
+    points = checked_points(corners, height, width, 2)
+    left, top = np.floor(points.min(axis=0)).clip(0).astype(int)
+    right, bottom = np.ceil(points.max(axis=0)).clip(0).astype(int)
+    mask = np.zeros((height, width), bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
 def runs(stored: Any, height: int, width: int) -> np.ndarray:
     """Return the mask of run lengths, ``{"size": [H, W], "counts": ...}``, H, W bool; counts as numbers or as text.
 

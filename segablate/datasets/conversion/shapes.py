@@ -27,11 +27,13 @@ class Shape:
     - `label`: name of its class; None for one that the annotations do not name.
     - `mask`: draws it.
     - `order`: shapes of a higher order cover those of a lower one; of one order, later shapes cover earlier ones.
+    - `extent`: draws the box that the source states for it, which is void where the shape itself cannot be drawn.
     """
 
     label: str | None
     mask: Mask
     order: float = 0
+    extent: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ class Annotated:
 
 
 class Faults:
-    """Counts what is left out, by reason, and remembers the first of each."""
+    """Counts what is left out, by reason, and remembers the first of each. `undrawn`: shapes that cannot be drawn."""
+
+    undrawn = 0
 
     def __init__(self) -> None:
         self.found: dict[tuple[str, str], int] = {}

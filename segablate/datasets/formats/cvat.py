@@ -7,7 +7,8 @@
       images/a.jpg         also below images/SUBSET/
 
 Shapes are drawn as CVAT's own export of masks draws them: polygons and boxes by pycocotools, ellipses by OpenCV, a
-shape of higher z_order over those below, and of one z_order a later over an earlier one. Polylines, points, cuboids
+shape of higher z_order over those below, and of one z_order a later over an earlier one; without a z_order that can be
+read it is 0, and counted. Polylines, points, cuboids
 and skeletons have no inside and are left out. The format is described in CVAT's manual, "CVAT for images 1.1".
 """
 
@@ -83,20 +84,32 @@ def _image(image: Element, path: Path, faults: Faults) -> Annotated:
     shapes = []
     for element in image:
         if element.tag in _MASKS:
-            shapes.append(_shape(element))
+            shapes.append(_shape(element, file, faults))
         elif element.tag in _OTHERS:
             faults.add(element.tag.removesuffix("s"), "without an inside", file)
     files = (f"images/{subset}/{file}", f"images/{file}", f"{subset}/{file}", file)
     return Annotated(dataset_name(file, split), split, files, path.parent, tuple(shapes), size, file)
 
 
-def _shape(element: Element) -> Shape:
-    """Return the shape of an element; its numbers are read when it is drawn, so that a bad one is counted."""
+def _shape(element: Element, file: str, faults: Faults) -> Shape:
+    """Return the shape of an element; its other numbers are read when it is drawn, so that a bad one is counted."""
+    order, flaw = _order(element.get("z_order"))
+    if flaw:
+        faults.add("shape", flaw, file)
+    return Shape(element.get("label") or None, partial(_draw, element), order)
+
+
+def _order(stated: str | None) -> tuple[float, str]:
+    """Return the order of a shape, and what is wrong with its z_order, if anything."""
+    if stated is None or not stated.strip():
+        return 0.0, "without z_order, drawn as of z_order 0"
     try:
-        order = float(element.get("z_order") or 0)
+        order = float(stated)
     except ValueError:
-        order = 0.0
-    return Shape(element.get("label") or None, partial(_draw, element), order if math.isfinite(order) else 0.0)
+        order = math.nan
+    if not math.isfinite(order):
+        return 0.0, "whose z_order is no number, drawn as of z_order 0"
+    return order, "" if order.is_integer() else "whose z_order is no whole number, but counts as written"
 
 
 def _draw(element: Element, height: int, width: int) -> np.ndarray:

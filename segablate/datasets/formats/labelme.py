@@ -7,8 +7,9 @@
       labels.txt   optional: the order of the classes, one name per line
 
 Shapes are drawn as labelme's own ``shapes_to_label`` draws them, in their order: a hole is a later shape of another
-label. Shapes of a group are one object, of one class, and are drawn alike. ``__ignore__`` is void. X-AnyLabeling and
-others write this format too.
+label. Shapes of a group are one object, of one class, and are drawn alike. ``__ignore__`` is void, and so is the box
+around the points of a shape of unknown type or with a stored mask that cannot be read. X-AnyLabeling and others write
+this format too.
 """
 
 import math
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from segablate.datasets.conversion.names import dataset_name
-from segablate.datasets.conversion.rasters import checked_points
+from segablate.datasets.conversion.rasters import box, checked_points
 from segablate.datasets.conversion.shapes import Annotated, Annotations, Faults, Flaw, Shape, Size
 from segablate.datasets.conversion.source import Source, is_labelme
 from segablate.datasets.conversion.splits import ALL, split_in, split_of
@@ -33,6 +34,7 @@ TITLE = "labelme"
 
 _VOID = "__ignore__"
 _LINE_WIDTH, _POINT_RADIUS = 10, 5
+_POLYGONS = ("polygon", "rectangle", "oriented_rectangle", "rotation")
 _POINTS = {"circle": 2, "line": 2, "linestrip": 2, "point": 1, "points": 1, "mask": 2}
 
 
@@ -84,7 +86,7 @@ def draw(kind: str, values: Any, height: int, width: int) -> np.ndarray:
     elif kind in ("point", "points"):
         for point in points:
             pen.ellipse(_around(point, _POINT_RADIUS), outline=1, fill=1)
-    elif kind in ("polygon", "rectangle", "oriented_rectangle", "rotation"):
+    elif kind in _POLYGONS:
         pen.polygon(corners, outline=1, fill=1)
     else:
         raise Flaw(f"of the unknown type {kind!r}")
@@ -116,7 +118,10 @@ def _shape(stored: Any) -> Shape:
         return Shape(None, partial(draw, "polygon", None))
     kind = str(stored.get("shape_type") or "polygon")
     label = str(stored["label"]) if stored.get("label") not in (None, "") else None
-    return Shape(label, partial(_stored, stored) if kind == "mask" else partial(draw, kind, stored.get("points")))
+    points = stored.get("points")
+    mask = partial(_stored, stored) if kind == "mask" else partial(draw, kind, points)
+    known = kind != "mask" and (kind in _POINTS or kind in _POLYGONS)
+    return Shape(label, mask, extent=None if known else partial(box, points))
 
 
 def _image(path: Path, value: dict[str, Any], source: Source) -> Annotated:

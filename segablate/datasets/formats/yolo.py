@@ -9,9 +9,11 @@
 
 Without data.yaml, names are the lines of obj.names (as CVAT exports) or classes.txt, and images are found beside their
 text files or below images/. Outlines are drawn as Ultralytics draws them: whole pixels, filled by OpenCV, later lines
-over earlier ones; a hole is part of an outline that goes there and back. An image without text file has no objects.
+over earlier ones; a hole is part of an outline that goes there and back. An image without text file has no objects. A
+line with a box in place of an outline makes its box void.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,11 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from segablate.datasets.conversion.names import dataset_name
-from segablate.datasets.conversion.rasters import checked_points
+from segablate.datasets.conversion.rasters import box, checked_points
 from segablate.datasets.conversion.shapes import Annotated, Annotations, Flaw, Shape
 from segablate.datasets.conversion.source import Source
 from segablate.datasets.conversion.splits import split_in, split_of
-from segablate.errors import DatasetError, SegablateError, at, counted
+from segablate.errors import DatasetError, SegablateError, at, counted, shorten
 from segablate.files import IMAGE_SUFFIXES, is_file, is_folder, visible_files
 from segablate.text_files import read_text
 from segablate.yaml_files import read_yaml
@@ -57,7 +59,9 @@ def read(files: Sequence[Path], source: Source) -> Annotations:
         bare += label is None
         numbers += [number for number, _ in lines if number is not None]
         lengths += [len(values) for _, values in lines]
-        shapes = tuple(Shape(_name(number, names), partial(draw, values)) for number, values in lines)
+        shapes = tuple(
+            Shape(_name(number, names), partial(draw, values), extent=partial(_box, values)) for number, values in lines
+        )
         images.append(Annotated(name, split, (str(path.absolute()),), source.folder, shapes, None, path.name))
     if lengths and set(lengths) == {4}:
         raise DatasetError(f"{source.path}: its lines are boxes without outlines; segmentation needs outlines")
@@ -65,6 +69,8 @@ def read(files: Sequence[Path], source: Source) -> Annotations:
     if not names:
         names = {number: f"class_{number}" for number in range(max(numbers) + 1)}
         notes.append("no data.yaml, obj.names or classes.txt names the classes: they are called by number")
+    if twice := sorted(name for name, times in Counter(names.values()).items() if times > 1):
+        notes.append(f"several classes are called {shorten(twice)}, and are one class each")
     classes = dict.fromkeys(names.values())
     return Annotations(TITLE, "Ultralytics (OpenCV)", classes, tuple(images), notes=tuple(notes))
 
@@ -85,6 +91,14 @@ def draw(values: Sequence[float], height: int, width: int) -> np.ndarray:
     canvas = np.zeros((height, width), np.uint8)
     cv2.fillPoly(canvas, [points.astype(np.int32)], 1)
     return canvas.astype(bool)
+
+
+def _box(values: Sequence[float], height: int, width: int) -> np.ndarray:
+    """Return the pixels of a box, shares of centre and size. Raises Flaw for what is no box."""
+    if len(values) != 4:
+        raise Flaw("without a box")
+    x, y, across, down = (share * side for share, side in zip(values, (width, height) * 2, strict=True))
+    return box([[x - across / 2, y - down / 2], [x + across / 2, y + down / 2]], height, width)
 
 
 def _description(source: Source) -> Path | None:
