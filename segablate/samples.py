@@ -33,6 +33,7 @@ class Remark(IntFlag):
     OVERLAPPING = 64
     SCORES_RESIZED = 128
     LABELS_RESIZED = 256
+    ONLY_ALPHA = 512
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,18 @@ import numpy as np
 from segablate.datasets.dataset import Item
 from segablate.datasets.heaps import LOSSY_SUFFIXES, Heap, Values, core_colours, find_heaps
 from segablate.datasets.label_sizes import alike
-from segablate.errors import DatasetError
+from segablate.errors import DatasetError, counted
 from segablate.files import Unreadable, read_bytes
 from segablate.images.header import read_header
-from segablate.images.label_maps import read_label_map
+from segablate.images.label_maps import read_label_file
 from segablate.images.tiff import nodata_of
 from segablate.labels import IGNORE, WIDE_IGNORE, Encoding, single_channel
+from segablate.samples import Remark
 
 MOST_CODES, MOST_COLOURS = 1024, 256
 """More values than this in label maps are no codes, and no colours of classes."""
+
+_ALPHA = "if the labels are in the alpha channel, save that alone as grey PNG (Pillow's Image.getchannel('A'))"
 
 _MOST_STRAY = 0.25
 """Most of the pixels that may have colours of no class."""
@@ -43,14 +46,34 @@ class Inspected:
 def inspect(masks: Sequence[Path]) -> Inspected:
     """Inspect these label maps.
 
-    Raises DatasetError for more than 1 024 codes or 256 colours, or for two encodings, and Unreadable for what cannot
-    be read.
+    Raises DatasetError for more than 1 024 codes or 256 colours, for two encodings, and where the labels seem to be in
+    the alpha channel, which is not read; Unreadable for what cannot be read.
     """
+    transparent: dict[Path, Remark] = {}
+    try:
+        found = _inspected(masks, transparent)
+    except DatasetError as error:
+        if transparent:
+            error.args = (f"{error}; their transparency varies: {_ALPHA}",)
+        raise
+    alone = [path for path, remark in transparent.items() if remark & Remark.ONLY_ALPHA]
+    if alone and (found.values == 1 or 2 * len(alone) > len(masks)):
+        raise DatasetError(
+            f"{alone[0]}: has one colour, and only its transparency varies, as in {len(alone)} of "
+            f"{counted(len(masks), 'label map')}; {_ALPHA}"
+        )
+    return found
+
+
+def _inspected(masks: Sequence[Path], transparent: dict[Path, Remark]) -> Inspected:
+    """Inspect label maps; those of which the alpha channel varies are added to `transparent`."""
     values, colours, nodata = Values(), Values(), set[int]()
     grey = 0
     for path in masks:
-        raw = read_label_map(path)
-        plain = single_channel(raw)
+        file = read_label_file(path)
+        raw, plain = file.values, single_channel(file.values)
+        if file.remarks & (Remark.ONLY_ALPHA | Remark.TRANSPARENT):
+            transparent[path] = file.remarks
         if raw.ndim == 3:
             colours.add(raw.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32))
         grey += raw.ndim != 3

@@ -9,6 +9,8 @@ _TEXTS = {
     Remark.TURNED: "EXIF orientation applied to {}",
     Remark.NOT_TURNED: "EXIF orientation ignored in {}",
     Remark.TRANSPARENT: "transparency ignored in {}",
+    Remark.ONLY_ALPHA: "label maps of one colour, whose transparency varies and is ignored, in {}: are the labels in "
+    "the alpha channel?",
     Remark.NOT_A_NUMBER: "pixels that are nan read as black in {}",
     Remark.INKS: "CMYK converted to RGB in {}",
     Remark.OVERLAPPING: "masks of several classes overlap in {}; the later class counts",

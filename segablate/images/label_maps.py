@@ -99,11 +99,18 @@ def _values(data: np.ndarray, header: Header, path: object) -> tuple[np.ndarray,
     values = decoded(data, cv2.IMREAD_UNCHANGED, header, path)
     if values.ndim == 2:
         return values, None, Remark.NONE
-    hidden = values.shape[-1] == 4 and (values[..., 3] != values[..., 3].max()).any()
-    remarks = Remark.TRANSPARENT if hidden else Remark.NONE
+    remarks = _transparency(values)
     if header.bands == 2:
         return np.ascontiguousarray(values[..., 0]), None, remarks
     return cv2.cvtColor(values, cv2.COLOR_BGRA2RGB if values.shape[-1] == 4 else cv2.COLOR_BGR2RGB), None, remarks
+
+
+def _transparency(values: np.ndarray) -> Remark:
+    """Tell whether the fourth channel of H, W, 4 varies, and whether nothing else does."""
+    if values.shape[-1] < 4 or not (values[..., 3] != values[0, 0, 3]).any():
+        return Remark.NONE
+    alone = not (values[..., :3] != values[0, 0, :3]).any()
+    return Remark.ONLY_ALPHA if alone else Remark.TRANSPARENT
 
 
 def _by_pillow(header: Header) -> bool:
