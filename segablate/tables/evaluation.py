@@ -27,6 +27,7 @@ from segablate.statistics.scores import boundary_iou_scores, boundary_scores, me
 from segablate.tables import Column, Headline, Report, Table, as_interval, as_number
 from segablate.tables.boundaries import boundary_key, boundary_table, curve_table, trimap_table, within
 from segablate.tables.calibration import calibration_table, class_wise_errors, set_error
+from segablate.tables.class_order import order_notes
 from segablate.tables.error_kinds import errors_table
 from segablate.tables.image_level import image_level_table, worst_images_table
 from segablate.tables.ranking import ranking_rows
@@ -215,6 +216,7 @@ def notes(run: Evaluation, view: View) -> tuple[str, ...]:
         *_about_outside(table),
         *_about_void(table, view),
         *_about_chance(table),
+        *order_notes(run, table),
         *run.notes,
         *_about_skipped(run),
     )

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from segablate.errors import counted, shorten
+from segablate.metrics.permutation import GAIN, likelier_order
 from segablate.probing.session import Probe, options_of
 from segablate.probing.trials import Outcome, Trial
 from segablate.tables import Column, Report, Table
+from segablate.tables.class_order import described
 
 
 def probe_report(found: Probe) -> Report:
@@ -29,7 +31,7 @@ def probe_report(found: Probe) -> Report:
     )
     order = "by mIoU" if outcome.likeliest is None else "the likeliest first, the others by mIoU"
     table = Table("preprocessings", f"Preprocessings tried, {order}", columns, tuple(map(_as_row, outcome.trials)))
-    said = (*verdict(outcome), *_failed(outcome), *found.network.source.notes)
+    said = (*verdict(outcome), *_about_order(found), *_failed(outcome), *found.network.source.notes)
     said = tuple(note for note in said if not note.startswith("no mean and std given"))
     return Report(f"Preprocessings of {found.spec} on {found.dataset.spec}", tuple(facts.items()), (table,), said)
 
@@ -57,6 +59,21 @@ def verdict(outcome: Outcome) -> list[str]:
             f"try more with --limit, or see what the training code says."
         )
     return said
+
+
+def _about_order(found: Probe) -> list[str]:
+    """Return a sentence where another order of the classes fits far better than the likeliest preprocessing does."""
+    trials, likeliest = found.outcome.trials, found.outcome.likeliest
+    orders = [(order, each) for each in trials if each.table is not None and (order := likelier_order(each.table))]
+    if not orders:
+        return []
+    best, trial = max(orders, key=lambda pair: pair[0].other)
+    if likeliest is not None and likeliest is not trial and best.other < likeliest.miou + GAIN:
+        return []
+    return [
+        f"Classes look permuted under {_name(trial)}: {described(best, found.dataset.labels)}; state their order "
+        f"first, with --class-map"
+    ]
 
 
 def _failed(outcome: Outcome) -> list[str]:
