@@ -23,6 +23,7 @@ class Draft:
     - `outputs`: number of outputs, or None; `preprocessing`: None where the checkpoint could not be opened.
     - `origin`: where mean and std come from, for a comment.
     - `loading`: the options that it was opened with, which the card repeats; its paths start from `loading.folder`.
+    - `unnamed`: whether the network in `source` is still to be filled in, which a comment says.
     """
 
     outputs: int | None = None
@@ -30,6 +31,7 @@ class Draft:
     origin: str = "assumed: nothing in the checkpoint states them"
     kind: str = "softmax"
     loading: Loading = field(default_factory=Loading)
+    unnamed: bool = False
 
 
 def refuse_existing(path: Path) -> None:
@@ -49,7 +51,7 @@ def write_card(path: Path, spec: str, draft: Draft = Draft()) -> None:
     further = [f"  {name}: {values[name]}\n" for name in ("longest", "resample") if known.resize is not None]
     further += ["  letterbox: true\n"] if known.letterboxed else []
     text = _FIRST.format(
-        source=_yaml(_named(spec, path.parent, draft.loading.folder)),
+        source=_source(_yaml(_named(spec, path.parent, draft.loading.folder)), unnamed=draft.unnamed),
         outputs=f" ({draft.outputs})" if draft.outputs else "",
         kind=draft.kind,
         origin=draft.origin,
@@ -93,6 +95,14 @@ inference:
 # For names that differ: {{checkpoint class: dataset class, other: null}}.
 {class_map}
 """
+
+
+def _source(entries: str, *, unnamed: bool) -> str:
+    """Return the entries source and weights; the first line is marked where its network is still to be filled in."""
+    if not unnamed:
+        return entries
+    first, _, rest = entries.partition("\n")
+    return f"{first} # FILL IN what makes the network, as in python:net.py:unet(num_classes=11)\n{rest}"
 
 
 def _options(loading: Loading) -> list[str]:

@@ -89,27 +89,36 @@ def init(
 ) -> None:
     """Write a draft of a checkpoint card, to be corrected by hand."""
     from segablate.checkpoints import Loading, count_outputs, names_code, open_checkpoint
+    from segablate.checkpoints.card_subjects import subject_of
     from segablate.checkpoints.drafts import Draft, refuse_existing, write_card
     from segablate.checkpoints.network import Network
 
     refuse_existing(out)
+    loading = Loading(device="cpu", trust_code=trusting.trusted)
+    subject = subject_of(checkpoint, loading)
+    if subject.note:
+        typer.echo(subject.note)
+    if subject.unnamed:
+        write_card(out, subject.spec, Draft(unnamed=True))
+        typer.echo(f"wrote {out}, which loads once the line marked FILL IN, `source`, names the network")
+        return
     draft, assumed = Draft(), True
     try:
-        opened = open_checkpoint(checkpoint, Loading(device="cpu", trust_code=trusting.trusted))
+        opened = open_checkpoint(subject.spec, loading)
         if isinstance(opened, Network):
             assumed = opened.assumed
             origin = Draft.origin if assumed else "as the checkpoint states them"
             draft = Draft(count_outputs(opened), opened.preprocessing, origin, opened.kind)
     except SegablateError as error:
         typer.echo(f"the checkpoint does not load yet: {error}", err=True)
-    write_card(out, checkpoint, draft)
+    write_card(out, subject.spec, draft)
     typer.echo(f"wrote {out}; correct preprocessing and classes in it, then: segablate evaluate {out} DATASET")
     if assumed:
         typer.echo(
             "no mean and std given: those in the card are assumed, and are what evaluate assumes; "
             f"segablate checkpoints probe {out} DATASET tries the usual ones"
         )
-    if names_code(checkpoint):
+    if names_code(subject.spec):
         typer.echo(f"it names code, which runs with --trust-code, or after: segablate checkpoints trust {out}")
 
 
