@@ -8,10 +8,10 @@ from conftest import scene
 
 from segablate.cli import run
 from segablate.datasets import open_dataset
-from segablate.datasets.merging import merge_classes
+from segablate.datasets.merging import merge_classes, merged
 from segablate.errors import SegablateError
 from segablate.evaluation.alignment import align
-from segablate.labels import IGNORE, LabelSet, merged, pack_colour
+from segablate.labels import IGNORE, LabelSet, pack_colour
 
 STREET = LabelSet(
     "street",

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from evaluations import evaluation, noisy, truth
 
+from segablate.datasets.merging import merged
 from segablate.errors import RunError, SegablateError
 from segablate.evaluation import runs
 from segablate.evaluation.joining import joined
 from segablate.evaluation.results import Evaluation, load_run, save_run, select
 from segablate.evaluation.runs import load_report, read_description, refuse_existing, save_report, sealed
 from segablate.evaluation.stored import check_counts
-from segablate.labels import LabelSet, merged
+from segablate.labels import LabelSet
 from segablate.tables import Column, Report, Table
 from segablate.tables.stored import from_plain, to_plain
 

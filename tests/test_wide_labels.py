@@ -14,12 +14,13 @@ from segablate.checkpoints.label_maps import decode
 from segablate.cli import run
 from segablate.datasets import open_dataset
 from segablate.datasets.drafting import draft
+from segablate.datasets.merging import merged
 from segablate.datasets.scribbles import scribble
 from segablate.edges import Training
 from segablate.edges.training import _crops, edge_labels, train_edge_network
 from segablate.errors import LabelError
 from segablate.evaluation.alignment import align
-from segablate.labels import MOST_CLASSES, LabelSet, ignore_index, ignored_in, index_type, merged
+from segablate.labels import MOST_CLASSES, LabelSet, ignore_index, ignored_in, index_type
 from segablate.training.augmentation import augment
 from segablate.training.recipe import Recipe
 from segablate.training.weights import count_pixels

@@ -15,6 +15,7 @@ from segablate.checkpoints.channels import bands_of
 from segablate.checkpoints.inference import Inference, at_size
 from segablate.checkpoints.input_channels import fit_channels, wrong_channels
 from segablate.checkpoints.last_convolution import CONVOLUTIONS, LastConvolution
+from segablate.checkpoints.output_sizes import cut, inner, unresized, within
 from segablate.checkpoints.outputs import KINDS, Range, read_output, two_channels
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source, described_output
@@ -97,14 +98,9 @@ class Network:
         size = batch.samples[0].size
         with self._enough_memory(images):
             here = size == (images.shape[1], images.shape[2])
-            if here and self.inference.window and self.kind != "labels" and self._unresized(images):
+            if here and self.inference.window and self.kind != "labels" and unresized(self.preprocessing, size):
                 return self._in_bands(parts)
             return self._output(parts, size)
-
-    def _unresized(self, images: Tensor) -> bool:
-        """Whether the network sees the images, N H W 3, at their size."""
-        size = (images.shape[1], images.shape[2])
-        return self.preprocessing.unpadded(size) == size and not self.preprocessing.letterboxed
 
     @contextmanager
     def _enough_memory(self, images: Tensor) -> Iterator[None]:
@@ -174,24 +170,13 @@ class Network:
     ) -> tuple[Tensor, Tensor | None]:
         """Return the output for N, H, W, 3 uint8 images, at their size or this one, and the features if kept."""
         own = (images.shape[1], images.shape[2])
-        pixels = self.preprocessing(images)
-        unpadded = self.preprocessing.unpadded(own)
+        steps, pixels = self.preprocessing, self.preprocessing(images)
         with LastConvolution(self.module, self.keep_features) as features:
-            scores = self._within(self.inference(partial(self._run, notes), pixels, self._inner(pixels, unpadded)), own)
+            scores = self.inference(partial(self._run, notes), pixels, inner(steps, pixels, own))
+        scores = within(steps, scores, own)
         kept, here = features.inputs, counting_device(self.device)
         scores = at_size(scores.to(here), size or own)
-        return scores, None if kept is None else _cut(kept.float().to(here), pixels.shape[-2:], unpadded)
-
-    def _inner(self, pixels: Tensor, unpadded: tuple[int, int]) -> tuple[int, int]:
-        """Return the size of all but the padding on the right and below."""
-        return (pixels.shape[2], pixels.shape[3]) if self.preprocessing.letterboxed else unpadded
-
-    def _within(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
-        """Cut a letterbox off scores, for an image of `size`."""
-        if not self.preprocessing.letterboxed or not isinstance(self.preprocessing.resize, tuple):
-            return scores
-        (top, left), (height, width) = self.preprocessing.corner(size), self.preprocessing.unpadded(size)
-        return at_size(scores, self.preprocessing.resize)[..., top : top + height, left : left + width]
+        return scores, None if kept is None else cut(kept.float().to(here), pixels.shape[-2:], steps.unpadded(own))
 
     def _run(self, notes: dict[str, None], pixels: Tensor) -> Tensor:
         """Return the module's output at its resolution. The module is user code: its errors become CheckpointErrors."""
@@ -275,16 +260,6 @@ def with_classes_of(weights: Weights, network: Network) -> Network:
     colours = class_colours(weights.extras)
     facts = {**network.source.facts, "classes": f"{len(names)}, from the file's meta"}
     return replace(network, classes=names, colours=colours, source=replace(network.source, facts=facts))
-
-
-def _cut(scores: Tensor, padded: tuple[int, ...], unpadded: tuple[int, int]) -> Tensor:
-    """Cut padding off scores at any resolution."""
-    if tuple(padded) == unpadded:
-        return scores
-    height, width = (
-        round(side * inner / outer) for side, inner, outer in zip(scores.shape[-2:], unpadded, padded, strict=True)
-    )
-    return scores[..., : max(height, 1), : max(width, 1)]
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
