@@ -27,7 +27,7 @@ VALUES = 200_000
 """Most values in a file, where those behind an alias count each time."""
 
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
-_INTEGER = re.compile(r"[-+]?(0|[1-9]\d{0,17})")
+_INTEGER = re.compile(r"[-+]?(0|[1-9]\d{0,18})")
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _TRUTH = re.compile(r"(yes|no|on|off)", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([Tt ].*)?")
@@ -152,12 +152,12 @@ def _scalar(text: str, line: int) -> Any:
         raise MalformedText(f'line {line}: {text} is a truth value in YAML; quote it ("{text}"), or write {meaning}')
     if _DATE.fullmatch(text):
         raise MalformedText(f'line {line}: {shown} is a date in YAML; quote it ("{shown}")')
+    if _INTEGER.fullmatch(text) and -(1 << 63) <= int(text) < 1 << 63:
+        return int(text)
     if _ODD_NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text):
         raise MalformedText(
             f'line {line}: {shown} is read as another number; write it plainly, or quote it ("{shown}")'
         )
-    if _INTEGER.fullmatch(text):
-        return int(text)
     if _NUMBER.fullmatch(text) is None:
         return text
     if math.isinf(number := float(text)):

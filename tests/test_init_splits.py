@@ -165,6 +165,13 @@ KEYS = {
 """What the description must have too."""
 
 
+def test_masks_of_objects_are_no_second_reading(tmp_path: Path) -> None:
+    for folder in ("JPEGImages", "SegmentationClass", "SegmentationObject"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / folder / "a.png")
+    assert "pair as well" not in draft(tmp_path)[1]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_first_try(name: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     described = first_try(CASES[name], tmp_path, capsys)

@@ -39,6 +39,8 @@ NAMES = ("a0", "a1", "benign (1)", "cam1/x", "cam2/x", unicodedata.normalize("NF
         ("images/a0.png,labels/a0.png", "a0"),
         ("images/benign (1).png;labels/benign (1).png", "benign (1)"),
         ('"a0.png","road"', "a0"),
+        ('"benign (1)"', "benign (1)"),
+        ("'with, comma'", "with, comma"),
         ("cam2/x.png", "cam2/x"),
         ("/data/cam1/x.png", "cam1/x"),
         (r"D:\cam2\x.png", "cam2/x"),
@@ -84,6 +86,24 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (tmp_path / "none.txt", tmp_path, tmp_path / ("x" * 5000), Path(os.devnull)):
         with pytest.raises(DatasetError, match="no such list of images"):
             read_list(path)
+
+
+def test_an_empty_split_says_what_is_there(toy: Path) -> None:
+    described = toy / "dataset.yaml"
+    plain = described.read_text()
+    described.write_text(plain.replace("labels: labels/val", "labels: labels/val\n    list: val.txt"))
+    (toy / "val.txt").write_text("# nothing yet\n")
+    with pytest.raises(DatasetError, match=r"split 'val' is empty: .*val\.txt lists no image"):
+        open_dataset(f"folder:{toy}")
+    described.write_text(plain)
+    for path in (toy / "images/val").iterdir():
+        path.rename(path.with_suffix(".jp2"))
+    with pytest.raises(DatasetError, match=r"images/val holds files that are not read \(\d+ \.jp2\); save them as PNG"):
+        open_dataset(f"folder:{toy}")
+    for path in (toy / "images/val").iterdir():
+        path.unlink()
+    with pytest.raises(DatasetError, match=r"no files in .*images/val; correct path and suffix"):
+        open_dataset(f"folder:{toy}")
 
 
 def test_a_split_list_of_windows(toy: Path) -> None:

@@ -13,13 +13,13 @@ from segablate.yaml_files import VALUES, YAML_BYTES, parse_yaml, read_yaml
 def test_plain_values_keep_their_types() -> None:
     text = """
     text: [road, "no", 'on', "2020-01-01", "010", y, ~home, 1.2.3, a b]
-    numbers: [0, -7, +3, 255, 0.5, .5, 1., 1e-3, -2.5E+2]
+    numbers: [0, -7, +3, 255, 0.5, .5, 1., 1e-3, -2.5E+2, -9223372036854775808, 9223372036854775807]
     constants: [true, False, null, ~, ]
     7: {nested: []}
     """
     assert parse_yaml(text) == {
         "text": ["road", "no", "on", "2020-01-01", "010", "y", "~home", "1.2.3", "a b"],
-        "numbers": [0, -7, 3, 255, 0.5, 0.5, 1.0, 0.001, -250.0],
+        "numbers": [0, -7, 3, 255, 0.5, 0.5, 1.0, 0.001, -250.0, -(1 << 63), (1 << 63) - 1],
         "constants": [True, False, None, None],
         7: {"nested": []},
     }
@@ -45,6 +45,8 @@ def test_anchors_are_read() -> None:
         ("- 1:30", "1:30 is read as another number"),
         ("- 2007_000032", "2007_000032 is read as another number"),
         ("- 0x1F", "0x1F is read as another number"),
+        ("- 9223372036854775808", "9223372036854775808 is read as another number"),
+        ("- -9223372036854775809", "-9223372036854775809 is read as another number"),
         (f"- {'9' * 5000}", r"line 1: 9{40}\.\.\. is read as another number"),
         (f"- {'0' * 40}", "line 1: 0{40} is read as another number"),
         (f"- {'0' * 41}", r"line 1: 0{40}\.\.\. is read as another number"),

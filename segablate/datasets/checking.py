@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from segablate.datasets.dataset import Dataset
-from segablate.datasets.heaps import LOSSY_SUFFIXES, Heap, find_heaps, threshold_of
+from segablate.datasets.heaps import LOSSY_SUFFIXES, Heap, are_near, find_heaps, threshold_of
 from segablate.datasets.label_sizes import alike, by
 from segablate.datasets.layout import Layout
 from segablate.datasets.lists import entries, read_list
@@ -109,9 +109,10 @@ def _heaps(found: Survey) -> tuple[Heap, ...]:
 
 def _soft(found: Survey, heaps: Sequence[Heap]) -> Iterator[Finding]:
     """Report label maps that were compressed with loss or smoothed: many values around a few codes."""
-    if not heaps:
-        return
     pixels, peaks = found.pixels(), [heap.peak for heap in heaps]
+    if not heaps:
+        yield from _near(found)
+        return
     first = next(seen.name for seen in found.seen if not set(seen.pixels) <= set(peaks))
     share = sum(count for code, count in pixels.items() if code not in peaks) / sum(pixels.values())
     what = (
@@ -128,6 +129,15 @@ def _soft(found: Survey, heaps: Sequence[Heap]) -> Iterator[Finding]:
         f"{what}, not in label set {found.labels.name!r}; state {divided}ranges such as code: {first_of}..255, or save "
         f"the masks as PNG without smoothing",
     )
+
+
+def _near(found: Survey) -> Iterator[Finding]:
+    """Report codes near one another in JPEG, which may mix them; few enough that they make no heaps."""
+    labels, codes = found.labels, sorted(found.pixels())[:256]
+    colours = labels.encoding == "colours"
+    if found.dataset.items[0].labels.suffix.lower() in LOSSY_SUFFIXES and are_near(codes, colours=colours):
+        near = f"{'colours' if colours else 'codes'} near one another ({shorten(map(labels.show_code, codes))})"
+        yield Finding("warning", f"label maps in JPEG, which changes values, and {near}; save them as PNG")
 
 
 def _shifted(found: Survey) -> Iterator[Finding]:

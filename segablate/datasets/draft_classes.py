@@ -54,6 +54,8 @@ def draft_classes(splits: Sequence[Split], items: Sequence[Item], root: Path) ->
     summary = f"{counted(found.values, encoding.removesuffix('s'))} in the label maps"
     if found.stray:
         summary += f", {len(found.codes)} of which fill regions; the others ({found.stray:.1%} of the pixels) are void"
+    if found.doubtful:
+        summary += ", near one another in files compressed with loss: check them, or save the label maps as PNG"
     return Drafted(
         tuple(_line(entry, encoding) for entry in entries),
         (f"void: {stated} # {comment}", f"encoding: {encoding}"),

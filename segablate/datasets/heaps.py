@@ -4,14 +4,18 @@ Codes fill regions: most of their pixels are in a block of 2 x 2 equal ones. Val
 between or beside the codes, and rarely fill a block.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
 LOSSY_SUFFIXES = (".jpg", ".jpeg")
 """Suffixes of formats that change values when they compress."""
+
+NEAR = 24
+"""Values or colours less than this apart may be one, in a file that was compressed with loss."""
 
 _FLAT = 0.5
 """Share of the pixels of a value that are in blocks, if it is a code."""
@@ -86,7 +90,7 @@ def find_heaps(values: Values, lossy: bool = False) -> tuple[Heap, ...]:
     codes = values.codes
     if len(codes) < 3:
         return ()
-    gap = max(24, (codes[-1] - codes[0]) // 12)
+    gap = max(NEAR, (codes[-1] - codes[0]) // 12)
     cores = [code for code in codes if _is_core(values, code)]
     peaks: list[int] = []
     for code in sorted(cores, key=lambda code: -values.flat[code]):
@@ -125,6 +129,22 @@ def core_colours(values: Values) -> list[int]:
 def threshold_of(heaps: tuple[Heap, ...]) -> list[int]:
     """Return the first value of each heap but the lowest: half-way between the peaks."""
     return [(below.peak + above.peak + 1) // 2 for below, above in pairwise(heaps)]
+
+
+def is_lossy(path: Path, data: bytes) -> bool:
+    """Tell whether a file, of which these are the bytes, was compressed with loss: JPEG, or WebP of that kind."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return data[12:16] == b"VP8 " or (data[12:16] == b"VP8X" and b"VP8L" not in data[:4096])
+    return path.suffix.lower() in LOSSY_SUFFIXES
+
+
+def are_near(values: Sequence[int], *, colours: bool = False) -> bool:
+    """Tell whether two of these values, or packed colours in every channel, are less than :data:`NEAR` apart."""
+    channels = np.array(
+        [(each >> 16, each >> 8 & 255, each & 255) if colours else (each,) for each in values], np.int64
+    )
+    apart = np.abs(channels[:, None] - channels[None]).max(axis=-1)
+    return bool((apart < NEAR).sum() > len(values))
 
 
 def in_blocks(values: np.ndarray) -> np.ndarray:

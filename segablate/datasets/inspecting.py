@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from segablate.datasets.dataset import Item
-from segablate.datasets.heaps import LOSSY_SUFFIXES, Heap, Values, core_colours, find_heaps
+from segablate.datasets.heaps import Heap, Values, are_near, core_colours, find_heaps, is_lossy
 from segablate.datasets.label_sizes import alike
 from segablate.errors import DatasetError, counted
 from segablate.files import Unreadable, read_bytes
@@ -22,6 +22,9 @@ MOST_CODES, MOST_COLOURS = 1024, 256
 
 _ALPHA = "if the labels are in the alpha channel, save that alone as grey PNG (Pillow's Image.getchannel('A'))"
 
+_HIGHEST = (IGNORE, WIDE_IGNORE, (1 << 31) - 1, (1 << 32) - 1)
+"""Highest values of integers in label maps, which often stand for void."""
+
 _MOST_STRAY = 0.25
 """Most of the pixels that may have colours of no class."""
 
@@ -33,6 +36,7 @@ class Inspected:
     - `codes`: the codes or packed colours of classes, ascending; `heaps`: in their place, heaps of values.
     - `void`: codes without a label; None where all others are.
     - `values`: the number of values in all; `stray`: the share of pixels that are void as their colour is no class.
+    - `doubtful`: whether some codes are so near one another that compression with loss may have made or mixed them.
     """
 
     encoding: Encoding
@@ -41,6 +45,7 @@ class Inspected:
     values: int
     heaps: tuple[Heap, ...] = ()
     stray: float = 0.0
+    doubtful: bool = False
 
 
 def inspect(masks: Sequence[Path]) -> Inspected:
@@ -68,10 +73,12 @@ def inspect(masks: Sequence[Path]) -> Inspected:
 def _inspected(masks: Sequence[Path], transparent: dict[Path, Remark]) -> Inspected:
     """Inspect label maps; those of which the alpha channel varies are added to `transparent`."""
     values, colours, nodata = Values(), Values(), set[int]()
-    grey = 0
+    grey, lossy = 0, False
     for path in masks:
         file = read_label_file(path)
-        raw, plain = file.values, single_channel(file.values)
+        raw = file.values.astype(np.uint8) if file.values.dtype == bool else file.values
+        plain = single_channel(raw)
+        lossy |= is_lossy(path, file.data)
         if file.remarks & (Remark.ONLY_ALPHA | Remark.TRANSPARENT):
             transparent[path] = file.remarks
         if raw.ndim == 3:
@@ -82,10 +89,16 @@ def _inspected(masks: Sequence[Path], transparent: dict[Path, Remark]) -> Inspec
             nodata |= _nodata(path)
         _refuse_many(values if values.total else colours, path)
     if grey == len(masks) or (values.total and not _has_colour(colours)):
-        return _codes(values, nodata, any(path.suffix.lower() in LOSSY_SUFFIXES for path in masks), masks[0])
+        return _codes(values, nodata, lossy, masks[0])
     if grey:
         raise DatasetError(f"{masks[0].parent}: some label maps hold codes, others colours; save all in one encoding")
-    return _colours(colours, masks[0])
+    found = _colours(colours, masks[0])
+    if lossy and are_near(found.codes, colours=True):
+        raise DatasetError(
+            f"{masks[0].parent}: {found.values} colours in files compressed with loss, some of them shades of one; "
+            f"export the label maps again, as PNG"
+        )
+    return found
 
 
 def _has_colour(colours: Values) -> bool:
@@ -111,13 +124,14 @@ def _codes(values: Values, nodata: set[int], lossy: bool, first: Path) -> Inspec
         )
     void = tuple(code for code in codes if code < 0 or code in nodata or _is_highest(code, codes))
     classes = tuple(code for code in codes if code not in void)
-    return Inspected("codes", classes or codes, void if classes else (), len(codes))
+    doubtful = lossy and are_near(codes)
+    return Inspected("codes", classes or codes, void if classes else (), len(codes), doubtful=doubtful)
 
 
 def _is_highest(code: int, codes: Sequence[int]) -> bool:
-    """Tell whether a code is 255 or 65535 and stands for void: above several others that count from about 0."""
-    others = [other for other in codes if other >= 0 and other not in (code, WIDE_IGNORE)]
-    if code not in (IGNORE, WIDE_IGNORE) or len(others) < 2:
+    """Tell whether a code is the highest of its type and stands for void: above several others from about 0 on."""
+    others = [other for other in codes if other >= 0 and other not in (code, *_HIGHEST[1:])]
+    if code not in _HIGHEST or len(others) < 2:
         return False
     return max(others) < code and max(others) <= 16 + 8 * len(others)
 

@@ -1,8 +1,8 @@
 """Find the images that a text file lists: one name or path per line, as tools of any system write them.
 
-A line is a whole name, also one with spaces; or the first of several fields, divided by tabs, commas, semicolons or
-spaces. Paths may be of another machine, with slashes or backslashes, with or without suffix. Lines that start with
-``#`` are comments.
+A line is a whole name, also one with spaces or in quotes; or the first of several fields, divided by tabs, commas,
+semicolons or spaces. Paths may be of another machine, with slashes or backslashes, with or without suffix. Lines that
+start with ``#`` are comments.
 """
 
 import os
@@ -59,8 +59,10 @@ def find_listed(lines: Iterable[str], names: Iterable[str], image_suffix: str = 
 
 
 def entries(line: str) -> Iterator[str]:
-    """Yield what a line may name, the likelier first: all of it, or the first of its fields."""
+    """Yield what a line may name, the likelier first: all of it, also without quotes, or the first of its fields."""
     yield line
+    if line[:1] == line[-1:] and line[:1] in "\"'":
+        yield line[1:-1]
     for divider in _DIVIDERS:
         if divider.search(line):
             yield divider.split(line)[0].strip().strip('"')

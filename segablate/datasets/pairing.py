@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -87,6 +87,16 @@ def label_maps_alone(labels: Path, *, label_suffix: str = ".png") -> tuple[tuple
 def require_folder(folder: Path, what: str) -> None:
     if not is_folder(folder):
         raise DatasetError(f"{shortened(folder)}: no such folder of {what}; correct the path in dataset.yaml")
+
+
+def nothing_in(folder: Path, read: Collection[str]) -> str:
+    """Say why a folder has no images or label maps: it holds other files than those `read`, or none of the suffix."""
+    names = (name for _, _, files in os.walk(folder) for name in files if not name.startswith("."))
+    kinds = Counter(os.path.splitext(name)[1].lower() for name in names)
+    if not kinds or set(kinds) & set(read):
+        return f"no files in {folder}; correct path and suffix"
+    found = shorten(f"{count} {kind or 'without suffix'}" for kind, count in kinds.most_common())
+    return f"{folder} holds files that are not read ({found}); save them as PNG"
 
 
 def names_below(path: Path, folder: Path, suffixes: Iterable[str]) -> Iterator[str | None]:

@@ -138,8 +138,8 @@ def _paired(group: Group, masks: Sequence[Group], root: Path) -> Split | None:
 
 def _as_likely(one: Path, chosen: Path, root: Path) -> bool:
     """Tell whether nothing in the names of two folders of one split makes either the likelier one."""
-    ranks = {rank(folder, root) for folder in (one, chosen)}
-    return one.parent == chosen.parent != one and len(ranks) == 1 and split_word(one) == split_word(chosen)
+    kinds = {(rank(folder, root), is_further(folder, root)) for folder in (one, chosen)}
+    return one.parent == chosen.parent != one and len(kinds) == 1 and split_word(one) == split_word(chosen)
 
 
 def _likeness(images: Path, masks: Path) -> float:

@@ -15,6 +15,8 @@ def decoded(data: np.ndarray, flags: int, header: Header, path: object) -> np.nd
     """
     import cv2
 
+    if header.format == "TIFF" and header.floating and header.bits not in (32, 64):
+        raise Unreadable(f"{path}: holds {header.bits}-bit floats, which are not read; save it with 32 bits")
     try:
         if header.format == "TIFF" and header.bands in (2, 4) and header.bits == 8 and not header.cmyk:
             pixels = _with_alpha(upright(data))

@@ -38,9 +38,10 @@ from typing import Any
 from segablate.datasets.dataset import Dataset, ImageAndLabelFiles, Item, LabelFiles
 from segablate.datasets.description import read_description, read_label_set, read_reading, refuse_unknown, text
 from segablate.datasets.layout import Layout
-from segablate.datasets.pairing import label_maps_alone, labelled, listed, pair_folders, require_labels
+from segablate.datasets.pairing import label_maps_alone, labelled, listed, nothing_in, pair_folders, require_labels
 from segablate.datasets.planes import pair_planes, planes_of, read_patterns
 from segablate.errors import DatasetError, at, shorten
+from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES
 
 LAYOUT = Layout((), "dataset.yaml, which names folders, classes and codes", always_void=False)
 
@@ -77,16 +78,17 @@ def open_described(root: Path, described: Mapping[str, Any], split: str | None =
         if patterns and not images:
             raise DatasetError(f"classes have masks, but split {name!r} has no images; add the path of their folder")
     items, notes = _paired(images, masks, suffixes, patterns)
+    empty = "" if items else nothing_in(images or masks, IMAGE_SUFFIXES if images else LABEL_SUFFIXES)
     if lines:
         items, repeated = listed(items, lines, suffixes.get("image_suffix", ""), where)
-        notes = (*notes, *repeated)
+        notes, empty = (*notes, *repeated), empty or f"{lines} lists no image"
     if images and skip:
         items, left = labelled(items)
-        notes = (*notes, *left)
+        notes, empty = (*notes, *left), empty or "none of its images has a label map; correct label_suffix"
     elif images:
         require_labels(items)
     if not items:
-        raise DatasetError(f"{path}: split {name!r} is empty: no files in {images or masks}; correct path and suffix")
+        raise DatasetError(f"{path}: split {name!r} is empty: {empty}")
     return Dataset(f"folder:{root}", "folder", name, labels, items, (*notes, *reading.notes), source, reading)
 
 
