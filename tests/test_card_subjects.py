@@ -53,6 +53,24 @@ def test_a_card_of_weights_that_are_recognised_loads_at_once(place: Path, capsys
     open_checkpoint("checkpoint.yaml", CPU)
 
 
+def test_the_options_that_choose_weights_are_written_into_the_card(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nearest_network(place)
+    weights = torch.load("nearest.pth", weights_only=True)
+    other = {f"ema.{key}": torch.zeros_like(value) for key, value in weights.items()}
+    torch.save(
+        {"a": {"b": {"c": {"d": {**other, **{f"raw.{key}": value for key, value in weights.items()}}}}}}, "w.pth"
+    )
+    assert run(["checkpoints", "init", "w.pth"]) == 1
+    assert "found: 'a.b.c.d' of 4; choose one with --key a.b.c.d" in capsys.readouterr().err
+    assert run(["checkpoints", "init", "w.pth", "--key", "a.b.c.d", "--strip-prefix", "raw."]) == 0
+    card = Path("checkpoint.yaml")
+    card.write_text(card.read_text().replace("FILE.py:FUNCTION()", "nearest.py:nearest(num_classes=3)"))
+    opened = open_checkpoint(str(card), Loading(device="cpu", trust_code=True))
+    assert torch.equal(opened.module.state_dict()["weight"], weights["weight"])  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

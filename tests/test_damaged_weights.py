@@ -68,6 +68,11 @@ MALFORMED = {
     "torchscript": (torchscript(), "this is a TorchScript archive; write torchscript:.*w.pth"),
     "cut safetensors": ((64).to_bytes(8, "little") + b'{"w":', "damaged or cut short"),
     "no tensors": (saved({"epoch": 3}), "it holds no named tensors"),
+    "by number": (saved({3: WEIGHTS}), "under none of the usual keys; found: '3' of 1; choose one with --key 3"),
+    "nested": (
+        saved({"a": {"b": {"c": {"d": {"e": WEIGHTS}}}}}),
+        r"found: 'a\.b\.c\.d\.e' of 1; choose one with --key",
+    ),
     "one tensor": (saved(torch.zeros(2)), "it holds no named tensors"),
     "a list": (saved([torch.zeros(2)]), "it holds no named tensors"),
     "sparse": (saved(SPARSE), "it holds a sparse tensor, which is not read; save it again as a dense"),

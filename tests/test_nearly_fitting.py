@@ -79,6 +79,7 @@ LOADS: dict[str, tuple[object, str]] = {
         "val_iou.confmat",
     ),
     "metrics without a prefix": ({**STATE, "valMetrics.acc": torch.zeros(3)}, "valMetrics.acc"),
+    "state of layers": ({**STATE, "body._extra_state": torch.zeros(7)}, "body._extra_state"),
     "counts of thop": ({**STATE, "body.total_ops": torch.zeros(1), "total_params": torch.zeros(1)}, "body.total_ops"),
     "another head": ({**STATE, "aux_classifier.0.weight": torch.ones(4, 8)}, "aux_classifier.0.weight"),
     "a prefix of its own": (lightning({**under("segmenter."), "step": ONE}), "'segmenter.' were loaded"),

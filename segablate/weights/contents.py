@@ -20,6 +20,9 @@ USUAL_KEYS = (
 )
 """Keys under which trainers save the state dict. Averaged weights are other weights, so the user must choose."""
 
+SEARCHED = 12
+"""Levels of mappings in one another in which weights are looked for; each mapping is visited once."""
+
 DEPTH = 4
 PLAIN_VALUES = 10_000
 PLAIN_LENGTH = 1_000
@@ -123,7 +126,7 @@ def _everywhere(value: object) -> dict[str, Mapping[Any, Any]]:
 def _mappings(value: object, names: Collection[str] | None) -> Iterator[tuple[str, Mapping[Any, Any]]]:
     """Yield ``value`` and the mappings in it under ``names`` (None: any), each once, from the top down."""
     level, seen = [("", value)], set[int]()
-    for _ in range(DEPTH):
+    for _ in range(SEARCHED):
         below = []
         for key, mapping in level:
             if isinstance(mapping, dict) and id(mapping) not in seen:
@@ -179,7 +182,12 @@ def _is_named_tensor(name: object, value: object) -> bool:
 
 
 def _numbered(value: object) -> object:
-    """Return a list or tuple with dictionaries, of weights and optimiser for example, as a mapping by its places."""
+    """Return a list or tuple with dictionaries, of weights and optimiser for example, as a mapping by its places.
+
+    Likewise a mapping by numbers, of epochs for example.
+    """
+    if isinstance(value, dict) and value and all(isinstance(name, int) for name in value):
+        return {str(number): item for number, item in value.items()}
     if not isinstance(value, list | tuple) or not any(isinstance(item, dict) for item in value):
         return value
     return {str(place): item for place, item in enumerate(value) if isinstance(item, dict)}

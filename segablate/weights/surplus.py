@@ -32,6 +32,9 @@ COUNTERS = frozenset(
 )
 """Buffers that count steps: of torch's AveragedModel, LitEma, mmengine, ema-pytorch; and the counts of thop."""
 
+STATE = "_extra_state"
+"""What a layer keeps beside its weights, such as scales of low precision: not what evaluation in floats reads."""
+
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -75,7 +78,8 @@ def sort_surplus(unexpected: Iterable[str], own: Collection[str], tensors: Mappi
 
 def _of_training(key: str, value: "Tensor | None") -> bool:
     words = {word.lower() for word in _WORDS.findall(key)}
-    counter = key.rpartition(".")[2] in COUNTERS and (value is None or value.numel() == 1)
+    last = key.rpartition(".")[2]
+    counter = last == STATE or (last in COUNTERS and (value is None or value.numel() == 1))
     whole = value is not None and value.ndim == 0 and not value.is_floating_point()
     return counter or whole or not words.isdisjoint(OF_TRAINING)
 

@@ -84,6 +84,8 @@ def trust(
 def init(
     checkpoint: Annotated[str, checkpoint_argument("python:package.module:factory(...)@weights.pth, or SOURCE:...")],
     out: Annotated[Path, typer.Option(help="File to write the card to.")] = Path("checkpoint.yaml"),
+    key: Annotated[str | None, typer.Option(help="Key path to the weights, e.g. model.state_dict.")] = None,
+    strip_prefix: Annotated[str | None, typer.Option(help="Prefix to remove from the keys of the weights.")] = None,
     *,
     trusting: TrustOptions,
 ) -> None:
@@ -94,21 +96,21 @@ def init(
     from segablate.checkpoints.network import Network
 
     refuse_existing(out)
-    loading = Loading(device="cpu", trust_code=trusting.trusted)
+    loading = Loading(device="cpu", key=key, strip_prefix=strip_prefix, trust_code=trusting.trusted)
     subject = subject_of(checkpoint, loading)
     if subject.note:
         typer.echo(subject.note)
     if subject.unnamed:
-        write_card(out, subject.spec, Draft(unnamed=True))
+        write_card(out, subject.spec, Draft(loading=loading, unnamed=True))
         typer.echo(f"wrote {out}, which loads once the line marked FILL IN, `source`, names the network")
         return
-    draft, assumed = Draft(), True
+    draft, assumed = Draft(loading=loading), True
     try:
         opened = open_checkpoint(subject.spec, loading)
         if isinstance(opened, Network):
             assumed = opened.assumed
             origin = Draft.origin if assumed else "as the checkpoint states them"
-            draft = Draft(count_outputs(opened), opened.preprocessing, origin, opened.kind)
+            draft = Draft(count_outputs(opened), opened.preprocessing, origin, opened.kind, loading)
     except SegablateError as error:
         typer.echo(f"the checkpoint does not load yet: {error}", err=True)
     write_card(out, subject.spec, draft)
