@@ -415,6 +415,33 @@ def test_malformed_scores(arrays: dict[str, np.ndarray], message: str, data: Dat
         measured(spec, data)
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.0, 9.0), (-0.1, 0.9), (-20.0, 0.0)])
+def test_scores_that_are_no_probabilities_are_refused(low: float, high: float, data: Dataset, tmp_path: Path) -> None:
+    values = np.linspace(low, high, 4 * 24 * 32, dtype=np.float32).reshape(4, 24, 32)
+    spec = save_scores(tmp_path / "p", probabilities=[values] * 6)
+    with pytest.raises(SegablateError, match=r"s0\.npz: the scores are stated to be probabilities, but their"):
+        measured(spec, data)
+    measured(save_scores(tmp_path / "l", logits=[values] * 6), data)
+
+
+@pytest.mark.parametrize("order", ["<f4", ">f4", ">f8", ">f2"])
+def test_scores_in_any_byte_order(order: str, data: Dataset, tmp_path: Path) -> None:
+    logits = np.random.default_rng(0).standard_normal((4, 24, 32)).astype(np.float16)
+    plain = measured(save_scores(tmp_path / "a", logits=[logits.astype(np.float32)] * 6), data)
+    other = measured(save_scores(tmp_path / "b", logits=[logits.astype(order)] * 6), data)
+    assert np.array_equal(plain.confusion.total(), other.confusion.total())
+
+
+def test_files_of_another_suffix_are_said_not_to_be_read(data: Dataset, tmp_path: Path) -> None:
+    spec = save_scores(tmp_path / "p", logits=[np.zeros((4, 24, 32), np.float32)] * 6)
+    assert not any("not from" in note for note in measured(spec, data).notes)
+    for index in range(6):
+        cv2.imwrite(str(tmp_path / f"p/s{index}.png"), np.zeros((24, 32), np.uint8))
+    notes = measured(spec, data).notes
+    assert any("read from 6 .png files; not from 6 others (s0.npz, s1.npz, s2.npz and 3 more)" in n for n in notes)
+    assert not any("not from" in note for note in measured(f"{spec}?name={{name}}.npz", data).notes)
+
+
 @pytest.mark.parametrize("name", ["s0", "s3"])
 @pytest.mark.parametrize("damage", ["cut", "text", "array"])
 def test_damaged_scores(damage: str, name: str, data: Dataset, tmp_path: Path) -> None:

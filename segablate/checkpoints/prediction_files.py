@@ -27,11 +27,12 @@ class PredictionFiles:
     """A folder and the pattern of its file names.
 
     In `pattern`, ``{name}`` stands for the name of an image (its path in the split without suffixes), ``{stem}`` for
-    the last part of it and ``{parent}`` for what comes before.
+    the last part of it and ``{parent}`` for what comes before. `stated`: whether the user stated it.
     """
 
     folder: Path
     pattern: str
+    stated: bool = True
 
     @property
     def suffix(self) -> str:
@@ -39,10 +40,15 @@ class PredictionFiles:
         return PurePosixPath(self.pattern).suffix.lower()
 
     @cached_property
+    def visible(self) -> tuple[Path, ...]:
+        """The files below the folder of all suffixes that predictions may have."""
+        return tuple(visible_files(self.folder, SUFFIXES))
+
+    @cached_property
     def present(self) -> tuple[Path, ...]:
         """The files that could be predictions: those that end as the pattern does."""
         ending = self.pattern[max(match.end() for match in _FIELD.finditer(self.pattern)) :]
-        return tuple(path for path in visible_files(self.folder, SUFFIXES) if path.name.endswith(ending.split("/")[-1]))
+        return tuple(path for path in self.visible if path.name.endswith(ending.split("/")[-1]))
 
     def path(self, name: str) -> Path:
         """Return the path of the prediction for the image `name`."""
@@ -63,6 +69,7 @@ class PredictionFiles:
             self._refuse(missing, len(paths))
         spare = [path.relative_to(self.folder).as_posix() for path in self.present if path not in known]
         notes = (f"unused predictions, of images not evaluated: {len(spare)} ({shorten(spare)})",) if spare else ()
+        notes += () if self.stated else _not_read(self, len(there))
         facts = {**source.facts, "predictions": f"{len(there)} files {self.pattern}, SHA-256 {self.identity(there)}"}
         return replace(source, facts=facts, notes=(*source.notes, *notes))
 
@@ -88,7 +95,7 @@ class PredictionFiles:
     def _guessed(self, name: str) -> str | None:
         """Guess a pattern by which some file would be the prediction for the image `name`, or return None."""
         whole = PurePosixPath(name)
-        near = [path for path in visible_files(self.folder, SUFFIXES) if whole.name in path.name]
+        near = [path for path in self.visible if whole.name in path.name]
         if not near:
             return None
         found = PurePosixPath(min(near, key=lambda path: len(path.name)).relative_to(self.folder).as_posix())
@@ -110,7 +117,18 @@ def find_files(folder: Path, pattern: str | None) -> PredictionFiles:
     present = {path.suffix.lower() for path in visible_files(folder, SUFFIXES)}
     if not present:
         raise CheckpointError(_what_else(folder))
-    return PredictionFiles(folder, "{name}" + next(suffix for suffix in SUFFIXES if suffix in present))
+    return PredictionFiles(folder, "{name}" + next(suffix for suffix in SUFFIXES if suffix in present), stated=False)
+
+
+def _not_read(files: PredictionFiles, count: int) -> tuple[str, ...]:
+    """Return a note on files of another suffix beside the `count` that are read."""
+    others = [path.name for path in files.visible if path.suffix.lower() != files.suffix]
+    if not others:
+        return ()
+    return (
+        f"predictions are read from {counted(count, f'{files.suffix} file')}; not from {len(others)} others "
+        f"({shorten(others)}); name={{name}}SUFFIX decides otherwise",
+    )
 
 
 def _what_else(folder: Path) -> str:

@@ -56,6 +56,8 @@ class ScoreMaps:
         _, array = read_scores(path)
         with at(path):
             _check(array, self.outputs, sample.size)
+            if self.kind == "probabilities":
+                _check_range(float(array.min()), float(array.max()))
         scores, kind = two_channels(torch.from_numpy(array[None]).to(self.device).float(), self.kind)
         if scores.shape[-2:] == sample.size:
             return kind, scores
@@ -108,7 +110,16 @@ def read_scores(path: Path) -> tuple[str, np.ndarray]:
     if array.ndim != 3 or array.dtype.kind != "f" or not array.size:
         shape = "x".join(map(str, array.shape))
         raise Unreadable(f"{path}: {found[0]} are {array.dtype} of shape {shape}; expected floats, K x H x W")
-    return found[0], array
+    return found[0], array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _check_range(low: float, high: float) -> None:
+    """Raise CheckpointError for the least and the largest value of what are no probabilities."""
+    if low < -1e-3 or high > 1 + 1e-3:
+        raise CheckpointError(
+            f"the scores are stated to be probabilities, but their values are {low:.3g} to {high:.3g}; save logits as "
+            f"logits, or pass --output softmax or --output sigmoid"
+        )
 
 
 def _check(array: np.ndarray, outputs: int, size: tuple[int, int]) -> None:
