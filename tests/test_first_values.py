@@ -121,3 +121,23 @@ def test_half_precision_tiff_is_named(tmp_path: Path, capfd: pytest.CaptureFixtu
     with pytest.raises(Unreadable, match=r"a\.tif: holds 16-bit floats, which are not read; save it with 32 bits"):
         read_label_map(tmp_path / "a.tif")
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "said"),
+    [
+        ("cat:220,40,40::\ndog:40,220,40::\n", ("background", "cat", "dog"), "names from labelmap.txt"),
+        ("cat:220,40,41::\ndog:40,220,40::\n", ("class_0", "class_1", "class_2"), "it has no colour (0, 0, 0), (220"),
+        ("a:0,0,0::\na:220,40,40::\nb:40,220,40::\n", ("class_0", "class_1", "class_2"), "it has a name twice"),
+    ],
+    ids=["without black", "another colour", "a name twice"],
+)
+def test_names_that_do_not_fit_are_said(
+    text: str, names: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    black = np.concatenate([np.zeros((1, 3), np.uint8), COLOURS[1:]])
+    root = planted(tmp_path / "data", save_image(black), ".png")
+    (root / "labelmap.txt").write_text(text)
+    assert run(["datasets", "init", str(root)]) == 0
+    assert said in capsys.readouterr().out
+    assert open_dataset(f"folder:{root}").labels.names == names

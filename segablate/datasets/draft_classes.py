@@ -13,7 +13,7 @@ from segablate.datasets.inspecting import Inspected, inspect
 from segablate.datasets.named_classes import ISPRS, NamedClasses, find_names, folders_above
 from segablate.datasets.planes import as_mask
 from segablate.datasets.split_search import Split
-from segablate.errors import counted
+from segablate.errors import counted, shorten
 from segablate.images.label_maps import read_label_file
 from segablate.labels import Colour, pack_colour
 
@@ -116,7 +116,7 @@ def _usual_names(codes: Sequence[int], numbers: Sequence[int]) -> list[str]:
 def _named(
     found: Inspected, named: Sequence[NamedClasses], mask: Path
 ) -> tuple[list[Entry], tuple[int, ...] | None, str]:
-    """Return the classes and void codes, named by the first file that fits; and which that is."""
+    """Return the classes and void codes, named by the first file that fits; and which that is, or why none does."""
     palette = _palette(mask) if found.encoding == "codes" else {}
     for each in named:
         fitting = _fitting(found, each, palette)
@@ -128,7 +128,18 @@ def _named(
     numbers = found.codes if found.encoding == "codes" else range(len(found.codes))
     names = _usual_names(found.codes, list(numbers)) if not found.void else [f"class_{number}" for number in numbers]
     entries = [Entry(name, code, palette.get(code)) for name, code in zip(names, found.codes, strict=True)]
-    return entries, found.void, ""
+    return entries, found.void, f"; {named[0].path.name} does not fit: {_misfit(found, named[0])}" if named else ""
+
+
+def _misfit(found: Inspected, named: NamedClasses) -> str:
+    """Say why a file of names does not fit the label maps."""
+    if named.encoding != found.encoding:
+        return f"it names {named.encoding}, and the label maps hold {found.encoding}"
+    colours = found.encoding == "colours"
+    if left := [code for code in found.codes if code not in named.names and code not in named.void]:
+        shown = (f"({code >> 16}, {code >> 8 & 255}, {code & 255})" if colours else code for code in left)
+        return f"it has no {'colour' if colours else 'code'} {shorten(shown)}"
+    return "it has a name twice"
 
 
 def _fitting(
@@ -143,6 +154,8 @@ def _fitting(
         return None
     if named.listed and len(found.codes) == len(names) == 2 and found.codes[0] == 0:
         names = dict(zip(found.codes, names.values(), strict=True))  # 0 and 255, of two names
+    if set(found.codes) - {*names, *named.void} == {0} and not set(map(str.lower, names.values())) & {*_BACKGROUND}:
+        names = {0: _BACKGROUND[0], **names}  # black or 0, which many tools do not list
     if not set(found.codes) <= {*names, *named.void} or len(set(names.values())) < len(names):
         return None
     void = None if found.void is None else tuple(dict.fromkeys((*named.void, *found.void)))
