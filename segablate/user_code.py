@@ -60,8 +60,28 @@ def find_function(
     return function
 
 
+class _ProgramEndedError(Exception):
+    """A user's code that ends the program."""
+
+
+@contextmanager
+def exits_raised() -> Iterator[None]:
+    """Turn a program's end inside a user's code, as of ``sys.exit``, into an error; that by a signal goes on."""
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.code, int) and error.code > 128:  # as the console script ends on SIGTERM
+            raise
+        raise _ProgramEndedError(
+            f"SystemExit {error.code}, the end of the program: does it run as a script, without "
+            f"if __name__ == '__main__'?"
+        ) from error
+
+
 def innermost(error: Exception) -> str:
     """Describe where a user's code failed, in one line: ``TypeError: ... (net.py, line 12)``."""
+    if isinstance(error, _ProgramEndedError):
+        return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
@@ -82,7 +102,8 @@ def _from_file(path: Path, imports: UserImports) -> ModuleType:
     if not os.path.isfile(path):
         raise UserCodeError(f"{path}: no such Python file; check the path")
     try:
-        return imports.load(path.stem, path)
+        with exits_raised():
+            return imports.load(path.stem, path)
     except SegablateError:
         raise
     except Exception as error:
@@ -91,7 +112,8 @@ def _from_file(path: Path, imports: UserImports) -> ModuleType:
 
 def _by_name(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with exits_raised():
+            return importlib.import_module(name)
     except SegablateError:
         raise
     except ModuleNotFoundError as error:

@@ -178,6 +178,12 @@ def factory_of_no_network(place: Place) -> list[str]:
     return place.evaluate(checkpoint=place.spec("not_a_network()"))
 
 
+@bad(r"net\.py raises SystemExit 2, the end of the program: does it run as a script, .*when imported")
+def script_without_its_guard(place: Place) -> list[str]:
+    (place.root / "net.py").write_text("import sys\nsys.exit(2)\n")
+    return place.evaluate()
+
+
 @bad(r"raises ValueError: no such layer \(net\.py, line \d+\)")
 def factory_that_fails(place: Place) -> list[str]:
     return place.evaluate(checkpoint=place.spec("broken()"))

@@ -1,5 +1,6 @@
 """What networks return is read in the forms that are out there, and where it could be meant otherwise that is said."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -179,11 +180,42 @@ def test_channels_last_is_the_same_output(network_file: Path) -> None:
         ((5, 24, 32), r"returns \(5, 24, 32\) for a batch of 2; expected a tensor N x classes"),
         ((24, 32), r"returns \(24, 32\); expected a tensor"),
         ((2, 1, 4, 24, 32), r"returns \(2, 1, 4, 24, 32\); expected a tensor"),
+        ((3, 4, 24, 32), r"returns \(3, 4, 24, 32\) for a batch of 2; expected a tensor"),
+        ((0, 4, 24, 32), r"returns \(0, 4, 24, 32\) for a batch of 2; expected a tensor"),
+        ((2, 4, 0, 32), r"returns \(2, 4, 0, 32\) for a batch of 2; expected a tensor"),
     ],
 )
 def test_shapes_that_are_no_score_maps(shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         read_output(scores(*shape), IMAGES, "softmax")
+
+
+@pytest.mark.parametrize(
+    ("convert", "message"),
+    [
+        (lambda x: x.to_sparse(), "returns a sparse tensor; expected a dense one"),
+        (lambda x: x.to("meta"), "returns a tensor without values; expected a dense one"),
+        (lambda x: x.to(torch.complex64), "returns a complex tensor; expected a dense one of floats"),
+    ],
+)
+def test_tensors_that_are_no_scores(convert: Any, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        read_output(convert(scores(2, 4, 24, 32)), IMAGES, "softmax")
+
+
+def test_scores_that_ask_for_gradients_are_read_without() -> None:
+    wanting = network(lambda x: torch.cat([x, x[:, :1]], 1).clone().requires_grad_())(batch(count=1)).scores
+    plain = network(lambda x: torch.cat([x, x[:, :1]], 1))(batch(count=1)).scores
+    assert wanting is not None
+    assert not wanting.requires_grad
+    assert torch.equal(wanting, plain)  # type: ignore[arg-type]
+
+
+def test_a_network_that_ends_the_program_is_an_error() -> None:
+    with pytest.raises(CheckpointError, match="fails on images of 24x32: SystemExit 3, the end of the program"):
+        network(lambda x: sys.exit(3))(batch())
+    with pytest.raises(SystemExit):  # as SIGTERM ends it
+        network(lambda x: sys.exit(128 + 15))(batch())
 
 
 # one channel for two classes

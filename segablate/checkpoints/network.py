@@ -31,7 +31,7 @@ from segablate.runtime import (
     to_device,
 )
 from segablate.samples import Batch, Output, ScoreBands, ScoreKind
-from segablate.user_code import own_output
+from segablate.user_code import exits_raised, own_output
 from segablate.weights import Weights
 from segablate.weights.classes import Colour, class_colours, class_names
 
@@ -181,7 +181,7 @@ class Network:
     def _run(self, notes: dict[str, None], pixels: Tensor) -> Tensor:
         """Return the module's output at its resolution. The module is user code: its errors become CheckpointErrors."""
         try:
-            with own_output(), autocast(self.device, self.precision):
+            with own_output(), exits_raised(), autocast(self.device, self.precision):
                 output = self.module(pixels)
         except torch.OutOfMemoryError:
             raise

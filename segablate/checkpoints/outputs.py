@@ -47,6 +47,7 @@ def read_output(
     there is no such output, and where it is not of the kind stated.
     """
     chosen, of_many = choose_scores(output, head)
+    chosen = chosen if torch.is_grad_enabled() else chosen.detach()
     arranged, of_layout = channels_first(_four_axes(chosen, images[0]), (images[2], images[3]), classes)
     if kind == "labels" or not arranged.is_floating_point():
         inside = "" if kind == "labels" else "the network returns label maps, not scores: its argmax is inside"
@@ -136,6 +137,10 @@ def _tensor(chosen: Any) -> Tensor:
     if not isinstance(chosen, Tensor) or chosen.ndim not in (3, 4):
         form = tuple(chosen.shape) if isinstance(chosen, Tensor) else type(chosen).__name__
         raise CheckpointError(f"the network returns {form}; {EXPECTED}")
+    odd = "a complex tensor" if chosen.is_complex() else "a tensor without values" if chosen.is_meta else ""
+    odd = odd or ("a sparse tensor" if chosen.layout != torch.strided else "")
+    if odd:
+        raise CheckpointError(f"the network returns {odd}; expected a dense one of floats, or integers")
     return chosen
 
 
@@ -152,12 +157,10 @@ def _note_on_heads(heads: Mapping[str, Any]) -> str:
 
 
 def _four_axes(output: Tensor, images: int) -> Tensor:
-    """Return an output N, H, W with an axis for its one channel."""
-    if output.ndim == 4:
-        return output
-    if len(output) != images:
+    """Return an output N, H, W with an axis for its one channel. CheckpointError for another N, and without pixels."""
+    if len(output) != images or not output.numel():
         raise CheckpointError(f"the network returns {tuple(output.shape)} for a batch of {images}; {EXPECTED}")
-    return output[:, None]
+    return output if output.ndim == 4 else output[:, None]
 
 
 def _fit(sides: tuple[int, int], size: tuple[int, int]) -> int:

@@ -14,7 +14,7 @@ from segablate.evaluation.scores import class_logits
 from segablate.runtime import autocast
 from segablate.training.heads import head_logits
 from segablate.training.starting import Start, seen_by_classifier
-from segablate.user_code import own_output
+from segablate.user_code import exits_raised, own_output
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def forward(start: Start, images: Tensor, *, auxiliary: bool, features: bool) ->
 
 def _run(start: Start, pixels: Tensor) -> Any:
     try:
-        with own_output():
+        with own_output(), exits_raised():
             return start.network.module(pixels)
     except torch.OutOfMemoryError:
         raise

@@ -20,7 +20,7 @@ from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.specification import literal_arguments
 from segablate.checkpoints.trust import check_for
 from segablate.errors import CheckpointError, SegablateError, at
-from segablate.user_code import find_function, innermost
+from segablate.user_code import exits_raised, find_function, innermost
 
 _FORM = re.compile(r"(?P<module>.+?):(?P<factory>[A-Za-z_]\w*)(?P<arguments>\(.*\))?(@(?P<weights>.+))?", re.DOTALL)
 
@@ -121,7 +121,8 @@ def build(spec: PythonSpec, loading: Loading) -> Built:
     factory = find_function(spec.module, spec.factory, _folders(loading), check)
     arguments, named = literal_arguments(spec.arguments, spec, f"{spec.factory}(num_classes=11, name='a')")
     try:
-        module = factory(*arguments, **named)
+        with exits_raised():
+            module = factory(*arguments, **named)
     except SegablateError:
         raise
     except Exception as error:
