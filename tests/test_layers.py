@@ -28,7 +28,7 @@ FLOORS = (
     ("statistics",),
     ("ablation", "comparison", "probing"),
     ("training",),
-    ("diagnosis",),
+    ("atlas", "diagnosis"),
     ("tables",),
     ("render",),
     ("plots", "report"),

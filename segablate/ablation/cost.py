@@ -35,9 +35,23 @@ def measure_costs(
     call.
     """
     device = torch.device(device)
-    peaks = [_cuda_peak(function, device) if device.type == "cuda" else _cpu_peak(function) for function in functions]
+    peaks = [_peak(function, device) for function in functions]
     rounds = [[_seconds(function, device) for function in functions] for _ in range(repeats)]
     return [Cost(median(times), peak) for times, peak in zip(zip(*rounds, strict=True), peaks, strict=True)]
+
+
+def measure_once(function: Callable[[], object], device: str | torch.device = "cpu") -> Cost:
+    """Measure time and memory in one call, without one before it: for what is too slow to repeat.
+
+    On CUDA the second of two calls, as the first fills workspaces.
+    """
+    device, seconds = torch.device(device), []
+    peak = _peak(lambda: seconds.append(_seconds(function, device)), device)
+    return Cost(seconds[-1], peak)
+
+
+def _peak(function: Callable[[], object], device: torch.device) -> int:
+    return _cuda_peak(function, device) if device.type == "cuda" else _cpu_peak(function)
 
 
 def _seconds(function: Callable[[], object], device: torch.device) -> float:

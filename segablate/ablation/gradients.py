@@ -73,22 +73,17 @@ def gradient_statistics(gradient: "Tensor", reference: "Tensor", on: PixelRegion
     """
     norm, size = _norm(gradient), _norm(reference)
     product = (gradient * reference).sum(dim=1).double().sum()  # 0-dim
-    mass = gradient.abs().sum(dim=1).double().reshape(-1)  # H·W
-    return {
-        "norm": _host(norm),
-        "cosine": _host(product / (norm * size)),
-        "within": _host(_over(mass, on)),
-        "on_class": _host(_by_class(mass, on) / mass.sum()),
-    }
+    return {"norm": _host(norm), "cosine": _host(product / (norm * size)), **gradient_shares(gradient, on)}
+
+
+def gradient_shares(gradient: "Tensor", on: PixelRegions) -> dict[str, np.ndarray]:
+    """Return `within` and `on_class` of :func:`gradient_statistics`."""
+    return _shares(gradient.abs().sum(dim=1).double().reshape(-1), on)
 
 
 def pixel_shares(on: PixelRegions) -> dict[str, np.ndarray]:
     """Return the shares `within` and `on_class` of a gradient of equal size on all pixels."""
-    everywhere = on.near.new_ones(on.labels.shape).double()
-    return {
-        "within": _host(_over(everywhere, on)),
-        "on_class": _host(_by_class(everywhere, on) / everywhere.sum()),
-    }
+    return _shares(on.near.new_ones(on.labels.shape).double(), on)
 
 
 @dataclass(frozen=True)
@@ -129,6 +124,10 @@ def gradient_at(logits: "Tensor", value: "Tensor") -> "Tensor":
 
     (gradient,) = torch.autograd.grad(value, logits, allow_unused=True) if value.requires_grad else (None,)
     return torch.zeros_like(logits) if gradient is None else gradient
+
+
+def _shares(mass: "Tensor", on: PixelRegions) -> dict[str, np.ndarray]:
+    return {"within": _host(_over(mass, on)), "on_class": _host(_by_class(mass, on) / mass.sum())}
 
 
 def _over(mass: "Tensor", on: PixelRegions) -> "Tensor":

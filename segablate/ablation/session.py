@@ -1,16 +1,17 @@
 """An ablation of a checkpoint on a dataset, from their names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from segablate.ablation.gradients import cross_entropy, gradient_at, gradient_images
+from segablate.ablation.gradients import gradient_at, gradient_images
 from segablate.ablation.sweep import Ablation, Setting, Sweep
 from segablate.evaluation.inputs import Display, silent, with_inputs
 from segablate.evaluation.session import Execution, run
-from segablate.losses import Loss
+from segablate.losses import Loss, get_loss
 from segablate.metrics.tolerance import Tolerance
 from segablate.objective.weighted_sum import Objective, parse_objective
+from segablate.samples import LossInputs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,23 +104,26 @@ def costs(sweep: Sweep, repeats: int = 5) -> "dict[str, list[Cost]]":
 
     sample = sweep.first
     assert sample is not None
-    taken = {name: value for name, value in sample.inputs.items() if name in sweep.loss.inputs}
-    plain = sample.logits.detach()
+    entropy = get_loss("ce")
 
-    def calls(backward: bool) -> list[Any]:
-        def entropy() -> "Tensor":
-            return _run(lambda logits: cross_entropy(logits, sample.labels), plain, backward)
+    def calls(backward: bool) -> list[Callable[[], Any]]:
+        swept = (loss_call(sweep.loss, setting.values, sample, backward) for setting in sweep.settings)
+        return [loss_call(entropy, {}, sample, backward), *swept]
 
-        def setting(values: Mapping[str, Any]) -> Any:
-            seen = sample.read_by(sweep.loss.reads(values), plain)
-            return lambda: _run(lambda logits: sweep.loss(logits, sample.labels, **taken, **values), seen, backward)
-
-        return [entropy, *(setting(s.values) for s in sweep.settings)]
-
+    device = sample.logits.device
     return {
-        "forward": measure_costs(calls(False), repeats, plain.device),
-        "both": measure_costs(calls(True), repeats, plain.device),
+        "forward": measure_costs(calls(False), repeats, device),
+        "both": measure_costs(calls(True), repeats, device),
     }
+
+
+def loss_call(
+    loss: Loss, values: Mapping[str, Any], sample: LossInputs, backward: bool = True
+) -> "Callable[[], Tensor]":
+    """Return a function that computes a loss under a setting on one image, with its gradient where `backward`."""
+    taken = {name: value for name, value in sample.inputs.items() if name in loss.inputs}
+    seen = sample.read_by(loss.reads(values), sample.logits.detach())
+    return lambda: _run(lambda logits: loss(logits, sample.labels, **taken, **values), seen, backward)
 
 
 def _run(function: Any, logits: "Tensor", backward: bool) -> "Tensor":

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from segablate import __version__
 from segablate.cli.commands import (
     ablate,
+    atlas,
     checkpoints,
     compare,
     datasets,
@@ -63,6 +64,7 @@ def options(
 
 app.command("evaluate")(expanded(evaluate.evaluate))
 app.add_typer(ablate.app, name="ablate")
+app.command("atlas")(expanded(atlas.atlas))
 app.command("train", help=train.HELP)(train.listed)
 app.command("compare")(expanded(compare.compare, without=("boundary_iou", "error_kinds")))
 app.command("report")(expanded(report.report))

@@ -232,3 +232,12 @@ def default_dataset(checkpoint: str, usage: str) -> str:
     if checkpoint.startswith("sample:"):
         return "sample"
     raise UsageError(f"No dataset given for {checkpoint}. Usage: segablate {usage}")
+
+
+def count_or_all(option: str, text: str, otherwise: str = "") -> int | None:
+    """Parse a number of images; None: all. UsageError for anything else, with what to do `otherwise`."""
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"{option} is {text!r}, but must be a number from 1 on, or all{otherwise}")
+    return int(text)

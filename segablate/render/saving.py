@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segablate.ablation.sweep import Ablation
+from segablate.atlas.results import Atlas
 from segablate.evaluation.results import Evaluation, evaluation_files
 from segablate.evaluation.runs import npz, save_report
 from segablate.render import render
@@ -43,3 +44,14 @@ def save_ablation(
     """
     facts = {**ablation.run.facts, "loss": ablation.loss.name, "command": command}
     save_report("ablation", to_plain(report), facts, path, {"values.npz": npz(ablation.arrays), **(files or {})})
+
+
+def save_atlas(
+    report: Report, atlas: Atlas, path: Path, command: str = "", files: Mapping[str, bytes] | None = None
+) -> None:
+    """Save the report of an atlas with what was measured per image, and further files. RunError where `path` exists.
+
+    `command`: the command line that made it; empty from Python.
+    """
+    facts = {**atlas.run.facts, "losses": list(atlas.names), "command": command}
+    save_report("atlas", to_plain(report), facts, path, {"atlas.npz": npz(atlas.arrays), **(files or {})})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segablate.ablation.sweep import Ablation
+from segablate.evaluation.results import Evaluation
 from segablate.metrics.boundary import boundary_f, boundary_sums, mean_over_images
 from segablate.metrics.confusion import class_counts, mean_iou, nanmean
 from segablate.metrics.tolerance import Tolerance
@@ -60,11 +61,7 @@ def ablation_report(ablation: Ablation, tolerance: Tolerance, per_class: bool = 
 
 def agree(ablation: Ablation, tolerance: Tolerance, plan: Resampling) -> dict[str, Agreement]:
     """Return Spearman's correlations over images with image-level mIoU, `iou`, and mean boundary F, `boundary`."""
-    counts, boundary = class_counts(ablation.run.confusion), ablation.run.boundary
-    targets = {"iou": mean_iou(counts)}
-    if boundary is not None:
-        targets["boundary"] = nanmean(boundary_f(boundary_sums(boundary, tolerance)))
-    present = (counts.labelled > 0).sum(axis=1, keepdims=True).astype(np.float64)
+    present = classes_present(ablation.run)
     return {
         name: Agreement(
             *(
@@ -72,8 +69,26 @@ def agree(ablation: Ablation, tolerance: Tolerance, plan: Resampling) -> dict[st
                 for ranked in (ablation.merit, -ablation.values, present)
             )
         )
-        for name, target in targets.items()
+        for name, target in image_scores(ablation.run, tolerance).items()
     }
+
+
+def image_scores(run: Evaluation, tolerance: Tolerance) -> dict[str, np.ndarray]:
+    """Return image-level mIoU, `iou`, and mean boundary F, `boundary`, where boundaries were counted, (N,) each."""
+    scores = {"iou": mean_iou(class_counts(run.confusion))}
+    if run.boundary is not None:
+        scores["boundary"] = nanmean(boundary_f(boundary_sums(run.boundary, tolerance)))
+    return scores
+
+
+def classes_present(run: Evaluation) -> np.ndarray:
+    """Return the number of classes that are labelled in each image, (N, 1)."""
+    return (class_counts(run.confusion).labelled > 0).sum(axis=1, keepdims=True).astype(np.float64)
+
+
+def score_titles(tolerance: Tolerance) -> dict[str, str]:
+    """Return the titles of the rank correlations with :func:`image_scores`."""
+    return {"iou": "ρ mIoU", "boundary": f"ρ bF @{tolerance}{'' if tolerance.of_diagonal else 'px'}"}
 
 
 def values_table(ablation: Ablation, plan: Resampling) -> Table:
@@ -89,9 +104,9 @@ def values_table(ablation: Ablation, plan: Resampling) -> Table:
         {
             "setting": setting.text,
             "term": float(own.value[s]),
-            "interval": _interval(own, s),
+            "interval": interval_at(own, s),
             "change": float(change.value[s]) if s else None,
-            "change_interval": _interval(change, s) if s else None,
+            "change_interval": interval_at(change, s) if s else None,
             "p": float(p[s]) if s else None,
             **({"over_images": ablation.over_images[s]} if ablation.over_images else {}),
             **({"pixel": pixel, "objective": float(objective[s])} if summed else {}),
@@ -136,9 +151,9 @@ def merit_table(ablation: Ablation, plan: Resampling) -> Table:
         {
             "setting": setting.text,
             "merit": float(own.value[s]),
-            "interval": _interval(own, s),
+            "interval": interval_at(own, s),
             "change": float(change.value[s]) if s else None,
-            "change_interval": _interval(change, s) if s else None,
+            "change_interval": interval_at(change, s) if s else None,
             **{key: float(mean_over_images(ablation.run.probed[key])[s]) for key in others},
         }
         for s, setting in enumerate(ablation.settings)
@@ -156,8 +171,7 @@ def merit_table(ablation: Ablation, plan: Resampling) -> Table:
 
 def agreement_table(ablation: Ablation, agreement: Mapping[str, Agreement], tolerance: Tolerance) -> Table:
     """Return the table of rank correlations over images with mIoU and boundary F."""
-    unit = "" if tolerance.of_diagonal else "px"
-    titles = {"iou": "ρ mIoU", "boundary": f"ρ bF @{tolerance}{unit}"}
+    titles = score_titles(tolerance)
     ranked = bool(ablation.loss.ranks_by)
     rows: list[Row] = [{"setting": setting.text} for setting in ablation.settings]
     rows.append({"setting": "number of classes present"})
@@ -166,7 +180,7 @@ def agreement_table(ablation: Ablation, agreement: Mapping[str, Agreement], tole
         estimates = [(found.merit, s) for s in range(len(ablation.settings))] + [(found.classes, 0)]
         for s, (row, (each, place)) in enumerate(zip(rows, estimates, strict=True)):
             raw = float(found.raw.value[s]) if ranked and s < len(ablation.settings) else None
-            more = {name: float(each.value[place]), f"{name}_interval": _interval(each, place)}
+            more = {name: float(each.value[place]), f"{name}_interval": interval_at(each, place)}
             rows[s] = {**row, **more, **({f"{name}_raw": raw} if ranked else {})}
         columns.append(Column(name, titles[name], "signed_number", digits=2, best="high"))
         columns.append(Column(f"{name}_interval", "95 % CI", "signed_number_interval", digits=2))
@@ -229,5 +243,6 @@ def _defaults(ablation: Ablation) -> str:
     return format_settings(knobs, {name: knob.default for name, knob in knobs.items()}) or "no hyperparameters"
 
 
-def _interval(found: Estimate, place: int) -> tuple[float, float]:
+def interval_at(found: Estimate, place: int) -> tuple[float, float]:
+    """Return the 95 % CI of the score in a place."""
     return float(found.percentile.low[place]), float(found.percentile.high[place])

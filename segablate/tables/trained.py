@@ -69,9 +69,11 @@ def fixed_table(found: TrainedAblation) -> Table:
     proven = found.comparison.results["miou"].settings
     rows: list[Row] = []
     for place, row in enumerate(found.rows):
-        said = {title: _number(values[place]) for title, values in found.columns.items()}
+        said = {title: number_text(values[place]) for title, values in found.columns.items()}
         rows.append({"setting": row.name, "miou": proven[place].mean, **said})
-    rows.append({"setting": "agreement with mIoU", **{title: _agree(each) for title, each in found.agreement.items()}})
+    rows.append(
+        {"setting": "agreement with mIoU", **{title: agreement_text(each) for title, each in found.agreement.items()}}
+    )
     columns = (
         Column("setting", "setting", "prose"),
         Column("miou", "mIoU trained", "share", digits=2),
@@ -86,11 +88,13 @@ def fixed_table(found: TrainedAblation) -> Table:
     return Table("fixed", "What the fixed checkpoint had said", columns, tuple(rows), notes, (len(found.rows),), 0)
 
 
-def _number(value: float) -> str | None:
+def number_text(value: float) -> str | None:
+    """Return a number of three significant digits; None for nan."""
     return None if np.isnan(value) else f"{value:.3g}"
 
 
-def _agree(found: Agreement) -> str:
+def agreement_text(found: Agreement) -> str:
+    """Return the rank correlation and its p, the pairs in the same order where there is none, or a dash."""
     if not found.pairs:
         return "–"
     if np.isnan(found.rho):

@@ -64,12 +64,8 @@ class Sweep:
 
     @property
     def cells(self) -> "tuple[Cell, ...]":
-        """All cells, seed by seed, so that the first ones already compare all settings."""
-        return tuple(
-            Cell(place * len(self.settings) + row, setting, seed)
-            for place, seed in enumerate(self.seeds)
-            for row, setting in enumerate(self.settings)
-        )
+        """All cells; see :func:`cells_of`."""
+        return cells_of(self.settings, self.seeds)
 
     def request_of(self, cell: "Cell") -> TrainingRequest:
         """Return the training of a cell."""
@@ -116,6 +112,15 @@ class Cell:
         """A name that sorts by index and can be read."""
         readable = re.sub(r"[^A-Za-z0-9.]+", "_", self.setting.name).strip("_")[:40]
         return f"{self.index:03d}-{readable}-seed{self.seed}"
+
+
+def cells_of(settings: Sequence[SweepSetting], seeds: Sequence[int]) -> tuple[Cell, ...]:
+    """Return the cells of a sweep, seed by seed, so that the first ones already compare all settings."""
+    return tuple(
+        Cell(place * len(settings) + row, setting, seed)
+        for place, seed in enumerate(seeds)
+        for row, setting in enumerate(settings)
+    )
 
 
 def open_sweep(folder: Path, sweep: Sweep) -> None:

@@ -17,13 +17,12 @@ from segablate.cli.checkpoint_options import CheckpointOptions
 from segablate.cli.configuration import ConfigOptions
 from segablate.cli.invocation import command_line
 from segablate.cli.locking import lock_output
-from segablate.cli.options import DatasetOptions, ResultOptions, RunningOptions, default_dataset
+from segablate.cli.options import DatasetOptions, ResultOptions, RunningOptions, count_or_all, default_dataset
 from segablate.cli.reporting import ReportOption, refuse_page, write_report
 from segablate.cli.swapped import refuse_swapped
 from segablate.cli.sweeps import ablate_trained
 from segablate.cli.trained import run_files
 from segablate.cli.trained_options import TrainedOptions, TrainedRequest
-from segablate.errors import UsageError
 from segablate.losses import loss_names, loss_summaries
 
 if TYPE_CHECKING:
@@ -105,17 +104,6 @@ class SweepOptions:
     report: ReportOption = None
 
 
-def _gradient_images(text: str) -> int | None:
-    """Parse --gradient-images: a number of images; None: all."""
-    if text == "all":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(
-            f"--gradient-images is {text!r}, but must be a number from 1 on, or all; --no-gradients leaves them out"
-        )
-    return int(text)
-
-
 def ablate(
     loss: "Loss",
     knobs: dict[str, str],
@@ -139,7 +127,7 @@ def ablate(
     from segablate.tables.ablation import ablation_report
 
     refuse_swapped(f"ablate {loss.name}", checkpoint, dataset)
-    few = _gradient_images(sweep.gradient_images)
+    few = count_or_all("--gradient-images", sweep.gradient_images, "; --no-gradients leaves them out")
     refuse_page(sweep.report)
     if trained.train is not None:
         tolerance = Tolerance.parse(sweep.boundary_tolerance)

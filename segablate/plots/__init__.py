@@ -28,7 +28,7 @@ from segablate.tables import Report
 from segablate.tables.boundaries import boundary_curve
 from segablate.tables.evaluation import REPLICATES
 
-_BLUE = "#3b6ea8"
+BLUE = "#3b6ea8"
 SUFFIXES = (".png", ".svg", ".pdf")
 _MARK = "plotted by segablate "
 """What every plot states as its origin, by which one of an earlier call is told from other files."""
@@ -49,9 +49,11 @@ def draw_differences(comparison: Comparison, path: Path) -> None:
     axes = np.atleast_1d(axes)
     for axis, pair in zip(axes, pairs, strict=True):
         _forest(axis, pair, order)
-        names = [_label(comparison.classes[i]) for i in order] if axis is axes[0] else []
+        names = [plain_label(comparison.classes[i]) for i in order] if axis is axes[0] else []
         axis.set_yticks(np.arange(len(order)), names)
-        axis.set_title(f"{_label(comparison.names[pair.b])}\n− {_label(comparison.names[0])}", fontsize=9, loc="left")
+        axis.set_title(
+            f"{plain_label(comparison.names[pair.b])}\n− {plain_label(comparison.names[0])}", fontsize=9, loc="left"
+        )
         axis.set_xlabel("difference in IoU, points")
     _legend(figure, axes[0])
     finish(figure, path)
@@ -62,9 +64,9 @@ def _forest(axis: Any, pair: PairedDifferences, order: list[int]) -> None:
     value, low, high = (100 * ends[order] for ends in (change.value, change.percentile.low, change.percentile.high))
     significant = pair.iou_holm[order] < 0.05
     axis.axvline(0, color="0.6", linewidth=1)
-    axis.hlines(rows, low, high, color=_BLUE, linewidth=2)
-    axis.scatter(value[significant], rows[significant], color=_BLUE, zorder=3, label="significant (Holm)")
-    hollow = {"facecolor": "white", "edgecolor": _BLUE, "label": "not significant"}
+    axis.hlines(rows, low, high, color=BLUE, linewidth=2)
+    axis.scatter(value[significant], rows[significant], color=BLUE, zorder=3, label="significant (Holm)")
+    hollow = {"facecolor": "white", "edgecolor": BLUE, "label": "not significant"}
     axis.scatter(value[~significant], rows[~significant], zorder=3, **hollow)
 
 
@@ -97,8 +99,8 @@ def _reliability(axis: Any, sums: np.ndarray, ends: np.ndarray) -> None:
     (pixels, right, confidence), (low, high) = sums[there].T, ends[:, there]
     axis.bar((np.arange(BINS) + 0.5) / BINS, sums[:, 0] / max(pixels.sum(), 1), 1 / BINS, color="0.85")
     axis.plot((0, 1), (0, 1), color="0.6", linewidth=1, linestyle="--")
-    axis.vlines(confidence / pixels, low, high, color=_BLUE, alpha=0.5, linewidth=3)
-    axis.plot(confidence / pixels, right / pixels, color=_BLUE, marker="o", markersize=3)
+    axis.vlines(confidence / pixels, low, high, color=BLUE, alpha=0.5, linewidth=3)
+    axis.plot(confidence / pixels, right / pixels, color=BLUE, marker="o", markersize=3)
     axis.set(xlim=(0, 1), ylim=(0, 1.02))
 
 
@@ -113,17 +115,17 @@ def draw_curve(run: Evaluation, path: Path) -> None:
         raise RunError("--plot needs boundary counts, but the run has none; evaluate again with --tolerance")
     curve = boundary_curve(run.boundary)
     figure, axis = _figure(path, (5.0, 3.4))
-    lines = {"f": ("F", "-", _BLUE), "f_over_images": ("F over images", "--", _BLUE)}
+    lines = {"f": ("F", "-", BLUE), "f_over_images": ("F over images", "--", BLUE)}
     lines |= {"precision": ("precision", "-.", "0.5"), "recall": ("recall", ":", "0.5")}
     for key, (label, style, colour) in lines.items():
         pixels, scores = [at for at, _ in curve], [100 * means[key] for _, means in curve]
         axis.plot(pixels, scores, style, color=colour, marker="." if len(curve) < 20 else "", label=label)
     low, high = _curve_ends(run, [at for at, _ in curve])
-    axis.fill_between([at for at, _ in curve], low, high, color=_BLUE, alpha=0.15, linewidth=0, label="95 % CI of F")
+    axis.fill_between([at for at, _ in curve], low, high, color=BLUE, alpha=0.15, linewidth=0, label="95 % CI of F")
     axis.set_xlabel("tolerance in pixels")
     axis.set_ylabel("mean over classes, %")
     _legend(figure, axis)
-    axis.set_title(_label(run.title), fontsize=9, loc="left")
+    axis.set_title(plain_label(run.title), fontsize=9, loc="left")
     finish(figure, path)
 
 
@@ -138,7 +140,7 @@ def _curve_ends(run: Evaluation, pixels: Sequence[int]) -> np.ndarray:
 def draw_ablation(report: Report, path: Path) -> None:
     """Draw value, rank correlation and cost of every setting; raises as :func:`draw_differences`."""
     tables = {table.name: table for table in report.tables}
-    settings = [_label(str(row["setting"])) for row in tables["values"].rows]
+    settings = [plain_label(str(row["setting"])) for row in tables["values"].rows]
     merit = next((table for table in report.tables if "merit" in table.rows[0]), None)
     panels = [
         (merit.name, "merit", merit.name) if merit else ("values", "term", "loss"),
@@ -153,12 +155,12 @@ def draw_ablation(report: Report, path: Path) -> None:
         ends = {"iou": "iou_interval", "term": "interval", "merit": "interval"}.get(key)
         if ends:
             low, high = np.array([row[ends] for row in found], float).T
-            axis.hlines(rows, low, high, color=_BLUE, linewidth=2)
+            axis.hlines(rows, low, high, color=BLUE, linewidth=2)
         axis.axvline(values[0], color="0.7", linewidth=1, linestyle="--")
-        axis.scatter(values, rows, color=_BLUE, zorder=3)
+        axis.scatter(values, rows, color=BLUE, zorder=3)
         axis.set_yticks(rows, settings if axis is axes[0] else [""] * len(settings))
         axis.set_xlabel(title)
-    figure.suptitle(_label(report.title), fontsize=9, x=0.01, ha="left")
+    figure.suptitle(plain_label(report.title), fontsize=9, x=0.01, ha="left")
     finish(figure, path)
 
 
@@ -172,15 +174,15 @@ def draw_trainings(comparison: TrainingsComparison, path: Path) -> None:
     scores, results = 100 * comparison.scores["miou"], comparison.results["miou"].settings
     figure, axes = _figure(path, (8.5, 1.3 + 0.32 * len(settings)), 2)
     for row, of_setting in zip(rows, scores, strict=True):
-        axes[0].scatter(of_setting, np.full(len(of_setting), row), s=14, facecolor="white", edgecolor=_BLUE, zorder=3)
+        axes[0].scatter(of_setting, np.full(len(of_setting), row), s=14, facecolor="white", edgecolor=BLUE, zorder=3)
     means = np.array([100 * found.mean for found in results])
-    axes[0].scatter(means, rows, marker="|", s=160, color=_BLUE, zorder=2)
-    axes[0].set_yticks(rows, [_label(name) for name in settings])
+    axes[0].scatter(means, rows, marker="|", s=160, color=BLUE, zorder=2)
+    axes[0].set_yticks(rows, [plain_label(name) for name in settings])
     axes[0].set(ylim=(-0.5, len(settings) - 0.5), xlabel="mIoU of each training, %")
     low, high = (100 * np.array([getattr(found, end) for found in results[1:]]) for end in ("low", "high"))
     axes[1].axvline(0, color="0.6", linewidth=1)
-    axes[1].hlines(rows[1:], low, high, color=_BLUE, linewidth=2)
-    axes[1].scatter(100 * np.array([found.difference for found in results[1:]]), rows[1:], color=_BLUE, zorder=3)
+    axes[1].hlines(rows[1:], low, high, color=BLUE, linewidth=2)
+    axes[1].scatter(100 * np.array([found.difference for found in results[1:]]), rows[1:], color=BLUE, zorder=3)
     axes[1].set(yticks=[], ylim=axes[0].get_ylim(), xlabel=f"difference from {settings[0]}, points, 95 % CI")
     finish(figure, path)
 
@@ -191,9 +193,9 @@ def _legend(figure: Any, axis: Any) -> None:
     figure.legend(handles, labels, frameon=False, fontsize=8, loc="outside lower center", ncols=min(len(labels), 3))
 
 
-def _label(text: str) -> str:
+def plain_label(text: str, longest: int = LONGEST_LABEL) -> str:
     """A name as it is, in one line and not too long: matplotlib would typeset what stands between two dollars."""
-    return shorten_middle(one_line(text), LONGEST_LABEL).replace("$", r"\$")
+    return shorten_middle(one_line(text), longest).replace("$", r"\$")
 
 
 def require_drawing(path: Path) -> None:
