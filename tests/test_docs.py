@@ -48,6 +48,8 @@ def fewer(words: list[str]) -> list[str]:
     """Return the options with which a command takes less time."""
     if words[0] == "train":
         return ["--steps", "4"]
+    if words[0] == "atlas":
+        return ["--limit", "6"]
     images = ["--limit", "8"] if words[0] in ("evaluate", "ablate", "compare") and len(words) > 1 else []
     return [*images, "--steps", "2"] if "--train" in words else images
 

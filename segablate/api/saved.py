@@ -1,4 +1,4 @@
-"""A saved comparison or ablation, of which the tables are kept."""
+"""A saved comparison, ablation or atlas, of which the tables are kept."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +11,9 @@ from segablate.tables import Report
 
 @dataclass(frozen=True, eq=False)
 class SavedReport:
-    """The tables of a saved run: what :func:`segablate.load` returns for a comparison or an ablation.
+    """The tables of a saved run: what :func:`segablate.load` returns for a comparison, an ablation or an atlas.
 
-    - `kind`: ``"comparison"`` or ``"ablation"``; `report`: its tables as data, shares in 0..1.
+    - `kind`: ``"comparison"``, ``"ablation"`` or ``"atlas"``; `report`: its tables as data, shares in 0..1.
     """
 
     kind: str

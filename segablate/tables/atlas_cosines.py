@@ -65,9 +65,9 @@ def clusters_table(found: Similarity, images: int) -> Table:
     note = (
         f"Average linkage on 1 − cosine, cut at an average cosine of {found.bound:g}. Stability: mean over "
         f"{thousands(REPLICATES)} bootstrap replicates of the {counted(images, 'image')}{without} of the largest "
-        f"Jaccard index with a cluster of the replicate (1: always the same members); least often together: the smallest share "
-        f"of replicates in which two members are in one cluster. All clusters came back in {stable.same:.0%} of the "
-        f"replicates."
+        f"Jaccard index with a cluster of the replicate (1: always the same members); least often together: the "
+        f"smallest share of replicates in which two members are in one cluster. All clusters came back in "
+        f"{stable.same:.0%} of the replicates."
     )
     return Table("clusters", "Clusters", columns, tuple(rows), (note,))
 

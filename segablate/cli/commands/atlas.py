@@ -68,7 +68,7 @@ class AtlasOptions:
     trainings: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated folders of `ablate --train`, whose results are put beside.", rich_help_panel=_PANEL
+            help="Comma-separated folders of `ablate --train`: adds what training under each loss gave.", rich_help_panel=_PANEL
         ),
     ] = None
     save: Annotated[Path | None, typer.Option(help="Save the atlas to this new folder.", rich_help_panel="Output")] = (
