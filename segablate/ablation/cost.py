@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from math import nan
 from statistics import median
 from typing import Any
 
@@ -14,10 +15,14 @@ from torch.autograd.profiler import profile
 
 @dataclass(frozen=True)
 class Cost:
-    """Median seconds of one call, and bytes of tensors at its peak above those allocated when it began."""
+    """Median seconds of one call, and bytes of tensors at its peak above those allocated when it began.
+
+    - `processor`: seconds of all threads, which other load does not change; on CUDA `seconds`; nan where not measured.
+    """
 
     seconds: float
     peak_bytes: int
+    processor: float = nan
 
 
 def measure_cost(function: Callable[[], object], repeats: int = 5, device: str | torch.device = "cpu") -> Cost:
@@ -45,9 +50,16 @@ def measure_once(function: Callable[[], object], device: str | torch.device = "c
 
     On CUDA the second of two calls, as the first fills workspaces.
     """
-    device, seconds = torch.device(device), []
-    peak = _peak(lambda: seconds.append(_seconds(function, device)), device)
-    return Cost(seconds[-1], peak)
+    device, found = torch.device(device), []
+
+    def timed() -> None:
+        start = time.process_time()
+        seconds = _seconds(function, device)
+        found.append((seconds, seconds if device.type == "cuda" else time.process_time() - start))
+
+    peak = _peak(timed, device)
+    seconds, processor = found[-1]
+    return Cost(seconds, peak, processor)
 
 
 def _peak(function: Callable[[], object], device: torch.device) -> int:

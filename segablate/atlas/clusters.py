@@ -72,7 +72,7 @@ def similarity(names: Sequence[str], cosines: np.ndarray, bound: float = SAME, s
     values = cosines[:, kept][:, :, kept][:, pairs[0], pairs[1]]  # N P
     distribution = resample([means(values)], by_image(len(values), REPLICATES, seed))[0]["mean"]
     found = estimate(distribution)
-    merges = tree(distribution.value)
+    merges = tree(distribution.value, ordered=True)
     order, clusters = leaves(merges), partition(merges, bound)
     return Similarity(
         tuple(names[place] for place in kept),
@@ -99,11 +99,14 @@ def comparable(cosines: np.ndarray) -> list[int]:
     return kept
 
 
-def tree(pairs: Floats) -> np.ndarray:
-    """Return the merges of average linkage on 1 − cosine, (L-1, 4), from the cosines of pairs i < j, (P,)."""
+def tree(pairs: Floats, *, ordered: bool = False) -> np.ndarray:
+    """Return the merges of average linkage on 1 − cosine, (L-1, 4), from the cosines of pairs i < j, (P,).
+
+    With `ordered`, neighbouring leaves are as alike as the tree allows.
+    """
     from scipy.cluster.hierarchy import linkage
 
-    return linkage(1.0 - pairs, "average", optimal_ordering=True)
+    return linkage(1.0 - pairs, "average", optimal_ordering=ordered)
 
 
 def leaves(merges: np.ndarray) -> tuple[int, ...]:

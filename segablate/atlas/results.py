@@ -34,7 +34,7 @@ class Atlas:
     - `run`: the evaluation, with the values of the losses that are quick, and in `probed` the arrays of
       :class:`segablate.atlas.probe.AtlasProbe`.
     - `costs`: of forward and backward on one image; `few`: the losses that are too slow for every image, with the
-      seconds for one and the number of images.
+      seconds of the processor for one image and the number of images.
     - `same`: the cosine from which on two losses count as the same.
     """
 

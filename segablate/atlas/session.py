@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from segablate.evaluation.measures import Measures
     from segablate.metrics.tolerance import Tolerance
 
-SLOW = 2.0
-"""Seconds of a loss with its gradient on one image above which it is measured on few images."""
+SLOW = 1.0
+"""Seconds of processor time of a loss with its gradient on one image above which it is measured on few images."""
 
-FEW = 6
+FEW = 12
 """Images on which a slow loss is measured."""
 
 
@@ -70,7 +70,7 @@ def atlas_checkpoint(
     measures = replace(measures, losses=quick, probe=plan.probe)
     work = prepare(segmenter, dataset, measures, execution.on_error)
     evaluation = with_origin(run(work, execution, f"{len(plan.probe.losses)} losses"), checkpoint, dataset, loading)
-    counts = {name: (plan.costs[name].seconds, number) for name, number in plan.few.items()}
+    counts = {name: (plan.costs[name].processor, number) for name, number in plan.few.items()}
     return Atlas(evaluation, tuple(plan.probe.losses.values()), plan.costs, counts, asked.same)
 
 
@@ -140,7 +140,7 @@ def quick_costs(calls: "Mapping[str, Callable[[], object]]", device: Any, repeat
 def few_images(once: "Mapping[str, Cost]", loss_images: Mapping[str, int] | None, images: int) -> dict[str, int]:
     """Return the losses that are measured on fewer than all images, with the number of them."""
     if loss_images is None:
-        loss_images = {name: FEW for name, cost in once.items() if cost.seconds > SLOW and name != ENTROPY}
+        loss_images = {name: FEW for name, cost in once.items() if cost.processor > SLOW and name != ENTROPY}
     return {name: number for name, number in loss_images.items() if number < images}
 
 

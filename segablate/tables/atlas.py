@@ -81,8 +81,8 @@ def losses_table(atlas: Atlas, tolerance: Tolerance) -> Table:
 def notes(atlas: Atlas) -> tuple[str, ...]:
     """Return notes on what was left out, and on the limits of the conclusions."""
     found = [
-        f"{name}: value and gradient on {number} of {atlas.run.images} images, evenly spaced, as {seconds:.1f} s for "
-        f"an image is above {SLOW:g} s; on other machines the same with --loss-images {name}={number}"
+        f"{name}: value and gradient on {number} of {atlas.run.images} images, evenly spaced, as {seconds:.1f} s of "
+        f"processor time for one is above {SLOW:g} s; the same on any machine: --loss-images {name}={number}"
         if seconds > SLOW
         else f"{name}: value and gradient on {number} of {atlas.run.images} images, evenly spaced"
         for name, (seconds, number) in atlas.few.items()

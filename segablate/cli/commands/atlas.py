@@ -56,7 +56,7 @@ class AtlasOptions:
     loss_images: Annotated[
         str | None,
         typer.Option(
-            help="Images for slow losses, as in dense_crf=6, or all; by default 6 for a loss above 2 s an image.",
+            help="Images for slow losses, as in dense_crf=6, or all; by default 12 for a loss above 1 s an image.",
             metavar="LOSS=N,...|all",
             rich_help_panel=_PANEL,
         ),
@@ -68,7 +68,8 @@ class AtlasOptions:
     trainings: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated folders of `ablate --train`: adds what training under each loss gave.", rich_help_panel=_PANEL
+            help="Comma-separated folders of `ablate --train`: adds what training under each loss gave.",
+            rich_help_panel=_PANEL,
         ),
     ] = None
     save: Annotated[Path | None, typer.Option(help="Save the atlas to this new folder.", rich_help_panel="Output")] = (
