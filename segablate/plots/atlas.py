@@ -14,8 +14,8 @@ from segablate.plots import BLUE, finish, plain_label, require_drawing
 from segablate.tables import Report, Row, as_interval, as_number
 from segablate.tables.atlas import EVEN
 
-_ROW, _TREE, _PANEL = 0.3, 1.5, 1.45
-"""Inches: the height of a row and the widths of the tree and of a panel."""
+_ROW, _CELL, _TREE, _PANEL = 0.27, 0.34, 1.1, 1.05
+"""Inches: the height of a row, and the widths of a cell, the tree and a panel."""
 
 _BRANCH = "0.45"
 
@@ -35,13 +35,11 @@ def draw_atlas(atlas: Atlas, report: Report, path: Path) -> None:
     from matplotlib.figure import Figure
 
     count, names = len(found.names), [found.names[place] for place in found.order]
-    width = _TREE + 0.42 * count + 1.6 + 4 * _PANEL
-    figure = Figure(figsize=(width, 1.9 + _ROW * count), layout="constrained")
-    ratios = [_TREE, 0.42 * count, _PANEL, _PANEL, _PANEL, _PANEL]
-    axes = figure.subplots(1, len(ratios), width_ratios=ratios)
+    widths = [_TREE, _CELL * count, _PANEL, _PANEL, _PANEL, _PANEL]
+    figure = Figure(figsize=(sum(widths) + 1.4, 1.7 + _ROW * count), layout="constrained")
+    axes = figure.subplots(1, len(widths), width_ratios=widths)
     _tree(axes[0], found)
-    image = _heat_map(axes[1], found, names)
-    figure.colorbar(image, ax=axes[1], location="bottom", shrink=0.6, aspect=30, label="cosine of the gradients")
+    _heat_map(axes[1], found, names)
     _panels(axes[2:], {str(row["loss"]): row for row in report.tables[0].rows}, names)
     figure.suptitle(plain_label(report.title, 90), fontsize=10, x=0.01, ha="left")
     finish(figure, path)
@@ -62,13 +60,13 @@ def _tree(axis: Any, found: Similarity) -> None:
     axis.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _heat_map(axis: Any, found: Similarity, names: Sequence[str]) -> Any:
+def _heat_map(axis: Any, found: Similarity, names: Sequence[str]) -> None:
     order = list(found.order)
     cosine = found.cosine[np.ix_(order, order)]
-    image = axis.imshow(cosine, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+    axis.imshow(cosine, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     for row, column in np.ndindex(*cosine.shape):
         value = cosine[row, column]
-        text = f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 0.995 else f"{value:.0f}"
+        text = _short(value)
         axis.text(
             column, row, text, ha="center", va="center", fontsize=6.5, color="white" if abs(value) > 0.6 else "0.15"
         )
@@ -77,8 +75,14 @@ def _heat_map(axis: Any, found: Similarity, names: Sequence[str]) -> Any:
     axis.set_xticks(range(len(names)), labels, fontsize=8, rotation=60, ha="left", rotation_mode="anchor")
     axis.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
     axis.spines[:].set_visible(False)
+    axis.set_xlabel("cosine of the gradients at the logits\n(framed: clusters)", fontsize=8)
     _frames(axis, found)
-    return image
+
+
+def _short(cosine: float) -> str:
+    """Return a cosine in as little room as it needs: .95, -.10, 1."""
+    text = f"{cosine:.2f}".removesuffix(".00")
+    return "0" if text in ("0", "-0") else text.replace("0.", ".", 1)
 
 
 def _frames(axis: Any, found: Similarity) -> None:
@@ -104,12 +108,12 @@ def _panels(axes: Any, rows: Mapping[str, Row], names: Sequence[str]) -> None:
         np.array([as_number(row.get(key)) for row in found]) for key in ("near", "rare", "iou", "time")
     )
     for axis, shares, key, title in (
-        (axes[0], near, "near", f"gradient ≤ {WITHIN[NEAR]} px of a\nboundary, %"),
-        (axes[1], rare, "rare", "gradient on rare\nclasses, %"),
+        (axes[0], near, "near", f"gradient ≤ {WITHIN[NEAR]} px\nof a boundary, %"),
+        (axes[1], rare, "rare", "gradient on\nrare classes, %"),
     ):
         axis.barh(places, 100 * shares, color=BLUE, height=0.6)
         axis.axvline(100 * as_number(rows[EVEN].get(key)), color="0.3", linewidth=1, linestyle=":")
-        axis.set_xlabel(f"{title} (dotted:\nof the pixels)", fontsize=8)
+        axis.set_xlabel(f"{title}\n(dotted: pixels)", fontsize=8)
     low, high = np.array([as_interval(row.get("iou_interval")) for row in found]).T
     axes[2].axvline(0, color="0.6", linewidth=1)
     axes[2].hlines(places, low, high, color=BLUE, linewidth=2)

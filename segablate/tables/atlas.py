@@ -160,13 +160,13 @@ def _table_notes(atlas: Atlas) -> tuple[str, ...]:
     count, base = int(atlas.measured.sum()), atlas.costs[ENTROPY]
     on = f"{count} of {atlas.run.images} images, evenly spaced" if count < atlas.run.images else "all images"
     names = ", ".join(atlas.run.labels.names[place] for place in atlas.rare)
-    rare = f"the classes with the fewest labelled pixels, at most {RARE:.0%} together" if names else "none"
+    few = f"the least labelled, at most {100 * RARE:g} % of the pixels together: {names}"
+    rare = few if names else f"none, as the least labelled has over {100 * RARE:g} % of the pixels"
     return (
         f"Value: mean over the images where the loss is defined. {sampling_note(atlas.run.images)} ρ: Spearman's rank "
         f"correlation over images of minus the value with the image-level score; the number of classes present is a "
         f"confounder.",
         f"Gradient at the logits, on {on}: share of its absolute mass within {WITHIN[NEAR]} pixels of a label boundary "
-        f"and on rare classes ({rare}{f': {names}' if names else f', as the least labelled has over {RARE:.0%}'}); "
-        f"means over images.",
+        f"and on rare classes ({rare}); means over images.",
         f"Time and memory of forward + backward on one image, relative to cross entropy ({1e3 * base.seconds:.1f} ms).",
     )

@@ -67,7 +67,7 @@ def clusters_table(found: Similarity, images: int) -> Table:
         f"{thousands(REPLICATES)} bootstrap replicates of the {counted(images, 'image')}{without} of the largest "
         f"Jaccard index with a cluster of the replicate (1: always the same members); least often together: the "
         f"smallest share of replicates in which two members are in one cluster. All clusters came back in "
-        f"{stable.same:.0%} of the replicates."
+        f"{100 * stable.same:.0f} % of the replicates."
     )
     return Table("clusters", "Clusters", columns, tuple(rows), (note,))
 
