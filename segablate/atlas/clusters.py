@@ -5,13 +5,13 @@ of two clusters is the mean over all pairs across them. The stability of a clust
 over replicates (Hennig, Computational Statistics & Data Analysis 52, 2007).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from segablate.statistics.bootstrap import Floats, by_image, resample
-from segablate.statistics.intervals import Estimate, estimate
+from segablate.statistics.intervals import estimate
 from segablate.statistics.scores import means
 
 REPLICATES = 1_000
@@ -77,7 +77,8 @@ def similarity(names: Sequence[str], cosines: np.ndarray, bound: float = SAME, s
     return Similarity(
         tuple(names[place] for place in kept),
         square(found.value, 1.0),
-        *_ends(found),
+        square(np.clip(found.percentile.low, -1.0, 1.0), 1.0),
+        square(np.clip(found.percentile.high, -1.0, 1.0), 1.0),
         merges,
         order,
         clusters,
@@ -91,7 +92,7 @@ def comparable(cosines: np.ndarray) -> list[int]:
 
     Without those whose gradient is nowhere defined; then, one by one, without that with the most undefined pairs.
     """
-    defined = ~np.isnan(cosines).all(axis=0)  # L L
+    defined = np.any(~np.isnan(cosines), axis=0)  # L L
     kept = [place for place in range(len(defined)) if defined[place, place]]
     while kept and not defined[np.ix_(kept, kept)].all():
         undefined = (~defined[np.ix_(kept, kept)]).sum(axis=1)
@@ -149,11 +150,6 @@ def square(pairs: np.ndarray, diagonal: float) -> np.ndarray:
     rows, columns = np.triu_indices(size, 1)
     whole[rows, columns] = whole[columns, rows] = pairs
     return whole
-
-
-def _ends(found: Estimate) -> Iterator[np.ndarray]:
-    for end in (found.percentile.low, found.percentile.high):
-        yield square(np.clip(end, -1.0, 1.0), 1.0)
 
 
 def _members(clusters: Sequence[Sequence[int]]) -> np.ndarray:

@@ -65,7 +65,7 @@ def _heat_map(axis: Any, found: Similarity, names: Sequence[str]) -> None:
     cosine = found.cosine[np.ix_(order, order)]
     axis.imshow(cosine, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     for row, column in np.ndindex(*cosine.shape):
-        value = cosine[row, column]
+        value = float(cosine[row, column])
         text = _short(value)
         axis.text(
             column, row, text, ha="center", va="center", fontsize=6.5, color="white" if abs(value) > 0.6 else "0.15"
