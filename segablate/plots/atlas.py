@@ -55,7 +55,7 @@ def _tree(axis: Any, found: Similarity) -> None:
     cut = 1 - found.bound
     axis.axvline(cut, color=BLUE, linewidth=1, linestyle="--")
     axis.set(ylim=(len(found.names) - 0.5, -0.5), xlim=(max(1.02 * found.merges[:, 2].max(), 2 * cut), 0), yticks=[])
-    axis.set_xlabel(f"1 − average cosine\n(dashed: {cut:.2g}, the cut)", fontsize=8)
+    axis.set_xlabel("1 − average\ncosine\n(dashed: the cut)", fontsize=8)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right", "left"]].set_visible(False)
 
