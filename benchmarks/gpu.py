@@ -45,7 +45,8 @@ class Part:
 
 PARTS = (
     Part("equality", "checks", 75),
-    Part("waits", "checks", 45),
+    Part("waits", "waiting", 45),
+    Part("validation_loop", "waiting", 75),
     Part("logits_to_counts", "speed", 45),
     Part("measures_beside_network", "speed", 75),
     Part("training_step", "checks", 45),

@@ -5,6 +5,7 @@
     python benchmarks/mutations.py FOLDER                # 200 changes, spread evenly over the parts
     python benchmarks/mutations.py FOLDER --only 17      # one of them, with its diff
     python benchmarks/mutations.py FOLDER --again        # those that survived, after adding tests
+    python benchmarks/mutations.py FOLDER --part api     # 200 changes of one part
     python benchmarks/mutations.py FOLDER --table        # the table of what is recorded
 
 Everything happens in a copy of the repository in FOLDER, which also keeps the results, so that an interrupted run goes
@@ -19,14 +20,14 @@ import difflib
 import os
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).parent))
 
 from mutating.changes import Change
-from mutating.parts import PARTS, ROOT, sample
+from mutating.parts import APART, PARTS, ROOT, Part, sample
 from mutating.run import Numbered, Run
 from mutating.trials import warm_up
 
@@ -39,14 +40,14 @@ def reasons() -> dict[tuple[str, str, str], str]:
     return {(entry["file"], entry["line"], entry["change"]): entry["reason"] for entry in entries}
 
 
-def report(run: Run, wanted: list[Numbered]) -> Iterator[str]:
-    """Yield the table of a run, its survivors and the equivalent changes, as Markdown."""
+def report(run: Run, wanted: list[Numbered], parts: Mapping[str, Part] = PARTS) -> Iterator[str]:
+    """Yield the table of a run of some parts, its survivors and the equivalent changes, as Markdown."""
     known, given = run.known(), reasons()
     done = [each for each in wanted if each[2].key in known or each[2].place in given]
     killed = {key for key, found in known.items() if found["outcome"] == "killed"}
     alike = {c.key: given[c.place] for _, _, c in done if c.place in given}
     yield "| part | mutations | killed | survived | equivalent |\n|---|---|---|---|---|"
-    for name in [*PARTS, "all"]:
+    for name in [*parts, "all"]:
         keys = {change.key for _, part, change in done if name in (part, "all")}
         counts = (len(keys), len(keys & killed), len(keys - killed - alike.keys()), len((keys - killed) & alike.keys()))
         yield f"| {name} | {' | '.join(map(str, counts))} |"
@@ -82,14 +83,15 @@ def main(words: list[str] | None = None) -> None:
     """Run the command line."""
     given = arguments(words)
     run = Run(given.folder)
-    numbered = [(number, *each) for number, each in enumerate(sample(given.count, given.seed), start=1)]
+    parts = PARTS if given.part is None else {given.part: (PARTS | APART)[given.part]}
+    numbered = [(number, *each) for number, each in enumerate(sample(given.count, given.seed, parts), start=1)]
     if wanted := chosen(run, numbered, given):
         print(*(difference(change) for _, _, change in wanted if given.only), sep="\n")
         warm_up()
-        run.reach(sorted({file for _, part, _ in wanted for file in PARTS[part].tests}))
+        run.reach(sorted({file for _, part, _ in wanted for file in parts[part].tests}))
         run.try_all(wanted, given.processes, given.patience)
     if not given.only:
-        print(*report(run, numbered), sep="\n")
+        print(*report(run, numbered, parts), sep="\n")
 
 
 def arguments(words: list[str] | None) -> argparse.Namespace:
@@ -97,6 +99,7 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="for copies and results; a run in it is continued")
     parser.add_argument("--count", type=int, default=200, help="number of changes")
+    parser.add_argument("--part", choices=[*PARTS, *APART], help="changes of one part alone")
     parser.add_argument("--seed", type=int, default=12, help="random seed of the sample")
     parser.add_argument("--processes", type=int, default=1, help="trials at a time")
     parser.add_argument(

@@ -5,9 +5,10 @@
     python benchmarks/scores.py [--batches 100] [--turns 3]
 
 Batches of 4 images of 512x1024 with logits of 19 classes, from realistic pairs of label maps (``scenes.py``), on the
-CPU by one thread. Rows take turns: every batch goes through all rows before the next, and the time of a row is the
-least of several turns. The confusion counts of both are compared under the convention of torchmetrics, which stops at
-predictions outside the classes and leaves out the ignored label.
+CPU by one thread. Three batches are different, and are taken in turns up to the number asked for: no row keeps anything
+of a batch but its counts. Rows take turns: every batch goes through all rows before the next, and the time of a row is
+the least of several turns. The confusion counts of both are compared under the convention of torchmetrics, which stops
+at predictions outside the classes and leaves out the ignored label.
 
 With CUDA, the same on the GPU: the time of the host, waiting included, and the operations for which ``update`` waits
 according to torch's profiler, of which there must be none.

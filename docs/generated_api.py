@@ -16,7 +16,8 @@ INTRODUCTION = """\
 For scripts, notebooks and training loops: everything that `import segablate` offers. Functions are what the commands
 call and take the same words; they print nothing, change no global state and may be called from several threads.
 Whatever fails for a reason that you can put right raises `SegablateError`, one line that states what is wrong, where,
-and what to do. Scores are shares in 0..1, and nan where they are undefined.
+and what to do; its subclasses, such as `CheckpointError`, are in `segablate.errors`. Scores are shares in 0..1, and nan
+where they are undefined. Tensors are written by their axes: N images, C classes, K outputs, H rows, W columns.
 
 Examples with Lightning, Accelerate and a bare loop, and a notebook, are in
 [examples](https://github.com/segablate/segablate/tree/main/examples)."""
@@ -48,6 +49,8 @@ GROUPS = {
 """The public names by subject; every one is in a group."""
 
 LOSSES = """\
+### losses
+
 `segablate.losses` has each loss as a `torch.nn.Module`, called as `module(logits, labels)` with logits N C H W and
 labels N H W, void 255. Keywords are the hyperparameters of the loss, which are checked when the module is made. What a
 loss computes is in [Losses](losses.md).
@@ -55,7 +58,18 @@ loss computes is in [Losses](losses.md).
 `weights`: one weight a class, for `CE`, `Dice`, `Focal`, `Lovasz` and `Recall`, as their own libraries define them;
 `reduction`: `"mean"`, `"sum"` or `"none"` (N H W, 0 where void), for the losses that are means over labelled pixels.
 All run under `torch.compile(fullgraph=True)`. Those marked "one operator" depend on data in their code: there they
-are computed as outside a compiled function, value and gradient, and are not fused with the model."""
+are computed as outside a compiled function, value and gradient, and are not fused with the model.
+
+```pycon
+>>> import torch, segablate
+>>> criterion = segablate.losses.RMI(radius=3)
+>>> logits = torch.zeros(1, 2, 32, 32, requires_grad=True)  # N C H W
+>>> criterion(logits, torch.zeros(1, 32, 32, dtype=torch.long)).backward()  # N H W
+>>> logits.grad.shape
+torch.Size([1, 2, 32, 32])
+>>> segablate.losses.CE(label_smoothing=0.1, weights=[1.0, 5.0])
+CE(label_smoothing=0.1, weights)
+```"""
 
 
 def python_page() -> str:
@@ -84,10 +98,8 @@ def _losses() -> str:
 def _entry(name: str, found: Any) -> Iterator[str]:
     """Yield heading, signature, docstring and members of a public name."""
     yield f"### {name}"
-    if inspect.isfunction(found) or (
-        inspect.isclass(found) and not _is_dataclass(found) and found.__init__ is not object.__init__
-    ):
-        yield f"```python\n{_signature(name, found)}\n```" if _has_signature(found) else ""
+    if _has_signature(found):
+        yield f"```python\n{_signature(name, found)}\n```"
     yield from markdown(inspect.getdoc(found) or "")
     for member, value in _members(found):
         called = inspect.isfunction(value)
@@ -132,7 +144,10 @@ def _is_dataclass(found: Any) -> bool:
 
 
 def _has_signature(found: Any) -> bool:
-    return not (inspect.isclass(found) and issubclass(found, Exception | dict))
+    """Return whether a function, or a class that is created by a call worth showing."""
+    if not inspect.isclass(found):
+        return inspect.isfunction(found)
+    return not (_is_dataclass(found) or issubclass(found, Exception | dict) or found.__init__ is object.__init__)
 
 
 def _signature(name: str, found: Any, method: bool = False) -> str:

@@ -29,7 +29,18 @@ from typing import Any
 
 
 class SegablateError(Exception):
-    """Something the user can put right. ``str()`` is the whole message, in one line."""
+    """Something the user can put right. ``str()`` is the whole message, in one line.
+
+    Its subclasses, such as ``CheckpointError`` and ``DatasetError``, are in ``segablate.errors``.
+
+    Examples:
+        >>> import segablate
+        >>> try:
+        ...     segablate.open_dataset("camvit:/data")
+        ... except segablate.SegablateError as error:
+        ...     print(error)
+        no dataset layout is called 'camvit'; did you mean 'camvid'?
+    """
 
     exit_code = 1
 

@@ -65,6 +65,16 @@ class LabelSet:
       :func:`ignore_index` of the number of classes.
     - `colours`: RGB colours for display, one for each class.
     - `merged_from`: the label set before its classes were merged, if any.
+
+    Raises:
+        LabelError: for names or codes that repeat, and for numbers of codes or colours that do not fit the names.
+
+    Examples:
+        >>> import numpy as np
+        >>> from segablate import LabelSet
+        >>> labels = LabelSet("tiles", ("tissue", "cell"), ((0,), (1, 7)), void=(255,))
+        >>> labels.decode(np.array([[0, 7, 255]], np.uint8)).tolist()  # H W codes to class indices
+        [[0, 1, 255]]
     """
 
     name: str

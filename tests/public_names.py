@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,16 +34,10 @@ def missing(name: str) -> list[str]:
     text = inspect.getdoc(found) or ""
     lacks = [] if text.partition("\n")[0].endswith((".", ":")) else ["a first line that ends in a full stop"]
     if not member and inspect.isfunction(found):
-        lacks += [
-            part
-            for part in ("Args:", "Returns:", "Raises:")
-            if part not in text and name.rpartition(":")[2] not in _BRIEF
-        ]
-        lacks += [
-            each
-            for each in inspect.signature(found).parameters
-            if each not in text and name.rpartition(":")[2] not in _BRIEF
-        ]
+        parameters = inspect.signature(found).parameters
+        expected = ("Args:", "Returns:", "Raises:") if parameters else ("Returns:",)
+        lacks += [part for part in expected if part not in text]
+        lacks += [each for each in parameters if not re.search(rf"^    [\w, ]*\b{each}\b[\w, ]*: ", text, re.MULTILINE)]
     if (
         inspect.isclass(found)
         and found.__module__.startswith("segablate.api")
@@ -65,10 +60,6 @@ def examples() -> list[tuple[str, doctest.DocTest]]:
             value = inspect.getattr_static(value, member)
         found += [(name, test) for test in finder.find(value, name, module=False, globs={}) if test.examples]
     return found
-
-
-_BRIEF = ("get_loss", "loss_names", "loss_summaries", "loss", "parse_objective", "open_checkpoint", "open_dataset")
-"""Functions of the layers below, described in prose."""
 
 
 def _about(found: type, field: str) -> bool:

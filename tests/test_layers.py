@@ -21,6 +21,7 @@ FLOORS = (
     ("archives", "plain_values", "yaml_files"),
     ("labels",),
     ("files", "samples"),
+    ("plugins",),
     ("images", "objective", "weights", "kernels", "networks", "runtime", "process_groups"),
     ("losses", "metrics", "datasets"),
     ("checkpoints", "edges"),

@@ -87,10 +87,12 @@ def test_the_sample_is_even_over_the_parts_and_never_twice_in_a_line(mutating):
     assert len({(change.file, change.number) for _, change in found}) == 36
     assert found[:12] == mutating.parts.sample(12, 1)
     assert found != mutating.parts.sample(36, 2)
+    alone = mutating.parts.sample(6, 1, {"api": mutating.parts.APART["api"]})
+    assert {(part, change.file.split("/")[1]) for part, change in alone} == {("api", "api")}
 
 
 def test_every_part_has_sources_and_tests(mutating):
-    for part in mutating.parts.PARTS.values():
+    for part in (mutating.parts.PARTS | mutating.parts.APART).values():
         assert part.files
         assert part.tests
         assert all((ROOT / file).is_file() for file in (*part.files, *part.tests))

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from segablate import Scores
 from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.network import Network
 from segablate.checkpoints.preprocessing import Preprocessing
@@ -339,6 +340,25 @@ def waits_of(run: Callable[[], object]) -> int:
         finally:
             torch.cuda.set_sync_debug_mode("default")
     return sum("called a synchronizing CUDA operation" in str(warning.message) for warning in found)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    "options", [{}, {"tolerance": 3, "calibration": True, "per_image": True}], ids=["plain", "all"]
+)
+def test_cuda_scores_wait_for_nothing_and_count_as_the_cpu_does(options: dict[str, Any]) -> None:
+    batch = batch_of(4, (256, 512))
+    logits, labels = scores_for(batch), torch.from_numpy(np.stack([sample.labels for sample in batch.samples])).long()
+    there, host = Scores(CLASSES, **options), Scores(CLASSES, **options)
+    maps = logits.cuda(), labels.cuda()
+    for _ in range(2):
+        there.update(*maps)
+    assert waits_of(lambda: there.update(*maps)) == 0
+    for _ in range(3):
+        host.update(logits, labels)
+    assert np.array_equal(there.confusion(), host.confusion())
+    found, expected = there.compute().as_dict(), host.compute().as_dict()
+    assert found == pytest.approx(expected, rel=1e-5, nan_ok=True)
 
 
 @pytest.mark.gpu

@@ -1,7 +1,7 @@
 """The parts of the program that are mutated, the tests that guard each, and the sample of changes."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import islice, repeat, zip_longest
@@ -87,10 +87,22 @@ PARTS = {
     "training": Part(("training",), ("training_*", "cells", "sweeps")),
 }
 
+APART = {
+    "api": Part(("api",), ("api*", "scores", "public_api")),
+    "plug-ins": Part(
+        (
+            *("plugins.py", "objective/plugins.py", "datasets/catalogue.py", "datasets/plugin_layouts.py"),
+            *("checkpoints/catalogue.py", "checkpoints/plugin_sources.py"),
+        ),
+        ("plugin*", "datasets", "checkpoints", "first_names", "dropping_in"),
+    ),
+}
+"""Parts that are tried alone, by ``--part``, beside those of the sample."""
 
-def sample(count: int, seed: int) -> list[tuple[str, Change]]:
+
+def sample(count: int, seed: int, parts: Mapping[str, Part] = PARTS) -> list[tuple[str, Change]]:
     """Return part and change of `count` changes, as many of each part as of the others and one in a line at most."""
-    each = [zip(repeat(name), _shuffled(part, seed), strict=False) for name, part in PARTS.items()]
+    each = [zip(repeat(name), _shuffled(part, seed), strict=False) for name, part in parts.items()]
     turns = (one for turn in zip_longest(*each) for one in turn if one is not None)
     return list(islice(turns, count))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mutating.changes import Change
-from mutating.parts import PARTS, ROOT
+from mutating.parts import APART, PARTS, ROOT
 from mutating.reach import Recorder, Selection
 from mutating.trials import Trial, fork, run_pytest, wait
 
@@ -64,7 +64,7 @@ class Run:
         Of each, one case of every test comes first, the quick ones before the others. Where no test calls anything in
         the file, and for what is outside functions, all tests of the part follow.
         """
-        files = set(PARTS[part].tests)
+        files = set((PARTS | APART)[part].tests)
         calls = {name: found["calls"] for name, found in self.tests.items() if name.split("::")[0] in files}
         first = {name for name in calls if f"{change.file}:{change.scope}" in calls[name]}
         near = {name for name in calls if any(call.startswith(f"{change.file}:") for call in calls[name])}

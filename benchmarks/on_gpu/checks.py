@@ -1,26 +1,19 @@
-"""Parts that check: the same numbers as the CPU, the tests for a GPU, a command, a training step, waits."""
+"""Parts that check: the same numbers as the CPU, the tests for a GPU, a command, a training step."""
 
 import math
-import os
 import re
 import subprocess
 import sys
 import time
-import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from losses import make_edge_net, make_scene
 from torch import Tensor
 
-from on_gpu.data import CLASSES, PLAIN, batch_of, measure, pairs, scores_of
+from on_gpu.data import CLASSES, PLAIN, pairs, scores_of
 from on_gpu.rows import ROOT, Row, Setting, milliseconds
-from segablate.checkpoints.network import Network
-from segablate.checkpoints.preprocessing import Preprocessing
-from segablate.checkpoints.segmenter import Source
 from segablate.evaluation.scores import highest_scores
 from segablate.kernels.confusion import count_confusion_of_batch
 from segablate.losses import get_loss, loss_names
@@ -31,8 +24,6 @@ from segablate.metrics.boundary_iou import count_boundary_iou, count_boundary_io
 from segablate.metrics.tolerance import Tolerance
 from segablate.objective.weighted_sum import parse_objective
 from segablate.runtime import exact_arithmetic
-
-WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy")
 
 
 def equality(setting: Setting) -> Iterator[Row]:
@@ -109,60 +100,6 @@ def _losses(setting: Setting) -> Iterator[Row]:
             continue
         apart = abs(found - expected) / max(abs(expected), 1e-12)
         yield Row(f"{name}, relative difference from the CPU's", f"{apart:.1e}", "≤ 1e-5", apart <= 1e-5)
-
-
-def waits(setting: Setting) -> Iterator[Row]:
-    """Synchronisations with the device per batch, of a network and the default measures, counted by the profiler."""
-    labels, _ = pairs(setting, 4)
-    batch = batch_of(labels)
-    module = torch.nn.Conv2d(3, CLASSES, 3, padding=1).to(setting.device)
-    network = Network(module, Preprocessing(mean=(0.5, 0.4, 0.3)), Source("n"), device=setting.device)
-
-    def run(batches: int) -> None:
-        for _ in range(batches):
-            output = network(batch)
-            assert output.scores is not None
-            measure(batch, output.scores)
-
-    with setting.as_on_gpu():
-        run(2)
-        places = "" if setting.dry else ", ".join(_places(lambda: run(1))) or "none"
-        few, many = (_profiled(lambda batches=batches: run(batches)) for batches in (2, 6))
-    each = {name: (many[name] - few[name]) / 4 for name in many}
-    text = ", ".join(f"{name} {count:g}" for name, count in each.items() if count) or "none"
-    total = sum(count for name, count in each.items() if name in WAITS)
-    yield setting.limit("synchronisations per batch", total, f"{total:g} ({text})", 1.99)
-    yield setting.told("where torch says that it waits", places)
-
-
-def _places(run: Callable[[], None]) -> list[str]:
-    """Return the lines at which torch warns that an operation waits, with how often it did."""
-    torch.cuda.synchronize()
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
-            run()
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-    said = [each for each in found if "called a synchronizing CUDA operation" in str(each.message)]
-    counts = Counter(f"{Path(each.filename).name}:{each.lineno}" for each in said)
-    return [f"{place} ({count})" for place, count in counts.items()]
-
-
-def _profiled(run: Callable[[], None]) -> dict[str, int]:
-    """Count calls that wait, and copies from and to pageable memory; those of the profiler itself are constant."""
-    from torch.profiler import ProfilerActivity, profile
-
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
-    with profile(activities=activities) as profiled:
-        run()
-    counts = dict.fromkeys((*WAITS, "Pageable"), 0)
-    for event in profiled.events() or ():
-        for name in counts:
-            counts[name] += event.name == name or (name == "Pageable" and name in event.name)
-    return counts
 
 
 def training_step(setting: Setting) -> Iterator[Row]:

@@ -170,7 +170,9 @@ def ablate(
         every: those of the grid too, where settings are given.
         objective: a weighted sum in place of the published one, such as ``"ce + 0.5*rmi"``.
         boundary_tolerance: that of the boundary F-score with which values are correlated, in pixels or as a share.
-        gradients, cost: measure gradients, and time and memory; gradient_images: on N evenly spaced images, or "all".
+        gradients: measure gradients too, on `gradient_images` evenly spaced images or ``"all"``.
+        gradient_images: their number.
+        cost: measure time and memory too.
         split, limit, images, label_size, classes, ignore_index, batch_size, workers, on_error, progress, loading: as in
             :func:`evaluate`.
         save: a new folder for the ablation.
@@ -179,7 +181,8 @@ def ablate(
         The :class:`segablate.Ablation`.
 
     Raises:
-        ObjectiveError: for an unknown loss; KnobError: for a hyperparameter that is unknown or out of range.
+        ObjectiveError: for an unknown loss.
+        KnobError: for a hyperparameter that is unknown or out of range.
         SegablateError: for what cannot be opened, read or measured.
 
     Examples:

@@ -18,8 +18,9 @@ class LoadingOptions(TypedDict, total=False):
     """How a checkpoint is opened, in the words of the command line; each overrides the checkpoint's card.
 
     - `device`: ``"auto"``, ``"cpu"``, ``"cuda"``; `precision`: ``"fp32"``, ``"bf16"``, ``"fp16"``.
-    - `channels`, `scale`, `mean`, `std`, `divisor`, `resize`, `pad_to_multiple`: preprocessing of pixels of 0..255;
-      `normalise`: mean and std by name, ``"imagenet"`` (assumed where none is stated), ``"none"`` or ``"0.5"``.
+    - `channels`: ``"rgb"``, ``"bgr"``, ``"grey"`` or bands by number, ``"4,3,2"``.
+    - `scale`, `mean`, `std`, `divisor`, `resize`, `pad_to_multiple`: preprocessing of pixels of 0..255; `normalise`:
+      mean and std by name, ``"imagenet"`` (assumed where none is stated), ``"none"`` or ``"0.5"``.
     - `output`: ``"softmax"``, ``"sigmoid"``, ``"probabilities"`` or ``"labels"``; `head`: one of several outputs.
     - `window`, `stride`: sliding window, a side or height and width in pixels; `flip`, `quarter_turns`: average with
       the mirrored or turned image; `threshold`: the probability above which a pixel is of the second of two classes.
@@ -29,7 +30,7 @@ class LoadingOptions(TypedDict, total=False):
 
     device: str
     precision: Literal["fp32", "bf16", "fp16"]
-    channels: Literal["rgb", "bgr"]
+    channels: str
     scale: str | float
     mean: Sequence[float]
     std: Sequence[float]

@@ -148,7 +148,11 @@ class Scores:
     def merge(self, *others: "Scores") -> "Scores":
         """Add what others counted, as of other processes or threads, and return self; exact in any order.
 
+        Args:
+            others: created with the same arguments.
+
         Raises:
+            TypeError: for anything but Scores.
             RunError: for others that count something else, and for an image of one name with different counts.
         """
         for other in others:
@@ -168,10 +172,11 @@ class Scores:
         return self._like().merge(self) if other == 0 else NotImplemented
 
     def evaluation(self, name: str = "model", dataset: str = "validation", *, distributed: bool = True) -> Any:
-        """Return what was counted as a :class:`segablate.Evaluation`, with tables, intervals and comparisons.
+        """Return what was counted as an :class:`segablate.Evaluation`, with tables, intervals and comparisons.
 
         Args:
-            name: what was evaluated; dataset: what it was evaluated on; both are printed and saved.
+            name: what was evaluated, as printed and saved.
+            dataset: what it was evaluated on, likewise.
             distributed: as in :meth:`compute`.
 
         Raises:
@@ -186,7 +191,15 @@ class Scores:
         """Save what was counted to a new folder, a run as ``segablate evaluate --save`` writes it; return its path.
 
         ``segablate show`` and ``segablate compare`` read it. In a process group all processes call, and the first one
-        writes. Raises as :meth:`evaluation`, and RunError where the folder exists.
+        writes.
+
+        Args:
+            path: a new folder.
+            name, dataset: as in :meth:`evaluation`.
+
+        Raises:
+            UsageError: without ``per_image=True``.
+            RunError: where nothing was counted, or the folder exists.
         """
         found = self.evaluation(name, dataset)
         path = Path(path)
@@ -197,7 +210,8 @@ class Scores:
 
         Args:
             writer: anything with ``add_scalar(tag, value, step)``, as ``torch.utils.tensorboard.SummaryWriter``.
-            step: the step or epoch of the numbers; prefix: what tags begin with.
+            step: the step or epoch of the numbers.
+            prefix: what tags begin with.
         """
         summary = self.compute()
         for key, value in summary.as_dict().items():

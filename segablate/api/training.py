@@ -118,12 +118,15 @@ def train(
         save: the folder of the training.
         recipe: a recipe by name, or a YAML file; further keywords override its fields.
         seed: of new weights, order, augmentation and dropout.
-        train_split: the split to train on; holdout: the share at its end, or another split, to validate on; 0: none.
+        train_split: the split to train on.
+        holdout: the share at its end, or another split, to validate on; 0: none.
         label_size: where images and label maps of different size meet, as in :func:`evaluate`.
         validate_every: steps between validations; by default ten in all, 0: none.
         encoder: a file whose weights are taken where names and shapes fit.
-        part: train the network, or its classifier alone; keep_head: start that from its weights.
-        state_every: seconds between states from which to go on; workers: threads that read images.
+        part: train the network, ``"full"``, or its classifier alone, ``"head"``.
+        keep_head: start the classifier from its weights.
+        state_every: seconds between states from which to go on.
+        workers: threads that read images.
         progress: print a progress bar on standard error, or a function (step, numbers) called after each step.
         fields_and_loading: fields of the recipe, as ``segablate recipes show`` prints them (``objective="ce +
             0.5*rmi"``, ``rate=0.01``, ``steps=1000``, ``crop=(512, 512)``), and options of

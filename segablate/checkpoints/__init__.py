@@ -3,17 +3,22 @@
 Each source is one file in ``sources/``; ``segablate checkpoints list`` lists them.
 """
 
-import ast
-import re
-from functools import cache
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import NamedTuple
 
 import numpy as np
 
-from segablate.checkpoints import sources
+from segablate.checkpoints.catalogue import (
+    SourceDescription,
+    by_suffix,
+    checkpoint_sources,
+    defines,
+    defining,
+    described_sources,
+    form_of,
+    plugin_sources,
+    source_module,
+)
 from segablate.checkpoints.segmenter import Capabilities, Loading, Segmenter, Source
 from segablate.checkpoints.specification import split_weights
 from segablate.errors import CheckpointError, SegablateError, at, did_you_mean
@@ -29,6 +34,7 @@ __all__ = [
     "Segmenter",
     "Source",
     "SourceDescription",
+    "by_suffix",
     "checkpoint_sources",
     "code_files",
     "count_outputs",
@@ -41,58 +47,34 @@ __all__ = [
 ]
 
 
-def checkpoint_sources() -> list[str]:
-    """Return the names of all sources, sorted."""
-    return sorted(module.name for module in iter_modules(sources.__path__))
-
-
-class SourceDescription(NamedTuple):
-    """The form of a source's specification, and what the source is."""
-
-    form: str
-    what: str
-
-
-def described_sources() -> dict[str, SourceDescription]:
-    """Return the description of every source by name, read from its docstring without importing it."""
-    found = {}
-    for name, tree in _texts().items():
-        line = (ast.get_docstring(tree) or "").partition("\n")[0]
-        what, form = re.fullmatch(r"(.+?): (``.+)\.", line).groups()  # type: ignore[union-attr]
-        found[name] = SourceDescription(form.replace("``", ""), what.replace("``", ""))
-    return found
-
-
-@cache
-def by_suffix() -> dict[str, str]:
-    """Map file suffixes to the sources that open such files without being named; no source is imported."""
-    stated = {name: _stated(tree, "SUFFIXES") for name, tree in _texts().items()}
-    return {suffix: name for name, suffixes in stated.items() for suffix in suffixes}
-
-
-@cache
-def _texts() -> dict[str, ast.Module]:
-    files = {name: Path(sources.__path__[0], f"{name}.py") for name in checkpoint_sources()}
-    return {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in files.items()}
-
-
-def _stated(tree: ast.Module, name: str) -> tuple[str, ...]:
-    """Return the literal that a module assigns to a name, or an empty tuple."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
-            return ast.literal_eval(node.value)
-    return ()
-
-
 def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
     """Load a checkpoint onto its device. What its code prints goes to standard error.
 
-    Raises CheckpointError for a checkpoint that cannot be opened, and DeviceError for a device that is not available.
+    Args:
+        spec: a file, a card or ``SOURCE:...``; ``segablate checkpoints list`` names the sources.
+        loading: the options, a ``segablate.checkpoints.Loading``.
+
+    Returns:
+        A segmenter, which :func:`segablate.evaluate` runs; a network is its ``module``, and ``scores(images)`` maps
+        images N H W 3 uint8 to logits N K H W.
+
+    Raises:
+        CheckpointError: for a checkpoint that cannot be opened.
+        DeviceError: for a device that is not available.
+        UserCodeError: for code of the user, or of another package, that fails.
+
+    Examples:
+        >>> import torch, segablate
+        >>> network = segablate.open_checkpoint("sample:ce")
+        >>> with torch.no_grad():
+        ...     logits = network.scores(torch.zeros(1, 64, 96, 3, dtype=torch.uint8))
+        >>> tuple(logits.shape), network.classes[0]
+        ((1, 9, 64, 96), 'sky')
     """
     loading = loading or Loading()
     if found := source_of(spec, loading):
         with own_output():
-            return import_module(f"segablate.checkpoints.sources.{found.name}").open_source(found.rest, loading)
+            return source_module(found.name).open_source(found.rest, loading)
     source, path = spec.partition(":")[0], loading.located(spec)
     with at(spec):
         refuse_other(path)
@@ -123,7 +105,7 @@ def source_of(spec: str, loading: Loading) -> NamedSource | None:
     source, _, rest = spec.partition(":")
     if source in checkpoint_sources():
         if not rest:
-            raise CheckpointError(f"{spec!r} is incomplete; write {described_sources()[source].form}")
+            raise CheckpointError(f"{spec!r} is incomplete; write {form_of(source)}")
         return NamedSource(source, rest)
     name = by_suffix().get(loading.located(spec).suffix)
     return NamedSource(name, spec) if name else None
@@ -135,15 +117,15 @@ def code_files(spec: str, loading: Loading) -> tuple[Path, ...] | None:
     Code of installed packages has no files here. Raises CheckpointError for a file that is missing.
     """
     found = source_of(spec, loading)
-    if found is None or found.name not in sources_of_code():
+    if found is None or not defines(found.name, "code_files"):
         return None
-    return import_module(f"segablate.checkpoints.sources.{found.name}").code_files(found.rest, loading)
+    return source_module(found.name).code_files(found.rest, loading)
 
 
 def names_code(spec: str) -> bool:
     """Return whether a specification is of a source that runs code."""
     found = source_of(spec, Loading())
-    return found is not None and found.name in sources_of_code()
+    return found is not None and defines(found.name, "code_files")
 
 
 def open_new_network(spec: str, classes: int, loading: Loading | None = None) -> Segmenter:
@@ -156,11 +138,11 @@ def open_new_network(spec: str, classes: int, loading: Loading | None = None) ->
 
     spec = f"builtin:{spec}" if spec.partition("(")[0] in network_names() else spec
     source, _, rest = spec.partition(":")
-    if source not in new_network_sources():
+    if not defines(source, "open_new"):
         named = ", ".join(f"{name}:" for name in new_network_sources())
         raise CheckpointError(f"{spec!r} names no network; write {', '.join(network_names())}, or {named}NETWORK(...)")
     with own_output():
-        return import_module(f"segablate.checkpoints.sources.{source}").open_new(rest, loading or Loading(), classes)
+        return source_module(source).open_new(rest, loading or Loading(), classes)
 
 
 def is_new_network(spec: str) -> bool:
@@ -170,9 +152,11 @@ def is_new_network(spec: str) -> bool:
     if spec.partition("(")[0] in network_names():
         return True
     source, _, rest = spec.partition(":")
-    if source not in new_network_sources() or split_weights(rest)[1] is not None:
+    if not defines(source, "open_new") or split_weights(rest)[1] is not None:
         return False
     folder = user_path(rest)
+    if source in plugin_sources():
+        return not folder.exists()
     if source != "hf":
         return not folder.is_dir()
     weights = any(True for suffix in (".safetensors", ".bin") for _ in folder.glob(f"*{suffix}*"))
@@ -180,23 +164,8 @@ def is_new_network(spec: str) -> bool:
 
 
 def new_network_sources() -> tuple[str, ...]:
-    """Return the sources that can build a network without weights; none is imported."""
-    return _defining("open_new")
-
-
-def sources_of_code() -> tuple[str, ...]:
-    """Return the sources that run code which the user or a file names; none is imported."""
-    return _defining("code_files")
-
-
-@cache
-def _defining(name: str) -> tuple[str, ...]:
-    """Return the sources that define a function of that name."""
-    return tuple(
-        source
-        for source, tree in _texts().items()
-        if any(isinstance(node, ast.FunctionDef) and node.name == name for node in tree.body)
-    )
+    """Return the sources of this program that can build a network without weights; none is imported."""
+    return defining("open_new")
 
 
 def _without_network(spec: str, path: Path, loading: Loading) -> str:

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from segablate.checkpoints.assumptions import ASSUMED
+from segablate.checkpoints.catalogue import plugin_sources, takes_weights
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading
 from segablate.checkpoints.sources import python
-from segablate.checkpoints.sources.card import WEIGHTED
 from segablate.checkpoints.specification import split_weights
 from segablate.errors import CheckpointError
 from segablate.files import is_utf8, user_path, write_atomically, writing
+
+_NETWORKS = ("builtin", "python", "torchvision")
+"""Sources whose specification is always a network; others may name a folder or a file."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,9 @@ def _named(spec: str, folder: Path, start: Path) -> dict[str, str]:
 
     source, _, rest = spec.partition(":")
     network, weights = split_weights(rest)
-    if source not in WEIGHTED or (source == "smp" and not (weights or "(" in network)):
+    if source in plugin_sources() and not weights and not (start / user_path(rest)).exists():
+        return {"source": spec}  # its source knows what it names
+    if not takes_weights(source) or (source not in _NETWORKS and not (weights or "(" in network)):
         return {"source": spec if source == "sample" else f"{source}:{moved(rest)}" if rest else moved(spec)}
     if source == "python" and (parts := python.parse_spec(network)).module.endswith(".py"):
         network = str(replace(parts, module=moved(parts.module))).removeprefix("python:")

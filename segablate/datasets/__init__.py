@@ -5,49 +5,52 @@ one file in ``layouts/``.
 """
 
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
-from types import ModuleType
 
-from segablate.datasets import layouts
-from segablate.datasets.dataset import Dataset, Item
+from segablate.datasets.catalogue import dataset_layouts, label_set_named, layout_module
+from segablate.datasets.dataset import Dataset, Item, ItemReader
+from segablate.datasets.layout import Layout, choose_split
+from segablate.datasets.pairing import pair_folders
 from segablate.datasets.sample_files import sample_data
-from segablate.errors import DatasetError, SegablateError, did_you_mean
+from segablate.errors import DatasetError, SegablateError
 from segablate.files import is_file, is_folder, shortened, user_path
-from segablate.labels import LabelSet
 
 __all__ = [
     "Dataset",
     "Item",
+    "ItemReader",
+    "Layout",
+    "choose_split",
     "dataset_layouts",
     "label_set_named",
     "layout_module",
     "open_dataset",
     "other_splits",
+    "pair_folders",
 ]
 
 
-def dataset_layouts() -> list[str]:
-    """Return the names of the layouts, sorted."""
-    return sorted(module.name.replace("_", "-") for module in iter_modules(layouts.__path__))
-
-
-def layout_module(name: str) -> ModuleType:
-    """Import the module of a layout, with `LAYOUT`, `splits` and `open_split`.
-
-    Raises DatasetError with the nearest name for an unknown layout.
-    """
-    if name not in dataset_layouts():
-        raise DatasetError(f"no dataset layout is called {name!r}{did_you_mean(name, dataset_layouts())}")
-    return import_module(f"segablate.datasets.layouts.{name.replace('-', '_')}")
-
-
 def open_dataset(spec: str, split: str | None = None) -> Dataset:
-    """Open ``LAYOUT:DIRECTORY`` (or ``sample``) at a split, by default the layout's.
+    """Open ``LAYOUT:DIRECTORY`` (or ``sample``) at a split; reads lists and directories, but no image.
 
-    Reads lists and directories, but no image. Raises DatasetError for an unknown layout, a missing directory or split,
-    images without label maps and an empty split.
+    Args:
+        spec: the layout and the root of the dataset; ``segablate datasets list`` names the layouts.
+        split: by default the layout's, mostly "val".
+
+    Returns:
+        A dataset of N items: ``read(index)`` returns image (H W 3 uint8) and labels (H W, class indices), ``labels`` is
+        its :class:`segablate.LabelSet`, ``names`` those of the images, and ``evenly(n)`` a part of it.
+
+    Raises:
+        DatasetError: for an unknown layout, a missing directory or split, images without label maps and an empty split.
+        UserCodeError: for a layout of another package that fails.
+
+    Examples:
+        >>> import segablate
+        >>> dataset = segablate.open_dataset("sample", "val").evenly(3)
+        >>> sample = dataset.read(0)
+        >>> len(dataset), sample.image.shape[:2] == sample.labels.shape, dataset.labels.names[0]
+        (3, True, 'sky')
     """
     layout, _, place = spec.partition(":")
     if layout not in dataset_layouts() and is_folder(Path(spec)):
@@ -73,24 +76,6 @@ def open_dataset(spec: str, split: str | None = None) -> Dataset:
             f"{shortened(root)} is not a directory; give the root of the dataset, as in {layout}:DIRECTORY"
         )
     return module.open_split(root, split)
-
-
-def label_set_named(name: str) -> LabelSet:
-    """Return the label set of a published dataset. DatasetError with the nearest name for an unknown one."""
-    known = _label_sets()
-    found = known.get(name.lower().replace("-", "_"))
-    if found is None:
-        raise DatasetError(f"no label set is called {name!r}{did_you_mean(name, known)}")
-    return found
-
-
-def _label_sets() -> dict[str, LabelSet]:
-    found: dict[str, LabelSet] = {}
-    for layout in dataset_layouts():
-        own = layout_module(layout).LAYOUT.label_sets
-        found |= {labels.name: labels for labels in reversed(own)}
-        found |= {layout.replace("-", "_"): own[0]} if own else {}
-    return found
 
 
 def other_splits(dataset: Dataset) -> dict[str, Dataset]:

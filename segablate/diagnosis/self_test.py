@@ -88,12 +88,13 @@ def _losses(device: "torch.device") -> str:
     """Compute every loss that needs logits and labels alone, forward and backward, and compare with the CPU."""
     import torch
 
-    from segablate.losses import get_loss, loss_names
+    from segablate.losses import get_loss
+    from segablate.objective.catalogue import own_summaries
 
     labels = torch.from_numpy(_maps()[0].astype(np.int64))[None]
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(1, _CLASSES, _SIDE, _SIDE, generator=generator)
-    plain = [loss for name in loss_names() if not (loss := get_loss(name)).inputs - {"roi", "weights"}]
+    plain = [loss for name in own_summaries() if not (loss := get_loss(name)).inputs - {"roi", "weights"}]
     for loss in plain:
         leaf = logits.to(device, copy=True).requires_grad_()
         value = loss(leaf, labels.to(device))

@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segablate.checkpoints.segmenter import Loading, Segmenter
+from segablate.datasets.catalogue import layout_package
 from segablate.datasets.dataset import Dataset
 from segablate.files import fingerprint
+from segablate.objective.catalogue import plugin_losses
+from segablate.objective.loss import Loss
+from segablate.plugins import package_of
 from segablate.user_modules import SITES, installed, loaded_modules
 
 if TYPE_CHECKING:
@@ -55,7 +59,22 @@ def identity_of(work: "PreparedEvaluation", loading: Loading) -> dict[str, Any]:
         "code": _own_code(work),
         "versions": facts["versions"],
     }
+    packages = loss_packages(measures.losses.values()) | layout_packages(dataset)
+    if packages or "package" in facts["checkpoint"]:
+        described["packages"] = {**packages, "checkpoint": facts["checkpoint"].get("package", "")}
     return json.loads(json.dumps(plain(described)))
+
+
+def loss_packages(losses: Iterable[Loss]) -> dict[str, str]:
+    """Return package, version and code of the losses that other packages bring, by ``loss NAME``."""
+    known = plugin_losses()
+    return {f"loss {loss.name}": package_of(known[loss.name]) for loss in losses if loss.name in known}
+
+
+def layout_packages(dataset: Dataset) -> dict[str, str]:
+    """Return package, version and code of the dataset's layout where another package brings it, by ``layout NAME``."""
+    package = layout_package(dataset.layout)
+    return {f"layout {dataset.layout}": package} if package else {}
 
 
 def dataset_identity(dataset: Dataset) -> dict[str, Any]:

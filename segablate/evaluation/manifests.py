@@ -90,7 +90,7 @@ def find_manifest(key: str) -> Manifest | None:
 def keep_manifest(key: str, work: "PreparedEvaluation", identity: Mapping[str, Any]) -> None:
     """Store the manifest of an evaluation whose checkpoint was opened, if its files decide it."""
     source, measures = work.segmenter.source, work.measures
-    users_code = identity["code"] or any(name.startswith("python:") for name in measures.losses)
+    users_code = identity["code"] or "packages" in identity or any(n.startswith("python:") for n in measures.losses)
     if not source.by_files or users_code or measures.inputs:
         return
     by_name, by_path = identity["checkpoint"]["files"], identity["checkpoint"]["files of one name"]

@@ -17,6 +17,11 @@ class Tolerance:
 
     Written ``3`` or ``0.0075d``. A share is taken of ``sqrt(H² + W²)`` of each image and is not rounded: 0.0075 of
     1024x2048 is 17.17 px, where other tools round up to 18.
+
+    Examples:
+        >>> from segablate import Tolerance
+        >>> Tolerance(3) == Tolerance.parse("3"), Tolerance.parse("0.0075d")
+        (True, Tolerance(amount=0.0075, of_diagonal=True))
     """
 
     amount: float

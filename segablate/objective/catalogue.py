@@ -6,6 +6,7 @@ text of the file, so that listing them does not import torch.
 
 import ast
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -14,7 +15,8 @@ from pathlib import Path
 from segablate.errors import ObjectiveError, UserCodeError, did_you_mean
 from segablate.objective.knobs import format_settings
 from segablate.objective.loss import Loss
-from segablate.objective.plugins import plugins
+from segablate.objective.plugins import load_loss
+from segablate.plugins import Plugin, left_out, plugins
 from segablate.user_code import load_function
 
 _FOLDER = Path(__file__).parents[1] / "losses"
@@ -24,10 +26,20 @@ _FOLDER = Path(__file__).parents[1] / "losses"
 def loss_summaries() -> dict[str, str]:
     """Return the first line of each loss's docstring by name, in alphabetical order; imports nothing.
 
-    Losses of other packages come last, see :mod:`segablate.objective.plugins`.
+    Returns:
+        The lines by name; losses of other packages, which come last, are described by their package alone.
     """
-    own = own_summaries()
-    return own | {name: f"Loss of the package {each.package}." for name, each in plugins().items() if name not in own}
+    return own_summaries() | {name: f"Loss of the package {each.package}." for name, each in plugin_losses().items()}
+
+
+def plugin_losses() -> Mapping[str, Plugin]:
+    """Return the losses of other packages by name; imports none of them."""
+    return plugins("loss", tuple(own_summaries()))
+
+
+def left_out_losses() -> tuple[str, ...]:
+    """Return notes on losses of other packages whose names cannot be used."""
+    return left_out("loss", tuple(own_summaries()))
 
 
 @cache
@@ -38,23 +50,49 @@ def own_summaries() -> dict[str, str]:
 
 
 def loss_names() -> tuple[str, ...]:
-    """Return the names of all losses, in alphabetical order; imports nothing."""
+    """Return the names of all losses, in alphabetical order, those of other packages last; imports nothing.
+
+    Returns:
+        The names, as :func:`get_loss`, ``--losses`` and objectives take them.
+
+    Examples:
+        >>> import segablate
+        >>> {"ce", "dice", "rmi"} <= set(segablate.loss_names())
+        True
+    """
     return tuple(loss_summaries())
 
 
 @cache
 def get_loss(name: str) -> Loss:
-    """Return a loss by name, or a user's: ``python:package.module:function`` or ``python:path/to/file.py:function``.
+    """Return a loss by name, or a user's, callable on logits and labels.
 
-    Raises :class:`ObjectiveError` with the nearest name where there is none, :class:`KnobError` where the parameters
-    of a user's function are no hyperparameters.
+    Args:
+        name: one of :func:`loss_names`, ``"python:package.module:function"`` or ``"python:path/to/file.py:function"``.
+
+    Returns:
+        A loss: called with logits N C H W and labels N H W (255 is void, beyond 255 classes 65535) and hyperparameters
+        by keyword, it returns a 0-dim tensor in the loss's own unit; ``parts`` returns a :class:`Parts`. ``knobs``,
+        ``paper``, ``objective`` and ``summary`` describe it.
+
+    Raises:
+        ObjectiveError: for an unknown name, with the nearest one.
+        KnobError: for a user's function whose parameters are no hyperparameters.
+        UserCodeError: for a user's or another package's code that cannot be imported.
+
+    Examples:
+        >>> import torch, segablate
+        >>> dice = segablate.get_loss("dice")
+        >>> logits, labels = torch.tensor([[[[9.0]], [[-9.0]]]]), torch.tensor([[[0]]])  # N C H W, N H W
+        >>> dice(logits, labels, smooth=1).item() < 0.01
+        True
     """
     if name.startswith("python:"):
         return _users(name)
     if name not in loss_names():
         raise ObjectiveError(f"no loss is called {name!r}{did_you_mean(name, loss_names())}")
     if name not in own_summaries():
-        return plugins()[name].load()
+        return load_loss(plugin_losses()[name])
     return getattr(import_module(f"segablate.losses.{name}"), name)
 
 
@@ -109,7 +147,7 @@ def _row_of(name: str) -> Row:
     try:
         return _row(get_loss(name))
     except UserCodeError as error:
-        return Row(name, str(error), "", "", "", plugins()[name].package)
+        return Row(name, str(error), "", "", "", plugin_losses()[name].package)
 
 
 def _row(loss: Loss) -> Row:

@@ -30,6 +30,12 @@ class Parts:
     ``per_class`` is each class's value or contribution (C, nan where undefined; detached). ``sums`` are quantities that
     add over images. ``facts`` are further numbers about this one call. A function may return ``defined`` and facts as
     0-dim tensors: :meth:`Loss.parts` turns them into Python values; calling the loss leaves them on the device.
+
+    Examples:
+        >>> import torch, segablate
+        >>> void = torch.full((1, 4, 4), 255)
+        >>> segablate.get_loss("dice").parts(torch.zeros(1, 2, 4, 4), void).defined
+        False
     """
 
     value: "Tensor"
@@ -197,7 +203,7 @@ class Loss:
         if logits.ndim != 4 or labels.shape != logits.shape[:1] + logits.shape[2:]:
             found = f"{tuple(logits.shape)} and {tuple(labels.shape)}"
             raise ValueError(f"{self.name} takes logits N C H W and labels N H W; here they are {found}")
-        users = own_output() if self.name.startswith("python:") else nullcontext()
+        users = own_output() if self.package or self.name.startswith("python:") else nullcontext()
         with users, torch.autocast(logits.device.type, enabled=False):
             lifted = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
             result = self.function(lifted, labels, **given, **settings)
@@ -225,10 +231,39 @@ def loss(
 ) -> Callable[[Function], Loss]:
     """Make a :class:`Loss` of the function below: its name is the function's, and the file's.
 
-    ``objective`` is the published weighted sum (the loss alone, unless given). ``inputs`` are the settings under which
-    an input with a default is needed: ``{"features": {"combine": ("product", "deep")}}``. ``incomparable`` are the
-    reasons why values under different settings of a hyperparameter cannot be compared: ``{"ksize": "the value grows
-    with the kernel"}``.
+    The function takes logits N C H W and labels N H W (255 is void), hyperparameters by keyword, each annotated with a
+    :class:`Range` or :class:`Choice`, and returns a 0-dim tensor or :class:`Parts`.
+
+    Args:
+        paper: where the loss was published.
+        objective: the weighted sum with which its authors train; the loss alone, unless given.
+        exceptions: general properties that it breaks by design (``"void"``, ``"scope"``, ...), and why.
+        inputs: the settings under which an input with a default is needed, as ``{"features": {"combine": ("deep",)}}``.
+        incomparable: why values under different settings of a hyperparameter cannot be compared, by its name.
+        ranks_by: the fact of :class:`Parts` that ranks images in place of the value, larger being better.
+        activation: that of the logits, ``"softmax"`` or ``"sigmoid"``.
+        over_images: the value over many images, from the settings and the added ``sums`` of :class:`Parts`.
+        summed: whether it divides by counts that are summed over processes.
+        carry: what training carries from batch to batch.
+        pixelwise: whether it is a mean over labelled pixels, each of whose values depends on that pixel alone.
+        opaque: whether its code depends on data, so that ``torch.compile`` takes it as one operator.
+
+    Returns:
+        A decorator of functions.
+
+    Raises:
+        KnobError: later, for a parameter without an annotated range or default, when the loss is used.
+
+    Examples:
+        >>> from typing import Annotated
+        >>> import torch, segablate
+        >>> Power = Annotated[float, segablate.Range(0, 4, grid=(1, 2), help="exponent")]
+        >>> @segablate.loss(paper="none; the largest logit", objective="ce + 0.1*peak")
+        ... def peak(logits, labels, *, power: Power = 1):
+        ...     "Mean of the largest logit, to a power."
+        ...     return logits.amax(1).mean() ** power
+        >>> peak(torch.full((1, 2, 4, 4), 3.0), torch.zeros(1, 4, 4, dtype=torch.long), power=2).item()
+        9.0
     """
 
     def decorate(function: Function) -> Loss:

@@ -15,6 +15,12 @@ class Range:
 
     ``grid`` holds the values a sweep tries; ``odd`` excludes even numbers; with ``used_when={"combine": ("product",)}``
     the hyperparameter has an effect only where another has one of these values, with ``training`` only in training.
+
+    Examples:
+        >>> from segablate import Range
+        >>> gamma = Range(0, 5, grid=(0.5, 1, 2), help="exponent of the weight")  # Annotated[float, gamma] = 2
+        >>> gamma.holds(2), gamma.holds(6)
+        (True, False)
     """
 
     low: float = -math.inf
@@ -46,7 +52,14 @@ class Range:
 
 @dataclass(frozen=True, init=False)
 class Choice:
-    """One of a few words; a sweep tries them all. ``used_when`` as in :class:`Range`."""
+    """One of a few words; a sweep tries them all. ``used_when`` as in :class:`Range`.
+
+    Examples:
+        >>> from segablate import Choice
+        >>> pool = Choice("avg", "max", help="how cells are pooled")  # Annotated[str, pool] = "avg"
+        >>> pool.grid
+        ('avg', 'max')
+    """
 
     words: tuple[str, ...]
     help: str

@@ -85,8 +85,24 @@ class Objective:
 def parse_objective(text: str) -> Objective:
     """Read an objective such as ``"ce + 0.5*rmi(radius=3)"``.
 
-    Raises :class:`ObjectiveError` where the text is malformed or names a loss that does not exist and
-    :class:`~segablate.errors.KnobError` for its settings; both with the column.
+    Args:
+        text: a weighted sum of losses by name, each with its settings in brackets.
+
+    Returns:
+        The objective: called with logits N C H W and labels N H W, it returns the sum, a 0-dim tensor; ``str`` returns
+        a text that reads back.
+
+    Raises:
+        ObjectiveError: for a malformed text or an unknown loss, with the column.
+        KnobError: for an unknown setting or a value out of its range, with the column.
+
+    Examples:
+        >>> import torch, segablate
+        >>> objective = segablate.parse_objective("ce + 0.5*dice(smooth=2)")
+        >>> [str(term) for term in objective.terms]
+        ['ce', '0.5*dice(smooth=2)']
+        >>> objective(torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.long)).ndim
+        0
     """
     return _Reader(text).objective()
 

@@ -2,7 +2,7 @@
 
 from segablate.errors import shorten
 from segablate.losses import Loss
-from segablate.objective.catalogue import catalogue
+from segablate.objective.catalogue import catalogue, left_out_losses
 from segablate.objective.knobs import Knob
 from segablate.objective.ranges import format_value
 from segablate.tables import Column, Report, Table
@@ -26,7 +26,7 @@ def losses_report() -> Report:
         columns = (columns[0], Column("package", "package", "text"), *columns[1:])
         rows = tuple({**row, "package": each.package or "segablate"} for row, each in zip(rows, found, strict=True))
     note = "segablate losses show NAME prints one in detail; python:package.module:function is a loss too."
-    return Report("Losses", (), (Table("losses", "Losses", columns, rows),), (note,))
+    return Report("Losses", (), (Table("losses", "Losses", columns, rows),), (note, *left_out_losses()))
 
 
 def loss_report(loss: Loss) -> Report:

@@ -1,6 +1,6 @@
 """Tables of the sources of checkpoints, and of the properties of one checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from segablate.checkpoints import Segmenter, SourceDescription
@@ -11,17 +11,28 @@ if TYPE_CHECKING:
     from segablate.checkpoints.unopened import Unopened
 
 
-def sources_report(sources: Mapping[str, SourceDescription]) -> Report:
-    """Build the page of ``segablate checkpoints list``."""
+def sources_report(sources: Mapping[str, SourceDescription], left_out: Sequence[str] = ()) -> Report:
+    """Build the page of ``segablate checkpoints list``; `left_out`: notes on sources that cannot be used."""
+    others = any(source.package for source in sources.values())
     columns = (
         Column("source", "source", "text", wide=True),
         Column("form", "specification", "prose"),
+        *((Column("package", "package", "text"),) if others else ()),
         Column("what", "description", "prose"),
     )
-    rows = tuple({"source": name, "form": source.form, "what": source.what} for name, source in sources.items())
+    rows = tuple(
+        {
+            "source": name,
+            "form": source.form,
+            **({"package": source.package or "segablate"} if others else {}),
+            "what": source.what,
+        }
+        for name, source in sources.items()
+    )
     notes = (
         "Options such as --mean, --window and --class-map override the settings of a checkpoint.",
         "A card keeps such settings: segablate checkpoints init SPEC writes a draft.",
+        *left_out,
     )
     return Report("Sources of checkpoints", (), (Table("sources", "Sources", columns, rows),), notes)
 

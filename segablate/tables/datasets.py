@@ -1,8 +1,9 @@
 """Reports on datasets: the layouts, their classes, and the findings of a check."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from segablate.datasets.catalogue import LayoutDescription
 from segablate.datasets.checking import Finding, known_codes
 from segablate.datasets.layout import Layout
 from segablate.datasets.survey import Survey
@@ -13,28 +14,36 @@ from segablate.tables import Column, Report, Table
 _MOST_SIZES = 8
 
 
-def layouts_report(layouts: Mapping[str, Layout]) -> Report:
-    """Return the report of ``segablate datasets list``."""
+def layouts_report(layouts: Mapping[str, LayoutDescription], left_out: Sequence[str] = ()) -> Report:
+    """Return the report of ``segablate datasets list``; `left_out`: notes on layouts that cannot be used."""
+    others = any(each.package for each in layouts.values())
     columns = (
         Column("layout", "layout", "text"),
+        *((Column("package", "package", "text"),) if others else ()),
         Column("classes", "classes", "text"),
         Column("split", "default split", "text"),
         Column("expects", "expects", "prose"),
     )
-    rows = tuple(
-        {
-            "layout": name,
-            "classes": " or ".join(dict.fromkeys(str(len(labels)) for labels in layout.label_sets)) or "yours",
-            "split": layout.default_split,
-            "expects": layout.expects,
-        }
-        for name, layout in layouts.items()
-    )
+    rows = tuple(_layout_row(name, each, others) for name, each in layouts.items())
     notes = (
         "Usage: LAYOUT:DIRECTORY, as in cityscapes:/data/cityscapes. Details: segablate datasets show LAYOUT.",
         "Your own images and label maps: segablate datasets init DIRECTORY.",
+        *left_out,
     )
     return Report("Dataset layouts", (), (Table("layouts", "Layouts", columns, rows),), notes)
+
+
+def _layout_row(name: str, described: LayoutDescription, others: bool) -> dict[str, object]:
+    """Return the row of a layout; `others`: whether any is of another package."""
+    layout, package = described.layout, described.package or "segablate"
+    sizes = dict.fromkeys(str(len(labels)) for labels in layout.label_sets) if layout else {}
+    return {
+        "layout": name,
+        **({"package": package} if others else {}),
+        "classes": (" or ".join(sizes) or "yours") if layout else "",
+        "split": layout.default_split if layout else "",
+        "expects": layout.expects if layout else described.problem,
+    }
 
 
 def classes_report(name: str, layout: Layout) -> Report:

@@ -46,7 +46,7 @@ def begin(request: TrainingRequest, features: Path, progress: Callable[[int], No
     batches = Batches(request.dataset, recipe, request.seed, team().rank, team().size)
     if request.part == "head":
         start, batches = _head_alone(start, batches, features, progress)
-    identity = identity_of(request, recipe, objective, start.network.source.files)
+    identity = identity_of(request, recipe, objective, start.network.source)
     return Task(start, batches, recipe, objective, identity, needs, inputs, request.part, auxiliary)
 
 

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from segablate.checkpoints import Source
+from segablate.datasets import Dataset
+from segablate.evaluation.identity import layout_packages, loss_packages
 from segablate.files import fingerprint
 from segablate.objective.weighted_sum import Objective
 from segablate.runtime import team
@@ -14,10 +17,10 @@ from segablate.training.recipe import Recipe, plain_recipe
 from segablate.training.request import TrainingRequest
 
 
-def identity_of(request: TrainingRequest, recipe: Recipe, objective: Objective, files: Collection[Path] = ()) -> str:
+def identity_of(request: TrainingRequest, recipe: Recipe, objective: Objective, source: Source) -> str:
     """Return a hash of everything that decides the numbers of a training, but for the device.
 
-    `files`: those that the network was read from.
+    `source`: that of the network.
     """
     dataset, holdout, processes = request.dataset, request.holdout, team().size
     loading = {name: str(value) for name, value in asdict(request.loading).items() if name != "device"}
@@ -25,13 +28,24 @@ def identity_of(request: TrainingRequest, recipe: Recipe, objective: Objective, 
         plain_recipe(recipe),
         str(objective),
         [request.network, request.seed, request.part, request.keep_head, loading],
-        sorted(fingerprint(path) for path in _files(request, files)),
+        sorted(fingerprint(path) for path in _files(request, source.files)),
         [dataset.spec, dataset.split, list(dataset.names), repr(dataset.labels)],
         [dataset.stamp(index) for index in range(len(dataset))],
         list(holdout.names) if holdout else None,
         processes if recipe.norm == "train" or local_terms(objective) else None,
     ]
+    packages = packages_of(dataset, [objective], source.facts.get("package", ""))
+    described += [packages] if packages else []
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def packages_of(dataset: Dataset, objectives: Iterable[Objective], network: str) -> dict[str, str]:
+    """Return package, version and code of what other packages bring to a training: layout, losses, network.
+
+    `network`: those of the network's source, or empty.
+    """
+    losses = [term.loss for objective in objectives for term in objective.terms]
+    return {**layout_packages(dataset), **loss_packages(losses), **({"network": network} if network else {})}
 
 
 def start_files(request: TrainingRequest) -> list[str]:

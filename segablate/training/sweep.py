@@ -18,15 +18,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from segablate.checkpoints.catalogue import source_package
 from segablate.datasets.dataset import Dataset
 from segablate.errors import RunError, UsageError, fact
 from segablate.evaluation.results import Evaluation
 from segablate.files import is_file, write_atomically, writing
 from segablate.limits import TooLarge
 from segablate.metrics.tolerance import Tolerance
+from segablate.objective.weighted_sum import parse_objective
 from segablate.plain_values import check
 from segablate.text_files import MalformedText, read_json
-from segablate.training.identity import start_files
+from segablate.training.identity import packages_of, start_files
 from segablate.training.recipe import plain_recipe
 from segablate.training.request import TrainingRequest
 
@@ -87,8 +89,15 @@ class Sweep:
             "recipe": recipe,
             "tolerances": [str(tolerance) for tolerance in self.tolerances],
             "threads": self.threads,
-            "files": _digest([start_files(request), _stamps(request.dataset), _stamps(self.reported)]),
+            "files": _digest([start_files(request), _stamps(request.dataset), _stamps(self.reported), *self._packages]),
         }
+
+    @property
+    def _packages(self) -> list[dict[str, str]]:
+        """What other packages bring to the trainings; empty where they bring nothing."""
+        objectives = [parse_objective(setting.objective) for setting in self.settings]
+        found = packages_of(self.request.dataset, objectives, source_package(self.request.network))
+        return [found] if found else []
 
 
 def _stamps(dataset: Dataset) -> list[list[str]]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from segablate.checkpoints import Loading, Segmenter, code_files, open_checkpoint
+from segablate.checkpoints.catalogue import takes_weights
 from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.specification import split_weights
@@ -47,9 +48,6 @@ KEYS = (
     "key",
     "strip_prefix",
 )
-
-WEIGHTED = ("python", "torchvision", "smp", "builtin")
-"""Sources whose specification names a network and, after ``@``, its weights."""
 
 
 def open_source(place: str, loading: Loading) -> Segmenter:
@@ -118,7 +116,7 @@ def _specification(card: dict[str, Any]) -> str:
     if not weights:
         return spec
     source, _, rest = spec.partition(":")
-    if source not in WEIGHTED or split_weights(rest)[1]:
+    if not takes_weights(source) or split_weights(rest)[1]:
         raise CheckpointError(
             f"weights is {str(weights)!r}, but source {spec!r} already names its file; remove one of them"
         )

@@ -23,11 +23,11 @@ PROBED = 8
 
 def list_sources(*, output: OutputOptions) -> None:
     """List the sources of checkpoints."""
-    from segablate.checkpoints import described_sources
+    from segablate.checkpoints.catalogue import described_sources, left_out_sources
     from segablate.render import print_report
     from segablate.tables.checkpoints import sources_report
 
-    print_report(sources_report(described_sources()), output.format, wide=output.wide)
+    print_report(sources_report(described_sources(), left_out_sources()), output.format, wide=output.wide)
 
 
 def show(

@@ -16,12 +16,12 @@ app = typer.Typer(help="List dataset layouts, check a dataset, or generate its d
 
 def list_layouts(*, output: OutputOptions) -> None:
     """List the dataset layouts."""
-    from segablate.datasets import dataset_layouts, layout_module
+    from segablate.datasets.catalogue import described_layouts, left_out_layouts
     from segablate.render import print_report
     from segablate.tables.datasets import layouts_report
 
-    known = {name: layout_module(name).LAYOUT for name in dataset_layouts()}
-    print_report(layouts_report(known), output.format, wide=output.wide)
+    report = layouts_report(described_layouts(), left_out_layouts())
+    print_report(report, output.format, wide=output.wide)
 
 
 def show(
