@@ -69,7 +69,7 @@ def open_checkpoint(spec: str, loading: Loading | None = None) -> Segmenter:
         >>> with torch.no_grad():
         ...     logits = network.scores(torch.zeros(1, 64, 96, 3, dtype=torch.uint8))
         >>> tuple(logits.shape), network.classes[0]
-        ((1, 9, 64, 96), 'sky')
+        ((1, 10, 64, 96), 'sky')
     """
     loading = loading or Loading()
     if found := source_of(spec, loading):
