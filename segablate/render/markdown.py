@@ -31,10 +31,10 @@ def to_markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def marks_explained(table: Table) -> list[str]:
-    """Explain bold type, which usually marks the best value but here mostly the worst."""
-    said = []
-    for word, ends in (("worst", [c for c in table.columns if c.mark]), ("best", [c for c in table.columns if c.best])):
+def marks_explained(table: Table, columns: Sequence[Column] | None = None) -> list[str]:
+    """Explain bold type, which usually marks the best value but here mostly the worst; `columns`: those written."""
+    said, columns = [], table.columns if columns is None else columns
+    for word, ends in (("worst", [c for c in columns if c.mark]), ("best", [c for c in columns if c.best])):
         if titles := [column.title for column in ends if table.marked(column)]:
             said.append(f"{word} {', '.join(titles)}")
     return [f"Bold: {'; '.join(said)}."] if said else []
