@@ -17,6 +17,7 @@ from rich.console import Console
 
 from segablate.render import FORMATS, print_report, progress, render, training_progress
 from segablate.render.cells import aligned_cells
+from segablate.render.html import to_html
 from segablate.render.layout import set_in_width
 from segablate.tables import Column, Headline, Report, Table
 
@@ -348,3 +349,32 @@ def test_a_wide_terminal_shows_the_columns_of_wide_that_fit():
 )
 def test_phrases_are_not_cut_inside_words(text, width, found):
     assert set_in_width(text, width) == found
+
+
+def test_html_has_the_headline_the_baseline_and_text_on_the_left():
+    columns = (
+        Column("name", "setting", "text"),
+        Column("why", "why", "prose"),
+        Column("a", "A", "share", mark="low"),
+        Column("b", "B", "share", mark="low", wide=True),
+    )
+    rows = tuple({"name": name, "why": "<because>", "a": a, "b": 0.5 * a} for name, a in (("x", 0.5), ("y", 0.25)))
+    table = Table("t", "T", columns, rows, baseline=0)
+    report = Report(
+        "R",
+        (("fact", "value"), ("verdict", "B is better")),
+        (table,),
+        headline=Headline("B is better", "mIoU", "B", 0.5),
+    )
+    page = to_html(report)
+    assert page.count("B is better") == 1, "a fact that the headline states is left out"
+    assert '<p class="headline">B is better</p>' in page
+    assert (
+        '<tr><td class="t">▸</td><td class="t">x</td><td class="t p">&lt;because&gt;</td><td class="n">50.0</td></tr>'
+        in page
+    )
+    assert '<tr><td class="t"></td><td class="t">y</td>' in page
+    assert "Bold: worst A." in page, "not of columns that are left out"
+    assert "▸ baseline" in page
+    rules = re.findall(r"\.segablate (table (?:thead )?tr\S* \.[tn])", page)
+    assert len(rules) >= 6, "the rules outweigh those of the notebook, which align all cells to the right"
