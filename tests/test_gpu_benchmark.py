@@ -1,5 +1,6 @@
 """The first run on a GPU, as far as it can be tried without one: its options, its parts in processes, its table."""
 
+import ast
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,12 @@ def test_a_part_runs_dry(gpu: ModuleType, tmp_path: Path, capsys: pytest.Capture
     assert [row["value"] for row in found["rows"]] == ["–"] * 4
     assert {row["target"] for row in found["rows"]} == {"", "≥ 0.7"}
     assert "share of that" in capsys.readouterr().out
+
+
+def test_every_part_is_a_function_of_its_module(gpu: ModuleType) -> None:
+    for part in gpu.PARTS:
+        tree = ast.parse((ROOT / "benchmarks" / "on_gpu" / f"{part.module}.py").read_text(encoding="utf-8"))
+        assert part.name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 def test_a_part_that_fails_keeps_what_it_found(

@@ -81,7 +81,7 @@ def _waits(setting: Setting, what: str, run: Callable[[int], None], most: float)
     text = ", ".join(f"{name} {count:g}" for name, count in each.items() if count) or "none"
     total = sum(count for name, count in each.items() if name in WAITS)
     yield setting.limit(f"synchronisations per {what}", total, f"{total:g} ({text})", most)
-    yield setting.told(f"where torch says that a {what} waits", found)
+    yield setting.told(f"where torch says that the host waits, {what}", found)
 
 
 def places(run: Callable[[], None]) -> list[str]:
