@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from segablate.api import options
 from segablate.api.evaluation import Evaluation
 from segablate.api.given import as_dataset, default_dataset, opened
-from segablate.api.measuring import display, measure, refuse_inputs
+from segablate.api.measuring import display, for_pairs, measure
 from segablate.api.surroundings import undisturbed
 from segablate.datasets import Dataset
 from segablate.evaluation.measures import LabelCount
@@ -121,8 +121,9 @@ def evaluate(
         else:
             with opened(checkpoint, loading, data) as segmenter:
                 whole = data if isinstance(data, Dataset) else data.dataset
+                request, notes = for_pairs(data, request, segmenter)
                 segmenter, measures = prepared(segmenter, whole, request, execution.display)
-                refuse_inputs(data, measures.losses)
+                measures = replace(measures, notes=(*measures.notes, *notes))
                 run = measure(segmenter, data, measures, execution, "evaluating")
         return _saved(run, save)
 

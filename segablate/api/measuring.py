@@ -10,14 +10,15 @@ from segablate.checkpoints import Segmenter
 from segablate.datasets import Dataset
 from segablate.datasets.reading import Failure
 from segablate.errors import DatasetError, UsageError
-from segablate.evaluation.inputs import Display, silent
+from segablate.evaluation.inputs import Display, available, silent
 from segablate.evaluation.loop import PreparedEvaluation, prepare
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.measuring import Measuring, measured
 from segablate.evaluation.remarks import without_remarks
 from segablate.evaluation.results import Evaluation, ImageRecord, collect
-from segablate.evaluation.session import Execution, run
-from segablate.losses import Loss
+from segablate.evaluation.session import Execution, Request, run
+from segablate.losses import Loss, get_loss
+from segablate.objective.catalogue import loadable_losses
 
 
 def measure(
@@ -36,6 +37,24 @@ def measure(
     if not found:
         raise DatasetError("none of the pairs could be measured")
     return _whole(work, found, notes)
+
+
+def for_pairs(data: Dataset | Pairs, request: Request, segmenter: Segmenter) -> tuple[Request, tuple[str, ...]]:
+    """Return the request with losses that need only what pairs bring, and notes on those that "all" leaves out.
+
+    Raises UsageError for a loss by name that needs more.
+    """
+    if isinstance(data, Dataset) or request.losses in (None, "none"):
+        return request, ()
+    if request.losses != "all":
+        refuse_inputs(data, {name: get_loss(name) for name in map(str.strip, str(request.losses).split(","))})
+        return request, ()
+    losses, broken = loadable_losses()
+    brought = available(segmenter) - {"edge_net"} - ({"image"} if data.floating else set())
+    left = [name for name, loss in losses.items() if loss.needs({}) - brought]
+    note = f'losses="all" leaves out {", ".join(left)}, which need what pairs or the network do not bring'
+    kept = ",".join(name for name in losses if name not in left)
+    return replace(request, losses=kept), (*broken, *([note] if left else []))
 
 
 def refuse_inputs(data: Dataset | Pairs, losses: dict[str, Loss], settings: Any = None) -> None:
