@@ -51,15 +51,16 @@ class PluginSource:
     def _opened(self, rest: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Segmenter:
         with running(str(self.plugin)):
             found = function(*arguments)
+        source = getattr(found, "source", None)
         lacking = [name for name in _PARTS if not hasattr(found, name)]
-        if lacking or not is_dataclass(found) or not isinstance(found.source, Source):
+        if lacking or not is_dataclass(found) or not isinstance(source, Source):
             raise self.plugin.failure(
                 f"returns {type(found).__name__}; it must return a segmenter, as of "
                 "segablate.checkpoints.network.prepared(module, Source(...), loading)"
             )
-        facts = {"package": package_of(self.plugin), **found.source.facts}
-        source = replace(found.source, spec=f"{self.plugin.name}:{rest}", facts=facts, by_files=False)
-        return replace(found, source=source)  # type: ignore[return-value]
+        facts = {"package": package_of(self.plugin), **source.facts}
+        source = replace(source, spec=f"{self.plugin.name}:{rest}", facts=facts, by_files=False)
+        return replace(found, source=source)  # type: ignore[return-value, arg-type]
 
 
 def load_source(plugin: Plugin) -> PluginSource:

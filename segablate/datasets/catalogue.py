@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from segablate.datasets import layouts
 from segablate.datasets.layout import Layout
@@ -35,7 +34,7 @@ def dataset_layouts() -> list[str]:
     return [*own_layouts(), *plugin_layouts()]
 
 
-def layout_module(name: str) -> "ModuleType | PluginLayout":
+def layout_module(name: str) -> Any:
     """Import the module of a layout, with `LAYOUT`, `splits` and `open_split`.
 
     Raises DatasetError with the nearest name for an unknown layout, and UserCodeError for one of another package that
