@@ -18,11 +18,15 @@ from segablate.datasets import Dataset, Item, Layout
 from segablate.datasets.dataset import ImageAndLabelFiles
 from segablate.datasets.plugin_layouts import load_layout
 from segablate.errors import DatasetError, UserCodeError
+from segablate.evaluation import identity
 from segablate.images.pictures import Reading
 from segablate.labels import LabelSet
+from segablate.losses import get_loss
 from segablate.objective import catalogue, loss
 from segablate.objective.plugins import load_loss
+from segablate.objective.weighted_sum import Objective, WeightedTerm
 from segablate.plugins import Kind, Plugin
+from segablate.training.identity import packages_of
 
 LABELS = LabelSet("toy", ("left", "right"), ((0,), (1,)), void=(255,))
 DATASET = Dataset("any", "any", "val", LABELS, (Item("a", Path("a.png"), Path("a.label.png")),))
@@ -140,6 +144,19 @@ def test_all_losses_are_those_that_load(monkeypatch: pytest.MonkeyPatch) -> None
     assert list(losses) == ["ce"]
     (note,) = notes
     assert note.startswith("loss 'wrecked' of package tiny cannot be loaded: ZeroDivisionError: division by zero (")
+
+
+def test_runs_and_trainings_are_of_the_code_of_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = plugin("loss", lambda logits, labels: logits.mean())
+    monkeypatch.setattr(identity, "plugin_losses", lambda: {"toy": toy})
+    monkeypatch.setattr(identity, "layout_package", lambda name: "tiny 1.2" if name == "any" else "")
+    mine, ce = load_loss(toy), get_loss("ce")
+    assert identity.loss_packages([ce, mine]) == {"loss toy": toy.package + " " + toy.code}
+    objective = Objective((WeightedTerm(1.0, ce), WeightedTerm(0.5, mine)))
+    packages = {"layout any": "tiny 1.2", "loss toy": f"tiny {toy.code}", "network": "tiny 1.2"}
+    assert packages_of(DATASET, [objective], "tiny 1.2") == packages
+    own = replace(DATASET, layout="folder")
+    assert packages_of(own, [Objective((WeightedTerm(1.0, ce),))], "") == {}, "identities stay as they were"
 
 
 def layout(**changes: Any) -> Any:
