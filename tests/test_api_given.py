@@ -1,5 +1,7 @@
 """What may be given to the API as checkpoint, dataset and options, and what is refused in one line."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +17,8 @@ from segablate.api.options import as_tolerances
 from segablate.api.surroundings import undisturbed
 from segablate.errors import CheckpointError, DatasetError, UsageError
 from segablate.evaluation.results import to_arrays
+from segablate.runtime import ALONE
+from segablate.user_code import OUTPUT_IS_THE_USERS
 
 
 class Net(torch.nn.Module):
@@ -134,6 +138,29 @@ def test_other_counts_are_asked_for_by_name() -> None:
     found = segablate.evaluate("sample:ce", limit=2, losses="none", boundary_as="davis", trimap=[3, 1, 3])
     assert any("davis" in name for name in found.run.statistics)
     assert any("trimap" in name for name in found.run.statistics)
+
+
+def test_progress_counts_the_pairs() -> None:
+    seen: list[int] = []
+
+    @contextmanager
+    def display(steps: int, what: str) -> Iterator[Any]:
+        yield seen.append
+
+    evaluate([(IMAGE, LABELS)] * 3, progress=display)
+    assert sum(seen) == 3
+
+
+def test_a_call_leaves_standard_output_to_whom_it_belongs() -> None:
+    assert not OUTPUT_IS_THE_USERS.get()
+    assert not ALONE.get()
+    with undisturbed():
+        assert OUTPUT_IS_THE_USERS.get()
+        assert ALONE.get()
+        with undisturbed(distributed=True):
+            assert not ALONE.get()
+    assert not OUTPUT_IS_THE_USERS.get()
+    assert not ALONE.get()
 
 
 def test_settings_of_cuda_are_put_back_when_the_last_call_ends() -> None:

@@ -64,9 +64,34 @@ def test_an_ablation_has_a_value_for_each_setting(ablation: segablate.Ablation) 
     assert "focal under 3 settings" in ablation._repr_html_()
     assert columns(ablation.to_pandas()) == ["setting", "value", "difference", "images"]
     assert ablation.to_polars()["setting"].to_list() == ["baseline", "gamma=0", "gamma=1"]
-    assert {"setting", "change_interval_low"} <= set(columns(ablation.to_pandas("values")))
+    assert {"setting", "change_interval_low", "change_interval_high"} <= set(columns(ablation.to_pandas("values")))
     with pytest.raises(UsageError, match="no table is called 'valeus'; did you mean 'values'"):
         ablation.to_pandas("valeus")
+
+
+def test_a_tuple_is_one_value_of_a_hyperparameter_that_takes_tuples() -> None:
+    options: dict[str, Any] = {"limit": 1, "cost": False, "gradients": False}
+    one = segablate.ablate("ar", settings={"scales": (2, 4)}, **options)
+    assert [each.setting for each in one.settings] == ["baseline", "scales=2:4"]
+    two = segablate.ablate("ar", settings={"scales": [(2, 4), (8,)]}, **options)
+    assert [each.setting for each in two.settings] == ["baseline", "scales=2:4", "scales=8"]
+
+
+@pytest.mark.parametrize(("images", "said"), [("all", ""), (1, "gradients on 1 of 2 images")])
+def test_gradients_are_of_as_many_images_as_asked_for(images: Any, said: str) -> None:
+    found = segablate.ablate("focal", settings={"gamma": 1}, limit=2, cost=False, gradient_images=images)
+    notes = " ".join([*found.report.notes, *(note for table in found.report.tables for note in table.notes)])
+    assert ("of 2 images" in notes) == bool(said), notes
+
+
+def test_runs_of_other_images_are_compared_only_where_asked_for(evaluation: segablate.Evaluation) -> None:
+    fewer = segablate.evaluate("sample:weighted", limit=3, losses="none", calibration=False, tolerance=())
+    with pytest.raises(SegablateError, match="different images"):
+        segablate.compare(evaluation, fewer, replicates=100)
+    shared = segablate.compare(evaluation, fewer, replicates=100, intersect=True)
+    assert {len(each.images) for each in shared.runs.values()} == {
+        len({image.name for image in evaluation.images} & {image.name for image in fewer.images})
+    }
 
 
 def test_a_comparison_of_runs_in_folders(evaluation: segablate.Evaluation, tmp_path: Path) -> None:
@@ -79,7 +104,9 @@ def test_a_comparison_of_runs_in_folders(evaluation: segablate.Evaluation, tmp_p
     assert "b against a" in str(found)
     assert "b against a" in found._repr_html_()
     assert columns(found.to_polars("classes"))[:3] == ["name", "a", "b"]
-    assert {"measure", "change_low"} <= set(columns(found.to_pandas("scores"))) or found.to_pandas("scores").size
+    scores = found.to_pandas("scores")
+    assert (scores["interval_low"] == 0).all(), "an interval is two columns"
+    assert (scores["interval_high"] == 0).all()
     saved = segablate.load(second)
     assert isinstance(saved, segablate.SavedReport)
     assert saved.kind == "comparison"
@@ -115,6 +142,25 @@ def test_the_head_of_a_checkpoint_is_trained(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out == ""
     with pytest.raises(UsageError, match=r"no dataset given for smp:Unet\(\); give LAYOUT:DIRECTORY"):
         segablate.train("smp:Unet()", save=tmp_path / "x")
+
+
+def test_a_batch_that_is_refused_may_come_again() -> None:
+    scores, maps = segablate.Scores(2, per_image=True), torch.zeros(1, 4, 4, dtype=torch.long)
+    with pytest.raises(SegablateError, match="a: 16 pixels with a code outside"):
+        scores.update(maps, maps + 9, ["a"])
+    scores.update(maps, maps, ["a"])
+    assert scores.compute().overall.images == 1
+    with pytest.raises(SegablateError, match="image 'a' was counted before"):
+        scores.update(maps, maps, ["a"])
+
+
+def test_codes_beyond_the_classes_are_refused_in_sets_of_more_than_255() -> None:
+    scores, maps = segablate.Scores(300), torch.zeros(1, 4, 4, dtype=torch.long)
+    scores.update(maps, torch.full((1, 4, 4), 299))
+    scores.update(maps, torch.full((1, 4, 4), 65535))
+    assert scores.confusion()[299, 0] == scores.confusion()[300, 0] == 16
+    with pytest.raises(SegablateError, match=r"16 pixels with a code outside 0\.\.299"):
+        scores.update(maps, torch.full((1, 4, 4), 300))
 
 
 def test_scores_that_make_no_run_say_why() -> None:

@@ -221,7 +221,7 @@ def ablate(
 
 def _list(value: Any, knob: Knob | None) -> Sequence[Any]:
     """Return the values of a hyperparameter; a tuple is one value where its values are tuples."""
-    one_value = isinstance(value, tuple) and knob is not None and knob.kind.length
+    one_value = isinstance(value, tuple) and knob is not None and knob.kind.length is not None
     if isinstance(value, np.ndarray):
         return value.tolist()
     return list(value) if isinstance(value, list | range | tuple) and not one_value else [value]
