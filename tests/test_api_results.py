@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import segablate
-from segablate import SegablateError
+from segablate import SegablateError, cli
 from segablate.errors import UsageError
 from segablate.training.recipe import HEAD_RATE
 
@@ -137,9 +137,13 @@ def test_the_head_of_a_checkpoint_is_trained(tmp_path: Path, capsys: pytest.Capt
     found = segablate.train("sample:ce", "sample", save=tmp_path / "head", **options)
     assert found.validation == {}
     assert found.facts["recipe"]["rate"] == HEAD_RATE
-    whole = segablate.train("small", save=tmp_path / "whole", steps=2, batch=2, crop="64x32", rate="0.5")
+    fields: dict[str, Any] = {"steps": 2, "batch": 2, "crop": "64x32", "rate": "0.5"}
+    whole = segablate.train("small", save=tmp_path / "whole", validate_every=0, **fields)
     assert (whole.facts["recipe"]["crop"], whole.facts["recipe"]["rate"]) == ([64, 32], 0.5)
     assert capsys.readouterr().out == ""
+    line = [f"--{name}={value}" for name, value in {**fields, "validate-every": 0, "save": whole.folder}.items()]
+    assert cli.run(["train", "small", "sample", *line, "--resume"]) == 0
+    assert "this training was finished before" in capsys.readouterr().out, "the command is asked for the same"
     with pytest.raises(UsageError, match=r"no dataset given for smp:Unet\(\); give LAYOUT:DIRECTORY"):
         segablate.train("smp:Unet()", save=tmp_path / "x")
 
@@ -152,6 +156,16 @@ def test_a_batch_that_is_refused_may_come_again() -> None:
     assert scores.compute().overall.images == 1
     with pytest.raises(SegablateError, match="image 'a' was counted before"):
         scores.update(maps, maps, ["a"])
+
+
+@pytest.mark.parametrize("code", [-1, 3, 256, 300, 2**40])
+def test_a_code_of_no_class_is_refused_whatever_its_lowest_bits(code: int) -> None:
+    scores, maps = segablate.Scores(3), torch.zeros(1, 4, 4, dtype=torch.long)
+    with pytest.raises(SegablateError, match=r"16 pixels with a code outside 0\.\.2 \(void is 255\)"):
+        scores.update(maps, torch.full((1, 4, 4), code))
+    empty = torch.zeros(2, 0, 4, dtype=torch.long)
+    scores.update(empty, empty)
+    assert scores.confusion().sum() == 0
 
 
 def test_codes_beyond_the_classes_are_refused_in_sets_of_more_than_255() -> None:
