@@ -1,8 +1,11 @@
 """What is checked of a loss, a layout or a source that another package brings, and how its names are judged."""
 
 import pickle
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -72,6 +75,12 @@ def test_a_loss_is_named_as_formulas_name_it(entries: list[Any]) -> None:
     assert list(plugins.plugins("layout", ())) == ["two-words", "two_words"]
 
 
+def test_an_entry_without_a_package_is_of_that_of_its_module(entries: list[Any]) -> None:
+    entries += [EntryPoint("two", "beta.x:y", "segablate.sources")]
+    (found,) = plugins.plugins("source", ()).values()
+    assert (found.package, found.version, str(found)) == ("beta", "", "source 'two' of package beta")
+
+
 def test_a_damaged_list_of_one_package_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     class Damaged:
         @property
@@ -97,12 +106,11 @@ def test_the_identity_has_the_version_and_every_file(tmp_path: Path, monkeypatch
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def code(module: str) -> str:
-        __import__(module)
-        found = Plugin("layout", "toy", "tiny", "1.2", SimpleNamespace(load=lambda: None, value=module))  # type: ignore[arg-type]
-        return plugins.package_of(found)
+        entry = SimpleNamespace(load=lambda: import_module(module), value=module)
+        return plugins.package_of(Plugin("layout", "toy", "tiny", "1.2", entry))  # type: ignore[arg-type]
 
     first = code("tiny_identity.toy")
-    assert first.startswith("tiny 1.2, code ")
+    assert re.fullmatch("tiny 1\\.2, code [0-9a-f]{16}", first)
     assert code("tiny_identity.toy") == first
     (package / "inner" / "deep.py").write_text("x = 1\n")
     assert code("tiny_identity.toy") != first
@@ -172,8 +180,15 @@ def layout(**changes: Any) -> Any:
 
 
 def test_layouts_open_as_what_they_are_called() -> None:
-    found = load_layout(plugin("layout", layout()))
-    opened = found.open_split(Path("/data"))
+    asked: list[Any] = []
+
+    def open_split(root: Path, split: str | None) -> Dataset:
+        asked.append((root, split))
+        return DATASET
+
+    found = load_layout(plugin("layout", layout(open_split=open_split)))
+    opened = found.open_split(Path("/data"), "val")
+    assert asked == [(Path("/data"), "val")]
     assert (opened.spec, opened.layout) == ("toy:/data", "toy")
     assert opened.items == DATASET.items
     assert (found.splits(Path("/data")), found.__doc__, found.LAYOUT.expects) == (["val"], "Toys.", "files")
@@ -228,11 +243,11 @@ class Own(ImageAndLabelFiles):
     """A reader of a third party."""
 
     def image(self, item: Item, reading: Reading) -> Any:
-        print("read")
+        print(f"{item.name} in {reading.bands} bands")
         return 1 / 0
 
     def labels(self, item: Item, reading: Reading) -> Any:
-        raise DatasetError("a.label.png: no such file")
+        raise DatasetError(f"{item.labels}: no such file of {reading.bands} bands")
 
 
 def test_a_reader_of_its_own_reads_in_any_process(capsys: pytest.CaptureFixture[str]) -> None:
@@ -240,8 +255,8 @@ def test_a_reader_of_its_own_reads_in_any_process(capsys: pytest.CaptureFixture[
     found = pickle.loads(pickle.dumps(opened.open_split(Path())))
     with pytest.raises(UserCodeError, match="layout 'toy' of package tiny raises ZeroDivisionError: division by zero"):
         found.source.image(found.items[0], found.reading)
-    assert capsys.readouterr() == ("", "read\n")
-    with pytest.raises(DatasetError, match=r"^a\.label\.png: no such file$"):
+    assert capsys.readouterr() == ("", "a in 3 bands\n")
+    with pytest.raises(DatasetError, match=r"^a\.label\.png: no such file of 3 bands$"):
         found.read(0)
     plain = load_layout(plugin("layout", layout())).open_split(Path())
     assert plain.source == ImageAndLabelFiles()
@@ -263,7 +278,14 @@ def test_a_checkpoint_is_named_as_written_and_states_its_package() -> None:
     assert opened.facts["package"].startswith("tiny 1.2, code ")
     assert not opened.by_files, "its code decides it too"
     assert (found.defines("open_new"), found.defines("code_files")) == (False, False)
-    more = load_source(plugin("source", source(open_new=len, code_files=lambda rest, loading: [rest])))
+    assert found.docstring == "Toys: ``toy:NAME``."
+    assert load_source(plugin("source", source(__doc__=None))).docstring == ""
+
+    def open_new(rest: str, loading: Loading, classes: int) -> Any:
+        return prepared(torch.nn.Conv2d(3, classes, 1), Source(f"toy:{rest}"), loading)
+
+    more = load_source(plugin("source", source(open_new=open_new, code_files=lambda rest, loading: [rest])))
+    assert more.open_new("y", Loading(device="cpu"), 5).module.out_channels == 5  # type: ignore[attr-defined]
     assert (more.defines("open_new"), more.defines("code_files")) == (True, True)
     assert more.code_files("a.pt", Loading()) == (Path("a.pt"),)
 
