@@ -106,7 +106,9 @@ def test_windows_are_a_side_or_two_and_images_a_list_or_a_file(tmp_path: Path) -
     names = [image.name for image in segablate.evaluate("sample:ce", limit=4, losses="none").images]
     (tmp_path / "list.txt").write_text("\n".join(names[1:3]) + "\n")
     for chosen in (names[1:3], tmp_path / "list.txt", str(tmp_path / "list.txt")):
-        found = segablate.evaluate("sample:ce", images=chosen, losses="none", window=64, stride=(64, 32))
+        how: dict[str, Any] = {"window": 64, "stride": (64, 32), "mean": (0.5, 0.5, 0.5)}
+        found = segablate.evaluate("sample:ce", images=chosen, losses="none", **how)
+        assert "− 0.5 " in found.facts["checkpoint"]["preprocessing"]
         assert [image.name for image in found.images] == names[1:3]
         assert "64x64" in found.facts["checkpoint"]["inference"]
         assert "64x32" in found.facts["checkpoint"]["inference"]
@@ -135,9 +137,35 @@ def test_all_losses_are_those_for_which_pairs_bring_enough() -> None:
 
 
 def test_other_counts_are_asked_for_by_name() -> None:
-    found = segablate.evaluate("sample:ce", limit=2, losses="none", boundary_as="davis", trimap=[3, 1, 3])
+    further: dict[str, Any] = {"boundary_iou": "0.02d", "error_kinds": 2, "tolerance": "0.0075d"}
+    found = segablate.evaluate("sample:ce", limit=5, losses=[], boundary_as="davis", trimap=[3, 1, 3], **further)
+    assert (found.run.facts["measures"]["boundary_iou"], found.run.facts["measures"]["error_kinds"]) == ("0.02d", "2")
+    assert found.losses == {}
+    assert "boundary_f_0_0075d" in found.intervals
+    assert found.intervals.keys() <= found.summary.as_dict().keys()
     assert any("davis" in name for name in found.run.statistics)
     assert any("trimap" in name for name in found.run.statistics)
+
+
+def test_a_limit_of_pairs_is_the_first_of_them() -> None:
+    found = evaluate([(IMAGE, LABELS, name) for name in "abcd"], limit=2)
+    assert [image.name for image in found.images] == ["a", "b"]
+
+
+def test_predictions_and_labels_are_on_one_device_and_named_by_a_text_or_a_list() -> None:
+    scores = segablate.Scores(2, per_image=True)
+    with pytest.raises(ValueError, match="predictions are on cpu but labels on meta; move the labels there"):
+        scores.update(torch.zeros(1, 2, 8, 8), LABELS[None].to("meta"))
+    scores.update(torch.zeros(1, 2, 8, 8), LABELS, "a")  # type: ignore[arg-type]
+    scores.update(torch.zeros(2, 2, 8, 8), LABELS.expand(2, 8, 8), ["b", "c"])
+    assert [image.name for image in scores.evaluation().images] == ["a", "b", "c"]
+
+
+def test_a_recipe_that_names_code_needs_trust(tmp_path: Path) -> None:
+    fields = 'fields: {objective: {value: "ce + python:mine.py:mine", source: ours}}\n'
+    (tmp_path / "recipe.yaml").write_text(fields)
+    with pytest.raises(SegablateError, match=r"--trust-code"):
+        segablate.train("small", save=tmp_path / "run", recipe=tmp_path / "recipe.yaml", steps=1)
 
 
 def test_progress_counts_the_pairs() -> None:
