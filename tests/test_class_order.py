@@ -65,6 +65,14 @@ def test_orders_that_occur_are_found(classes: int, order: list[int]) -> None:
     assert dict(found.moved) == {old: new for new, old in enumerate(order) if old != new}
 
 
+def test_many_classes_are_each_of_a_small_share() -> None:
+    table = np.zeros((801, 801), np.int64)
+    table[np.arange(800), np.arange(800)[::-1]] = np.arange(800) + 400
+    found = likelier_order(table)
+    assert found is not None
+    assert len(found.moved) == 800
+
+
 def test_a_shift_whose_first_class_is_never_predicted_is_found() -> None:
     table = drawn(6, 0.9)
     shifted = np.zeros_like(table)

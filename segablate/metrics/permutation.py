@@ -16,7 +16,7 @@ GAIN = 0.2
 """The least gain in mIoU, unless the classes concerned just exchange their places."""
 
 RARE = 1e-3
-"""Share of the labelled pixels below which a class shows nothing."""
+"""Share of the labelled pixels below which a class shows nothing; of many classes, a tenth of an equal share."""
 
 MOST = 1000
 """Classes beyond which no order is looked for: the time grows with their cube."""
@@ -45,7 +45,7 @@ def likelier_order(table: np.ndarray) -> Permutation | None:
     """
     valid = table[:-1, :-1].astype(np.float64)
     labelled, predicted = table[:-1].sum(axis=1), valid.sum(axis=0)
-    common = labelled > RARE * max(int(labelled.sum()), 1)
+    common = labelled > min(RARE, 0.1 / max(len(valid), 1)) * max(int(labelled.sum()), 1)
     if common.sum() < 2 or len(valid) > MOST:
         return None
     ious = valid / np.maximum(labelled[:, None] + predicted[None] - valid, 1)  # label x prediction
