@@ -66,6 +66,6 @@ def trained_table(sweep: TrainedLosses, told: Mapping[str, Row], name: str) -> T
     note = (
         f"{sweep.folder}: {sweep.about}. Differences are over seeds and images, where the seeds allow. Agreement: of a "
         f"column of the atlas, larger taken as better, with mIoU: pairs of objectives in the same order, or from five "
-        f"objectives the rank correlation and its permutation p."
+        f"objectives the rank correlation and its permutation p, not corrected for the number of columns."
     )
     return Table(name, "After training", shown, tuple(rows), (note,), (len(results),), baseline=0)
