@@ -80,7 +80,7 @@ def test_padding_has_no_say_in_a_loss_of_a_region(data: Path) -> None:
 
 
 def test_features_are_what_the_classifier_sees(data: Path) -> None:
-    task = task_of(data, objective=OBJECTIVES["feature_consistency"])
+    task = task_of(data, objective=OBJECTIVES["feature_consistency"], projection=0)
     module: Any = task.start.network.module.eval()
     found, _, inputs = scores_of(task, task.batches.read(0))
     assert inputs["features"].shape == (2, 4, 12, 16)

@@ -13,6 +13,7 @@ from segablate.api import frames, options
 from segablate.api.surroundings import undisturbed
 from segablate.checkpoints import Loading
 from segablate.checkpoints.preprocessing import Preprocessing
+from segablate.datasets.supervision import supervised
 from segablate.errors import did_you_mean
 from segablate.locks import held
 from segablate.render import render
@@ -97,6 +98,7 @@ def train(
     seed: int = 0,
     train_split: str = "train",
     holdout: float | str = 0.1,
+    labels: str | Path = "full",
     label_size: Literal["label", "image", "refuse"] | None = None,
     validate_every: int | None = None,
     encoder: str | Path | None = None,
@@ -120,6 +122,8 @@ def train(
         seed: of new weights, order, augmentation and dropout.
         train_split: the split to train on.
         holdout: the share at its end, or another split, to validate on; 0: none.
+        labels: of the train split: ``"full"``, ``"scribble"`` for one stroke in each region, or a folder of label maps
+            ``NAME.png``; the hold-out has full labels.
         label_size: where images and label maps of different size meet, as in :func:`evaluate`.
         validate_every: steps between validations; by default ten in all, 0: none.
         encoder: a file whose weights are taken where names and shapes fit.
@@ -154,6 +158,7 @@ def train(
     folder = Path(save)
     with _ONE, undisturbed(), _random_state(), held(folder):
         data, held_out = split_holdout(place, train_split, str(holdout), label_size)
+        data, source = supervised(data, str(labels), workers)
         request = TrainingRequest(
             network,
             data,
@@ -164,6 +169,7 @@ def train(
             keep_head,
             None if encoder is None else Path(encoder),
             loading,
+            source,
         )
         with _shown(progress, request) as show:
             execution = TrainingExecution(workers, state_every, validate_every, show)

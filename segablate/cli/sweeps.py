@@ -9,6 +9,7 @@ import typer
 
 from segablate.cli.checkpoint_options import CheckpointOptions
 from segablate.cli.options import DatasetOptions, ResultOptions, RunningOptions, default_dataset
+from segablate.cli.supervision import labelled
 from segablate.cli.trained import keep_trained, write_page_of_trained
 from segablate.cli.trained_options import TrainedOptions, TrainedRequest
 from segablate.errors import UsageError
@@ -66,7 +67,7 @@ def ablate_trained(
 def _rows(asked: TrainedRequest, options: TrainedOptions) -> "tuple[Row, ...]":
     from segablate.ablation.sweep import plan_settings
     from segablate.objective.weighted_sum import parse_objective
-    from segablate.training.planning import plan_rows, split_objectives
+    from segablate.training.planning import ceiling, plan_rows, split_objectives
 
     loss = asked.loss
     given = {name: loss.knobs[name].parse_list(text, as_option=True) for name, text in asked.knobs.items()}
@@ -75,7 +76,8 @@ def _rows(asked: TrainedRequest, options: TrainedOptions) -> "tuple[Row, ...]":
     settings = settings or plan_settings(loss, {next(iter(loss.knobs), ""): ()} if loss.knobs else {}, training=True)
     objective = parse_objective(asked.objective or loss.objective)
     against = split_objectives(options.against) if options.against else []
-    return plan_rows(loss, settings, objective, _numbers("--weight", options.weight), against)
+    rows = plan_rows(loss, settings, objective, _numbers("--weight", options.weight), against)
+    return (*rows, ceiling(rows[0])) if options.ceiling else rows
 
 
 def _sweep(
@@ -100,17 +102,19 @@ def _sweep(
     recipe, loading = _recipe(asked, options), checkpoints.loading(running)
     refuse_code(recipe, loading.trust_code)
     part = options.train or "head"
+    given, labels = labelled(data, options.labels, running)
     request = TrainingRequest(
         asked.checkpoint,
-        data,
+        given,
         recipe.recipe,
         part=part,
         keep_head=options.keep_head,
         loading=loading,
+        labels=labels,
     )
     trained = tuple(row.trained for row in rows)
-    tolerances = (asked.tolerance,)
-    return Sweep(trained, _seeds(options.seeds), request, reported, tolerances, options.threads, summary_of)
+    tolerances, full = (asked.tolerance,), data if options.ceiling else None
+    return Sweep(trained, _seeds(options.seeds), request, reported, tolerances, options.threads, summary_of, full)
 
 
 def _same_classes(data: "Dataset", images: DatasetOptions) -> "Dataset":

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from segablate.cli.completion import recipes
+from segablate.cli.supervision import LABELS
+from segablate.errors import UsageError
 
 if TYPE_CHECKING:
     from segablate.losses import Loss
@@ -46,6 +48,11 @@ class TrainedOptions:
         typer.Option("--set", help="A field of the recipe, as in rate=0.01; repeatable.", rich_help_panel=_PANEL),
     ] = None
     train_split: Annotated[str, typer.Option(help="Split to train on.", rich_help_panel=_PANEL)] = "train"
+    labels: Annotated[str, typer.Option(help=LABELS, rich_help_panel=_PANEL)] = "full"
+    ceiling: Annotated[
+        bool,
+        typer.Option("--ceiling", help="With --labels: also train the first row from full labels.", rich_help_panel=_PANEL),
+    ] = False
     keep_head: Annotated[
         bool,
         typer.Option("--keep-head", help="With --train head: keep the classifier's weights.", rich_help_panel=_PANEL),
@@ -72,6 +79,11 @@ class TrainedOptions:
         int, typer.Option(help="Threads of each training; part of the plan.", rich_help_panel=_PANEL, min=1)
     ] = 1
     ray_address: Annotated[str | None, typer.Option(help="Address of a Ray cluster.", rich_help_panel=_PANEL)] = None
+
+    def __post_init__(self) -> None:
+        """UsageError for full labels beside full labels."""
+        if self.ceiling and self.labels == "full":
+            raise UsageError("--ceiling adds a row from full labels to one from others; add --labels, or leave it out")
 
 
 @dataclass(frozen=True)

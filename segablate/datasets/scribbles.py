@@ -14,7 +14,7 @@ from segablate.datasets.dataset import Dataset
 from segablate.errors import DatasetError
 from segablate.files import atomic_folder, is_file, is_folder, writing
 from segablate.images.label_maps import write_label_map
-from segablate.labels import ignored_in
+from segablate.labels import LabelSet, ignored_in
 
 
 @dataclass(frozen=True)
@@ -58,25 +58,35 @@ def write_scribbles(dataset: Dataset, out: Path, seed: int = 0, strokes: Strokes
     """
     if is_file(out) or is_folder(out):
         raise DatasetError(f"{out} already exists; remove it, or choose another folder with --out")
-    if dataset.labels.void == ():
-        raise DatasetError(
-            f"label set {dataset.labels.name!r} has no code for void, which most pixels of a scribble have; "
-            f"add one in dataset.yaml"
-        )
-    if dataset.labels.void is not None and dataset.labels.stored_void not in dataset.labels.void:
-        raise DatasetError(
-            f"void {dataset.labels.void[0]} of label set {dataset.labels.name!r} does not fit a PNG; add "
-            f"{dataset.labels.stored_void} to void in dataset.yaml"
-        )
+    refuse_unwritable(dataset.labels)
     drawn = labelled = 0
     with writing(out), atomic_folder(out) as folder:
         for index, name in enumerate(dataset.names):
             full = dataset.read(index, image=False).labels
-            strokes_only = scribble(full, [seed, zlib.crc32(name.encode("utf-8", "surrogatepass"))], strokes)
+            strokes_only = scribble_of(name, full, seed, strokes)
             write_label_map(folder / f"{name}.png", dataset.labels.encode(strokes_only))
             drawn += int((strokes_only != ignored_in(strokes_only)).sum())
             labelled += int((full != ignored_in(full)).sum())
     return drawn / max(labelled, 1)
+
+
+def scribble_of(name: str, labels: np.ndarray, seed: int = 0, strokes: Strokes = Strokes()) -> np.ndarray:
+    """Return the scribbles of the image of this name: they depend on seed and name, not on other images."""
+    return scribble(labels, [seed, zlib.crc32(name.encode("utf-8", "surrogatepass"))], strokes)
+
+
+def refuse_unwritable(labels: LabelSet) -> None:
+    """Raise DatasetError for a label set without a void code that fits a PNG: most pixels of a scribble are void."""
+    if labels.void == ():
+        raise DatasetError(
+            f"label set {labels.name!r} has no code for void, which most pixels of a scribble have; "
+            f"add one in dataset.yaml"
+        )
+    if labels.void is not None and labels.stored_void not in labels.void:
+        raise DatasetError(
+            f"void {labels.void[0]} of label set {labels.name!r} does not fit a PNG; add "
+            f"{labels.stored_void} to void in dataset.yaml"
+        )
 
 
 def _stroke(region: np.ndarray, rng: np.random.Generator, strokes: Strokes) -> np.ndarray:

@@ -4,7 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from torch import nn
+
+from segablate.checkpoints import is_new_network
 from segablate.datasets.dataset import Dataset
+from segablate.datasets.supervision import FULL
 from segablate.errors import RecipeError, shorten
 from segablate.evaluation.inputs import with_inputs
 from segablate.objective.weighted_sum import Objective, parse_objective
@@ -14,6 +18,7 @@ from segablate.training.fitting import activation, fitted
 from segablate.training.heads import can_keep_features, keep_features, with_features
 from segablate.training.identity import identity_of
 from segablate.training.objectives import local_terms
+from segablate.training.projection import make_projection, projection_parameters, refuse_without_features
 from segablate.training.recipe import Recipe
 from segablate.training.request import TrainingRequest
 from segablate.training.starting import Start, open_start, require_classifier
@@ -39,15 +44,17 @@ def begin(request: TrainingRequest, features: Path, progress: Callable[[int], No
     )
     recipe = fitted(recipe, start.network.preprocessing)
     needs = objective.needs | (auxiliary.needs if auxiliary else frozenset())
+    _refuse_needs(request, needs, objective, auxiliary, start)
     _, inputs, notes = with_inputs(start.network, needs, request.dataset, f"objective {objective}")
     network = replace(start.network, kind=activation(start.network.kind, objective))
     notes = (*start.notes, *notes, *_notes(request, recipe, objective, start))
     start = replace(start, network=network, notes=notes)
+    start, projection = _projected(request, recipe, needs, start)
     batches = Batches(request.dataset, recipe, request.seed, team().rank, team().size)
     if request.part == "head":
         start, batches = _head_alone(start, batches, features, progress)
     identity = identity_of(request, recipe, objective, start.network.source)
-    return Task(start, batches, recipe, objective, identity, needs, inputs, request.part, auxiliary)
+    return Task(start, batches, recipe, objective, identity, needs, inputs, request.part, auxiliary, projection)
 
 
 def _objectives(recipe: Recipe, dataset: Dataset) -> tuple[Objective, Objective | None]:
@@ -57,6 +64,39 @@ def _objectives(recipe: Recipe, dataset: Dataset) -> tuple[Objective, Objective 
         return objective, None
     auxiliary = parse_objective(recipe.auxiliary_objective)
     return objective, class_weights(auxiliary, recipe.class_weights if takes_weights(auxiliary) else "none", dataset)
+
+
+def _refuse_needs(
+    request: TrainingRequest, needs: frozenset[str], objective: Objective, auxiliary: Objective | None, start: Start
+) -> None:
+    """Raise RecipeError for features that the network does not give, and full labels behind scribbles."""
+    if "features" in needs:
+        refuse_without_features(start, objective if "features" in objective.needs or auxiliary is None else auxiliary)
+    if "edge_net" in needs and request.labels.kind != FULL:
+        raise RecipeError(
+            f"objective '{objective}' compares by an edge network, which is trained on full label maps; leave out "
+            f"semeda, or train with --labels full"
+        )
+
+
+def _projected(
+    request: TrainingRequest, recipe: Recipe, needs: frozenset[str], start: Start
+) -> tuple[Start, nn.Module | None]:
+    """The projection of features where the full network is trained under losses that need them, and a note of it.
+
+    Its parameters are new in a network of which others are not.
+    """
+    if "features" not in needs or request.part == "head" or not recipe.projection:
+        return start, None
+    projection = make_projection(start, recipe.projection, request.seed)
+    note = (
+        f"losses saw the {projection.in_channels} channels before {start.classifier!r} projected to "
+        f"{projection.out_channels}; the projection was trained along and is not in the checkpoint"
+    )
+    start = replace(start, notes=(*start.notes, note))
+    if not is_new_network(request.network) or request.encoder is not None:
+        start = replace(start, new=start.new | {name for name, _ in projection_parameters(projection)})
+    return start, projection
 
 
 def _head_alone(
@@ -92,7 +132,8 @@ def _completed(request: TrainingRequest) -> Recipe:
 
 
 def _notes(request: TrainingRequest, recipe: Recipe, objective: Objective, start: Start) -> tuple[str, ...]:
-    notes = [f"classifier {start.classifier!r} alone was trained"] if request.part == "head" else []
+    notes = [*request.labels.notes]
+    notes += [f"classifier {start.classifier!r} alone was trained"] if request.part == "head" else []
     if team().size > 1 and (names := local_terms(objective)):
         notes.append(f"{shorten(names, 6)}: means over the local batches of {team().size} processes")
     if team().size > 1 and recipe.norm == "train":

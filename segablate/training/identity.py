@@ -27,7 +27,7 @@ def identity_of(request: TrainingRequest, recipe: Recipe, objective: Objective, 
     described = [
         plain_recipe(recipe),
         str(objective),
-        [request.network, request.seed, request.part, request.keep_head, loading],
+        [request.network, request.seed, request.part, request.keep_head, loading, request.labels.kind],
         sorted(fingerprint(path) for path in _files(request, source.files)),
         [dataset.spec, dataset.split, list(dataset.names), repr(dataset.labels)],
         [dataset.stamp(index) for index in range(len(dataset))],

@@ -1,6 +1,7 @@
 """Optimiser, parameter groups and the norm of gradients."""
 
 from collections.abc import Collection, Iterable
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +11,16 @@ from segablate.training.recipe import Recipe
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
-def make_optimiser(module: nn.Module, recipe: Recipe, new: Collection[str]) -> torch.optim.Optimizer:
+def make_optimiser(
+    module: nn.Module, recipe: Recipe, new: Collection[str], beside: Iterable[tuple[str, nn.Parameter]] = ()
+) -> torch.optim.Optimizer:
     """Return the optimiser of the trainable parameters; `new` names those whose rate has the head's factor.
 
-    Parameters are grouped by the factor on their learning rate, a group's ``factor``, and by their weight decay.
+    `beside`: parameters that are no part of the module, with their names. Parameters are grouped by the factor on their learning rate, a group's ``factor``, and by their weight decay.
     """
     undecayed = set() if recipe.decay_norms else undecayed_names(module)
     groups: dict[tuple[float, float], list[Tensor]] = {}
-    for name, parameter in module.named_parameters():
+    for name, parameter in chain(module.named_parameters(), beside):
         if parameter.requires_grad:
             factor = recipe.head_factor if name in new else 1.0
             factor *= recipe.auxiliary_factor if is_auxiliary(name) else 1.0

@@ -18,17 +18,19 @@ class Row:
 
     - `values`: hyperparameters of the loss, or None for an objective.
     - `trained_only`: whether the setting has its effect in training alone, so that a fixed checkpoint has no column.
+    - `full_labels`: whether it is trained from full labels, where the sweep has others.
     """
 
     name: str
     objective: Objective
     values: Mapping[str, Any] | None = None
     trained_only: bool = False
+    full_labels: bool = False
 
     @property
     def trained(self) -> SweepSetting:
         """The row of a sweep."""
-        return SweepSetting(self.name, str(self.objective))
+        return SweepSetting(self.name, str(self.objective), self.full_labels)
 
 
 def plan_rows(
@@ -58,6 +60,11 @@ def plan_rows(
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"{twice[0]} is asked for twice; name every setting once")
     return tuple(rows)
+
+
+def ceiling(row: Row) -> Row:
+    """Return the row that trains the objective of another from full labels."""
+    return Row(f"{row.name}, full labels", row.objective, full_labels=True)
 
 
 def split_objectives(text: str) -> list[str]:

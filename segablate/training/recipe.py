@@ -106,6 +106,10 @@ class Recipe:
         float | None,
         Range(0, 1, open_low=True, help="share of a batch in the running statistics; none: the network's"),
     ] = None
+    projection: Annotated[
+        int,
+        Range(0, 4096, help="channels to which features are projected for losses in full training; 0: not projected"),
+    ] = 16
     class_weights: Annotated[str, Choice(help="none, sqrt-inverse, inverse, median, or a file: weights of ce")] = "none"
     keep: Annotated[str, Choice("last", "best", help="weights to keep: last, or best on the hold-out")] = "last"
 

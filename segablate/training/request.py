@@ -6,6 +6,7 @@ from pathlib import Path
 from segablate.checkpoints import Loading
 from segablate.datasets import open_dataset
 from segablate.datasets.dataset import Dataset
+from segablate.datasets.supervision import Supervision
 from segablate.errors import DatasetError, RecipeError
 from segablate.images.pictures import LabelSize
 from segablate.training.recipe import Recipe
@@ -19,6 +20,7 @@ class TrainingRequest:
     - `network`: a checkpoint, or a network without weights; `encoder`: a file whose weights are taken where they fit.
     - `dataset`: the split that is trained on, whole; `holdout`: what validation runs on, or None.
     - `part`: train the full network, or its classifier alone; `keep_head`: not from random values.
+    - `labels`: what those of `dataset` are; the hold-out has full ones.
     """
 
     network: str
@@ -30,6 +32,7 @@ class TrainingRequest:
     keep_head: bool = False
     encoder: Path | None = None
     loading: Loading = field(default_factory=Loading)
+    labels: Supervision = field(default_factory=Supervision)
 
 
 def split_holdout(

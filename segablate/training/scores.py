@@ -27,7 +27,8 @@ def scores_of(task: Task, batch: TrainingBatch) -> tuple[Scores, Tensor, dict[st
     if "image" in wanted:
         inputs["image"] = images.permute(0, 3, 1, 2).float()  # N 3 H W
     if "features" in task.needs and scores.features is not None:
-        inputs["features"] = scores.features
+        project = task.projection
+        inputs["features"] = scores.features if project is None else project(scores.features)  # N D h w
     if "roi" in wanted and batch.inside is not None:
         inputs["roi"] = _moved(batch.inside, device).to(scores.logits.dtype)  # N H W
     labels = labels_for(scores.logits, given, task.start.alignment.classes)

@@ -11,6 +11,7 @@ from torch import nn
 
 from segablate import __version__
 from segablate.datasets.dataset import Dataset
+from segablate.datasets.supervision import FULL
 from segablate.errors import DivergedError, Interrupted, RecipeError, RunError, fact
 from segablate.evaluation.loop import LoopOptions, carry_out, prepare
 from segablate.evaluation.measures import Measures
@@ -126,6 +127,7 @@ def conclude(request: TrainingRequest, task: Task, trained: Trained, folder: Pat
         "identity": task.identity,
         "network": request.network,
         "dataset": {"name": request.dataset.spec, "split": request.dataset.split, "images": len(request.dataset)},
+        "labels": request.labels.kind,
         "objective": str(task.objective),
         "recipe": plain_recipe(task.recipe),
         "seed": request.seed,
@@ -144,6 +146,7 @@ def conclude(request: TrainingRequest, task: Task, trained: Trained, folder: Pat
     if team().leads:
         described = {"objective": str(task.objective), "data": f"{request.dataset.spec} {request.dataset.split}"}
         described |= {"seed": request.seed, "steps": trained.step}
+        described |= {} if request.labels.kind == FULL else {"labels": request.labels.kind}
         with _writing(folder):
             checkpoint = save_checkpoint(task.start, folder, described)
             summary = {**facts, "checkpoint": checkpoint.name}

@@ -18,7 +18,7 @@ from segablate.errors import CheckpointError, LabelError, RecipeError, shorten
 from segablate.evaluation.alignment import Alignment, align
 from segablate.training.recipe import Recipe
 
-WEIGHTS, CLASSIFIER = 3, 4
+WEIGHTS, CLASSIFIER, PROJECTION = 3, 4, 5
 """The streams of random numbers of a seed, beside those of :mod:`segablate.training.batches`: new layers."""
 
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
@@ -60,7 +60,7 @@ def open_start(
     Random values come from `seed`. Raises CheckpointError for what cannot be trained and for class counts that do not
     fit.
     """
-    _seed(seed, WEIGHTS)
+    seed_torch(seed, WEIGHTS)
     opened = _opened(spec, len(dataset.labels), replace(loading, window=None, stride=None, flip=None))
     network = _stated(opened, recipe)
     new, notes = frozenset[str](), list(network.source.notes)
@@ -72,7 +72,7 @@ def open_start(
     alignment = _aligned(network, outputs, dataset)
     notes += [alignment.note] if alignment.note else []
     if new_classifier and not is_new_network(spec):
-        _seed(seed, CLASSIFIER)
+        seed_torch(seed, CLASSIFIER)
         new |= _renew(network.module, classifier)
     for parameter in network.module.parameters():  # one by one: a TorchScript module has no requires_grad_
         parameter.requires_grad_(parameter.is_floating_point())
@@ -102,7 +102,8 @@ def seen_by_classifier(start: Start, wanted: bool = True) -> Iterator[list[Tenso
         hook.remove()
 
 
-def _seed(seed: int, stream: int) -> None:
+def seed_torch(seed: int, stream: int) -> None:
+    """Seed torch's generator for new layers from a stream of a seed."""
     torch.manual_seed(int(np.random.default_rng([seed, stream]).integers(_LARGEST)))
 
 

@@ -1,7 +1,7 @@
 """What a training is resumed from: files that are there whole or not at all, the last two of which are kept.
 
-``state-STEP.safetensors`` holds the weights (``module/...``), the optimiser (``optimiser/...``) and what losses carry
-from batch to batch (``loss/...``); its metadata key ``segablate_training`` holds the identity of the training, the step
+``state-STEP.safetensors`` holds the weights (``module/...``), the optimiser (``optimiser/...``), what losses carry from
+batch to batch (``loss/...``) and the projection of features (``projection/...``); its metadata key ``segablate_training`` holds the identity of the training, the step
 and numbers of the course. Order, augmentation and dropout come from (seed, step), so nothing else is needed.
 """
 
@@ -22,7 +22,7 @@ from segablate.text_files import MalformedText, parse_json
 KEPT = 2
 
 _KEY = "segablate_training"
-_PARTS = ("module", "optimiser", "loss")
+_PARTS = ("module", "optimiser", "loss", "projection")
 _SHAPE = {"identity": str, "step": int, "facts": {str: object}}
 
 
@@ -35,13 +35,15 @@ class State:
     optimiser: Mapping[str, Tensor]
     losses: Mapping[str, Tensor] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    projection: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def write_state(folder: Path, state: State, identity: str) -> None:
     """Write a state, whole or not at all, and remove all but the last two. OSError where the disk is full."""
     from safetensors.torch import save
 
-    parts = {"module": state.module, "optimiser": state.optimiser, "loss": state.losses}
+    held = (state.module, state.optimiser, state.losses, state.projection)
+    parts = dict(zip(_PARTS, held, strict=True))
     tensors = {
         f"{part}/{name}": tensor.detach().cpu().contiguous().clone()
         for part, named in parts.items()
@@ -72,7 +74,8 @@ def read_state(folder: Path, identity: str) -> State | None:
         for name, tensor in tensors.items():
             part, _, rest = name.partition("/")
             parts[part][rest] = tensor
-        return State(described["step"], parts["module"], parts["optimiser"], parts["loss"], described["facts"])
+        module, optimiser, losses, projection = (parts[part] for part in _PARTS)
+        return State(described["step"], module, optimiser, losses, described["facts"], projection)
     if files:
         raise RunError(f"{folder}: none of the {len(files)} states is whole; remove the folder and train again")
     return None

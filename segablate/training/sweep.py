@@ -20,6 +20,7 @@ from typing import Any
 
 from segablate.checkpoints.catalogue import source_package
 from segablate.datasets.dataset import Dataset
+from segablate.datasets.supervision import Supervision
 from segablate.errors import RunError, UsageError, fact
 from segablate.evaluation.results import Evaluation
 from segablate.files import is_file, write_atomically, writing
@@ -40,10 +41,11 @@ _PLAN = {"settings": {str: str}, "seeds": [int], "recipe": {"steps": (None, int)
 
 @dataclass(frozen=True)
 class SweepSetting:
-    """One row: its name, and the objective that is trained."""
+    """One row: its name, the objective that is trained, and whether from full labels in place of the sweep's."""
 
     name: str
     objective: str
+    full_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Sweep:
     - `request`: network, data and recipe of every training; its objective and seed are those of each cell.
     - `reported`: the split that the result is reported on; `tolerances`: of its boundary F-scores.
     - `threads`: of torch in a cell, fixed so that numbers do not depend on who runs it.
+    - `full`: the train split under full labels, for settings that are trained from them.
     - `summary`: renders an evaluation as the JSON that a saved run holds for scripts; it can be pickled.
     """
 
@@ -63,6 +66,7 @@ class Sweep:
     tolerances: tuple[Tolerance, ...] = ()
     threads: int = 1
     summary: Callable[[Evaluation], str] = lambda run: "{}"
+    full: Dataset | None = None
 
     @property
     def cells(self) -> "tuple[Cell, ...]":
@@ -72,7 +76,11 @@ class Sweep:
     def request_of(self, cell: "Cell") -> TrainingRequest:
         """Return the training of a cell."""
         recipe = replace(self.request.recipe, objective=cell.setting.objective)
-        return replace(self.request, recipe=recipe, seed=cell.seed)
+        request = replace(self.request, recipe=recipe, seed=cell.seed)
+        if not cell.setting.full_labels:
+            return request
+        assert self.full is not None, "a setting with full labels needs them"
+        return replace(request, dataset=self.full, labels=Supervision())
 
     def described(self) -> dict[str, Any]:
         """Return the plan as JSON holds it."""
@@ -81,6 +89,7 @@ class Sweep:
         return {
             "network": request.network,
             "dataset": f"{request.dataset.spec}, split {request.dataset.split}, {len(request.dataset)} images",
+            "labels": request.labels.kind,
             "reported on": f"split {self.reported.split}, {len(self.reported)} images",
             "settings": {setting.name: setting.objective for setting in self.settings},
             "seeds": list(self.seeds),
@@ -89,8 +98,13 @@ class Sweep:
             "recipe": recipe,
             "tolerances": [str(tolerance) for tolerance in self.tolerances],
             "threads": self.threads,
-            "files": _digest([start_files(request), _stamps(request.dataset), _stamps(self.reported), *self._packages]),
+            "files": _digest([start_files(request), *(_stamps(each) for each in self._datasets), *self._packages]),
         }
+
+    @property
+    def _datasets(self) -> tuple[Dataset, ...]:
+        """All that is read."""
+        return (self.request.dataset, self.reported, *([self.full] if self.full is not None else []))
 
     @property
     def _packages(self) -> list[dict[str, str]]:

@@ -28,6 +28,7 @@ class Task:
     - `identity`: a hash of everything that decides the numbers.
     - `part`: what is trained, the full network or its classifier alone; all else then stays in evaluation mode.
     - `auxiliary`: the objective of auxiliary outputs; None: that of the main one.
+    - `projection`: what losses take as features, from what the classifier sees; None: that itself.
     """
 
     start: Start
@@ -39,6 +40,7 @@ class Task:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     part: Part = "full"
     auxiliary: Objective | None = None
+    projection: nn.Module | None = None
 
     @property
     def total(self) -> int:

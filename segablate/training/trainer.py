@@ -24,6 +24,7 @@ from segablate.training.optimisation import (
     restore_optimiser,
     set_rate,
 )
+from segablate.training.projection import projection_parameters
 from segablate.training.scores import scores_of
 from segablate.training.sharing import agree, share_step
 from segablate.training.states import State, read_state, write_state
@@ -58,9 +59,11 @@ class Trainer:
         if self.recipe.norm == "sync" and execution.team.size > 1:
             synchronise(self.module, execution.team.add)
         self._mode()
-        self.trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-        self.names = {id(parameter): name for name, parameter in self.module.named_parameters()}
-        self.optimiser = make_optimiser(self.module, self.recipe, task.start.new)
+        self.projection, beside = task.projection, [*projection_parameters(task.projection)]
+        named = [*self.module.named_parameters(), *beside]
+        self.trained = [parameter for _, parameter in named if parameter.requires_grad]
+        self.names = {id(parameter): name for name, parameter in named}
+        self.optimiser = make_optimiser(self.module, self.recipe, task.start.new, beside)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=network.precision == "fp16")
         self.course = Course(execution.folder, execution.team.leads)
         self.carried: Carried = {}
@@ -200,7 +203,8 @@ class Trainer:
 
     def _whole(self) -> bool:
         """Whether all weights and statistics are finite."""
-        tensors = [tensor for tensor in self.module.state_dict().values() if tensor.is_floating_point()]
+        state = {**self.module.state_dict(), **dict(projection_parameters(self.projection))}
+        tensors = [tensor for tensor in state.values() if tensor.is_floating_point()]
         return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
 
     def _write_state(self) -> None:
@@ -209,7 +213,8 @@ class Trainer:
         if not self._whole() or not self.execution.team.leads:
             return
         facts = {**self.facts, "scaler": self.scaler.state_dict()}
-        state = State(self.step, self.module.state_dict(), self._optimiser_state(), self.carried, facts)
+        projection = {} if self.projection is None else self.projection.state_dict()
+        state = State(self.step, self.module.state_dict(), self._optimiser_state(), self.carried, facts, projection)
         try:
             write_state(self.execution.folder, state, self.task.identity)
         except OSError as error:
@@ -237,6 +242,8 @@ class Trainer:
         if not all(step.isdecimal() for step in state.facts["validation"]):
             raise ValueError("validation is not by step")
         self.module.load_state_dict(dict(state.module))
+        if self.projection is not None:
+            self.projection.load_state_dict(dict(state.projection))
         restore_optimiser(self.optimiser, self.names, dict(state.optimiser))
         self.carried = {name: tensor.to(self.device) for name, tensor in state.losses.items()}
         self.step = state.step

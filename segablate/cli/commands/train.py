@@ -17,6 +17,7 @@ from segablate.cli.completion import networks, recipes
 from segablate.cli.configuration import ConfigOptions
 from segablate.cli.locking import lock_output
 from segablate.cli.options import LABEL_SIZE, LabelSize, OutputOptions, RunningOptions, default_dataset
+from segablate.cli.supervision import LABELS, labelled
 from segablate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class TrainOptions:
             rich_help_panel=_PANEL,
         ),
     ] = "0.1"
+    labels: Annotated[str, typer.Option(help=LABELS, rich_help_panel=_PANEL)] = "full"
     label_size: Annotated[
         LabelSize | None,
         typer.Option(
@@ -126,6 +128,7 @@ def train(
     place = dataset or _dataset_of(network, recipe)
     data, holdout = split_holdout(place, training.train_split, training.holdout, training.label_size)
     _refuse_leak(recipe, training, holdout, place)
+    data, labels = labelled(data, training.labels, running)
     request = TrainingRequest(
         network,
         data,
@@ -136,6 +139,7 @@ def train(
         training.keep_head,
         training.encoder,
         loading,
+        labels,
     )
     folder = training.save or _folder(network, data.spec, recipe, training)
     lock_output(folder)
