@@ -1,9 +1,9 @@
-"""The weight of dense_crf at another size: ``python benchmarks/dense_crf_weight.py DATASET HEIGHTxWIDTH [--images N]``.
+"""The weight of dense_crf at another size: ``python benchmarks/dense_crf_weight.py DATASET HEIGHTxWIDTH``.
 
-The loss is a sum over all pairs of pixels, so that a weight is for one size. The published one (1.44e-8, crops of 513 at
-scale 0.5, sigma_xy 100) is carried over by the sum of the kernel, r' K r, on the same images: once enlarged so that the
-shorter side is 513, cropped to 513x513, and once at HEIGHTxWIDTH with a sigma_xy that is the same share of the shorter
-side.
+The loss is a sum over all pairs of pixels, so that a weight is for one size. The published one (1.44e-8, crops of 513
+at scale 0.5, sigma_xy 100) is carried over by the sum of the kernel over all pairs, on the same images: once with a
+shorter side of 513, cropped to 513x513, and once at HEIGHTxWIDTH, cropped to ``--crop``, with a sigma_xy that is the same
+share of the shorter side.
 """
 
 import argparse

@@ -24,13 +24,13 @@ sweep() { # NAME NETWORK DATASET STEPS DENSE_CRF more...
 for part in "${parts[@]}"; do
     case $part in
     sample)
-        sweep sample small sample 300 "5.2e-06*dense_crf(sigma_xy=19)" --group-by '^(.*)_' --boundary-tolerance 2 \
+        sweep sample small sample 300 "5e-06*dense_crf(sigma_xy=25)" --group-by '^([a-z]+\d+)_' --boundary-tolerance 2 \
             --set rate=0.012 --set batch=4 --set crop=96x144 --set brightness=0.2 --set contrast=0.2
         ;;
     segformer)
         python -c "import sys; from transformers import SegformerConfig as Config; \
 Config(depths=[1, 1, 1, 1], decoder_hidden_size=64).save_pretrained(sys.argv[1])" "$folder/segformer-config"
-        sweep segformer "hf:$folder/segformer-config" sample 200 "5.2e-06*dense_crf(sigma_xy=19)" --group-by '^(.*)_' \
+        sweep segformer "hf:$folder/segformer-config" sample 200 "5e-06*dense_crf(sigma_xy=25)" --group-by '^([a-z]+\d+)_' \
             --boundary-tolerance 2 --set rate=0.001 --set batch=4 --set crop=96x144 --set brightness=0.2 --set contrast=0.2
         ;;
     camvid)

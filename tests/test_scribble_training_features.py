@@ -36,7 +36,11 @@ def test_losses_see_a_linear_map_of_what_the_classifier_sees(data: Path) -> None
         if task.projection is not None:
             mixed = torch.einsum("dc,nchw->ndhw", task.projection.weight[:, :, 0, 0], found[0])  # type: ignore[index]
             torch.testing.assert_close(found[channels], mixed)
-    assert [tuple(found[channels].shape) for channels in (0, 16, 3)] == [(2, 4, 16, 32), (2, 16, 16, 32), (2, 3, 16, 32)]
+    assert [tuple(found[channels].shape) for channels in (0, 16, 3)] == [
+        (2, 4, 16, 32),
+        (2, 16, 16, 32),
+        (2, 3, 16, 32),
+    ]
 
 
 def test_there_is_none_where_no_loss_needs_features_or_the_classifier_alone_is_trained(data: Path) -> None:

@@ -51,7 +51,9 @@ class TrainedOptions:
     labels: Annotated[str, typer.Option(help=LABELS, rich_help_panel=_PANEL)] = "full"
     ceiling: Annotated[
         bool,
-        typer.Option("--ceiling", help="With --labels: also train the first row from full labels.", rich_help_panel=_PANEL),
+        typer.Option(
+            "--ceiling", help="With --labels: also train the first row from full labels.", rich_help_panel=_PANEL
+        ),
     ] = False
     keep_head: Annotated[
         bool,

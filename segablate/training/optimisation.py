@@ -16,7 +16,8 @@ def make_optimiser(
 ) -> torch.optim.Optimizer:
     """Return the optimiser of the trainable parameters; `new` names those whose rate has the head's factor.
 
-    `beside`: parameters that are no part of the module, with their names. Parameters are grouped by the factor on their learning rate, a group's ``factor``, and by their weight decay.
+    `beside`: parameters that are no part of the module, with their names. Parameters are grouped by the factor on their
+    learning rate, a group's ``factor``, and by their weight decay.
     """
     undecayed = set() if recipe.decay_norms else undecayed_names(module)
     groups: dict[tuple[float, float], list[Tensor]] = {}

@@ -1,8 +1,9 @@
 """What a training is resumed from: files that are there whole or not at all, the last two of which are kept.
 
 ``state-STEP.safetensors`` holds the weights (``module/...``), the optimiser (``optimiser/...``), what losses carry from
-batch to batch (``loss/...``) and the projection of features (``projection/...``); its metadata key ``segablate_training`` holds the identity of the training, the step
-and numbers of the course. Order, augmentation and dropout come from (seed, step), so nothing else is needed.
+batch to batch (``loss/...``) and the projection of features (``projection/...``); its metadata key
+``segablate_training`` holds the identity of the training, the step and numbers of the course. Order, augmentation and
+dropout come from (seed, step), so nothing else is needed.
 """
 
 import json
