@@ -2,8 +2,8 @@
 
 The loss is a sum over all pairs of pixels, so that a weight is for one size. The published one (1.44e-8, crops of 513
 at scale 0.5, sigma_xy 100) is carried over by the sum of the kernel over all pairs, on the same images: once with a
-shorter side of 513, cropped to 513x513, and once at HEIGHTxWIDTH, cropped to ``--crop``, with a sigma_xy that is the same
-share of the shorter side.
+shorter side of 513, cropped to 513x513, and once at HEIGHTxWIDTH, cropped to ``--crop``, with a sigma_xy that is the
+same share of the shorter side.
 """
 
 import argparse

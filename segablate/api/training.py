@@ -158,7 +158,7 @@ def train(
     folder = Path(save)
     with _ONE, undisturbed(), _random_state(), held(folder):
         data, held_out = split_holdout(place, train_split, str(holdout), label_size)
-        data, source = supervised(data, str(labels), workers)
+        data, source = supervised(data, str(labels))
         request = TrainingRequest(
             network,
             data,

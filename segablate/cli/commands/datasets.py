@@ -86,14 +86,15 @@ def scribble(
     *,
     out: Annotated[Path, typer.Option(help="New folder for the label maps.")],
     seed: Annotated[int, typer.Option(help="Random seed for the strokes.", min=0)] = 0,
+    width: Annotated[int, typer.Option(help="Width of the strokes, in pixels.", min=1, max=99)] = 3,
     images: DatasetOptions,
 ) -> None:
     """Simulate scribbles: label maps that are void but for a stroke along the middle of each region."""
-    from segablate.datasets.scribbles import write_scribbles
+    from segablate.datasets.scribbles import Strokes, write_scribbles
     from segablate.errors import counted
 
     data = images.open(dataset)
-    share = write_scribbles(data, out, seed)
+    share = write_scribbles(data, out, seed, Strokes(width))
     typer.echo(f"wrote {counted(len(data), 'label map')} to {out}: {share * 100:.1f} % of the labelled pixels are left")
 
 
