@@ -10,33 +10,47 @@ folder=$1
 shift
 parts=("$@")
 [ ${#parts[@]} -gt 0 ] || parts=(sample segformer camvid)
-dfr="ce + 0.3*dfr + feature_consistency"
+here=$(dirname "$0")
 mkdir -p "$folder"
 
-sweep() { # NAME NETWORK DATASET STEPS DENSE_CRF more...
-    local name=$1 network=$2 data=$3 steps=$4 crf=$5
-    shift 5
-    segablate ablate ce "$network" "$data" --train full --labels scribble --ceiling --against "ce + $crf,$dfr" \
-        --seeds 3 --steps "${STEPS:-$steps}" --processes "${PROCESSES:-1}" --save "$folder/$name" "$@" \
+strokes() { # NAME DATASET WIDTH: about 3 % of the pixels
+    [ -d "$folder/$1-strokes" ] || segablate datasets scribble "$2" --split train --width "$3" --out "$folder/$1-strokes"
+}
+
+crf() { # NAME DATASET SIZE CROP: the term of the published weight, carried over to this size
+    local told=$folder/$1-crf.txt
+    [ -s "$told" ] || python "$here/dense_crf_weight.py" "$2" "$3" --crop "$4" --images 2 >"$told"
+    sed -n 's/^weight \(\S*\) with \(sigma_xy=[0-9]*\).*/\1*dense_crf(\2)/p' "$told"
+}
+
+sweep() { # NAME STROKES NETWORK DATASET STEPS CRF more...
+    local name=$1 labels=$folder/$2-strokes network=$3 data=$4 steps=$5 crf=$6
+    shift 6
+    segablate ablate ce "$network" "$data" --train full --labels "$labels" --ceiling --seeds 3 --steps "${STEPS:-$steps}" \
+        --against "ce + $crf,ce + 0.3*dfr + feature_consistency" --boundary-tolerance 2 --set batch=4 \
+        --set brightness=0.2 --set contrast=0.2 --processes "${PROCESSES:-1}" --save "$folder/$name" "$@" \
         --format "${FORMAT:-rich}" | tee "$folder/$name.txt"
 }
 
 for part in "${parts[@]}"; do
     case $part in
     sample)
-        sweep sample small sample 300 "5e-06*dense_crf(sigma_xy=25)" --group-by '^([a-z]+\d+)_' --boundary-tolerance 2 \
-            --set rate=0.012 --set batch=4 --set crop=96x144 --set brightness=0.2 --set contrast=0.2
+        strokes sample sample 1
+        sweep sample sample small sample 300 "$(crf sample sample 128x192 96x144)" --set rate=0.012 --set crop=96x144 \
+            --group-by '^([a-z]+\d+)_'
         ;;
     segformer)
-        python -c "import sys; from transformers import SegformerConfig as Config; \
-Config(depths=[1, 1, 1, 1], decoder_hidden_size=64).save_pretrained(sys.argv[1])" "$folder/segformer-config"
-        sweep segformer "hf:$folder/segformer-config" sample 200 "5e-06*dense_crf(sigma_xy=25)" --group-by '^([a-z]+\d+)_' \
-            --boundary-tolerance 2 --set rate=0.001 --set batch=4 --set crop=96x144 --set brightness=0.2 --set contrast=0.2
+        strokes sample sample 1
+        python -c "import sys; from transformers import SegformerConfig; SegformerConfig().save_pretrained(sys.argv[1])" \
+            "$folder/segformer-b0"
+        sweep segformer sample "hf:$folder/segformer-b0" sample 120 "$(crf sample sample 128x192 96x144)" \
+            --set rate=0.001 --set crop=96x144 --group-by '^([a-z]+\d+)_'
         ;;
     camvid)
-        sweep camvid small "camvid:${SEGABLATE_DATA:?names the folder of the real data}/camvid" 300 \
-            "3.7e-06*dense_crf(sigma_xy=35)" --group-by '_(\d{4})' --boundary-tolerance 2 \
-            --set rate=0.008 --set batch=4 --set resize=180x240 --set crop=128x128 --set brightness=0.2 --set contrast=0.2
+        data=camvid:${SEGABLATE_DATA:?names the folder of the real data}/camvid
+        strokes camvid "$data" 2
+        sweep camvid camvid small "$data" 300 "$(crf camvid "$data" 180x240 128x128)" --set rate=0.008 \
+            --set resize=180x240 --set crop=128x128 --group-by '_(\d{4})'
         ;;
     *)
         echo "no part is called $part; available: sample, segformer, camvid" >&2
