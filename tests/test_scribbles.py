@@ -4,11 +4,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from conftest import write_dataset
 from skimage.measure import label
 
+from segablate.cli import run
 from segablate.datasets import dataset_layouts, open_dataset
 from segablate.datasets.scribbles import Strokes, scribble, write_scribbles
 from segablate.errors import DatasetError, SegablateError
@@ -129,3 +131,15 @@ def test_refuses_to_overwrite_and_label_sets_without_void(tmp_path: Path):
 
 def test_is_no_dataset_layout():
     assert "scribbles" not in dataset_layouts()
+
+
+def test_strokes_as_wide_as_the_command_states(tmp_path: Path) -> None:
+    """On a plain square, whose middle line is a diagonal."""
+    root = write_dataset(tmp_path / "toy", 1, ((60, 60),))
+    cv2.imwrite(str(root / "labels/val/s0.png"), np.zeros((60, 60), np.uint8))
+    drawn = {}
+    for width in (1, 3):
+        out = tmp_path / str(width)
+        assert run(["datasets", "scribble", f"folder:{root}", "--width", str(width), "--out", str(out)]) == 0
+        drawn[width] = (cv2.imread(str(out / "s0.png"), cv2.IMREAD_UNCHANGED) != IGNORE).sum()
+    assert 2 * drawn[1] < drawn[3] < 4 * drawn[1]

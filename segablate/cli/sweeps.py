@@ -204,7 +204,8 @@ def _run(sweep: "Sweep", folder: Path, options: TrainedOptions) -> int:
 def _folder(asked: TrainedRequest, options: TrainedOptions) -> Path:
     import re
 
-    words = ["ablate", asked.loss.name, asked.checkpoint, options.train or "head"]
+    labels = [] if options.labels == "full" else [Path(options.labels).name]
+    words = ["ablate", asked.loss.name, asked.checkpoint, options.train or "head", *labels]
     return Path("runs", "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", word).strip("_") for word in words))
 
 

@@ -249,7 +249,8 @@ def _folder(network: str, dataset: str, recipe: "SourcedRecipe", training: Train
     import re
 
     what = recipe.name if training.recipe else recipe.recipe.objective
-    words = [network, dataset.partition(":")[0], what, f"seed{training.seed}"]
+    labels = [] if training.labels == "full" else [Path(training.labels).name]
+    words = [network, dataset.partition(":")[0], what, *labels, f"seed{training.seed}"]
     return Path("runs", "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", word).strip("_") for word in words))
 
 
