@@ -50,8 +50,8 @@ for part in "${parts[@]}"; do
     camvid)
         data=camvid:${SEGABLATE_DATA:?names the folder of the real data}/camvid
         strokes camvid "$data" 2
-        sweep camvid camvid small "$data" 500 "ce + $(crf camvid "$data" 180x240 96x96),$tenth" --set rate=0.008 \
-            --set resize=180x240 --set crop=96x96 --group-by '_(\d{4})'
+        sweep camvid camvid small "$data" 150 "ce + $(crf camvid "$data" 180x240 128x128),$dfr,$tenth" --set rate=0.008 \
+            --set resize=180x240 --set crop=128x128 --group-by '_(\d{4})'
         ;;
     *)
         echo "no part is called $part; available: sample, segformer, camvid" >&2
