@@ -1,6 +1,7 @@
 """The names of ``import segablate``."""
 
 import ast
+import inspect
 import math
 import subprocess
 import sys
@@ -57,3 +58,63 @@ def test_a_checkpoint_is_evaluated_and_a_loss_called() -> None:
     assert set(run.values) == {"ce", "rmi"}
     logits, labels = torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4, dtype=torch.long)
     assert segablate.get_loss("ce")(logits, labels).item() == pytest.approx(math.log(3))
+
+
+SHARED = {"batch_size": 4, "workers": 0, "progress": False}
+DEFAULTS = {
+    "evaluate": {
+        **SHARED,
+        "ignore_index": "default",
+        "tolerance": 3,
+        "boundary_as": (),
+        "trimap": (),
+        "on_error": "stop",
+        "cache": True,
+        "distributed": False,
+    },
+    "compare": {
+        **SHARED,
+        "intersect": False,
+        "replicates": 10000,
+        "seed": 0,
+        "void_as_error": False,
+        "cache": True,
+    },
+    "ablate": {
+        **SHARED,
+        "checkpoint": "sample:ce",
+        "every": False,
+        "boundary_tolerance": 3,
+        "gradients": True,
+        "cost": True,
+        "gradient_images": 24,
+        "ignore_index": "default",
+        "on_error": "stop",
+    },
+    "train": {
+        "seed": 0,
+        "train_split": "train",
+        "holdout": 0.1,
+        "part": "full",
+        "keep_head": False,
+        "state_every": 180.0,
+        "workers": 0,
+        "progress": False,
+    },
+    "Scores": {
+        "ignore_index": "default",
+        "tolerance": (),
+        "calibration": False,
+        "output": "softmax",
+        "per_image": False,
+    },
+}
+"""Defaults that are not None, as the commands have them: another number of replicates is another result."""
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_defaults_are_those_of_the_commands(name: str) -> None:
+    parameters = inspect.signature(getattr(segablate, name)).parameters.values()
+    assert {
+        each.name: each.default for each in parameters if each.default not in (None, inspect.Parameter.empty)
+    } == DEFAULTS[name]
