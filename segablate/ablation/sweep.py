@@ -17,7 +17,8 @@ from segablate.ablation.over_images import over_images
 from segablate.errors import KnobError, ObjectiveError
 from segablate.evaluation.results import Evaluation
 from segablate.losses import Loss
-from segablate.objective.knobs import find_knob, format_settings
+from segablate.objective.from_files import name_settings, refuse_unfit
+from segablate.objective.knobs import find_knob
 from segablate.objective.weighted_sum import Objective
 from segablate.samples import LossInputs
 
@@ -62,7 +63,7 @@ def plan_settings(
     settings = [Setting({}, "baseline")]
     for values in (*asked, *grids):
         if all(values != setting.values for setting in settings):
-            settings.append(Setting(values, format_settings(loss.knobs, values)))
+            settings.append(Setting(values, name_settings(loss.knobs, values)))
     return tuple(settings)
 
 
@@ -76,6 +77,7 @@ def _with_conditions(loss: Loss, name: str, value: Any) -> dict[str, Any]:
 
 
 def _refuse_idle(loss: Loss, values: Mapping[str, Any]) -> None:
+    refuse_unfit(loss.knobs, values)
     complete = {name: knob.default for name, knob in loss.knobs.items()} | dict(values)
     for name in values:
         knob = loss.knobs[name]

@@ -6,9 +6,10 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from segablate.losses.parts.curves import Curve, read_curves
+from segablate.losses.parts.curves import CURVES, Curve, read_curves
 from segablate.losses.parts.shapes import Labels, Logits, void_of
 from segablate.losses.parts.soft_edges import EPSILON, EdgeSums, edge_scores, f_score, label_edges, spread
+from segablate.losses.parts.theta_files import read_theta
 from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice, Range
 
@@ -35,9 +36,6 @@ THETAS = {
 }
 """The authors' searched parameters by metric."""
 
-CURVES = {"miou": 2, "fwiou": 2, "biou": 2, "bf1": 4, "macc": 1, "gacc": 1}
-"""Number of curves of each metric: for AND, then for OR; two of each for the soft edges of bf1."""
-
 _AT_EDGES = {"metric": ("biou", "bf1")}
 
 
@@ -63,7 +61,9 @@ def asl(
             0,
             1,
             grid=(None, (0.5, 0.5)),
-            help="x and y of the free points of every curve, or of one curve for all; none: as published",
+            help="x and y of the free points of every curve, or of one curve for all, or a file that segablate search "
+            "wrote; none or published: as published",
+            read=read_theta,
         ),
     ] = None,
     tolerance: Annotated[

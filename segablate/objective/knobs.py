@@ -21,6 +21,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from segablate.errors import KnobError, did_you_mean
+from segablate.objective.from_files import FromFile
 from segablate.objective.ranges import Choice, Conditions, Range, format_value, holds
 from segablate.objective.written_lists import with_commas
 
@@ -90,7 +91,10 @@ class Knob:
             return None
         if self.kind.length is None:
             return self.check(_read(text, self.kind.number), as_option=as_option)
-        return self.check(tuple(_read(part, self.kind.number) for part in text.split(":")), as_option=as_option)
+        parts = tuple(_read(part, self.kind.number) for part in text.split(":"))
+        if isinstance(self.range, Range) and self.range.read and any(isinstance(part, str) for part in parts):
+            return self.check(self.range.read(text), as_option=as_option)
+        return self.check(parts, as_option=as_option)
 
     def parse_list(self, text: str, *, as_option: bool = False) -> tuple[Any, ...]:
         """Read a comma-separated list, in its order; raises :class:`KnobError` as :meth:`parse` does."""
@@ -176,6 +180,8 @@ class Knob:
         return f"{name} is {given}, but {problem}{meaning}" + (f"; did you mean {near[0]!r}?" if near else "")
 
     def _cast(self, value: object) -> Any:
+        if isinstance(value, FromFile):
+            return value
         if isinstance(value, (tuple, list)):
             return tuple(self._cast(part) for part in value)
         if self.kind.number is float and isinstance(value, int) and not isinstance(value, bool):

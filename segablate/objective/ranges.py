@@ -1,7 +1,7 @@
 """The allowed values of a hyperparameter: a range of numbers, or one of a few words."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ class Range:
 
     ``grid`` holds the values a sweep tries; ``odd`` excludes even numbers; with ``used_when={"combine": ("product",)}``
     the hyperparameter has an effect only where another has one of these values, with ``training`` only in training.
+    ``read`` returns the value that a text names which is no number, such as a file; it raises KnobError for any other.
 
     Examples:
         >>> from segablate import Range
@@ -33,6 +34,7 @@ class Range:
     odd: bool = False
     used_when: Conditions = field(default_factory=dict)
     training: bool = False
+    read: Callable[[str], Any] | None = None
 
     def holds(self, number: float) -> bool:
         """Return whether the number is in the range; infinity and nan never are."""

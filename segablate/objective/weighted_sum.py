@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from segablate.errors import ObjectiveError, at
 from segablate.objective.catalogue import get_loss
+from segablate.objective.from_files import refuse_unfit
 from segablate.objective.knobs import Knob, ValueType, find_knob, format_settings
 from segablate.objective.loss import Loss
 from segablate.objective.ranges import Range, format_value
@@ -148,7 +149,10 @@ class _Reader:
             raise self.error("expected a loss, as in ce + 0.5*rmi(radius=3)")
         with at(self.place(start)):
             loss = get_loss(name)
-        return WeightedTerm(weight, loss, dict(self.settings(loss)) if self.skip("(") else {})
+        settings = dict(self.settings(loss)) if self.skip("(") else {}
+        with at(self.place(start)):
+            refuse_unfit(loss.knobs, settings)
+        return WeightedTerm(weight, loss, settings)
 
     def settings(self, loss: Loss) -> Iterator[tuple[str, Any]]:
         """Read ``[name "=" value {"," name "=" value}] ")"``."""
@@ -212,4 +216,6 @@ def _with(term: WeightedTerm, settings: Mapping[str, Any]) -> WeightedTerm:
         name: (taken.get(name) or find_knob(loss.knobs, name, loss.name)).check(value)
         for name, value in settings.items()
     }
-    return replace(term, settings={**term.settings, **checked})
+    joined = {**term.settings, **checked}
+    refuse_unfit(loss.knobs, joined)
+    return replace(term, settings=joined)

@@ -21,6 +21,9 @@ from torch.autograd.function import once_differentiable
 
 from segablate.errors import KnobError
 
+CURVES = {"miou": 2, "fwiou": 2, "biou": 2, "bf1": 4, "macc": 1, "gacc": 1}
+"""Number of curves of each metric: for AND, then for OR; two of each for the soft edges of bf1."""
+
 STEEPEST = 1e-6
 """Smallest distance of a from 0 and 1, where the slope would be infinite."""
 
