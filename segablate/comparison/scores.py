@@ -10,13 +10,22 @@ from numpy.typing import NDArray
 from segablate.comparison.pairing import Runs
 from segablate.errors import at
 from segablate.evaluation.results import Evaluation
+from segablate.metrics import asl_edges
 from segablate.metrics.bands import STATISTIC as BAND_COUNTS
 from segablate.metrics.boundary import boundary_sums
 from segablate.metrics.calibration import RELIABILITY
 from segablate.metrics.confusion import class_counts
 from segablate.metrics.tolerance import Tolerance
 from segablate.statistics.bootstrap import Floats, Statistic
-from segablate.statistics.scores import band_scores, boundary_scores, calibration_scores, means, region_scores
+from segablate.statistics.scores import (
+    band_scores,
+    boundary_scores,
+    calibration_scores,
+    edge_scores,
+    means,
+    near_edge_scores,
+    region_scores,
+)
 
 REGIONS = {
     "miou": "mIoU",
@@ -24,6 +33,30 @@ REGIONS = {
     "pixel_accuracy": "pixel accuracy",
     "frequency_weighted_iou": "frequency-weighted IoU",
 }
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A score of a whole set: of regions or boundaries, in 0..1, higher is better; of calibration or a loss, lower."""
+
+    key: str
+    title: str
+    kind: Literal["region", "boundary", "edges", "calibration", "loss"]
+    tolerance: Tolerance | None = None
+
+    @property
+    def less_is_better(self) -> bool:
+        """Whether the lower of two values is the better one."""
+        return self.kind in ("calibration", "loss")
+
+
+ASL_EDGES = {
+    asl_edges.NEAR: Measure("iou_near_edges", "IoU near edges (Auto Seg-Loss)", "edges"),
+    asl_edges.EDGES: Measure("edge_f", "edge F (Auto Seg-Loss)", "edges"),
+}
+"""The measures of :mod:`segablate.metrics.asl_edges` by the name of their counts."""
+
+_OF_EDGES = {asl_edges.NEAR: near_edge_scores, asl_edges.EDGES: edge_scores}
 
 
 @dataclass(frozen=True)
@@ -43,29 +76,15 @@ class Method:
     group_by: str | None = None
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A score of a whole set: of regions or boundaries, in 0..1, higher is better; of calibration or a loss, lower."""
-
-    key: str
-    title: str
-    kind: Literal["region", "boundary", "calibration", "loss"]
-    tolerance: Tolerance | None = None
-
-    @property
-    def less_is_better(self) -> bool:
-        """Whether the lower of two values is the better one."""
-        return self.kind in ("calibration", "loss")
-
-
 def measures_of(runs: Runs, tolerances: Sequence[Tolerance]) -> tuple[Measure, ...]:
-    """Return the measures that every run has: region scores, boundary F at each tolerance, ECE, losses."""
+    """Return the measures that every run has: region scores, boundary F at each tolerance, edges, ECE, losses."""
     regions = [Measure(key, title, "region") for key, title in REGIONS.items()]
     bounded = all(run.boundary is not None for run in runs.values())
     boundaries = [_boundary_measure(tolerance) for tolerance in tolerances if bounded]
+    edges = [measure for statistic, measure in ASL_EDGES.items() if all_have(runs, statistic)]
     errors = [Measure("ece", "ECE", "calibration")] if all_have(runs, RELIABILITY) else []
     losses = [Measure(f"loss_{name}", name, "loss") for name in shared_losses(runs)]
-    return (*regions, *boundaries, *errors, *losses)
+    return (*regions, *boundaries, *edges, *errors, *losses)
 
 
 def all_have(runs: Runs, statistic: str) -> bool:
@@ -121,6 +140,7 @@ def _statistic(
         for measure in measures
         if measure.tolerance is not None and run.boundary is not None
     }
+    edges = [_OF_EDGES[name](run.statistics[name]) for name, each in ASL_EDGES.items() if each in measures]
     calibration = calibration_scores(run.statistics) if any(m.kind == "calibration" for m in measures) else None
     losses = {
         measure.key: means(np.where(defined[measure.title], run.values[measure.title], np.nan))
@@ -133,6 +153,7 @@ def _statistic(
         return {
             **{key: of_regions[key] for key in (*REGIONS, "iou")},
             **{key: boundary(weights)["mean_boundary_f"] for key, boundary in boundaries.items()},
+            **{key: value for of_edges in edges for key, value in of_edges(weights).items()},
             **({"ece": calibration(weights)["ece"][:, 0]} if calibration else {}),
             **{key: mean(weights)["mean"] for key, mean in losses.items()},
         }

@@ -10,7 +10,7 @@ import numpy as np
 
 from segablate.errors import LabelError, RunError
 from segablate.labels import LabelSet
-from segablate.metrics import bands, boundary_iou, calibration, error_kinds, roc, trimap
+from segablate.metrics import asl_edges, bands, boundary_iou, calibration, error_kinds, roc, trimap
 from segablate.metrics.boundary import BoundaryCounts
 from segablate.metrics.conventions.boundaries import BOUNDARIES
 from segablate.plain_values import check
@@ -130,6 +130,8 @@ def _shapes(arrays: Mapping[str, np.ndarray], classes: int) -> dict[str, tuple[i
         roc.STATISTIC: (2, roc.BINS),
         trimap.COUNTS: (widths, 3, classes),
         trimap.WIDTHS: (widths,),
+        asl_edges.NEAR: (3, classes),
+        asl_edges.EDGES: (4, classes),
         **{each.statistic: (*_first(arrays, each.statistic), classes) for each in BOUNDARIES},
     }
 

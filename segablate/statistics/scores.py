@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from segablate.metrics import asl_edges
 from segablate.metrics.bands import accuracy
 from segablate.metrics.boundary import BoundarySums, boundary_f
 from segablate.metrics.boundary_iou import boundary_iou
@@ -113,6 +114,24 @@ def boundary_iou_scores(counts: NDArray) -> Statistic:
     def score(*sums: Floats) -> dict[str, Floats]:
         scores = boundary_iou(np.stack(sums, axis=-2))
         return {"mean_boundary_iou": nanmean(scores), "boundary_iou": scores}
+
+    return of_sums(list(np.moveaxis(counts, 1, 0)), score)
+
+
+def near_edge_scores(counts: NDArray) -> Statistic:
+    """Return the statistic ``iou_near_edges`` (B,); `counts` are (N, 3, C), see :mod:`segablate.metrics.asl_edges`."""
+
+    def score(*sums: Floats) -> dict[str, Floats]:
+        return {"iou_near_edges": asl_edges.mean_iou_near_edges(np.stack(sums, axis=-2))}
+
+    return of_sums(list(np.moveaxis(counts, 1, 0)), score)
+
+
+def edge_scores(counts: NDArray) -> Statistic:
+    """Return the statistic ``edge_f`` (B,); `counts` are (N, 4, C), see :mod:`segablate.metrics.asl_edges`."""
+
+    def score(*sums: Floats) -> dict[str, Floats]:
+        return {"edge_f": asl_edges.mean_edge_f(np.stack(sums, axis=-2))}
 
     return of_sums(list(np.moveaxis(counts, 1, 0)), score)
 
