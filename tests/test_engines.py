@@ -1,6 +1,10 @@
 """Engines run the same cells to the same numbers, also where a process is killed on the way."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,3 +95,47 @@ def test_an_engine_gives_gives_the_numbers_of_one_process_and_begins_again_what_
     assert len((tmp_path / "steps").read_text()) > 12, "no process was killed"
     assert found(tmp_path / "there", sweep) == found(tmp_path / "here", sweep)
     assert capfd.readouterr().out == "", "the output is of the report alone"
+
+
+PARENT = """
+import multiprocessing
+import os
+import signal
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+from segablate.training.engines.local import _begin
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    devices = context.Queue()
+    devices.put("cpu")
+    with ProcessPoolExecutor(1, context, _begin, (devices,)) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process by a signal")
+def test_a_process_of_the_pool_ends_with_its_parent(tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(PARENT)
+    with subprocess.Popen([sys.executable, str(tmp_path / "parent.py")], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        parent.wait()
+    deadline = time.monotonic() + 20
+    while (running := runs(worker)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if running:
+        os.kill(worker, signal.SIGKILL)
+    assert not running
+
+
+def runs(process: int) -> bool:
+    """Whether a process runs: a zombie, which nobody waits for, does not."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{process}/stat")
+    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")

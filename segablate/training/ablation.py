@@ -104,16 +104,31 @@ def gather(
     per_class: bool = False,
 ) -> TrainedAblation:
     """Compare the settings of a finished sweep. RunError where no cell of it has a run."""
-    cells = {row.name: [_result(folder, sweep, row.name, seed) for seed in sweep.seeds] for row in rows}
-    grid = {name: [_run_of(result) for result in row] for name, row in cells.items()}
+    cells = results_by_setting(sweep, folder)
     comparison = compare_trainings(
-        grid, tolerances=sweep.tolerances, group_by=group_by, per_class=per_class, shared_seeds=True
+        runs_of(cells), tolerances=sweep.tolerances, group_by=group_by, per_class=per_class, shared_seeds=True
     )
     columns = fixed_columns(fixed, rows, tolerance) if fixed else {}
     proven = [found.mean for found in comparison.results["miou"].settings]
     agree = {title: agreement(column, proven) for title, column in columns.items()}
     notes = dict.fromkeys(note for results in cells.values() for each in results if each for note in _notes(each))
     return TrainedAblation(loss, tuple(rows), sweep, comparison, cells, fixed, columns, agree, tuple(notes))
+
+
+def results_by_setting(sweep: Sweep, folder: Path) -> dict[str, list[CellResult | None]]:
+    """Return what came of the cells, by setting in the order of the seeds; None for one that has not ended."""
+    found: dict[str, list[CellResult | None]] = {setting.name: [] for setting in sweep.settings}
+    for cell in sweep.cells:  # seed by seed
+        found[cell.setting.name].append(result_of(folder, cell))
+    return found
+
+
+def runs_of(cells: Mapping[str, Sequence[CellResult | None]]) -> dict[str, list[Evaluation | None]]:
+    """Return the evaluations of cells, by setting; None for one that has not ended, or diverged."""
+    return {
+        name: [None if result is None or result.run is None else load_run(result.run) for result in row]
+        for name, row in cells.items()
+    }
 
 
 def fixed_ablation(
@@ -165,7 +180,7 @@ def step_seconds(sweep: Sweep, folder: Path, steps: int = 4) -> float:
     request = sweep.request_of(cell)
     short = replace(request, recipe=replace(request.recipe, steps=steps + 1, epochs=None))
     with tempfile.TemporaryDirectory() as place:
-        task = begin(short, folder)
+        task = begin(short, sweep.features or folder)
         marks: list[float] = []
         fit(task, TrainerExecution(Path(place), progress=lambda step, numbers: marks.append(time.monotonic())))
     return float(np.median(np.diff(marks)))
@@ -181,21 +196,12 @@ def _check(sweep: Sweep, folder: Path) -> None:
     """Open every training once before any of them is run, so that what cannot be done is refused at the start."""
     for row in sweep.settings:
         cell = next(cell for cell in sweep.cells if cell.setting is row)
-        begin(sweep.request_of(cell), folder)
+        begin(sweep.request_of(cell), sweep.features or folder)
 
 
 def _bare(loss: Loss, row: Row) -> list:
     """The terms of the objective, that of the loss with its defaults: settings are tried one by one."""
     return [replace(term, settings={}) if term.loss.name == loss.name else term for term in row.objective.terms]
-
-
-def _result(folder: Path, sweep: Sweep, name: str, seed: int) -> CellResult | None:
-    cell = next(cell for cell in sweep.cells if cell.setting.name == name and cell.seed == seed)
-    return result_of(folder, cell)
-
-
-def _run_of(result: CellResult | None) -> Evaluation | None:
-    return load_run(result.run) if result is not None and result.run is not None else None
 
 
 def _notes(result: CellResult) -> list[str]:

@@ -71,7 +71,7 @@ def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda
     request = sweep.request_of(cell)
     given, own = request.loading, finished(place) is None
     try:
-        training = train(request, place, TrainingExecution(progress=progress), features=folder)
+        training = train(request, place, TrainingExecution(progress=progress), features=sweep.features or folder)
     except DivergedError:
         return _finish(folder, cell, None)
     if training.facts["diverged"]:
@@ -80,7 +80,7 @@ def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda
     if not (run / "run.json").is_file():
         trusted = given.trust_code or own  # a checkpoint written by this very call holds the code that just ran
         loading = Loading(given.device, given.precision, trust_code=trusted)
-        wanted = Request(losses="none", tolerances=sweep.tolerances, calibration=False)
+        wanted = Request(losses="none", tolerances=sweep.tolerances, calibration=False, counts=sweep.counts)
         found = evaluate_checkpoint(training.checkpoint, sweep.reported, wanted, loading, Execution())
         save_run(found, run, sweep.summary(found))
     return _finish(folder, cell, "run")

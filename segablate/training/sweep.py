@@ -11,7 +11,6 @@ Whoever runs cells, here or elsewhere, does the same to those that are missing; 
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,14 +21,15 @@ from segablate.checkpoints.catalogue import source_package
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.supervision import Supervision
 from segablate.errors import RunError, UsageError, fact
+from segablate.evaluation.measures import LabelCount
 from segablate.evaluation.results import Evaluation
-from segablate.files import is_file, write_atomically, writing
 from segablate.limits import TooLarge
 from segablate.metrics.tolerance import Tolerance
 from segablate.objective.weighted_sum import parse_objective
 from segablate.plain_values import check
 from segablate.text_files import MalformedText, read_json
 from segablate.training.identity import packages_of, start_files
+from segablate.training.plans import open_plan
 from segablate.training.recipe import plain_recipe
 from segablate.training.request import TrainingRequest
 
@@ -57,6 +57,8 @@ class Sweep:
     - `threads`: of torch in a cell, fixed so that numbers do not depend on who runs it.
     - `full`: the train split under full labels, for settings that are trained from them.
     - `summary`: renders an evaluation as the JSON that a saved run holds for scripts; it can be pickled.
+    - `counts`: further counts of label maps; `features`: the folder in which what a classifier sees is kept, where it
+      is not that of the sweep.
     """
 
     settings: tuple[SweepSetting, ...]
@@ -67,6 +69,8 @@ class Sweep:
     threads: int = 1
     summary: Callable[[Evaluation], str] = lambda run: "{}"
     full: Dataset | None = None
+    counts: tuple[LabelCount, ...] = ()
+    features: Path | None = None
 
     @property
     def cells(self) -> "tuple[Cell, ...]":
@@ -151,19 +155,7 @@ def open_sweep(folder: Path, sweep: Sweep) -> None:
 
     Raises RunError, with what changed, where it is another plan.
     """
-    described = sweep.described()
-    path = folder / PLAN
-    if not is_file(path):
-        if os.path.exists(folder) and any(folder.iterdir()):
-            raise UsageError(f"{folder} is there already and holds no sweep; choose another --save")
-        with writing(folder):
-            write_atomically(path, json.dumps(described, indent=1))
-        return
-    before = read_plan(folder)
-    changed = [name for name in described if before.get(name) != described[name]]
-    if changed:
-        told = "; ".join(_change(name, before.get(name), described[name]) for name in changed[:3])
-        raise RunError(f"{folder} holds a sweep with another plan: {told}; choose another --save, or ask for the same")
+    open_plan(folder / PLAN, sweep.described(), "sweep")
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
@@ -180,13 +172,6 @@ def share_of(cells: Sequence[Cell], text: str) -> list[Cell]:
     if not found or int(found[1]) > int(found[2]):
         raise UsageError(f"--cells is {text!r}, but must be a share such as 3/8, the third of eight")
     return list(cells[int(found[1]) - 1 :: int(found[2])])
-
-
-def _change(name: str, before: Any, now: Any) -> str:
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-        return ", ".join(f"{name} {key}: {before.get(key, 'none')} is now {now.get(key, 'none')}" for key in keys[:3])
-    return f"{name}: {before} is now {now}"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -148,10 +149,19 @@ _own_device: str | None = None
 
 
 def _begin(devices: "multiprocessing.Queue[str]") -> None:
-    """At the start of a process of the pool: take a device; Ctrl-C is the parent's to see."""
+    """At the start of a process of the pool: take a device; Ctrl-C is the parent's to see, and its end is ours."""
     global _own_device
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _own_device = devices.get()
+
+
+def _end_with_parent() -> None:
+    """End this process where its parent has been killed: it would wait for work without end."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(folder: Path, sweep: Sweep, cell: Cell) -> CellResult | None:

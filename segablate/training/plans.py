@@ -1,0 +1,48 @@
+"""Plans: what a folder of trainings is of, written first, so that another command in the same folder is refused."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segablate.errors import RunError, UsageError, fact
+from segablate.files import is_file, write_atomically, writing
+from segablate.limits import TooLarge
+from segablate.text_files import MalformedText, read_json
+
+
+def open_plan(path: Path, described: Mapping[str, Any], what: str) -> None:
+    """Write a plan into its folder, or check it against the plan that is there; `what`: a sweep, for example.
+
+    Raises RunError, with what changed, where it is another plan, and UsageError where the folder holds something else.
+    """
+    folder = path.parent
+    if not is_file(path):
+        if os.path.exists(folder) and any(folder.iterdir()):
+            raise UsageError(f"{folder} is there already and holds no {what}; choose another --save")
+        with writing(folder):
+            write_atomically(path, json.dumps(described, indent=1))
+        return
+    before = _read(path)
+    changed = [name for name in described if before.get(name) != described[name]]
+    if changed:
+        told = "; ".join(_change(name, before.get(name), described[name]) for name in changed[:3])
+        raise RunError(f"{folder} holds a {what} with another plan: {told}; choose another --save, or ask for the same")
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        found = read_json(path)
+        if not isinstance(found, dict):
+            raise MalformedText("is no JSON object")
+    except (MalformedText, TooLarge) as error:
+        raise RunError(f"{path} is damaged ({fact(error)}); remove {path.parent} and begin again") from None
+    return found
+
+
+def _change(name: str, before: Any, now: Any) -> str:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        return ", ".join(f"{name} {key}: {before.get(key, 'none')} is now {now.get(key, 'none')}" for key in keys[:3])
+    return f"{name}: {before} is now {now}"
