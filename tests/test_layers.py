@@ -29,6 +29,7 @@ FLOORS = (
     ("statistics",),
     ("ablation", "comparison", "probing"),
     ("training",),
+    ("search",),
     ("atlas", "diagnosis"),
     ("tables",),
     ("render",),
@@ -47,6 +48,7 @@ CATALOGUES = {
     "datasets/formats": ("TITLE", "find", "read"),
     "networks": ("{}", "PREPROCESSING"),
     "training/engines": ("run",),
+    "search/samplers": ("propose", "PACKAGE"),
 }
 """Folders in which every file is an entry, and what an entry has; {} is the name of its file."""
 
