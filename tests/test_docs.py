@@ -50,6 +50,9 @@ def fewer(words: list[str]) -> list[str]:
         return ["--steps", "4"]
     if words[0] == "atlas":
         return ["--limit", "6", "--losses", "ce,focal,abl"]  # semeda would train its network
+        return ["--limit", "6"]
+    if words[0] == "search":
+        return ["--rounds", "1", "--samples", "4", "--steps", "2", "--seeds", "1", "--retrain-steps", "2"]
     images = ["--limit", "8"] if words[0] in ("evaluate", "ablate", "compare") and len(words) > 1 else []
     return [*images, "--steps", "2"] if "--train" in words else images
 

@@ -18,6 +18,7 @@ from segablate.cli.commands import (
     recipes,
     report,
     runs,
+    search,
     show,
     train,
     train_edges,
@@ -66,6 +67,7 @@ app.command("evaluate")(expanded(evaluate.evaluate))
 app.add_typer(ablate.app, name="ablate")
 app.command("atlas")(expanded(atlas.atlas))
 app.command("train", help=train.HELP)(train.listed)
+app.command("search")(expanded(search.search))
 app.command("compare")(expanded(compare.compare, without=("boundary_iou", "error_kinds")))
 app.command("report")(expanded(report.report))
 app.command("show")(expanded(show.show))

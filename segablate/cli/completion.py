@@ -67,6 +67,13 @@ def recipes(incomplete: str) -> list[str]:
     return _starting(recipe_names(), incomplete)
 
 
+def metrics(incomplete: str) -> list[str]:
+    """Complete the name of a metric that has a surrogate."""
+    from segablate.search import METRICS
+
+    return _starting(METRICS, incomplete)
+
+
 Completion = Callable[[str], list[str]]
 
 

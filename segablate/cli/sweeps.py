@@ -1,9 +1,8 @@
 """``ablate LOSS --train``: the way from its options to a table."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,16 +11,14 @@ from segablate.cli.options import DatasetOptions, ResultOptions, RunningOptions,
 from segablate.cli.supervision import labelled
 from segablate.cli.trained import keep_trained, write_page_of_trained
 from segablate.cli.trained_options import TrainedOptions, TrainedRequest
+from segablate.cli.training_runs import at_once, recipe_of, refuse_leak, run_with_progress, same_classes, seeds_of
 from segablate.errors import UsageError
 from segablate.files import is_file
 
 if TYPE_CHECKING:
-    from segablate.datasets import Dataset
     from segablate.training.planning import Row
-    from segablate.training.recipe import SourcedRecipe
     from segablate.training.sweep import Sweep
 
-_STEPS_OF_HEAD = 100
 _FEWEST_STEPS = 10
 
 
@@ -46,7 +43,7 @@ def ablate_trained(
 
         require_drawing(asked.plot)
     sweep = _within_budget(sweep, folder, options)
-    missing = _run(sweep, folder, options)
+    missing = run_with_progress(sweep, folder, options)
     if missing:
         typer.echo(missing_note(missing, len(sweep.cells), folder))
         return
@@ -96,10 +93,9 @@ def _sweep(
 
     place = asked.dataset or default_dataset(asked.checkpoint, f"ablate {asked.loss.name} {asked.checkpoint}")
     reported = images.open(place)
-    data = _same_classes(open_dataset(place, options.train_split).meeting_at(images.label_size), images)
-    if set(data.names) & set(reported.names) and data.split == reported.split:
-        raise UsageError(f"split {data.split!r} is trained on and reported on; pass --split or --train-split")
-    recipe, loading = _recipe(asked, options), checkpoints.loading(running)
+    data = same_classes(open_dataset(place, options.train_split).meeting_at(images.label_size), images)
+    refuse_leak(data, reported)
+    recipe, loading = recipe_of(options), checkpoints.loading(running)
     refuse_code(recipe, loading.trust_code)
     part = options.train or "head"
     given, labels = labelled(data, options.labels, running)
@@ -114,34 +110,7 @@ def _sweep(
     )
     trained = tuple(row.trained for row in rows)
     tolerances, full = (asked.tolerance,), data if options.ceiling else None
-    return Sweep(trained, _seeds(options.seeds), request, reported, tolerances, options.threads, summary_of, full)
-
-
-def _same_classes(data: "Dataset", images: DatasetOptions) -> "Dataset":
-    from segablate.datasets.merging import merge_classes
-
-    return data if images.classes is None else merge_classes(data, images.classes)
-
-
-def _recipe(asked: TrainedRequest, options: TrainedOptions) -> "SourcedRecipe":
-    from segablate.training.recipe import HEAD_RATE, SourcedRecipe, open_recipe, parse_field, recipe_fields
-
-    found = open_recipe(options.recipe) if options.recipe else SourcedRecipe("options")
-    values: dict[str, Any] = {}
-    for text in options.set_ or []:
-        name, sign, value = text.partition("=")
-        if not sign or name not in recipe_fields():
-            from segablate.errors import did_you_mean
-
-            raise UsageError(f"--set {text!r}: write FIELD=VALUE{did_you_mean(name, recipe_fields())}")
-        values[name] = parse_field(name, value)
-    if options.steps is not None:
-        values["steps"] = options.steps
-    elif "steps" not in values and "epochs" not in values and not options.recipe:
-        values["steps"] = _STEPS_OF_HEAD if options.train == "head" else 1000
-    if options.train == "head" and not options.recipe:
-        values.setdefault("rate", HEAD_RATE)
-    return found.overridden(values)
+    return Sweep(trained, seeds_of(options.seeds), request, reported, tolerances, options.threads, summary_of, full)
 
 
 def _within_budget(sweep: "Sweep", folder: Path, options: TrainedOptions) -> "Sweep":
@@ -156,13 +125,13 @@ def _within_budget(sweep: "Sweep", folder: Path, options: TrainedOptions) -> "Sw
     seconds = _seconds(options.budget)
     folder.mkdir(parents=True, exist_ok=True)
     step = step_seconds(sweep, folder)
-    cells, at_once = len(sweep.cells), options.processes or _cores(sweep)
-    rounds = -(-cells // at_once)
+    cells, parallel = len(sweep.cells), at_once(sweep, options)
+    rounds = -(-cells // parallel)
     wanted = sweep.request.recipe.total(len(sweep.request.dataset))
     steps = min(int(seconds / rounds / step), wanted)
     disk = cells * _bytes(sweep) / 2**20
     typer.echo(
-        f"{len(sweep.settings)} settings × {len(sweep.seeds)} seeds, {at_once} at a time, {step:.3g} s a step: "
+        f"{len(sweep.settings)} settings × {len(sweep.seeds)} seeds, {parallel} at a time, {step:.3g} s a step: "
         f"{steps} of {wanted} steps each fit into {options.budget}; about {disk:.0f} MiB on disk",
         err=True,
     )
@@ -179,50 +148,12 @@ def _with_steps(sweep: "Sweep", steps: int) -> "Sweep":
     return replace(sweep, request=replace(sweep.request, recipe=recipe))
 
 
-def _run(sweep: "Sweep", folder: Path, options: TrainedOptions) -> int:
-    from segablate.render import progress
-    from segablate.training.ablation import SweepExecution, run_sweep
-    from segablate.training.cells import result_of
-    from segablate.training.engines import EngineOptions
-    from segablate.training.sweep import PLAN, share_of
-
-    cells = share_of(sweep.cells, options.cells) if options.cells else sweep.cells
-    done = sum(result_of(folder, cell) is not None for cell in cells) if is_file(folder / PLAN) else 0
-    engine = EngineOptions(options.processes, options.ray_address)
-    with progress(len(cells), "training", unit="trainings") as advance:
-        advance(done)
-        execution: SweepExecution = SweepExecution(
-            folder, options.cells, options.engine, engine, lambda count, result: advance(1)
-        )
-        try:
-            return run_sweep(sweep, execution)
-        except KeyboardInterrupt:
-            print(f"{folder} holds what was trained; the same command goes on", file=sys.stderr)
-            raise
-
-
 def _folder(asked: TrainedRequest, options: TrainedOptions) -> Path:
     import re
 
     labels = [] if options.labels == "full" else [Path(options.labels).name]
     words = ["ablate", asked.loss.name, asked.checkpoint, options.train or "head", *labels]
     return Path("runs", "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", word).strip("_") for word in words))
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    parts = text.split(",")
-    if not all(part.strip().isdigit() for part in parts):
-        raise UsageError(
-            f"--seeds is {text!r}, but must be a number of seeds, or comma-separated seeds, as in 3 or 0,1,2"
-        )
-    numbers = tuple(int(part) for part in parts)
-    if len(numbers) == 1 and "," not in text:
-        if numbers[0] < 1:
-            raise UsageError("--seeds is 0, but at least one training is needed")
-        return tuple(range(numbers[0]))
-    if len(set(numbers)) < len(numbers):
-        raise UsageError(f"--seeds is {text!r}: name every seed once")
-    return numbers
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...]:
@@ -241,12 +172,6 @@ def _seconds(text: str) -> float:
     if not found:
         raise UsageError(f"--budget is {text!r}, but must be a time such as 90s, 30m or 2h")
     return float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600, None: 60}[found[2]]
-
-
-def _cores(sweep: "Sweep") -> int:
-    from segablate.training.engines.local import devices_of
-
-    return len(devices_of(sweep))
 
 
 def _bytes(sweep: "Sweep") -> int:

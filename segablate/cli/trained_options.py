@@ -18,6 +18,30 @@ if TYPE_CHECKING:
 _PANEL = "Training"
 
 
+RecipeOption = Annotated[
+    str | None,
+    typer.Option(help="Recipe by name, or a FILE.yaml.", rich_help_panel=_PANEL, autocompletion=recipes),
+]
+FieldOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A field of the recipe, as in rate=0.01; repeatable.", rich_help_panel=_PANEL),
+]
+TrainSplitOption = Annotated[str, typer.Option(help="Split to train on.", rich_help_panel=_PANEL)]
+GroupOption = Annotated[
+    str | None,
+    typer.Option(help="Regular expression on image names that groups dependent images.", rich_help_panel=_PANEL),
+]
+EngineOption = Annotated[Literal["local", "ray"], typer.Option(help="What runs the trainings.", rich_help_panel=_PANEL)]
+ProcessesOption = Annotated[
+    int,
+    typer.Option(help="Processes of the local engine; 0: one for each GPU or core.", rich_help_panel=_PANEL, min=0),
+]
+ThreadsOption = Annotated[
+    int, typer.Option(help="Threads of each training; part of the plan.", rich_help_panel=_PANEL, min=1)
+]
+RayOption = Annotated[str | None, typer.Option(help="Address of a Ray cluster.", rich_help_panel=_PANEL)]
+
+
 @dataclass(frozen=True)
 class TrainedOptions:
     """Whether and how each setting is trained."""
@@ -39,15 +63,9 @@ class TrainedOptions:
         str | None,
         typer.Option(help="Comma-separated objectives to train too, as in 'ce,focal'.", rich_help_panel=_PANEL),
     ] = None
-    recipe: Annotated[
-        str | None,
-        typer.Option(help="Recipe by name, or a FILE.yaml.", rich_help_panel=_PANEL, autocompletion=recipes),
-    ] = None
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="A field of the recipe, as in rate=0.01; repeatable.", rich_help_panel=_PANEL),
-    ] = None
-    train_split: Annotated[str, typer.Option(help="Split to train on.", rich_help_panel=_PANEL)] = "train"
+    recipe: RecipeOption = None
+    set_: FieldOption = None
+    train_split: TrainSplitOption = "train"
     labels: Annotated[str, typer.Option(help=LABELS, rich_help_panel=_PANEL)] = "full"
     ceiling: Annotated[
         bool,
@@ -59,10 +77,7 @@ class TrainedOptions:
         bool,
         typer.Option("--keep-head", help="With --train head: keep the classifier's weights.", rich_help_panel=_PANEL),
     ] = False
-    group_by: Annotated[
-        str | None,
-        typer.Option(help="Regular expression on image names that groups dependent images.", rich_help_panel=_PANEL),
-    ] = None
+    group_by: GroupOption = None
     budget: Annotated[
         str | None,
         typer.Option(help="Time for all trainings, as in 30m or 2h: sets the steps.", rich_help_panel=_PANEL),
@@ -70,17 +85,10 @@ class TrainedOptions:
     cells: Annotated[
         str | None, typer.Option(help="Run a share of the trainings, as in 3/8.", rich_help_panel=_PANEL)
     ] = None
-    engine: Annotated[
-        Literal["local", "ray"], typer.Option(help="What runs the trainings.", rich_help_panel=_PANEL)
-    ] = "local"
-    processes: Annotated[
-        int,
-        typer.Option(help="Processes of the local engine; 0: one for each GPU or core.", rich_help_panel=_PANEL, min=0),
-    ] = 0
-    threads: Annotated[
-        int, typer.Option(help="Threads of each training; part of the plan.", rich_help_panel=_PANEL, min=1)
-    ] = 1
-    ray_address: Annotated[str | None, typer.Option(help="Address of a Ray cluster.", rich_help_panel=_PANEL)] = None
+    engine: EngineOption = "local"
+    processes: ProcessesOption = 0
+    threads: ThreadsOption = 1
+    ray_address: RayOption = None
 
     def __post_init__(self) -> None:
         """UsageError for full labels beside full labels."""

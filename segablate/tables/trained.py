@@ -1,5 +1,6 @@
 """``ablate --train`` as a report: scores after training, what the fixed checkpoint had said, and the cost."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from segablate.tables import Column, Report, Row, Table
 from segablate.tables.training_groups import headline
 from segablate.tables.trainings import trainings_notes, trainings_tables
 from segablate.training.ablation import TrainedAblation
+from segablate.training.sweep import CellResult
 
 
 def trained_report(found: TrainedAblation, folder: Path) -> Report:
@@ -28,17 +30,17 @@ def trained_report(found: TrainedAblation, folder: Path) -> Report:
         ("threads", f"{sweep.threads} in each training"),
         ("sweep", str(folder)),
     )
-    tables = [*trainings_tables(found.comparison), cells_table(found)]
+    tables = [*trainings_tables(found.comparison), cells_table(found.cells)]
     tables += [fixed_table(found)] if found.columns else []
     title = f"{found.name} after training: {request.network} on {request.dataset.spec}"
     notes = (*trainings_notes(found.comparison), *_notes(found))
     return Report(title, head, tuple(tables), notes, headline(found.comparison))
 
 
-def cells_table(found: TrainedAblation) -> Table:
+def cells_table(cells: Mapping[str, Sequence[CellResult | None]]) -> Table:
     """Return what each training cost, and the trainings that diverged."""
     rows = []
-    for name, results in found.cells.items():
+    for name, results in cells.items():
         ended = [each for each in results if each is not None]
         diverged = [each for each in ended if each.diverged]
         rows.append(

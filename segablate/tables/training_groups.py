@@ -53,10 +53,11 @@ def headline(comparison: TrainingsComparison) -> Headline:
 def verdict(comparison: TrainingsComparison) -> str:
     """Return a sentence on mIoU, after Holm's correction."""
     others = zip(comparison.settings[1:], comparison.results["miou"].settings[1:], strict=True)
-    return "; ".join(_of_setting(name, comparison.settings[0], found) for name, found in others)
+    return "; ".join(verdict_on(name, comparison.settings[0], found) for name, found in others)
 
 
-def _of_setting(name: str, baseline: str, found: SettingResult) -> str:
+def verdict_on(name: str, baseline: str, found: SettingResult) -> str:
+    """Return a sentence on the mIoU of one setting, after Holm's correction."""
     if found.p != found.p:
         return f"{name}: no interval of the difference in mIoU"
     seen = (

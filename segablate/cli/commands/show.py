@@ -30,10 +30,21 @@ def show(
     from segablate.evaluation.runs import read_description
     from segablate.render import print_report
 
+    run = _with_report(run)
     kind = read_description(run)["kind"]
     asked = reading, viewing, plot
     report = _evaluation(run, *asked) if kind == "evaluation" else _report(run, kind, plain=asked == _PLAIN)
     print_report(report, output.format, wide=output.wide, brief=output.brief)
+
+
+def _with_report(folder: Path) -> Path:
+    """Return the folder of the report where trainings or a search are in this one."""
+    from segablate.cli.searching import REPORT
+    from segablate.evaluation.runs import is_run
+    from segablate.report.subject import SWEPT
+
+    inside = [folder / name for name in (SWEPT, REPORT) if is_run(folder / name)]
+    return inside[0] if inside and not is_run(folder) else folder
 
 
 def _evaluation(path: Path, reading: ReadingOptions, viewing: ViewingOptions, plot: Path | None) -> "Report":
