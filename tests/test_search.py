@@ -200,6 +200,7 @@ def test_another_metric_and_sampler(data: Path, tmp_path: Path, capsys: pytest.C
     [
         (["--holdout", "0.1"], 1, "the hold-out has 1 of the images of split 'train', but a reward needs at least 2"),
         (["--holdout", "0"], 2, "--holdout is 0, but rewards need images that are not trained on"),
+        (["--holdout", "train"], 2, "--holdout is split 'train', which is trained on; pass a share"),
         (["--holdout", "0.7"], 1, "--holdout is 0.7, but must be a share of at most 0.5"),
         (["--holdout", "val"], 2, "split 'val' is held out for the rewards and reported on; pass --split or --holdout"),
         (["--train-split", "val"], 2, "is trained on and reported on"),

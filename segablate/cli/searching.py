@@ -120,6 +120,8 @@ def _proxy(
     data, holdout = split_holdout(place, options.train_split, options.holdout, images.label_size)
     if holdout is None:
         raise UsageError("--holdout is 0, but rewards need images that are not trained on; pass a share, as in 0.2")
+    if holdout.split == data.split and set(holdout.names) & set(data.names):
+        raise UsageError(f"--holdout is split {data.split!r}, which is trained on; pass a share, as in 0.2")
     data, holdout = same_classes(data, images), same_classes(holdout, images)
     refuse_leak(data, reported)
     refuse_leak(holdout, reported, "held out for the rewards", "--holdout")
