@@ -129,7 +129,7 @@ def _proxy(
     recipe, loading = recipe_of(options.training(part, options.steps)), checkpoints.loading(running)
     refuse_code(recipe, loading.trust_code)
     request = TrainingRequest(network, data, recipe.recipe, options.seed, part=part, loading=loading)
-    return Sweep((), (options.seed,), request, holdout, (), options.threads, summary_of, counts_of(metric))
+    return Sweep((), (options.seed,), request, holdout, (), options.threads, summary_of, counts=counts_of(metric))
 
 
 def _part(network: str, options: SearchOptions) -> Literal["head", "full"]:
