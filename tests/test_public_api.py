@@ -95,6 +95,7 @@ DEFAULTS = {
         "seed": 0,
         "train_split": "train",
         "holdout": 0.1,
+        "labels": "full",
         "part": "full",
         "keep_head": False,
         "state_every": 180.0,
