@@ -46,7 +46,11 @@ def test_losses_see_a_linear_map_of_what_the_classifier_sees(data: Path) -> None
 def test_there_is_none_where_no_loss_needs_features_or_the_classifier_alone_is_trained(data: Path) -> None:
     assert task_of(data, objective="ce").projection is None
     assert task_of(data, objective="ce + 0.3*dfr(combine=shallow)").projection is None
-    assert task_of(data, objective=DFR, part="head", projection=8).projection is None
+    head = task_of(data, objective=DFR, part="head", projection=8)
+    assert head.projection is None
+    assert [note for note in head.start.notes if "changed nothing" in note] == [
+        "feature_consistency trains features, which are fixed before the classifier: it changed nothing"
+    ]
 
 
 def test_its_weights_come_from_the_seed_and_those_of_the_network_do_not_know_it(data: Path) -> None:

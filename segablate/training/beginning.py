@@ -133,7 +133,12 @@ def _completed(request: TrainingRequest) -> Recipe:
 
 def _notes(request: TrainingRequest, recipe: Recipe, objective: Objective, start: Start) -> tuple[str, ...]:
     notes = [*request.labels.notes]
-    notes += [f"classifier {start.classifier!r} alone was trained"] if request.part == "head" else []
+    if request.part == "head":
+        notes.append(f"classifier {start.classifier!r} alone was trained")
+        if any(term.loss.name == "feature_consistency" for term in objective.terms):
+            notes.append(
+                "feature_consistency trains features, which are fixed before the classifier: it changed nothing"
+            )
     if team().size > 1 and (names := local_terms(objective)):
         notes.append(f"{shorten(names, 6)}: means over the local batches of {team().size} processes")
     if team().size > 1 and recipe.norm == "train":
