@@ -49,7 +49,7 @@ def test_there_is_none_where_no_loss_needs_features_or_the_classifier_alone_is_t
     head = task_of(data, objective=DFR, part="head", projection=8)
     assert head.projection is None
     assert [note for note in head.start.notes if "changed nothing" in note] == [
-        "feature_consistency trains features, which are fixed before the classifier: it changed nothing"
+        "feature_consistency trains features, fixed before the classifier: it changed nothing"
     ]
 
 

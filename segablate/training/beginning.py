@@ -136,9 +136,7 @@ def _notes(request: TrainingRequest, recipe: Recipe, objective: Objective, start
     if request.part == "head":
         notes.append(f"classifier {start.classifier!r} alone was trained")
         if any(term.loss.name == "feature_consistency" for term in objective.terms):
-            notes.append(
-                "feature_consistency trains features, which are fixed before the classifier: it changed nothing"
-            )
+            notes.append("feature_consistency trains features, fixed before the classifier: it changed nothing")
     if team().size > 1 and (names := local_terms(objective)):
         notes.append(f"{shorten(names, 6)}: means over the local batches of {team().size} processes")
     if team().size > 1 and recipe.norm == "train":
