@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from segablate.metrics.tolerance import Tolerance
 from segablate.render import summary_of
 from segablate.training.ablation import SweepExecution, run_sweep
 from segablate.training.cells import cell_folder, result_of
-from segablate.training.engines import EngineOptions, engine_names
+from segablate.training.engines import EngineOptions, engine_names, local
 from segablate.training.sweep import Sweep, SweepSetting
 
 DEADLY = '''\
@@ -129,6 +130,29 @@ def test_a_process_of_the_pool_ends_with_its_parent(tmp_path: Path) -> None:
     if running:
         os.kill(worker, signal.SIGKILL)
     assert not running
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="this system has no masks of signals")
+def test_processes_of_the_pool_begin_without_ctrl_c(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks: list[bool] = []
+
+    def submit(pool: ProcessPoolExecutor, *given: object) -> Future[None]:
+        masks.append(held_back())
+        done = Future[None]()
+        done.set_result(None)
+        return done
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", submit)
+    assert len(local._in_pool(tmp_path, sweep, sweep.cells, lambda result: None, ["cpu"], 2)) == 4
+    assert masks == [True] * 4, "a process that starts inherits what is held back"
+    assert not held_back()
+
+
+def held_back() -> bool:
+    """Whether Ctrl-C waits."""
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def runs(process: int) -> bool:

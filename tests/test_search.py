@@ -13,11 +13,11 @@ from conftest import NETWORK
 from trainings import write_splits
 
 from segablate.cli import run
-from segablate.errors import DatasetError
+from segablate.errors import CheckpointError, DatasetError
 from segablate.evaluation.results import load_run
 from segablate.losses import get_loss
 from segablate.search.rewards import check_holdout, reward_of
-from segablate.training import heads
+from segablate.training import ablation, heads
 from segablate.training.request import split_holdout
 
 OPTIONS = ["--rounds", "2", "--samples", "2", "--steps", "2", "--processes", "1", "--set", "batch=2", "--trust-code"]
@@ -210,6 +210,7 @@ def test_another_metric_and_sampler(data: Path, tmp_path: Path, capsys: pytest.C
         (["--samples", "3", "--sampler", "cma"], 2, "--sampler cma needs at least 4 in a round"),
         (["--set", "raet=1"], 2, "write FIELD=VALUE; did you mean 'rate'"),
         (["--boundary-tolerance", "wide"], 1, "tolerance"),
+        (["--group-by", "("], 2, "--group-by '(' is not a regular expression"),
     ],
 )
 def test_a_slip_is_one_line(
@@ -221,6 +222,53 @@ def test_a_slip_is_one_line(
     assert message in error
     assert len(error.strip().splitlines()) == 1
     assert not (tmp_path / "s").exists()
+
+
+def test_a_file_in_place_of_the_folder_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "s").write_text("mine")
+    assert run(words(data, tmp_path / "s")) == 2
+    assert (
+        capsys.readouterr().err
+        == f"error: {tmp_path / 's'} is a file, but a search is a folder; choose another --save\n"
+    )
+    assert (tmp_path / "s").read_text() == "mine"
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_cannot_be_trained_leaves_no_folder_behind(
+    begun: bool, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(raised: BaseException) -> int:
+        def begin(*given: object) -> None:
+            raise raised
+
+        monkeypatch.setattr(ablation, "begin", begin)
+        return run(words(data, tmp_path / "s"))
+
+    if begun:
+        assert refuse(KeyboardInterrupt()) == 130
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert line == f"error: interrupted; {tmp_path / 's'} holds the plan of the search; the same command goes on"
+    assert refuse(CheckpointError("no weights")) == 1
+    assert capsys.readouterr().err == "error: no weights\n"
+    assert (tmp_path / "s" / "search.json").exists() == (tmp_path / "s").exists() == begun
+
+
+def test_an_interrupted_round_is_closed_by_one_line_and_goes_on(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ablation, "run_cells", interrupted)
+    assert run(words(data, tmp_path / "s", "--steps", "1")) == 130
+    cost, line = capsys.readouterr().err.strip().splitlines()
+    assert cost.startswith("2 rounds × 2 proxies × 1 step (")
+    place = tmp_path / "s" / "rounds" / "01"
+    assert line == f"error: interrupted; {place} holds what was trained; the same command goes on"
+    assert (place / "plan.json").exists()
 
 
 def test_a_metric_that_is_none(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -352,6 +352,7 @@ def test_rows_of_a_sweep_name_the_file_and_hold_its_numbers(tmp_path: Path) -> N
 
 BAD: list[tuple[Callable[[Path], str], str]] = [
     (lambda folder: str(folder / "no.yaml"), "there is no such file"),
+    (lambda folder: str(folder), "it is a folder; name the file in it"),
     (lambda folder: "0.5:half", "must be numbers from 0 to 1 joined by colons, none, published, or a file"),
     (lambda folder: write(folder, "metric: [miou"), "is no file of parameters .*not valid YAML"),
     (lambda folder: write(folder, "theta: [1, 2]"), "has no 'metric'"),

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,8 +16,8 @@ from segablate.cli.locking import lock_output
 from segablate.cli.options import DatasetOptions, ResultOptions, RunningOptions, default_dataset
 from segablate.cli.search_options import SearchOptions
 from segablate.cli.training_runs import at_once, recipe_of, refuse_leak, run_with_progress, same_classes, seeds_of
-from segablate.errors import RunError, UsageError, counted, fact
-from segablate.files import discard
+from segablate.errors import Interrupted, RunError, SegablateError, UsageError, counted, fact
+from segablate.files import discard, is_file
 
 if TYPE_CHECKING:
     from segablate.datasets import Dataset
@@ -41,8 +43,9 @@ def search_surrogate(
     output: ResultOptions,
 ) -> None:
     """Search, write the parameters, train again with them and others, and print the tables."""
+    from segablate.comparison.pairing import clusters
     from segablate.render import print_report
-    from segablate.search.plan import metric_named
+    from segablate.search.plan import PLAN, metric_named
     from segablate.search.rewards import check_holdout
     from segablate.search.running import open_search, run_search
     from segablate.search.writing import write_theta
@@ -54,11 +57,15 @@ def search_surrogate(
     _refuse_early(options)
     lock_output(folder)
     reported = images.open(place)
+    if options.group_by is not None:
+        clusters(reported.names, options.group_by)  # refused now, not after the search
     proxy = _proxy(space.metric, network, place, reported, options, images, checkpoints, running)
     search = _search(space, options, replace(proxy, features=folder))
     notes = check_holdout(space.metric, search.proxy.reported)
+    begun = is_file(folder / PLAN)
     open_search(search, folder)
-    _state_cost(search, folder, options)
+    with _removed_where_refused(folder, begun):
+        _state_cost(search, folder, options)
 
     def run(sweep: "Sweep", its_folder: Path, title: str) -> None:
         run_with_progress(sweep, its_folder, options.training(sweep.request.part, None), title)
@@ -77,6 +84,19 @@ def search_surrogate(
     print_report(report, output.format, wide=output.wide, brief=output.brief)
     trained = f"segablate train --objective 'asl(metric={space.metric}, theta={file})'"
     typer.echo(f"{file} written; {trained} trains with it", err=True)
+
+
+@contextmanager
+def _removed_where_refused(folder: Path, begun: bool) -> Iterator[None]:
+    """Remove the folder of a search that is refused before anything is trained, unless it was `begun` before."""
+    try:
+        yield
+    except SegablateError:
+        if not begun:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; {folder} holds the plan of the search; the same command goes on") from None
 
 
 def _refuse_early(options: SearchOptions) -> None:
@@ -153,8 +173,9 @@ def _state_cost(search: "Search", folder: Path, options: SearchOptions) -> None:
     parallel = at_once(sweep, options.training(request.part, steps))
     total = search.rounds * -(-search.samples // parallel) * steps * seconds
     typer.echo(
-        f"{search.rounds} rounds × {search.samples} proxies × {steps} steps (the authors: {AUTHORS}), {parallel} at a "
-        f"time, {seconds:.3g} s a step: about {_time(total)} of steps; besides, "
+        f"{counted(search.rounds, 'round')} × {counted(search.samples, 'proxy', 'proxies')} × "
+        f"{counted(steps, 'step')} (the authors: {AUTHORS}), {parallel} at a time, "
+        f"{seconds:.3g} s a step: about {_time(total)} of steps; besides, "
         f"{counted(search.rounds * search.samples, 'evaluation')} of {len(held)} images",
         err=True,
     )

@@ -1,12 +1,11 @@
 """What commands share that train cells: the recipe, the seeds, the splits, and running with a progress bar."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segablate.cli.options import DatasetOptions
 from segablate.cli.trained_options import TrainedOptions
-from segablate.errors import UsageError
+from segablate.errors import Interrupted, UsageError
 from segablate.files import is_file
 
 if TYPE_CHECKING:
@@ -88,8 +87,7 @@ def run_with_progress(sweep: "Sweep", folder: Path, options: TrainedOptions, tit
         try:
             return run_sweep(sweep, execution)
         except KeyboardInterrupt:
-            print(f"{folder} holds what was trained; the same command goes on", file=sys.stderr)
-            raise
+            raise Interrupted(f"interrupted; {folder} holds what was trained; the same command goes on") from None
 
 
 def at_once(sweep: "Sweep", options: TrainedOptions) -> int:

@@ -19,6 +19,8 @@ def open_plan(path: Path, described: Mapping[str, Any], what: str) -> None:
     """
     folder = path.parent
     if not is_file(path):
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            raise UsageError(f"{folder} is a file, but a {what} is a folder; choose another --save")
         if os.path.exists(folder) and any(folder.iterdir()):
             raise UsageError(f"{folder} is there already and holds no {what}; choose another --save")
         with writing(folder):

@@ -30,9 +30,10 @@ def read_theta(text: str) -> FromFile | None:
         return None
     path = user_path(text)
     if not is_file(path):
+        why = "it is a folder; name the file in it" if path.is_dir() else "there is no such file"
         raise KnobError(
             f"theta is {text!r}, but must be numbers from 0 to 1 joined by colons, none, published, or a file that "
-            f"segablate search wrote; there is no such file"
+            f"segablate search wrote; {why}"
         )
     try:
         found = check(read_yaml(path), _FORM, "the file")

@@ -87,7 +87,8 @@ def _in_pool(
         with _pool(sweep, devices, processes) as pool:
             jobs: dict[Future[CellResult | None], Cell] = {}
             for cell in waiting:
-                jobs[pool.submit(_work, folder, sweep, cell)] = cell
+                with _interrupts_held():
+                    jobs[pool.submit(_work, folder, sweep, cell)] = cell
             while jobs:
                 done, _ = wait(jobs, return_when=FIRST_COMPLETED)
                 for job in done:
@@ -145,6 +146,22 @@ def _spawned(sweep: Sweep, devices: Sequence[str], processes: int) -> "Iterator[
             os.environ["OMP_NUM_THREADS"] = before
 
 
+@contextmanager
+def _interrupts_held() -> "Iterator[None]":
+    """Hold Ctrl-C back while the context lasts; processes that start in it hold it back until they release it.
+
+    A spawned process imports for seconds before its initialiser runs, and would print a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _own_device: str | None = None
 
 
@@ -152,6 +169,8 @@ def _begin(devices: "multiprocessing.Queue[str]") -> None:
     """At the start of a process of the pool: take a device; Ctrl-C is the parent's to see, and its end is ours."""
     global _own_device
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _own_device = devices.get()
 
