@@ -53,6 +53,9 @@ def test_help_of_a_loss_tells_range_default_and_grid(capsys: pytest.CaptureFixtu
         ("rmi --objective ce", 1, "objective 'ce' lacks rmi; add it, as in ce + rmi"),
         ("rmi --gradient-images 0", 2, "--gradient-images is '0', but must be a number from 1 on, or all"),
         ("rmi --gradient-images some --train head", 2, "--gradient-images is 'some', but must be"),
+        ("rmi --labels strokes", 2, "--labels is for trainings; add --train head or --train full"),
+        ("rmi --set rate=1", 2, "--set is for trainings; add --train"),
+        ("rmi --keep-head", 2, "--keep-head is for trainings; add --train"),
         ("rmi --plot a.gif", 2, "--plot a.gif must end in .png, .svg, .pdf"),
         ("rmi model.pth", 2, "No dataset given for model.pth. Usage: segablate ablate rmi CHECKPOINT DATASET"),
         (

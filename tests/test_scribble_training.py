@@ -198,6 +198,11 @@ def test_folders_that_do_not_fit(data: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(folder / "train1.png"), np.full(SIZE, 9, np.uint8))
     with pytest.raises(Exception, match=r"strokes/train1\.png: code 9 at 768 pixels is not in label set"):
         supervised(train, str(folder))
+    (folder / "train1.png").write_bytes(kept[:-20])
+    with pytest.raises(Exception, match=r"train1\.png: .*; replace it$"):  # no item can be skipped here
+        supervised(train, str(folder))
+    with pytest.raises(DatasetError, match="--labels is '', but must be full"):
+        supervised(train, "")
     (folder / "train1.png").write_bytes(kept)
     supervised(train, str(folder))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import segablate
 from segablate.cli import run
 
 SMALL = ["--batch", "2", "--crop", "16x16", "--steps", "2", "--train-split", "val", "--holdout", "0", "--device", "cpu"]
@@ -41,3 +42,39 @@ def test_a_folder_of_something_else_is_refused(
     assert run(command) == 2
     assert "holds something else; choose another --save" in " ".join(capsys.readouterr().err.split())
     assert [path.name for path in tmp_path.glob("t/*")] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--objective", "asl(theta=nowhere.json)"], "nowhere.json"),
+        (["--labels", ""], "--labels is '', but must be full, scribble or a folder of label maps"),
+        (["--holdout", ""], "--holdout is '', but must be a share of at most 0.5, or the name of a split"),
+        (["--train-split", "trian"], "no split 'trian'; available: val; name the split to train on with --train-split"),
+    ],
+)
+def test_what_cannot_begin_leaves_no_folder(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    assert run([*command, *more]) == 1
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_folder_that_was_there_stays(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    assert run([*command, "--objective", "asl(theta=nowhere.json)"]) == 1
+    assert (tmp_path / "t").is_dir()
+
+
+def test_an_unknown_layout_is_not_a_missing_split(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "small", "drive:/x"]) == 1
+    error = capsys.readouterr().err
+    assert "no dataset layout is called 'drive'" in error
+    assert "--train-split" not in error
+
+
+def test_no_labels_are_full_labels(toy: Path, tmp_path: Path) -> None:
+    small = {"batch": 2, "crop": "16x16", "steps": 1, "train_split": "val", "holdout": 0, "device": "cpu"}
+    training = segablate.train("small", f"folder:{toy}", save=tmp_path / "t", labels=None, **small)
+    assert training.facts["labels"] == "full"

@@ -98,7 +98,7 @@ def train(
     seed: int = 0,
     train_split: str = "train",
     holdout: float | str = 0.1,
-    labels: str | Path = "full",
+    labels: str | Path | None = "full",
     label_size: Literal["label", "image", "refuse"] | None = None,
     validate_every: int | None = None,
     encoder: str | Path | None = None,
@@ -158,7 +158,7 @@ def train(
     folder = Path(save)
     with _ONE, undisturbed(), _random_state(), held(folder):
         data, held_out = split_holdout(place, train_split, str(holdout), label_size)
-        data, source = supervised(data, str(labels))
+        data, source = supervised(data, "full" if labels is None else str(labels))
         request = TrainingRequest(
             network,
             data,

@@ -1,7 +1,7 @@
 """Options of ``ablate LOSS --train``: whether and how each setting is trained."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -94,6 +94,14 @@ class TrainedOptions:
         """UsageError for full labels beside full labels."""
         if self.ceiling and self.labels == "full":
             raise UsageError("--ceiling adds a row from full labels to one from others; add --labels, or leave it out")
+
+    def refuse_without_training(self) -> None:
+        """UsageError for an option that acts on trainings, where none is asked for."""
+        for field in fields(self) if self.train is None else ():
+            value = getattr(self, field.name)
+            if value != field.default and (value or field.default):  # no values of --set may be [] or None
+                option = "--" + field.name.strip("_").replace("_", "-")
+                raise UsageError(f"{option} is for trainings; add --train head or --train full")
 
 
 @dataclass(frozen=True)

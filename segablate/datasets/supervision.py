@@ -18,7 +18,7 @@ from segablate.datasets.label_sizes import by
 from segablate.datasets.reading import Failure, ahead
 from segablate.datasets.sample_files import sample_data
 from segablate.datasets.scribbles import Strokes, refuse_unwritable, scribble_of
-from segablate.errors import DatasetError, counted, did_you_mean, shorten
+from segablate.errors import DatasetError, SegablateError, counted, did_you_mean, shorten
 from segablate.files import cache_folder, is_file, is_folder, user_path
 from segablate.images.label_maps import LabelFile, read_label_file, write_label_map
 from segablate.images.pictures import Picture, Reading
@@ -100,7 +100,7 @@ def _given(dataset: Dataset, labels: str) -> tuple[Dataset, str, str]:
 
 def _folder(labels: str) -> Path:
     folder = user_path(labels)
-    if not is_folder(folder):
+    if not labels.strip() or not is_folder(folder):  # an empty path would be the current folder
         near = did_you_mean(labels, (FULL, SCRIBBLE)) if folder.parent == Path() else ""
         near = near if "did you mean" in near else ""
         raise DatasetError(f"--labels is {labels!r}, but must be full, scribble or a folder of label maps{near}")
@@ -156,10 +156,17 @@ def _count(
     with ahead(partial(_pixels, full, given, draw), range(len(full)), workers) as found:
         for pixels in found:
             if isinstance(pixels, Failure):
-                raise pixels.error
+                raise _unskippable(pixels.error)
             total += pixels
             progress(1)
     return total[0], total[1]
+
+
+def _unskippable(error: Exception) -> Exception:
+    """Return an error of reading without the advice to skip the item: a training needs every label map."""
+    if isinstance(error, SegablateError):
+        error.args = (str(error).replace(", or pass --on-error skip", ""),)
+    return error
 
 
 def _pixels(full: Dataset, given: Dataset, draw: bool, index: int) -> np.ndarray:

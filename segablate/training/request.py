@@ -46,6 +46,8 @@ def split_holdout(
     try:
         whole = open_dataset(spec, split).meeting_at(label_size)
     except DatasetError as error:
+        if f"no split {split!r}" not in str(error):
+            raise
         raise DatasetError(f"{error}; name the split to train on with --train-split") from None
     share = _share(holdout)
     if share is None:
@@ -63,6 +65,8 @@ def split_holdout(
 
 
 def _share(text: str) -> float | None:
+    if not text.strip():
+        raise RecipeError(f"--holdout is {text!r}, but must be a share of at most 0.5, or the name of a split")
     try:
         share = float(text)
     except ValueError:

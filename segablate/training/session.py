@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from torch import nn
 from segablate import __version__
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.supervision import FULL
-from segablate.errors import DivergedError, Interrupted, RecipeError, RunError, fact
+from segablate.errors import DivergedError, Interrupted, RecipeError, RunError, SegablateError, fact
 from segablate.evaluation.loop import LoopOptions, carry_out, prepare
 from segablate.evaluation.measures import Measures
 from segablate.files import discard, is_file, write_atomically
@@ -83,15 +83,14 @@ def train(
     Raises a SegablateError; DivergedError after the last finite weights and the summary were written, and again for a
     folder that holds them; Interrupted after Ctrl-C.
     """
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    done = finished(folder)
-    task = begin(request, features or folder)
-    every = validations(task.total, execution.validate_every)
-    if task.recipe.keep == "best":
-        if not every:
-            raise RecipeError("--keep best needs validations; leave out --validate-every 0")
-        task = replace(task, identity=f"{task.identity}-{every}")
+    with _beginning(folder):
+        done = finished(folder)
+        task = begin(request, features or folder)
+        every = validations(task.total, execution.validate_every)
+        if task.recipe.keep == "best":
+            if not every:
+                raise RecipeError("--keep best needs validations; leave out --validate-every 0")
+            task = replace(task, identity=f"{task.identity}-{every}")
     if done is not None:
         return _again(done, task)
     try:
@@ -155,6 +154,21 @@ def conclude(request: TrainingRequest, task: Task, trained: Trained, folder: Pat
         for kept in folder.glob("features-*.npy"):
             discard(kept)
     return Training(folder, str(checkpoint), facts, tuple(notes))
+
+
+@contextmanager
+def _beginning(folder: Path) -> Iterator[None]:
+    """Make the folder of a training; where the training cannot begin, remove it if it is new and still empty."""
+    with _writing(folder):
+        new = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except SegablateError:
+        if new and team().size == 1:  # others of a team may be about to write into it
+            with suppress(OSError):  # it holds what a classifier sees
+                folder.rmdir()
+        raise
 
 
 @contextmanager

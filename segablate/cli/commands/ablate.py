@@ -127,6 +127,7 @@ def ablate(
     from segablate.tables.ablation import ablation_report
 
     refuse_swapped(f"ablate {loss.name}", checkpoint, dataset)
+    trained.refuse_without_training()
     few = count_or_all("--gradient-images", sweep.gradient_images, "; --no-gradients leaves them out")
     refuse_page(sweep.report)
     if trained.train is not None:
