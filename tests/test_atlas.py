@@ -23,6 +23,7 @@ from segablate.errors import UsageError
 from segablate.labels import IGNORE
 from segablate.losses import Loss, get_loss
 from segablate.samples import LossInputs
+from segablate.tables.atlas_cosines import same_table
 
 K = len(CLASSES)
 
@@ -213,6 +214,18 @@ def test_a_replicate_without_images_of_a_loss_is_left_out() -> None:
     assert found is not None
     assert 0 < found.stability.replicates < clustering.REPLICATES
     assert found.stability.same == 1.0
+
+
+def test_an_empty_table_says_which_pairs_are_not_known() -> None:
+    cosine = images_of(FIXED, 8, 0.01)
+    notes = []
+    for measured in (8, 4):
+        cosine[measured:, 4] = cosine[measured:, :, 4] = np.nan
+        found = similarity("abcde", cosine, bound=0.999)
+        assert found is not None
+        notes.append(same_table(found).notes[0])
+    assert notes[0].endswith("at or above 0.999. There is none.")
+    assert notes[1].endswith(" There is none among those on at least 5 images; the others have no interval.")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from segablate.atlas import session
 from segablate.cli import run
 from segablate.evaluation.results import save_run
 from segablate.losses import get_loss, loss_names
+from segablate.objective.weighted_sum import parse_objective
+from segablate.training.planning import Row, ceiling
 from segablate.training.sweep import SweepSetting, cells_of
 
 FIXED = ("--workers", "0", "--device", "cpu", "--trust-code")
@@ -145,10 +147,28 @@ def test_the_same_under_two_names(
     assert [row["jaccard"] for row in rows_of(out, "clusters")] == [1, 1, 1]
 
 
-def sweep(folder: Path, settings: Mapping[str, str], wrong: Sequence[float]) -> Path:
+def test_four_images_give_no_interval_and_no_stability(
+    place: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("atlas", *place, "--losses", "ce,dice,focal", "--gradient-images")
+    code, out, err = said(capsys, *command, "4")
+    assert code == 0, err
+    flat = " ".join(out.split())
+    assert "There is none." not in flat
+    assert flat.count("Not known: fewer than 5 images with gradients give no interval.") == 2
+    assert "Stability: not known, as it takes at least 5 images with gradients." in flat
+    assert "came back in" not in flat
+    code, out, err = said(capsys, *command, "4", "--format", "json")
+    assert {(row["jaccard"], row["together"]) for row in rows_of(out, "clusters")} == {(None, None)}
+    code, out, err = said(capsys, *command, "5")
+    assert "Not known" not in out
+
+
+def sweep(folder: Path, settings: Mapping[str, str], wrong: Sequence[float], labels: str = "full") -> Path:
     """A finished sweep of two seeds whose settings err on these shares of the pixels; that of 1 has not run."""
     recipe = {"steps": 10, "epochs": None}
     told = {"network": "sample:ce", "train": "head", "dataset": "toy, split train", "reported on": "split val"}
+    told["labels"] = labels
     folder.mkdir()
     (folder / "plan.json").write_text(json.dumps({"settings": settings, "seeds": [0, 1], "recipe": recipe, **told}))
     cells = cells_of([SweepSetting(*entry) for entry in settings.items()], [0, 1])
@@ -183,6 +203,31 @@ def test_trainings_are_put_beside(place: tuple[str, ...], tmp_path: Path, capsys
     assert rows[2]["difference"] == pytest.approx(rows[2]["miou"] - rows[0]["miou"])
     assert rows[0]["entropy"] == "1"
     assert re.fullmatch(r"\d of 3 pairs", last["iou"])
+    code, out, err = said(capsys, *command[:-2])
+    flat = " ".join(out.split())
+    assert "no loss of this atlas, alone or as its authors train it: radius=2 (0.5*bce(extra=1) + 0.5*rmi(radiu" in flat
+    assert "gone (python:not_here:loss)." in flat
+    assert "from labels" not in flat
+
+
+@pytest.mark.parametrize("ceiling_first", [False, True])
+def test_trainings_from_full_labels_are_not_mixed_in(
+    ceiling_first: bool, place: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = Row("baseline", parse_objective("dice"))
+    entries = [(row.name, 0.3), (ceiling(row).name, 0.05)]
+    entries = entries[::-1] if ceiling_first else entries
+    settings = {**{name: "dice" for name, _ in entries}, "ce": "ce"}
+    folder = sweep(tmp_path / "s", settings, (*(wrong for _, wrong in entries), 0.2), "scribble-3")
+    command = ("atlas", *place, "--losses", "ce,dice", "--trainings", str(folder))
+    code, out, err = said(capsys, *command, "--format", "json")
+    assert code == 0, err
+    rows = {row["objective"]: row for row in rows_of(out, "trained")}
+    assert rows["dice"]["miou"] < rows["ce"]["miou"]
+    code, out, err = said(capsys, *command)
+    flat = " ".join(out.split())
+    assert "split train, from labels that are not full (scribble-3), reported on split val" in flat
+    assert "Left out, as they are trained from full labels, unlike the others: baseline, full labels (dice)." in flat
 
 
 @pytest.mark.parametrize(
@@ -203,6 +248,9 @@ def test_trainings_are_put_beside(place: tuple[str, ...], tmp_path: Path, capsys
         ("--same 1.5", 2, "--same"),
         ("--boundary-tolerance wide", 1, "tolerance is 'wide', but must be a number of pixels such as 3"),
         ("--plot a.gif", 2, "--plot a.gif must end in .png, .svg, .pdf"),
+        ("--losses ce,dice --loss-images foo=2", 2, "'foo' is none of the losses of this atlas; available: ce, dice"),
+        ("--trainings=", 2, "--trainings is '', but must be comma-separated folders of ablate --train, none empty"),
+        ("--trainings a,,b", 2, "--trainings is 'a,,b', but must be comma-separated folders"),
         ("--trainings .", 1, "--trainings . holds no sweep: it has no plan.json; give a folder of ablate --train"),
     ],
 )

@@ -13,7 +13,6 @@ from segablate.datasets.dataset import evenly_spaced
 from segablate.errors import SegablateError, UsageError, did_you_mean
 from segablate.evaluation.inputs import require_scores
 from segablate.evaluation.session import Execution, Request, prepared, run
-from segablate.losses import loss_names
 from segablate.runtime import team
 from segablate.samples import LossInputs
 
@@ -91,8 +90,7 @@ def _planned(
         raise UsageError(f"--losses {asked.losses} leaves no loss to compare with {ENTROPY}; name another, or all")
     for name in asked.loss_images or {}:
         if name not in losses:
-            hint = did_you_mean(name, losses if name in loss_names() else loss_names())
-            raise UsageError(f"--loss-images: {name!r} is none of the losses of this atlas{hint}")
+            raise UsageError(f"--loss-images: {name!r} is none of the losses of this atlas{did_you_mean(name, losses)}")
     sample = first_sample(segmenter, dataset, measures, execution)
     calls = {name: loss_call(loss, {}, sample) for name, loss in losses.items()}
     once = first_costs(calls, sample.logits.device)

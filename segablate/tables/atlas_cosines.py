@@ -9,7 +9,7 @@ from segablate.atlas.clusters import REPLICATES, Similarity
 from segablate.atlas.results import ENTROPY, NEAR, Atlas
 from segablate.errors import counted, thousands
 from segablate.statistics.bootstrap import by_image, resample
-from segablate.statistics.intervals import estimate
+from segablate.statistics.intervals import FEWEST, estimate
 from segablate.statistics.scores import means
 from segablate.tables import Column, Row, Table
 from segablate.tables.ablation import interval_at
@@ -49,7 +49,8 @@ def matrix_table(found: Similarity, images: int) -> Table:
 
 def clusters_table(found: Similarity, images: int) -> Table:
     """Return the clusters of losses, what is nearest to each, and how stable it is."""
-    rows = [_cluster_row(found, place) for place in range(len(found.clusters))]
+    known = images >= FEWEST
+    rows = [_cluster_row(found, place, known) for place in range(len(found.clusters))]
     columns = (
         Column("losses", "losses", "prose"),
         Column("average", "average cosine", "number", digits=2),
@@ -62,13 +63,14 @@ def clusters_table(found: Similarity, images: int) -> Table:
     stable = found.stability
     missing = REPLICATES - stable.replicates
     without = f", {missing} of them left out as a loss was measured on none of their images" if missing else ""
-    note = (
-        f"Average linkage on 1 − cosine, cut at an average cosine of {found.bound:g}. Stability: mean over "
-        f"{thousands(REPLICATES)} bootstrap replicates of the {counted(images, 'image')}{without} of the largest "
-        f"Jaccard index with a cluster of the replicate (1: always the same members); least often together: the "
-        f"smallest share of replicates in which two members are in one cluster. All clusters came back in "
-        f"{100 * stable.same:.0f} % of the replicates."
+    measured = (
+        f"Stability: mean over {thousands(REPLICATES)} bootstrap replicates of the {counted(images, 'image')}{without} "
+        f"of the largest Jaccard index with a cluster of the replicate (1: always the same members); least often "
+        f"together: the smallest share of replicates in which two members are in one cluster. All clusters came back "
+        f"in {100 * stable.same:.0f} % of the replicates."
     )
+    few = f"Stability: not known, as it takes at least {FEWEST} images with gradients."
+    note = f"Average linkage on 1 − cosine, cut at an average cosine of {found.bound:g}. {measured if known else few}"
     return Table("clusters", "Clusters", columns, tuple(rows), (note,))
 
 
@@ -95,7 +97,7 @@ def same_table(found: Similarity) -> Table:
         Column("interval", "95 % CI", "number_interval", digits=3),
         Column("together", "in one cluster", "share", digits=0),
     )
-    none = "" if rows else " There is none."
+    none = "" if rows else _none(found.low[np.triu_indices(len(found.names), 1)])
     note = f"Pairs whose 95 % CI of the mean cosine is at or above {found.bound:g}.{none}"
     return Table("same", "The same under two names", columns, rows, (note,))
 
@@ -125,7 +127,7 @@ def unlike_table(atlas: Atlas, found: Similarity, entropy: int) -> Table:
         Column("rare", "rare − pixels", "signed_share", digits=1),
         Column("rare_interval", "95 % CI", "signed_interval", digits=1),
     )
-    none = "" if rows else " There is none."
+    none = "" if rows else _none(np.delete(found.high[:, entropy], entropy))
     note = (
         f"Losses whose 95 % CI of the cosine with cross entropy is below {UNLIKE:g}, and whose gradient has a larger "
         f"share within {WITHIN[NEAR]} pixels of a boundary, or on rare classes, than the pixels there (95 % CI of the "
@@ -134,7 +136,16 @@ def unlike_table(atlas: Atlas, found: Similarity, entropy: int) -> Table:
     return Table("unlike", "What cross entropy does not see", columns, tuple(rows), (note,))
 
 
-def _cluster_row(found: Similarity, cluster: int) -> Row:
+def _none(ends: np.ndarray) -> str:
+    """Say that a table is empty, and where that is as cosines have no interval."""
+    if np.isnan(ends).all():
+        return f" Not known: fewer than {FEWEST} images with gradients give no interval."
+    without = f" among those on at least {FEWEST} images; the others have no interval" if np.isnan(ends).any() else ""
+    return f" There is none{without}."
+
+
+def _cluster_row(found: Similarity, cluster: int, known: bool) -> Row:
+    """Return the row of a cluster; without its stability where that is not known."""
     members = list(found.clusters[cluster])
     inside = found.cosine[np.ix_(members, members)][np.triu_indices(len(members), 1)]
     together = found.stability.together[np.ix_(members, members)]
@@ -142,8 +153,8 @@ def _cluster_row(found: Similarity, cluster: int) -> Row:
         "losses": ", ".join(found.names[place] for place in members),
         "average": float(inside.mean()) if inside.size else None,
         "lowest": float(inside.min()) if inside.size else None,
-        "jaccard": found.stability.jaccard[cluster],
-        "together": float(together.min()) if inside.size else None,
+        "jaccard": found.stability.jaccard[cluster] if known else None,
+        "together": float(together.min()) if known and inside.size else None,
     }
     others = [list(other) for other in found.clusters if other != found.clusters[cluster]]
     if not others:

@@ -68,4 +68,4 @@ def trained_table(sweep: TrainedLosses, told: Mapping[str, Row], name: str) -> T
         f"column of the atlas, larger taken as better, with mIoU: pairs of objectives in the same order, or from five "
         f"objectives the rank correlation and its permutation p, not corrected for the number of columns."
     )
-    return Table(name, "After training", shown, tuple(rows), (note,), (len(results),), baseline=0)
+    return Table(name, "After training", shown, tuple(rows), (note, *sweep.notes), (len(results),), baseline=0)

@@ -156,8 +156,12 @@ def _trained(options: AtlasOptions) -> "list[TrainedLosses]":
 
     if options.trainings is None:
         return []
-    losses = _losses(options.losses)
-    return [read_trainings(Path(folder.strip()), losses) for folder in options.trainings.split(",")]
+    losses, folders = _losses(options.losses), [folder.strip() for folder in options.trainings.split(",")]
+    if not all(folders):
+        raise UsageError(
+            f"--trainings is {options.trainings!r}, but must be comma-separated folders of ablate --train, none empty"
+        )
+    return [read_trainings(Path(folder), losses) for folder in folders]
 
 
 def _losses(text: str) -> "list[Loss]":
