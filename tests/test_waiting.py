@@ -13,6 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from segablate import Scores
+from segablate.checkpoints import outputs
 from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.network import Network
 from segablate.checkpoints.preprocessing import Preprocessing
@@ -253,6 +254,7 @@ def test_the_path_of_a_gpu_waits_nowhere_and_mixes_no_devices(monkeypatch: pytes
 
 def test_a_network_on_a_gpu_waits_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(outputs, "_tensor", lambda chosen: chosen)  # which refuses tensors without values
     whole, windows = (replace(network("meta"), inference=inference) for inference in (Inference(), Inference((16, 16))))
     for segmenter in (whole, windows):
         segmenter.known.outside = True

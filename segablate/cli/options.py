@@ -23,7 +23,7 @@ def option(help: str, panel: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, show_default=more.pop("show_default", True), **more)
 
 
-LabelSize = Literal["image", "label", "refuse"]
+LabelSize = Literal["label", "image", "refuse"]
 LABEL_SIZE = "Size at which an image and a label map of another size meet; by default label, for equal proportions."
 
 _IMAGES, _MEASURES, _RUNNING, _OUTPUT = "Images", "Measures", "Running", "Output"

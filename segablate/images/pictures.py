@@ -12,7 +12,7 @@ from segablate.images.header import Header, read_header
 from segablate.samples import Remark
 
 Orientation = Literal["apply", "ignore"]
-LabelSize = Literal["image", "label", "refuse"]
+LabelSize = Literal["label", "image", "refuse"]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,10 @@ Files = tuple[str, ...]
 def _reader(name: str, write: Site, damage: Damage, files: Files, specs: Files, **more: Any) -> Reader:
     """`specs`, with their options, name each of the files, or the first of them; `more` goes to the reader."""
     evaluations = [f"evaluate {spec} folder:data {options}" for spec in specs for options in (COUNT, "--workers 0")]
-    looks = [f"checkpoints {verb} {spec}" for spec in specs for verb in ("show", "init --out new.yaml")]
+    verbs = {
+        spec: ("show",) if spec.split()[0].endswith(".yaml") else ("show", "init --out new.yaml") for spec in specs
+    }
+    looks = [f"checkpoints {verb} {spec}" for spec in specs for verb in verbs[spec]]  # a card has no card
     target = Target(files, damage, more.pop("big", ()))
     return Reader(name, write, (target,), (*evaluations, *looks), **more)
 
