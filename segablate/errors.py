@@ -67,6 +67,10 @@ class DatasetError(SegablateError):
     """A dataset that is incomplete, unreadable or inconsistent."""
 
 
+class UnknownSplit(DatasetError):
+    """A split that a dataset does not have."""
+
+
 class CheckpointError(SegablateError):
     """A checkpoint that cannot be read or does not fit."""
 
@@ -123,6 +127,12 @@ def at(where: str | Path) -> Iterator[None]:
 def fact(error: SegablateError) -> str:
     """Return what is wrong, without what to do about it, which another message says better."""
     return str(error).partition(";")[0]
+
+
+def unskippable(error: Exception) -> Exception:
+    """Return an error of reading without the advice to skip the file, for work that needs all of them."""
+    error.args = tuple(str(part).replace(", or pass --on-error skip", "") for part in error.args)
+    return error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segablate.errors import DatasetError, shorten
+from segablate.errors import UnknownSplit, shorten
 from segablate.files import is_folder
 from segablate.labels import LabelSet
 
@@ -28,7 +28,7 @@ class Layout:
 def choose_split(root: Path, split: str, present: Sequence[str], expected: str) -> str:
     """Return `split` if it is `present`.
 
-    Raises DatasetError with the available splits otherwise, or with the `expected` folders where there are none.
+    Raises UnknownSplit with the available splits otherwise, or with the `expected` folders where there are none.
     """
     if split in present:
         return split
@@ -37,7 +37,7 @@ def choose_split(root: Path, split: str, present: Sequence[str], expected: str) 
         if present
         else f"expected {expected}; for other folders, `segablate datasets init {root}` generates a description"
     )
-    raise DatasetError(f"{root}: no split {split!r}; {there}")
+    raise UnknownSplit(f"{root}: no split {split!r}; {there}")
 
 
 def first_folder(candidates: Iterable[Path]) -> Path | None:

@@ -18,7 +18,7 @@ from segablate.datasets.label_sizes import by
 from segablate.datasets.reading import Failure, ahead
 from segablate.datasets.sample_files import sample_data
 from segablate.datasets.scribbles import Strokes, refuse_unwritable, scribble_of
-from segablate.errors import DatasetError, SegablateError, counted, did_you_mean, shorten
+from segablate.errors import DatasetError, counted, did_you_mean, shorten, unskippable
 from segablate.files import cache_folder, is_file, is_folder, user_path
 from segablate.images.label_maps import LabelFile, read_label_file, write_label_map
 from segablate.images.pictures import Picture, Reading
@@ -156,17 +156,10 @@ def _count(
     with ahead(partial(_pixels, full, given, draw), range(len(full)), workers) as found:
         for pixels in found:
             if isinstance(pixels, Failure):
-                raise _unskippable(pixels.error)
+                raise unskippable(pixels.error)
             total += pixels
             progress(1)
     return total[0], total[1]
-
-
-def _unskippable(error: Exception) -> Exception:
-    """Return an error of reading without the advice to skip the item: a training needs every label map."""
-    if isinstance(error, SegablateError):
-        error.args = (str(error).replace(", or pass --on-error skip", ""),)
-    return error
 
 
 def _pixels(full: Dataset, given: Dataset, draw: bool, index: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from segablate.checkpoints import Loading
 from segablate.datasets import open_dataset
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.supervision import Supervision
-from segablate.errors import DatasetError, RecipeError
+from segablate.errors import DatasetError, RecipeError, UnknownSplit
 from segablate.images.pictures import LabelSize
 from segablate.training.recipe import Recipe
 from segablate.training.task import Part
@@ -41,14 +41,12 @@ def split_holdout(
     """Open the split to train on, and what is held out of it.
 
     `holdout`: a share of the split, whose last images are then not trained on, the name of another split, or "0" for
-    none. Raises DatasetError where the dataset has no such split.
+    none. Raises UnknownSplit where the dataset does not have one of them, and DatasetError for a split too small.
     """
     try:
         whole = open_dataset(spec, split).meeting_at(label_size)
-    except DatasetError as error:
-        if f"no split {split!r}" not in str(error):
-            raise
-        raise DatasetError(f"{error}; name the split to train on with --train-split") from None
+    except UnknownSplit as error:
+        raise UnknownSplit(f"{error}; name the split to train on with --train-split") from None
     share = _share(holdout)
     if share is None:
         return whole, open_dataset(spec, holdout).meeting_at(label_size)

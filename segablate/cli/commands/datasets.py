@@ -9,7 +9,7 @@ import typer
 from segablate.cli.arguments import Dataset
 from segablate.cli.completion import layouts
 from segablate.cli.options import DatasetOptions, OutputOptions, RunningOptions, expanded
-from segablate.errors import SegablateError
+from segablate.errors import SegablateError, unskippable
 
 app = typer.Typer(help="List dataset layouts, check a dataset, or generate its description.", no_args_is_help=True)
 
@@ -50,8 +50,7 @@ def init(
     try:
         path, summary = draft(folder)
     except SegablateError as error:  # all label maps count here: none can be skipped
-        error.args = (str(error).replace(", or pass --on-error skip", ""),)
-        raise
+        raise unskippable(error) from None
     typer.echo(f"wrote {path}: {summary}; name the classes in it, then: segablate datasets check folder:{folder}")
 
 

@@ -40,7 +40,7 @@ from segablate.datasets.description import read_description, read_label_set, rea
 from segablate.datasets.layout import Layout
 from segablate.datasets.pairing import label_maps_alone, labelled, listed, nothing_in, pair_folders, require_labels
 from segablate.datasets.planes import pair_planes, planes_of, read_patterns
-from segablate.errors import DatasetError, at, shorten
+from segablate.errors import DatasetError, UnknownSplit, at, shorten
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES
 
 LAYOUT = Layout((), "dataset.yaml, which names folders, classes and codes", always_void=False)
@@ -131,7 +131,7 @@ def _choose_split(described: Mapping[str, Any], split: str | None) -> tuple[str,
     default = described.get("default_split")
     name = split or (text(default, "default_split") if default else "val" if "val" in splits else next(iter(splits)))
     if name not in splits:
-        raise DatasetError(f"has no split {name!r}; available: {shorten(splits, 10)}")
+        raise UnknownSplit(f"has no split {name!r}; available: {shorten(splits, 10)}")
     if not isinstance(splits[name], dict):
         raise DatasetError(f"split {name!r} must be a mapping with the keys images and labels")
     refuse_unknown(splits[name], _SPLIT_KEYS, f"key of split {name!r}")
