@@ -357,7 +357,7 @@ BAD: list[tuple[Callable[[Path], str], str]] = [
     (lambda folder: write(folder, "metric: [miou"), "is no file of parameters .*not valid YAML"),
     (lambda folder: write(folder, "theta: [1, 2]"), "has no 'metric'"),
     (lambda folder: write(folder, metric="mioo"), "no metric is called 'mioo'"),
-    (lambda folder: write(folder, theta=[0.5, 0.5]), "has 2 numbers for 2 pieces"),
+    (lambda folder: write(folder, theta=[0.5, 0.5]), "theta has 2 numbers, but miou with 2 pieces takes 12"),
     (lambda folder: write(folder, theta=[0.5, 0.1, 0.4, 0.2, 0.6, 0.3] * 2), "goes from x = 0.5 to 0.4"),
     (lambda folder: write(folder, theta=[-0.5, 0.1, 0.5, 0.2, 0.6, 0.3] * 2), "goes from x = 0 to -0.5"),
 ]

@@ -9,7 +9,7 @@ YAML, of which three entries are read; the others say how the surrogate was foun
 
 from typing import Any
 
-from segablate.errors import KnobError, at, did_you_mean, fact
+from segablate.errors import KnobError, at, counted, did_you_mean, fact
 from segablate.files import is_file, user_path
 from segablate.limits import TooLarge
 from segablate.losses.parts.curves import CURVES, read_curves
@@ -38,8 +38,10 @@ def read_theta(text: str) -> FromFile | None:
     try:
         found = check(read_yaml(path), _FORM, "the file")
         metric, theta = _metric(found["metric"]), [float(number) for number in found["theta"]]
-        if len(theta) != numbers_of(metric, found["pieces"]):
-            raise KnobError(f"has {len(theta)} numbers for {found['pieces']} pieces, which is not what {metric} takes")
+        expected = numbers_of(metric, found["pieces"])
+        if len(theta) != expected:
+            pieces = counted(found["pieces"], "piece")
+            raise KnobError(f"theta has {counted(len(theta), 'number')}, but {metric} with {pieces} takes {expected}")
         read_curves(theta, CURVES[metric])
     except (MalformedText, TooLarge, KnobError) as error:
         raise KnobError(f"theta is {text}, which is no file of parameters ({fact(error)}); search again") from None
