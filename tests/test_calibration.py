@@ -17,10 +17,9 @@ from segablate.datasets import open_dataset
 from segablate.evaluation.loop import evaluate
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.results import load_run, save_run
-from segablate.labels import IGNORE
+from segablate.labels import IGNORE, ignore_index, index_type
 from segablate.metrics.bands import BANDS, band_map, nested_bands
 from segablate.metrics.calibration import (
-    BINS,
     CROSS_ENTROPY,
     accuracy_and_confidence,
     calibration_statistics,
@@ -29,6 +28,9 @@ from segablate.metrics.calibration import (
     count_calibration,
     expected_error,
 )
+from segablate.metrics.calibration_on_device import RowsOnDevice
+from segablate.metrics.calibration_on_host import RowsOnHost
+from segablate.metrics.probability_bins import BINS
 
 KINDS = ("softmax", "sigmoid", "probabilities")
 
@@ -251,6 +253,39 @@ def test_sums_of_rows_add_to_those_of_the_image() -> None:
         assert np.array_equal(found["reliability"][..., :2], whole["reliability"][..., :2])
         for name, array in found.items():
             assert np.abs(array - whole[name]).max() < 1e-4, name
+
+
+@pytest.mark.parametrize("spread", [0, 2, 6, 40])
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+@pytest.mark.parametrize(("outputs", "classes"), [(2, 2), (5, 5), (7, 4), (300, 300)])
+def test_the_host_leaves_out_sure_pixels_and_sums_the_same(
+    kind: str, outputs: int, classes: int, spread: float
+) -> None:
+    """Every sum, exactly: the other form adds all pixels to tables."""
+    rng = np.random.default_rng(8)
+    logits = torch.from_numpy(spread * rng.standard_normal((outputs, 37, 41))).float()
+    labels = logits.argmax(0).numpy() % classes
+    labels = np.where(rng.random(labels.shape) < 0.3, rng.integers(0, classes, labels.shape), labels)
+    labels[:9] = ignore_index(classes)
+    labels = labels.astype(index_type(classes))
+    bands = torch.from_numpy(band_map(nested_bands(labels)))
+    known = torch.from_numpy(labels if classes <= 255 else labels.astype(np.int32))
+    predicted = logits.argmax(0)
+    predicted = predicted.where(predicted < classes, ignore_index(classes)).to(known.dtype)
+    scaled = (logits.softmax(0) if kind == "softmax" else logits.sigmoid()) * 2.0**24
+    scaled = scaled.mul_(known != ignore_index(classes)).round_()
+    confidence = scaled.amax(0)
+    host = RowsOnHost.of((known, predicted, bands), confidence)
+    tables = RowsOnDevice(known, predicted, bands, confidence)
+    assert torch.equal(host.reliability(), tables.reliability())
+    gaps = [rows.class_gaps(scaled[:classes], kind == "softmax") for rows in (host, tables)]
+    assert torch.equal(*gaps)
+    scores = [scaled[0], 3 * scaled[1]]
+    assert torch.equal(host.proper(scores), tables.proper(scores))
+    assert host._unsure.size < labels.size / 4 if spread == 40 and kind == "softmax" else True
+    maps = (known, predicted, bands)
+    looked_up, highest = (calibration_sums(logits, kind, maps, classes, of_highest) for of_highest in (False, True))
+    assert all(torch.equal(looked_up[name], highest[name]) for name in looked_up)
 
 
 def test_logits_far_apart_are_certain_and_cost_at_most_the_least_probability() -> None:

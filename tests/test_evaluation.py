@@ -18,7 +18,7 @@ from segablate.evaluation.alignment import Alignment
 from segablate.evaluation.loop import evaluate
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.results import Evaluation
-from segablate.evaluation.scores import class_logits, highest_scores
+from segablate.evaluation.scores import class_logits, highest_scores, in_planes
 from segablate.kernels import tally
 from segablate.losses import get_loss
 from segablate.metrics.confusion import count_confusion
@@ -235,6 +235,18 @@ def test_the_published_camvid_scores(real_data: Path, tmp_path: Path) -> None:
     with_void = class_counts(found.confusion, void_as_error=True).total()
     scores = [mean_iou(counts), mean_recall(counts), pixel_accuracy(counts), mean_iou(with_void)]
     assert [100 * float(score) for score in scores] == pytest.approx([70.103, 79.709, 92.683, 68.681], abs=0.005)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.float16], ids=str)
+@pytest.mark.parametrize("outputs", [1, 2, 12])
+def test_rows_are_read_in_planes_whatever_the_layout_of_the_scores(outputs: int, kind: torch.dtype) -> None:
+    scores = torch.randn(2, outputs, 13, 17, generator=torch.Generator().manual_seed(1)).to(kind)
+    beside = scores.to(memory_format=torch.channels_last)
+    part = torch.cat([scores, scores], dim=3)[..., 17:]
+    for given in (scores, beside, part, scores.flip(2).flip(2), scores.mT.contiguous().mT):
+        rows = in_planes(given[1][:, 3:11])
+        assert rows.is_contiguous()
+        assert torch.equal(rows, scores[1][:, 3:11])
 
 
 def test_the_highest_score_is_the_argmax_the_first_of_equals() -> None:

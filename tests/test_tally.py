@@ -35,6 +35,19 @@ def test_the_host_counts_the_same():
     assert tally.total(places, 5, torch.tensor([[0.5, 2.0, 1.0]])).tolist() == [2, 0, 0, 1.5, 0]
 
 
+@pytest.mark.parametrize("size", [3, 256, 5000])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int32, torch.int64], ids=str)
+@pytest.mark.parametrize("pixels", [0, 1, 4095, 4096, 10_000])
+def test_the_host_adds_to_several_tables(pixels, kind, size):
+    generator = torch.Generator().manual_seed(2)
+    places = torch.randint(0, min(size, 256), (pixels,), generator=generator).to(kind)
+    values = torch.randint(-(2**24), 2**24, (pixels,), generator=generator)
+    expected = torch.zeros(size, dtype=torch.int64).index_add(0, places.long(), values)
+    found = tally.total(places, size, values.float())
+    assert found.dtype == torch.float64
+    assert torch.equal(found.long(), expected)
+
+
 def test_sums_stay_exact_beyond_24_bits(monkeypatch):
     monkeypatch.setattr(tally, "on_gpu", lambda tensor: True)
     places = torch.zeros(1000, 100, dtype=torch.uint8)

@@ -29,7 +29,8 @@ from segablate.evaluation.scores import whole_scores
 from segablate.kernels import tally
 from segablate.labels import IGNORE, LabelSet
 from segablate.losses import get_loss
-from segablate.metrics import calibration
+from segablate.metrics import calibration_on_device
+from segablate.metrics.probability_bins import bins_of, ends_of_bins
 from segablate.metrics.tolerance import Tolerance
 from segablate.runtime import to_host
 from segablate.samples import Batch, Output, Sample
@@ -167,7 +168,7 @@ def test_the_form_for_a_gpu_counts_as_that_of_the_host(
     host = measured(batch, output, measures, alignment)
     form_for_a_gpu(monkeypatch)
     monkeypatch.setattr(tally, "_CELLS", cells)
-    monkeypatch.setattr(calibration, "_AT_ONCE", min(2 * cells, 2 * 37 * 50))
+    monkeypatch.setattr(calibration_on_device, "_AT_ONCE", min(2 * cells, 2 * 37 * 50))
     assert_same(measured(batch, output, measures, alignment), host)
 
 
@@ -227,12 +228,12 @@ def assert_same_boundaries(one: ImageRecord, other: ImageRecord) -> None:
 
 
 def test_bins_end_where_they_do_on_the_host() -> None:
-    ends = torch.from_numpy(calibration._ends_of_bins())
+    ends = torch.from_numpy(ends_of_bins())
     near = (ends[:, None] + torch.arange(-4, 5)).flatten()
     values = torch.cat([near, torch.randint(0, 2**24 + 1, (100_000,)).float(), torch.tensor([0.0, 1.0, 2.0**24])])
-    assert torch.equal(torch.bucketize(values, ends), calibration._bin(values))
-    assert torch.equal(calibration._bin(ends), torch.arange(14))
-    assert torch.equal(calibration._bin(ends + 1), torch.arange(1, 15))
+    assert torch.equal(torch.bucketize(values, ends), bins_of(values))
+    assert torch.equal(bins_of(ends), torch.arange(14))
+    assert torch.equal(bins_of(ends + 1), torch.arange(1, 15))
 
 
 def test_the_path_of_a_gpu_waits_nowhere_and_mixes_no_devices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,8 @@ from segablate.metrics import calibration
 from segablate.metrics.bands import band_map, band_maps_on_device, distance_sums, nested_bands
 from segablate.metrics.boundary import count_boundaries, count_boundaries_on_device
 from segablate.metrics.boundary_iou import count_boundary_iou, count_boundary_iou_on_device
+from segablate.metrics.calibration_on_device import RowsOnDevice
+from segablate.metrics.calibration_on_host import RowsOnHost
 from segablate.metrics.tolerance import Tolerance
 from segablate.objective.weighted_sum import parse_objective
 from segablate.runtime import exact_arithmetic
@@ -65,16 +67,15 @@ def _at_boundaries(setting: Setting, labels: np.ndarray, predicted: np.ndarray) 
 
 def _calibration(setting: Setting, logits: Tensor, maps: tuple[Tensor, Tensor, Tensor]) -> Iterator[Row]:
     """Compare sums of the same probabilities, and sums of those that each device computes."""
-    labels, predicted, bands = maps
+    labels = maps[0]
     there = [values.to(setting.device) for values in maps]
     scaled = (logits.softmax(0) * 2.0**24).mul_(labels != 255).round_()
-    gaps = calibration._class_gaps(scaled, labels)
-    sure = calibration._reliability(scaled.amax(0), labels == predicted, bands)
+    here = RowsOnHost.of(maps, scaled.amax(0))
     with setting.as_on_gpu():
         where = scaled.to(setting.device)
-        yield _same("calibration of the classes", calibration._class_gaps(where, there[0]), gaps)
-        found = calibration._reliability(where.amax(0), there[0] == there[1], there[2])
-        yield _same("calibration of the prediction", found, sure)
+        rows = RowsOnDevice(*there, where.amax(0))
+        yield _same("calibration of the classes", rows.class_gaps(where, True), here.class_gaps(scaled, True))
+        yield _same("calibration of the prediction", rows.reliability(), here.reliability())
         yield _same("pixels and right ones by band", distance_sums(*there), distance_sums(*maps))
         sums = calibration.calibration_sums(logits.to(setting.device), "softmax", tuple(there), CLASSES)  # type: ignore[arg-type]
     expected = calibration.calibration_sums(logits, "softmax", maps, CLASSES)

@@ -48,6 +48,12 @@ class Alignment:
             index is not None for index in self.outputs[self.classes :]
         )
 
+    @property
+    def one_each(self) -> bool:
+        """Whether no class has several outputs."""
+        known = [index for index in self.outputs if index is not None]
+        return len(known) == len(set(known))
+
 
 def align(
     outputs: int, names: Sequence[str] | None, labels: LabelSet, class_map: Mapping[str, str | None] | None = None

@@ -207,7 +207,8 @@ def _read(block: "Tensor", maps: "tuple[Tensor, Tensor | None]", asked: Asked) -
     else:
         predicted = above_threshold(logits, threshold, classes)
     if bands is not None and measures.calibration:
-        sums |= asked.calibrate(logits, asked.output.kind, (labels, predicted, bands), classes)
+        highest = threshold is None and asked.alignment.one_each
+        sums |= asked.calibrate(logits, asked.output.kind, (labels, predicted, bands), classes, highest)
         known = {"ce": sums.pop(CROSS_ENTROPY)} if CROSS_ENTROPY in sums else {}
     elif bands is not None:
         sums[BANDS] = distance_sums(labels, predicted, bands)

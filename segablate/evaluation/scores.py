@@ -4,12 +4,13 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from segablate.errors import CheckpointError
 from segablate.evaluation.alignment import Alignment
 from segablate.kernels import tally
-from segablate.labels import IGNORE
+from segablate.labels import IGNORE, look_up
 from segablate.runtime import labels_to_device
 from segablate.samples import Output
 
@@ -49,7 +50,21 @@ def row_blocks(scores: "Tensor") -> "Iterator[tuple[slice, Tensor]]":
     least = 1 if outputs <= IGNORE else _ROWS_OF_MANY
     rows = height if tally.on_gpu(scores) else max(least, _CELLS // (outputs * width))
     for top in range(0, height, rows):
-        yield slice(top, min(top + rows, height)), scores[:, top : top + rows].contiguous()
+        yield slice(top, min(top + rows, height)), in_planes(scores[:, top : top + rows])
+
+
+def in_planes(scores: "Tensor") -> "Tensor":
+    """Return the scores K, h, W plane after plane in memory.
+
+    A network that was given channels-last images returns the scores of a pixel side by side, which OpenCV transposes
+    several times faster than torch.
+    """
+    import torch
+
+    pixels = scores.permute(1, 2, 0)
+    if tally.on_gpu(scores) or scores.dtype != torch.float32 or scores.is_contiguous() or not pixels.is_contiguous():
+        return scores.contiguous()
+    return torch.from_numpy(cv2.transpose(pixels.numpy().reshape(-1, len(scores)))).view(scores.shape)
 
 
 def without_infinities(scores: "Tensor") -> "tuple[Tensor, list[int]]":
@@ -85,10 +100,15 @@ def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Ten
     Of equal scores the first counts. Classes are of the type of :func:`segablate.runtime.labels_to_device`, void for
     outputs without a class; a score is NaN where any of the K is.
     """
-    highest, output = scores.max(dim=1) if tally.on_gpu(scores) else _highest_of_planes(scores)
+    if tally.on_gpu(scores):
+        highest, output = scores.max(dim=1)
+    else:
+        highest, output = _highest_of_planes(scores)
+        if not alignment.plain:
+            return labels_to_device(look_up(alignment.table, output.numpy()), scores.device), highest
     if alignment.plain:
         return output.byte() if alignment.table.itemsize == 1 else output.int(), highest
-    return labels_to_device(alignment.table, scores.device)[output.long()], highest
+    return labels_to_device(alignment.table, scores.device)[output], highest
 
 
 def above_threshold(logits: "Tensor", threshold: float, classes: int) -> "Tensor":

@@ -13,6 +13,7 @@ from segablate.labels import LabelSet
 from segablate.metrics import asl_edges, bands, boundary_iou, calibration, error_kinds, roc, trimap
 from segablate.metrics.boundary import BoundaryCounts
 from segablate.metrics.conventions.boundaries import BOUNDARIES
+from segablate.metrics.probability_bins import BINS
 from segablate.plain_values import check
 
 _FILES = {str: str}
@@ -121,8 +122,8 @@ def _shapes(arrays: Mapping[str, np.ndarray], classes: int) -> dict[str, tuple[i
     """Return the shape of each statistic for one image."""
     widths = arrays.get(f"tally_{trimap.WIDTHS}", np.zeros((0, 0))).shape[-1]
     return {
-        calibration.RELIABILITY: (len(bands.BANDS), calibration.BINS, 3),
-        calibration.CLASS_GAPS: (classes, calibration.BINS),
+        calibration.RELIABILITY: (len(bands.BANDS), BINS, 3),
+        calibration.CLASS_GAPS: (classes, BINS),
         calibration.PROPER: (len(bands.BANDS), 2),
         bands.STATISTIC: (len(bands.BANDS), 2),
         boundary_iou.STATISTIC: (3, classes),

@@ -20,7 +20,6 @@ All sums are of integers, in units of 2^-24, so that neither threads nor devices
 """
 
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,21 +27,15 @@ from numpy.typing import NDArray
 
 from segablate.kernels import tally
 from segablate.labels import ignore_index
-from segablate.metrics.bands import BANDS
-from segablate.runtime import to_device
+from segablate.metrics.calibration_on_device import RowsOnDevice
+from segablate.metrics.calibration_on_host import RowsOnHost
+from segablate.metrics.probability_bins import UNIT
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-BINS = 15
-
 RELIABILITY, CLASS_GAPS, PROPER = "reliability", "class_gaps", "proper"
 """Names of the statistics that :func:`count_calibration` returns."""
-
-_UNIT = 2.0**24
-
-_AT_ONCE = 1 << 23
-"""Probabilities that are added to a table at once on a GPU, with 21 bytes each beside them."""
 
 _LEAST = 1e-35
 """Lower limit of a label's probability in NLL."""
@@ -77,53 +70,62 @@ def calibration_statistics(sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarr
 
     Of :func:`reliability_sums` it is "reliability" alone.
     """
-    found = {RELIABILITY: sums[RELIABILITY] / (1, 1, _UNIT)}
+    found = {RELIABILITY: sums[RELIABILITY] / (1, 1, UNIT)}
     if CLASS_GAPS in sums:
-        found |= {CLASS_GAPS: (sums[CLASS_GAPS] / _UNIT).astype(np.float32), PROPER: sums[PROPER] / _UNIT}
+        found |= {CLASS_GAPS: (sums[CLASS_GAPS] / UNIT).astype(np.float32), PROPER: sums[PROPER] / UNIT}
     return found
 
 
 def calibration_sums(
-    logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int
+    logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int, highest: bool = False
 ) -> "dict[str, Tensor]":
     """Sum what :func:`count_calibration` returns over some rows of an image, on the device of the logits.
 
     Float64 by name; all but counts of pixels are integers in units of 2^-24, so that sums of rows add without rounding.
+    `highest`: whether every prediction is that of the highest logit, so that its probability need not be looked up.
     One more K, H, W array is allocated. On the CPU, for a softmax, :data:`CROSS_ENTROPY` is among them: the sum of the
     loss ``ce`` over labelled pixels, which costs nothing here.
     """
-    labels, predicted, bands = maps
+    labels, predicted, _ = maps
     probabilities = _probabilities(logits, kind)  # K H W
     labelled = labels != ignore_index(classes)
-    known = labels.clamp(max=classes - 1)  # a class everywhere
-    nll = _nll(probabilities, logits, kind, known)  # H W
-    proper = _proper(probabilities, nll, known, bands)
+    known = labels.clamp(max=classes - 1).long()  # a class everywhere
+    at_label = _at(probabilities, known)  # H W
+    brier, nll = _brier(probabilities, at_label), _nll(at_label, logits, kind, known)  # H W each
     entropy = _cross_entropy(nll, logits, known, labelled) if kind != "sigmoid" and not tally.on_gpu(labels) else {}
-    scaled = probabilities.mul_(_UNIT * labelled).round_()  # up to 2^24 every integer is a float32
-    reliability = _reliability(_confidence(scaled, predicted, classes), labels == predicted, bands)
-    gaps = _class_gaps(scaled[:classes], labels)
-    return {RELIABILITY: reliability, CLASS_GAPS: gaps, PROPER: proper, **entropy}
+    scaled = probabilities.mul_(UNIT * labelled).round_()  # up to 2^24 every integer is a float32
+    rows = _rows(maps, _confidence(scaled, predicted, classes, highest))
+    gaps = rows.class_gaps(scaled[:classes], exclusive=kind != "sigmoid")
+    proper = rows.proper([score.mul_(UNIT).round_() for score in (brier, nll)])
+    return {RELIABILITY: rows.reliability(), CLASS_GAPS: gaps, PROPER: proper, **entropy}
 
 
 def reliability_sums(
-    logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int
+    logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int, highest: bool = False
 ) -> "dict[str, Tensor]":
     """Sum "reliability" alone, from which the ECE follows, as :func:`calibration_sums` does; a third of its time."""
-    labels, predicted, bands = maps
-    scaled = _probabilities(logits, kind).mul_(_UNIT * (labels != ignore_index(classes))).round_()
-    return {RELIABILITY: _reliability(_confidence(scaled, predicted, classes), labels == predicted, bands)}
+    labels, predicted, _ = maps
+    scaled = _probabilities(logits, kind).mul_(UNIT * (labels != ignore_index(classes))).round_()
+    return {RELIABILITY: _rows(maps, _confidence(scaled, predicted, classes, highest)).reliability()}
+
+
+def _rows(maps: "tuple[Tensor, Tensor, Tensor]", confidence: "Tensor") -> RowsOnHost | RowsOnDevice:
+    return RowsOnDevice(*maps, confidence) if tally.on_gpu(confidence) else RowsOnHost.of(maps, confidence)
 
 
 def _probabilities(logits: "Tensor", kind: str) -> "Tensor":
     return logits.sigmoid() if kind == "sigmoid" else logits.softmax(0)
 
 
-def _nll(probabilities: "Tensor", logits: "Tensor", kind: str, labels: "Tensor") -> "Tensor":
-    """Return minus the logarithm of the likelihood of each pixel's label, H, W; `labels` are classes everywhere."""
+def _nll(at_label: "Tensor", logits: "Tensor", kind: str, labels: "Tensor") -> "Tensor":
+    """Return minus the logarithm of the likelihood of each pixel's label, H, W.
+
+    `at_label`: the probability of the label, or of any class where there is none; `labels` are classes everywhere.
+    """
     from torch.nn.functional import softplus
 
     if kind != "sigmoid":
-        return _at(probabilities, labels).clamp_min_(_LEAST).log_().neg_()
+        return at_label.clamp_min(_LEAST).log_().neg_()
     nll = -_at(logits, labels)
     for plane in logits:
         nll += softplus(plane)
@@ -135,94 +137,36 @@ def _cross_entropy(nll: "Tensor", logits: "Tensor", labels: "Tensor", labelled: 
     import torch
     from torch.nn.functional import cross_entropy
 
-    total = (nll * labelled).sum(dtype=torch.float64)
-    least = torch.nonzero((nll > _NEAR_LEAST) & labelled, as_tuple=True)
-    if len(least[0]):
-        exact = cross_entropy(logits[:, *least].T, labels[least].long(), reduction="none")
+    known = nll * labelled  # H W
+    total = known.sum(dtype=torch.float64)
+    if known.max() > _NEAR_LEAST:
+        least = torch.nonzero(known > _NEAR_LEAST, as_tuple=True)
+        exact = cross_entropy(logits[:, *least].T, labels[least], reduction="none")
         total += (exact.double() - nll[least]).sum()
     return {CROSS_ENTROPY: total}
 
 
-def _proper(probabilities: "Tensor", nll: "Tensor", labels: "Tensor", bands: "Tensor") -> "Tensor":
-    """Sum Brier score and NLL by band, (bands, 2); `labels` are classes everywhere."""
-    import torch
-
-    brier = 1 - 2 * _at(probabilities, labels)  # H W
-    for plane in probabilities:  # plane by plane, many times faster than a reduction over the first dimension
+def _brier(probabilities: "Tensor", at_label: "Tensor") -> "Tensor":
+    """Return the Brier score of each pixel, H, W; see :func:`_nll` for `at_label`."""
+    brier = 1 - 2 * at_label
+    for plane in probabilities:
         brier.addcmul_(plane, plane)
-    groups = len(BANDS) + 1  # void has a band of its own, the last
-    sums = [tally.total(bands, groups, (score.double() * _UNIT).round_()) for score in (brier, nll)]
-    return torch.stack(sums, dim=1)[: len(BANDS)]
+    return brier
 
 
-def _confidence(scaled: "Tensor", predicted: "Tensor", classes: int) -> "Tensor":
+def _confidence(scaled: "Tensor", predicted: "Tensor", classes: int, highest: bool) -> "Tensor":
     """Return the probability of the prediction, H, W; outside the label set that of the most probable output there."""
-    inside = _at(scaled, predicted.clamp(max=classes - 1))
+    if highest:
+        return scaled.amax(dim=0)
+    inside = _at(scaled, predicted.clamp(max=classes - 1).long())
     if len(scaled) == classes:
         return inside
     return inside.where(predicted != ignore_index(classes), scaled[classes:].amax(dim=0))
 
 
-def _reliability(confidence: "Tensor", right: "Tensor", bands: "Tensor") -> "Tensor":
-    import torch
-
-    places = bands.long() * BINS + _bin(confidence)
-    size = (len(BANDS) + 1) * BINS  # void has a band of its own, the last
-    counts = tally.count(2 * places + right, 2 * size).view(size, 2)
-    columns = (counts.sum(dim=1).double(), counts[:, 1].double(), tally.total(places, size, confidence))
-    return torch.stack(columns, dim=1).view(-1, BINS, 3)[: len(BANDS)]
-
-
-def _class_gaps(scaled: "Tensor", labels: "Tensor") -> "Tensor":
-    """Sum by class and bin, (C, bins). Most probabilities are in the first bin, which is the total less the others."""
-    import torch
-
-    classes = len(scaled)
-    if tally.on_gpu(scaled):
-        ends = to_device(_ends_of_bins(), scaled.device)
-        planes = max(1, _AT_ONCE // scaled[0].numel())
-        return torch.cat([_gaps_of_planes(scaled, labels, first, planes, ends) for first in range(0, classes, planes)])
-    of_pixels = labels.numpy().reshape(-1)
-    gaps = np.zeros((classes, BINS))
-    for index, plane in enumerate(scaled.reshape(classes, -1).numpy()):
-        high = np.flatnonzero(plane > np.float32(_UNIT / BINS))
-        probability = plane[high]
-        bins = np.ceil(probability * np.float32(BINS / _UNIT)).astype(np.intp) - 1
-        gap = probability - np.float32(_UNIT) * (of_pixels[high] == index)
-        gaps[index] = np.bincount(bins, gap, BINS)
-        total = plane.sum(dtype=np.float64) - _UNIT * np.count_nonzero(of_pixels == index)
-        gaps[index, 0] = total - gaps[index, 1:].sum()
-    return torch.from_numpy(gaps)
-
-
-def _gaps_of_planes(scaled: "Tensor", labels: "Tensor", first: int, planes: int, ends: "Tensor") -> "Tensor":
-    """Sum the gaps of some classes by bin, (k, bins), on a GPU, where all pixels are added to a table."""
-    import torch
-
-    chosen = scaled[first : first + planes]  # k H W
-    index = torch.arange(len(chosen), device=scaled.device).view(-1, 1, 1)  # k 1 1
-    gaps = torch.add(chosen, labels == index + first, alpha=-_UNIT)  # k H W
-    places = torch.bucketize(chosen, ends).add_(index * BINS)  # k H W
-    return tally.total(places, len(chosen) * BINS, gaps).view(-1, BINS)
-
-
-@cache
-def _ends_of_bins() -> NDArray[np.float32]:
-    """Return the largest number of each bin but the last, (bins - 1,), as :func:`_bin` rounds."""
-    bins = np.arange(1, BINS, dtype=np.float32)[:, None]
-    near = np.rint(bins * _UNIT / BINS) + np.arange(-8, 9)  # bins - 1, 17
-    within = np.ceil(near.astype(np.float32) * np.float32(BINS / _UNIT)) <= bins
-    return np.where(within, near, 0).max(axis=1).astype(np.float32)
-
-
-def _bin(scaled: "Tensor") -> "Tensor":
-    """Return the bin of probabilities in units of 2^-24."""
-    return (scaled * (BINS / _UNIT)).ceil_().long().sub_(1).clamp_(0, BINS - 1)
-
-
 def _at(planes: "Tensor", index: "Tensor") -> "Tensor":
-    """Return each pixel's value at its index: K, H, W and H, W to H, W."""
-    return planes.gather(0, index.long()[None])[0]
+    """Return each pixel's value at its index: K, H, W and H, W int64 to H, W."""
+    return planes.gather(0, index[None])[0]
 
 
 def confidence_gaps(reliability: NDArray) -> Floats:

@@ -17,7 +17,8 @@ from segablate.extras import require
 from segablate.files import refuse_foreign, write_atomically
 from segablate.metrics.bands import BANDS
 from segablate.metrics.boundary import boundary_sums
-from segablate.metrics.calibration import BINS, RELIABILITY, confidence_gaps, expected_error, with_whole
+from segablate.metrics.calibration import RELIABILITY, confidence_gaps, expected_error, with_whole
+from segablate.metrics.probability_bins import BINS
 from segablate.metrics.tolerance import Tolerance
 from segablate.render.cells import one_line
 from segablate.render.layout import shorten_middle

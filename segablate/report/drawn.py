@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from segablate.metrics.bands import BANDS
-from segablate.metrics.calibration import BINS, RELIABILITY, confidence_gaps, expected_error, with_whole
+from segablate.metrics.calibration import RELIABILITY, confidence_gaps, expected_error, with_whole
 from segablate.metrics.confusion import class_counts, pixel_accuracy
+from segablate.metrics.probability_bins import BINS
 from segablate.report.charts import Chart, Frame, Series, lines, scatter, span
 from segablate.report.grid import Grid, grid_of
 from segablate.report.subject import Runs

@@ -6,7 +6,6 @@ from segablate.evaluation.results import Evaluation
 from segablate.metrics.bands import BANDS
 from segablate.metrics.bands import STATISTIC as BAND_COUNTS
 from segablate.metrics.calibration import (
-    BINS,
     CLASS_GAPS,
     RELIABILITY,
     accuracy_and_confidence,
@@ -14,6 +13,7 @@ from segablate.metrics.calibration import (
     with_whole,
 )
 from segablate.metrics.confusion import nanmean
+from segablate.metrics.probability_bins import BINS
 from segablate.statistics.bootstrap import Distribution, by_image, resample
 from segablate.statistics.intervals import estimate
 from segablate.statistics.scores import calibration_scores

@@ -9,7 +9,7 @@ from segablate.errors import counted, shorten, thousands
 from segablate.evaluation.results import Evaluation
 from segablate.metrics import boundary_iou, error_kinds
 from segablate.metrics.boundary import boundary_f, boundary_sums
-from segablate.metrics.calibration import BINS, RELIABILITY
+from segablate.metrics.calibration import RELIABILITY
 from segablate.metrics.chance import why_chance
 from segablate.metrics.confusion import (
     ClassCounts,
@@ -19,6 +19,7 @@ from segablate.metrics.confusion import (
     precision,
     recall,
 )
+from segablate.metrics.probability_bins import BINS
 from segablate.metrics.tolerance import Tolerance
 from segablate.metrics.trimap import COUNTS as TRIMAP
 from segablate.statistics.bootstrap import Distribution, by_image, resample

@@ -1,0 +1,28 @@
+"""Bins of probabilities that are integers in units of 2^-24, and the largest number in each."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BINS = 15
+
+UNIT = 2.0**24
+
+
+def bins_of(scaled: "Tensor") -> "Tensor":
+    """Return the bin of probabilities in units of 2^-24, int64."""
+    return (scaled * (BINS / UNIT)).ceil_().long().sub_(1).clamp_(0, BINS - 1)
+
+
+@cache
+def ends_of_bins() -> NDArray[np.float32]:
+    """Return the largest number of each bin but the last, (bins - 1,), as :func:`bins_of` rounds."""
+    bins = np.arange(1, BINS, dtype=np.float32)[:, None]
+    near = np.rint(bins * UNIT / BINS) + np.arange(-8, 9)  # bins - 1, 17
+    within = np.ceil(near.astype(np.float32) * np.float32(BINS / UNIT)) <= bins
+    return np.where(within, near, 0).max(axis=1).astype(np.float32)
