@@ -15,7 +15,7 @@ PACKAGE = Path(segablate.__file__).parent
 
 FLOORS = (
     ("errors",),
-    ("extras", "limits", "locks"),
+    ("extras", "freed_memory", "limits", "locks"),
     ("text_files", "user_modules"),
     ("user_code",),
     ("archives", "plain_values", "yaml_files"),

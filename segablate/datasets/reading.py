@@ -5,7 +5,6 @@ of decoding it. Processes read label maps that are also measured there: numpy ho
 take half a second each to start, and so start only for work that takes longer.
 """
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -15,21 +14,19 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 from segablate.errors import DatasetError, SegablateError
+from segablate.freed_memory import keep_freed_memory
 from segablate.runtime import clean_processes, local_processes
 
 Result = TypeVar("Result")
 
 WORTHWHILE = 2.5
 """Seconds that several processes must save, at the pace of the items so far, for them to start."""
-
-_OPTIONS_OF_MALLOC = ((-3, 1 << 25), (-1, 1 << 28))
-"""M_MMAP_THRESHOLD, from which size on arrays are mapped, and M_TRIM_THRESHOLD, how much freed memory is kept."""
 
 _AHEAD = 4  # finished or running jobs per worker: enough to smooth large and small images, few enough to bound memory
 
@@ -58,7 +55,7 @@ def ahead(job: Callable[[int], Result], indices: Sequence[int], workers: int) ->
     error or Ctrl-C, ends the processes. Raises DatasetError when one of them is killed.
     """
     pool = _Pool(job, min(workers, len(indices)))
-    _keep_freed_memory()
+    keep_freed_memory()
     try:
         with _ONE_THREAD:
             yield _results_of(pool, indices)
@@ -132,17 +129,6 @@ class _Pace:
         """Return the seconds that this many more items would take here."""
         took, count = (self.others, self.items - 1) if self.items > 1 else (self.first, 1)
         return items * took / count if took >= self._ENOUGH else 0.0
-
-
-def _keep_freed_memory() -> None:
-    """Let the C library keep the memory of freed arrays for the next image, where it is glibc.
-
-    Otherwise every array of a few MB is mapped anew, page by page, which takes a quarter of the time of measuring.
-    """
-    with suppress(AttributeError, OSError, TypeError):
-        library = ctypes.CDLL(None)
-        for option, size in _OPTIONS_OF_MALLOC:
-            library.mallopt(option, size)
 
 
 class _OneThread:
@@ -224,7 +210,7 @@ def _begin(job: Callable[[int], object]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    _keep_freed_memory()
+    keep_freed_memory()
     _job = job
 
 

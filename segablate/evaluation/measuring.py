@@ -19,6 +19,7 @@ from segablate.evaluation.remarks import FOREIGN
 from segablate.evaluation.results import ImageRecord
 from segablate.evaluation.score_measures import measure_readings
 from segablate.evaluation.score_reading import read_scores
+from segablate.freed_memory import keep_freed_memory
 from segablate.labels import IGNORE, LabelSet
 from segablate.samples import Batch, Output, Sample
 
@@ -40,6 +41,7 @@ class Measuring:
             with ahead(partial(_measured_sample, self), todo, workers) as records:
                 yield records
         else:
+            keep_freed_memory()
             images = self.segmenter.capabilities.images or self.measures.errors is not None
             read = partial(self.dataset.read, image=images)
             with ahead_in_threads(read, todo, workers) as samples:
