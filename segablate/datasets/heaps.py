@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from segablate.kernels.histogram import count_bytes
+
 LOSSY_SUFFIXES = (".jpg", ".jpeg")
 """Suffixes of formats that change values when they compress."""
 
@@ -33,7 +35,7 @@ _BESIDE = 16
 def count_codes(codes: np.ndarray) -> dict[int, int]:
     """Return the number of times each value occurs in an array of integers."""
     if codes.dtype == np.uint8:
-        pixels = np.bincount(codes.reshape(-1), minlength=256)
+        pixels = count_bytes(codes)
         values = np.flatnonzero(pixels)
         return dict(zip(values.tolist(), pixels[values].tolist(), strict=True))
     values, pixels = np.unique(codes, return_counts=True)

@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segablate.kernels import tally
+from segablate.kernels.histogram import EXACT
 from segablate.kernels.maps import Map
 from segablate.labels import IGNORE, ignore_index, index_type
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_PART = 2**24 - 1
-"""Pixels counted at once: below 2^24, up to which every whole number is a float32."""
 
 _WORD = 8
 """Neighbours in a row that are compared as one, the bytes of a uint64."""
@@ -38,7 +36,7 @@ def count_confusion_plainly(labels: Map, predicted: Map, classes: int) -> NDArra
     return table
 
 
-def count_confusion(labels: Map, predicted: Map, classes: int, part: int = _PART) -> NDArray[np.int64]:
+def count_confusion(labels: Map, predicted: Map, classes: int, part: int = EXACT) -> NDArray[np.int64]:
     """Count pixels by label and prediction, (C+1, C+1) int64; row C is void, column C is outside the label set.
 
     ``labels`` and ``predicted`` are arrays of one shape, of :func:`segablate.labels.index_type`; labels are 0..C-1 or
