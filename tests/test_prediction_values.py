@@ -1,5 +1,6 @@
 """Predictions whose values fit no class: the commonest is named, and the change under which all fit is measured."""
 
+import pickle
 from pathlib import Path
 
 import cv2
@@ -7,11 +8,15 @@ import numpy as np
 import pytest
 from nearest import scene
 
+from segablate.checkpoints import label_maps, open_checkpoint
+from segablate.checkpoints.label_maps import LabelMaps
 from segablate.checkpoints.prediction_values import Change, decode, fitting_change, read_change
 from segablate.datasets import Dataset, open_dataset
 from segablate.errors import CheckpointError, SegablateError
 from segablate.evaluation.results import Evaluation
 from segablate.evaluation.session import evaluate_checkpoint
+from segablate.images.label_maps import read_label_map
+from segablate.samples import Batch
 
 
 def planted(root: Path, classes: int) -> Dataset:
@@ -91,14 +96,59 @@ def test_a_change_that_does_not_fit_every_file_is_not_said(tmp_path: Path) -> No
 
 
 def test_the_plainest_change_wins() -> None:
-    two, three = ((0,), (1,)), ((0,), (1,), (2,))
-    maps = [np.array([[0, 1]])]
-    assert fitting_change(maps, two, (255,)) is None
-    assert fitting_change([np.array([[1, 2]])], two, (255,)) == Change(shift=-1)
-    assert fitting_change([np.array([[-1, 0]])], two, (255,)) == Change(shift=1)
-    assert fitting_change([np.array([[1, 2, 255]])], two, (255,)) == Change(shift=-1), "255 stays void"
-    assert fitting_change([np.array([[0, 1, 9]])], three, (255,)) is None, "one strange value of several known ones"
-    assert fitting_change([np.array([[0, 1, 255]])], two, (255,)) is None, "void is predicted, nothing else"
+    def change(values: list[int], classes: int) -> Change | None:
+        return fitting_change(lambda: [np.array([values])], tuple((index,) for index in range(classes)), (255,))
+
+    assert change([0, 1], 2) is None
+    assert change([1, 2], 2) == Change(shift=-1)
+    assert change([-1, 0], 2) == Change(shift=1)
+    assert change([1, 2, 255], 2) == Change(shift=-1), "255 stays void"
+    assert change([0, 1, 9], 3) is None, "one strange value of several known ones"
+    assert change([0, 1, 255], 2) is None, "void is predicted, nothing else"
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of prediction files, one for each time that one is decoded."""
+    names: list[str] = []
+
+    def read(path: Path) -> np.ndarray:
+        names.append(path.name)
+        return read_label_map(path)
+
+    monkeypatch.setattr(label_maps, "read_label_map", read)
+    return names
+
+
+def test_a_file_that_was_inspected_is_decoded_once(tmp_path: Path, decoded: list[str]) -> None:
+    data = planted(tmp_path / "data", 2)
+    run = evaluate_checkpoint(f"predictions:{write(tmp_path / 'p', SCENES)}", data)
+    assert sorted(decoded) == ["0.png", "1.png", "2.png"]
+    assert miou(run) == 1
+
+
+def test_inspected_files_are_kept_within_a_limit(
+    tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_maps, "_HELD", 2 * SCENES[0].nbytes)
+    data = planted(tmp_path / "data", 2)
+    evaluate_checkpoint(f"predictions:{write(tmp_path / 'p', SCENES)}", data)
+    assert sorted(decoded) == ["0.png", "1.png", "2.png", "2.png"]
+
+
+def test_kept_files_stay_in_their_process_until_they_are_measured(tmp_path: Path) -> None:
+    data, folder = planted(tmp_path / "data", 2), write(tmp_path / "p", SCENES)
+    opened = open_checkpoint(f"predictions:{folder}")
+    first = opened.for_dataset(data, "stop")
+    assert isinstance(first, LabelMaps)
+    assert len(first.held.maps) == 3
+    assert pickle.loads(pickle.dumps(first)).held.maps == {}
+    first(Batch((data.read(1, image=False),)))
+    assert set(first.held.maps) == {folder / "0.png", folder / "2.png"}
+    cv2.imwrite(str(folder / "0.png"), 1 - SCENES[0])
+    again = first.for_dataset(data, "stop")
+    assert isinstance(again, LabelMaps)
+    np.testing.assert_array_equal(again.held.maps[folder / "0.png"], 1 - SCENES[0])
 
 
 @pytest.mark.parametrize(

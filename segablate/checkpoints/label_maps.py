@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -23,7 +25,38 @@ ENCODINGS: dict[str, PredictionEncoding] = {encoding: encoding for encoding in g
 _INSPECTED = 12
 """Files whose values are looked at before."""
 
+_HELD = 32 << 20
+"""Most bytes of label maps that are kept from their inspection until they are measured, so as not to decode twice."""
+
 _OTHER: dict[PredictionEncoding, PredictionEncoding] = {"codes": "index", "index": "codes"}
+
+
+@dataclass
+class HeldMaps:
+    """Label maps that were inspected before they are measured, within a limit in bytes.
+
+    They stay in this process; others read the files again.
+    """
+
+    maps: dict[Path, np.ndarray] = field(default_factory=dict)
+
+    def inspect(self, path: Path) -> np.ndarray:
+        """Return a label map, and keep it until it is read, if there is room."""
+        if path not in self.maps:
+            values = read_label_map(path)
+            if values.nbytes + sum(each.nbytes for each in self.maps.values()) > _HELD:
+                return values
+            self.maps[path] = values
+        return self.maps[path]
+
+    def read(self, path: Path) -> np.ndarray:
+        """Return a label map, from its file unless it was kept, and keep it no longer."""
+        held = self.maps.pop(path, None)
+        return read_label_map(path) if held is None else held
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Leave the maps out of what is sent to other processes."""
+        return HeldMaps, ()
 
 
 @dataclass(frozen=True)
@@ -33,6 +66,7 @@ class LabelMaps:
     - `encoding`: the meaning of the values in the files; `change`: how they are changed before.
     - `fitting`: the change under which values that are no classes would be, as far as the first files tell.
     - `labels`: the label set that decodes them; None until :meth:`for_dataset`.
+    - `held`: maps that :meth:`for_dataset` inspected.
     """
 
     files: PredictionFiles
@@ -43,6 +77,7 @@ class LabelMaps:
     class_map: Mapping[str, str | None] | None = None
     change: Change = Change()  # noqa: RUF009, a frozen value
     fitting: Change | None = None
+    held: HeldMaps = field(default_factory=HeldMaps, repr=False, compare=False)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -56,10 +91,11 @@ class LabelMaps:
         """
         values = _values_of(dataset.labels, self.encoding)
         source = self.files.described(self.source, dataset, on_error)
-        ready = replace(self, labels=dataset.labels, source=source)
+        ready = replace(self, labels=dataset.labels, source=source, held=HeldMaps())
         if self.change or _in_colours(dataset.labels, self.encoding):
             return ready
-        fitting = fitting_change(ready._first_values(dataset), values, _void_of(dataset.labels, self.encoding) or ())
+        found, void = partial(ready._first_values, dataset), _void_of(dataset.labels, self.encoding) or ()
+        fitting = fitting_change(found, values, void)
         facts = {**source.facts, **({"fitting": str(fitting)} if fitting else {})}
         return replace(ready, fitting=fitting, source=replace(source, facts=facts))
 
@@ -68,7 +104,7 @@ class LabelMaps:
         names = dataset.names
         for name in names[:: -(-len(names) // _INSPECTED)]:
             with suppress(SegablateError):
-                yield _single(read_label_map(self.files.path(name)))
+                yield _single(self.held.inspect(self.files.path(name)))
 
     def __call__(self, batch: Batch) -> Output:
         """Return class indices of the dataset. Raises a SegablateError that names the file."""
@@ -82,7 +118,7 @@ class LabelMaps:
     def _read(self, sample: Sample, labels: LabelSet) -> np.ndarray:
         """Read the values of one file, H, W, with colours packed into integers."""
         path = self.files.path(sample.name)
-        raw = read_label_map(path)
+        raw = self.held.read(path)
         with at(path):
             values = _packed(raw) if _in_colours(labels, self.encoding) else _single(raw)
             if values.shape != sample.size:

@@ -5,13 +5,13 @@ files are read as they are, and the change under which all their values would be
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from segablate.datasets.heaps import Values, find_heaps, threshold_of
+from segablate.datasets.heaps import Values, count_codes, find_heaps, threshold_of
 from segablate.errors import CheckpointError
 from segablate.labels import ignore_index, ignored_in, index_type, look_up
 
@@ -82,16 +82,14 @@ CHANGES = {"map": "map=255:1", "shift": "shift=-1", "threshold": "threshold=128"
 """Options that change values, with an example of each."""
 
 
-def fitting_change(found: Iterable[np.ndarray], meanings: Meanings, void: Sequence[int]) -> Change | None:
+def fitting_change(found: Callable[[], Iterable[np.ndarray]], meanings: Meanings, void: Sequence[int]) -> Change | None:
     """Return the change under which the values in predicted label maps are classes, or void; None where none is plain.
 
+    `found` returns the maps, H, W integers, and is called again where more than the values in them is needed.
     `meanings`: the values of each class. Values that are classes as they are need none.
     """
-    counted = Values()
-    for values in found:
-        counted.add(values)
     known = {value for values in meanings for value in values}
-    present, first = set(counted.codes), [values[0] for values in meanings]
+    present, first = {value for values in found() for value in count_codes(values)}, [values[0] for values in meanings]
     if present <= known or not present:
         return None
     for shift in (-1, 1):
@@ -100,13 +98,16 @@ def fitting_change(found: Iterable[np.ndarray], meanings: Meanings, void: Sequen
     if len(present - known) >= len(present) - 1 and 1 < len(present) == len(first):
         pairs = zip(sorted(present), sorted(first), strict=True)
         return Change(replaced=tuple((old, new) for old, new in pairs if old != new))
-    if len(first) == 2 and (divided := _dividing(counted)) is not None:
+    if len(first) == 2 and (divided := _dividing(found())) is not None:
         return Change(threshold=divided)
     return None
 
 
-def _dividing(counted: Values) -> int | None:
+def _dividing(found: Iterable[np.ndarray]) -> int | None:
     """Return the value that divides two heaps; half the range of 8 bits for many values that fill it."""
+    counted = Values()
+    for values in found:
+        counted.add(values)
     heaps = find_heaps(counted, lossy=True)
     if len(heaps) == 2:
         return threshold_of(heaps)[0]
