@@ -85,15 +85,15 @@ class Batch:
     @property
     def images(self) -> np.ndarray:
         """Return the images, N, H, W, 3 uint8 RGB, or N, H, W, 4 with a fourth band."""
-        return _stacked([sample.image for sample in self.samples if sample.image is not None])
+        return stacked([sample.image for sample in self.samples if sample.image is not None])
 
     @property
     def labels(self) -> np.ndarray:
         """Return the labels, N, H, W class indices."""
-        return _stacked([sample.labels for sample in self.samples])
+        return stacked([sample.labels for sample in self.samples])
 
 
-def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
+def stacked(arrays: list[np.ndarray]) -> np.ndarray:
     """Stack arrays; a single one is not copied.
 
     A reshape keeps the strides by which torch knows channels-last images; those of an axis by None are 0.

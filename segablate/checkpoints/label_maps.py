@@ -17,7 +17,7 @@ from segablate.errors import CheckpointError, SegablateError, at
 from segablate.images.label_maps import read_label_map
 from segablate.labels import LabelSet, ignore_index, pack_colour, single_channel
 from segablate.metrics.confusion import Confusion, class_counts, mean_iou
-from segablate.samples import Batch, Output, Sample
+from segablate.samples import Batch, Output, Sample, stacked
 
 PredictionEncoding = Literal["codes", "index", "colours"]
 
@@ -110,7 +110,7 @@ class LabelMaps:
         """Return class indices of the dataset. Raises a SegablateError that names the file."""
         assert self.labels is not None, "for_dataset comes first"
         maps = [self._read(sample, self.labels) for sample in batch.samples]
-        predicted = np.stack([decode(self.change(values), _values_of(self.labels, self.encoding)) for values in maps])
+        predicted = stacked([decode(self.change(values), _values_of(self.labels, self.encoding)) for values in maps])
         truth = [sample.labels for sample in batch.samples]
         foreign = np.stack([foreign_values(*each) for each in zip(maps, predicted, truth, strict=True)])
         return Output("labels", predicted=predicted, alternative=self._alternative(maps, self.labels), foreign=foreign)
@@ -137,14 +137,14 @@ class LabelMaps:
         if self.fitting:
             changed = [self.fitting(each) for each in maps]
             fits = all(_fits(each, labels, self.encoding) for each in changed)
-            return np.stack([decode(each, _values_of(labels, self.encoding)) for each in changed]) if fits else None
+            return stacked([decode(each, _values_of(labels, self.encoding)) for each in changed]) if fits else None
         other = None if self.change else _OTHER.get(self.encoding)
         if other is None or labels.encoding == "colours":
             return None
         values = _values_of(labels, other)
         if values == _values_of(labels, self.encoding) or not all(_fits(each, labels, other) for each in maps):
             return None
-        return np.stack([decode(each, values) for each in maps])
+        return stacked([decode(each, values) for each in maps])
 
 
 def encoding_notes(source: Source, read: Confusion, other: Confusion | None) -> tuple[str, ...]:

@@ -121,7 +121,10 @@ def foreign_values(values: np.ndarray, predicted: np.ndarray, labels: np.ndarray
     `values`: H, W integers; `predicted`, `labels`: H, W class indices of them, and of the ground truth.
     """
     rows = np.zeros((_FOREIGN, 2), np.int64)
-    outside = values[(predicted == ignored_in(predicted)) & (labels != ignored_in(labels))]
+    unknown = predicted == ignored_in(predicted)
+    if not unknown.any():  # as in most files
+        return rows
+    outside = values[unknown & (labels != ignored_in(labels))]
     if outside.size:
         found, pixels = np.unique(outside, return_counts=True)
         chosen = np.argsort(-pixels, kind="stable")[:_FOREIGN]
