@@ -297,6 +297,14 @@ def test_logits_far_apart_are_certain_and_cost_at_most_the_least_probability() -
     assert found["class_gaps"][:, [0, -1]].tolist() == [[0, 1], [-1, 0]]
 
 
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+@pytest.mark.parametrize("kind", KINDS)
+def test_infinite_scores_raise_no_warning_before_their_image_is_read_again(kind: str, infinite: float) -> None:
+    logits, labels = scene(3, 3)
+    logits[0, 4, 5] = infinite
+    assert not np.isfinite(counted(logits, kind, labels, 3)["proper"]).all() or infinite < 0
+
+
 @pytest.mark.parametrize("spread", [1, 20, 300, 1e4])
 def test_the_sum_of_cross_entropy_is_that_of_the_loss_at_any_confidence(spread: float) -> None:
     random = np.random.default_rng(4)

@@ -28,6 +28,9 @@ _SURE = np.float32(UNIT * ((BINS - 1) / BINS + 1e-3))
 _VOID = len(BANDS)
 """The band of void."""
 
+_quietly = np.errstate(invalid="ignore")
+"""For infinite scores, whose image is read again without them."""
+
 Map = NDArray[np.integer]
 Floats32 = NDArray[np.float32]
 Floats64 = NDArray[np.float64]
@@ -51,10 +54,12 @@ class RowsOnHost:
         labels, predicted, bands = (each.numpy() for each in maps)
         return cls(labels, predicted, bands, confidence.numpy())
 
+    @_quietly
     def proper(self, scores: "Sequence[Tensor]") -> "Tensor":
         """Sum each of the scores by band, (bands, scores): H, W float32 in units of 2^-24."""
         return _tensor(np.stack([self._by_band(score.numpy()) for score in scores], axis=1))
 
+    @_quietly
     def reliability(self) -> "Tensor":
         """Sum pixels, right ones and their confidence by band and bin, (bands, bins, 3)."""
         maps = (self.labels, self.predicted, self.bands)
@@ -67,6 +72,7 @@ class RowsOnHost:
         sums[:, -1] += self._of_sure()
         return _tensor(sums)
 
+    @_quietly
     def class_gaps(self, scaled: "Tensor", exclusive: bool) -> "Tensor":
         """Sum probability less pixels by class and bin of the class's probability, (C, bins).
 
