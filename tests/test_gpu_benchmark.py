@@ -41,6 +41,14 @@ def test_a_part_runs_dry(gpu: ModuleType, tmp_path: Path, capsys: pytest.Capture
     assert "share of that" in capsys.readouterr().out
 
 
+def test_the_forms_for_a_gpu_equal_those_of_the_host(gpu: ModuleType, tmp_path: Path) -> None:
+    written = tmp_path / "gpu.json"
+    assert gpu.main(["--dry-run", "--only", "equality", "--json", str(written)]) == 0
+    rows = json.loads(written.read_text())["rows"]
+    assert len(rows) > 11  # counts, sums, and the losses behind them
+    assert [row for row in rows if row["reached"] is False] == []
+
+
 def test_every_part_is_a_function_of_its_module(gpu: ModuleType) -> None:
     for part in gpu.PARTS:
         tree = ast.parse((ROOT / "benchmarks" / "on_gpu" / f"{part.module}.py").read_text(encoding="utf-8"))
