@@ -336,7 +336,9 @@ def test_a_file_of_parameters_is_read_into_numbers(tmp_path: Path) -> None:
     objective = parse_objective(f"ce + 0.5*asl(metric=miou, theta={path})")
     assert str(objective) == ("ce + 0.5*asl(metric=miou, theta=1e-06:0.5:0.5:0.5:0.75:1:1e-06:0.5:0.5:0.5:0.75:1)")
     assert str(parse_objective(str(objective))) == str(objective)
-    assert parse_objective("asl(theta=published)").terms[0].settings == {"theta": None}
+    for published in map(parse_objective, ("asl(theta=published)", "asl(theta=Published)", "asl(theta=none)")):
+        assert published.terms[0].settings == {"theta": None}
+        assert str(published) == "asl(theta=published)"
     value = objective.terms[1].settings["theta"]
     again = pickle.loads(pickle.dumps(value))
     assert (again, again.source, again.settings) == (value, path, {"metric": "miou"})
@@ -346,14 +348,14 @@ def test_rows_of_a_sweep_name_the_file_and_hold_its_numbers(tmp_path: Path) -> N
     path, asl = write(tmp_path), get_loss("asl")
     values = asl.knobs["theta"].parse_list(f"{path},published", as_option=True)
     settings = plan_settings(asl, {"theta": values})
-    assert [setting.text for setting in settings] == ["baseline", f"theta={path}", "theta=none"]
+    assert [setting.text for setting in settings] == ["baseline", f"theta={path}", "theta=published"]
     assert settings[1].values["theta"] == THETAS["miou"]
 
 
 BAD: list[tuple[Callable[[Path], str], str]] = [
     (lambda folder: str(folder / "no.yaml"), "there is no such file"),
     (lambda folder: str(folder), "it is a folder; name the file in it"),
-    (lambda folder: "0.5:half", "must be numbers from 0 to 1 joined by colons, none, published, or a file"),
+    (lambda folder: "0.5:half", "must be numbers from 0 to 1 joined by colons, published, or a file"),
     (lambda folder: write(folder, "metric: [miou"), "is no file of parameters .*not valid YAML"),
     (lambda folder: write(folder, "theta: [1, 2]"), "has no 'metric'"),
     (lambda folder: write(folder, metric="mioo"), "no metric is called 'mioo'"),

@@ -62,8 +62,9 @@ def asl(
             1,
             grid=(None, (0.5, 0.5)),
             help="x and y of the free points of every curve, or of one curve for all, or a file that segablate search "
-            "wrote; none or published: as published",
+            "wrote",
             read=read_theta,
+            nothing="published",
         ),
     ] = None,
     tolerance: Annotated[

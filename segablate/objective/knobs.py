@@ -73,6 +73,11 @@ class Knob:
         return isinstance(self.range, Range) and self.range.training
 
     @property
+    def nothing(self) -> str:
+        """Return the word for ``None``."""
+        return self.range.nothing if isinstance(self.range, Range) else "none"
+
+    @property
     def option(self) -> str:
         """Return the option, such as ``--prior-misses`` for ``prior_misses``."""
         return "--" + self.name.replace("_", "-")
@@ -87,7 +92,7 @@ class Knob:
         Raises :class:`KnobError` where the text is not a value or is outside the range.
         """
         text = text.strip()
-        if self.kind.nullable and text.lower() == "none":
+        if self.kind.nullable and text.lower() in ("none", self.nothing):
             return None
         if self.kind.length is None:
             return self.check(_read(text, self.kind.number), as_option=as_option)
@@ -128,7 +133,7 @@ class Knob:
         """Return the value as text that :meth:`parse` reads back."""
         if isinstance(value, (tuple, list)):
             return ":".join(format_value(part) for part in value)
-        return format_value(value)
+        return self.nothing if value is None else format_value(value)
 
     def expected(self) -> str:
         """Describe the allowed values: ``'official', 'all' or a whole number of at least 1``."""
@@ -140,7 +145,7 @@ class Knob:
         if not (isinstance(self.range, Choice) and options):
             options.append(noun)
         if self.kind.nullable:
-            options.insert(0, "none")
+            options.insert(0, self.nothing)
         return options[0] if len(options) == 1 else f"{', '.join(options[:-1])} or {options[-1]}"
 
     def _problem(self, value: object) -> str | None:

@@ -16,6 +16,7 @@ class Range:
     ``grid`` holds the values a sweep tries; ``odd`` excludes even numbers; with ``used_when={"combine": ("product",)}``
     the hyperparameter has an effect only where another has one of these values, with ``training`` only in training.
     ``read`` returns the value that a text names which is no number, such as a file; it raises KnobError for any other.
+    ``nothing`` is the word for ``None`` where that is allowed; ``none`` is read too.
 
     Examples:
         >>> from segablate import Range
@@ -35,6 +36,7 @@ class Range:
     used_when: Conditions = field(default_factory=dict)
     training: bool = False
     read: Callable[[str], Any] | None = None
+    nothing: str = "none"
 
     def holds(self, number: float) -> bool:
         """Return whether the number is in the range; infinity and nan never are."""

@@ -21,18 +21,16 @@ from segablate.yaml_files import read_yaml
 _FORM = {"metric": str, "pieces": int, "theta": [float]}
 
 
-def read_theta(text: str) -> FromFile | None:
-    """Return the parameters in a file, bound to their metric; None, the published ones, for ``published``.
+def read_theta(text: str) -> FromFile:
+    """Return the parameters in a file, bound to their metric.
 
     Raises KnobError for a file that is missing, damaged or of no metric.
     """
-    if text.lower() == "published":
-        return None
     path = user_path(text)
     if not is_file(path):
         why = "it is a folder; name the file in it" if path.is_dir() else "there is no such file"
         raise KnobError(
-            f"theta is {text!r}, but must be numbers from 0 to 1 joined by colons, none, published, or a file that "
+            f"theta is {text!r}, but must be numbers from 0 to 1 joined by colons, published, or a file that "
             f"segablate search wrote; {why}"
         )
     try:
