@@ -352,6 +352,23 @@ def test_rows_of_a_sweep_name_the_file_and_hold_its_numbers(tmp_path: Path) -> N
     assert settings[1].values["theta"] == THETAS["miou"]
 
 
+def test_a_comma_in_the_name_of_a_file_takes_quotes(tmp_path: Path) -> None:
+    knob, path = get_loss("asl").knobs["theta"], f"{tmp_path}/a,b.yaml"
+    Path(write(tmp_path)).rename(path)
+    for quoted in (f"'{path}'", f'"{path}"'):
+        assert knob.parse_list(f"{quoted} , published") == (THETAS["miou"], None)
+        assert parse_objective(f"asl(theta={quoted})").terms[0].settings == {"theta": THETAS["miou"]}
+    for text in (path, f"{path},published", f"0.5:0.5,{path}"):
+        with pytest.raises(KnobError) as raised:
+            knob.parse_list(text, as_option=True)
+        assert str(raised.value) == (
+            f"--theta: a comma separates values; quote one that has a comma, also within the quotes of a shell: "
+            f"--theta \"'{path}'\""
+        )
+    with pytest.raises(KnobError, match=r"theta is 'no', .*there is no such file"):
+        knob.parse_list("no,such.yaml")
+
+
 BAD: list[tuple[Callable[[Path], str], str]] = [
     (lambda folder: str(folder / "no.yaml"), "there is no such file"),
     (lambda folder: str(folder), "it is a folder; name the file in it"),

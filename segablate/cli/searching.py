@@ -82,7 +82,8 @@ def search_surrogate(
 
         draw_surrogates(found, options.plot)
     print_report(report, output.format, wide=output.wide, brief=output.brief)
-    trained = f"segablate train --objective 'asl(metric={space.metric}, theta={file})'"
+    theta = f'"{file}"' if re.search("[,()]", str(file)) else file
+    trained = f"segablate train --objective 'asl(metric={space.metric}, theta={theta})'"
     typer.echo(f"{file} written; {trained} trains with it", err=True)
 
 

@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from segablate.errors import KnobError, did_you_mean
 from segablate.objective.from_files import FromFile
 from segablate.objective.ranges import Choice, Conditions, Range, format_value, holds
-from segablate.objective.written_lists import with_commas
+from segablate.objective.written_lists import between_commas, torn, with_commas
 
 INPUTS = ("image", "features", "roi", "edge_net", "weights")
 """Tensors a loss may take beyond logits and labels, keyword-only and by these names: never hyperparameters."""
@@ -103,11 +103,17 @@ class Knob:
 
     def parse_list(self, text: str, *, as_option: bool = False) -> tuple[Any, ...]:
         """Read a comma-separated list, in its order; raises :class:`KnobError` as :meth:`parse` does."""
+        parts = between_commas(text)
         try:
-            return tuple(self.parse(part, as_option=as_option) for part in text.split(","))
+            return tuple(self.parse(part, as_option=as_option) for part in parts)
         except KnobError as error:
             meant = with_commas(text, odd=isinstance(self.range, Range) and self.range.odd)
             name = self.option if as_option else self.name
+            if isinstance(self.range, Range) and self.range.read and (whole := torn(parts, self.range.read)):
+                raise KnobError(
+                    f"{name}: a comma separates values; quote one that has a comma, also within the quotes of a shell: "
+                    f"{name} \"'{whole}'\""
+                ) from None
             if meant and meant != text and self._holds(meant):
                 raise KnobError(f"{error}; write {name} {meant}") from None
             raise
