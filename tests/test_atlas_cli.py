@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 from evaluations import evaluation, noisy, truth
+from scipy.stats import spearmanr
 
 from segablate import edges
 from segablate.atlas import session
@@ -183,6 +185,13 @@ def sweep(folder: Path, settings: Mapping[str, str], wrong: Sequence[float], lab
     return folder
 
 
+def compared_in(rows: list[dict]) -> list[str]:
+    """The columns of an atlas beside those of trainings."""
+    found = [key for key in rows[0] if key in ("iou", "boundary", "near", "rare", "entropy")]
+    assert {"iou", "near", "entropy"} <= set(found)
+    return found
+
+
 def test_trainings_are_put_beside(place: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = {
         "baseline": "0.5*bce(extra=1) + 0.5*rmi",
@@ -195,19 +204,52 @@ def test_trainings_are_put_beside(place: tuple[str, ...], tmp_path: Path, capsys
     command = ("atlas", *place, "--losses", "ce,rmi,dice", "--trainings", str(folder), "--format", "json")
     code, out, err = said(capsys, *command)
     assert code == 0, err
-    *rows, last = rows_of(out, "trained")
+    rows, agreement = rows_of(out, "trained"), rows_of(out, "trained_agreement")
     assert [row["objective"] for row in rows] == ["ce", "0.5*bce(extra=1) + 0.5*rmi", "dice"]
     assert [row["loss"] for row in rows] == ["ce", "rmi", "dice"]
     assert [row["trainings"] for row in rows] == [2, 2, 2]
     assert rows[2]["miou"] > rows[0]["miou"] > rows[1]["miou"]
     assert rows[2]["difference"] == pytest.approx(rows[2]["miou"] - rows[0]["miou"])
-    assert rows[0]["entropy"] == "1"
-    assert re.fullmatch(r"\d of 3 pairs", last["iou"])
+    told = {row["loss"]: row for row in rows_of(out, "losses")}
+    assert "rare" not in rows[0], "a column without a number is left out"
+    assert {told[loss]["rare"] for loss in ("ce", "rmi", "dice")} == {None}
+    for key, row in zip(compared_in(rows), agreement, strict=True):
+        assert [row[key] for row in rows] == [told[row["loss"]][key] for row in rows], "numbers, as in the first table"
+        signs = [(a[key] - b[key]) * (a["miou"] - b["miou"]) for a, b in combinations(rows, 2)]
+        assert (row["same"], row["pairs"]) == (sum(s > 0 for s in signs), sum(s != 0 for s in signs))
+        assert "rho" not in row
     code, out, err = said(capsys, *command[:-2])
     flat = " ".join(out.split())
+    assert "A rank correlation takes at least 5 objectives." in flat
     assert "no loss of this atlas, alone or as its authors train it: radius=2 (0.5*bce(extra=1) + 0.5*rmi(radiu" in flat
     assert "gone (python:not_here:loss)." in flat
     assert "from labels" not in flat
+
+
+def test_five_objectives_have_a_rank_correlation_and_one_nothing_to_compare(
+    place: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("ce", "dice", "focal", "lovasz", "recall")
+    many = sweep(tmp_path / "many", {name: name for name in names}, (0.1, 0.2, 0.3, 0.4, 0.5))
+    one = sweep(tmp_path / "one", {"dice": "dice"}, (0.2,))
+    command = ("atlas", *place, "--losses", ",".join(names), "--trainings", f"{many},{one}")
+    code, out, err = said(capsys, *command, "--format", "json")
+    assert code == 0, err
+    assert [name for name in json.loads(out)["tables"] if name.startswith("trained")] == [
+        "trained_1",
+        "trained_1_agreement",
+        "trained_2",
+    ]
+    rows, agreement = rows_of(out, "trained_1"), rows_of(out, "trained_1_agreement")
+    assert [row["objective"] for row in sorted(rows, key=lambda row: -row["miou"])] == list(names)
+    for key, row in zip(compared_in(rows), agreement, strict=True):
+        plain = spearmanr([row[key] for row in rows], [row["miou"] for row in rows]).statistic
+        assert row["rho"] == pytest.approx(plain)
+        assert 0 < row["p"] <= 1
+    assert rows_of(out, "trained_2")[0].keys().isdisjoint({"difference", "interval", "baseline"})
+    code, out, err = said(capsys, *command)
+    assert f"After training: {many}" in "".join(out.splitlines())
+    assert "not corrected for the number of columns" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("ceiling_first", [False, True])

@@ -27,7 +27,7 @@ EVEN, PRESENT = "uniform over pixels", "number of classes present"
 def atlas_report(atlas: Atlas, tolerance: Tolerance, trained: Sequence[TrainedLosses] = ()) -> Report:
     """Return the report of ``segablate atlas``."""
     whole = losses_table(atlas, tolerance)
-    tables = (whole, *cosine_tables(atlas), *trained_tables(atlas, trained, whole))
+    tables = (whole, *cosine_tables(atlas), *trained_tables(trained, whole))
     facts = dict(head(atlas.run, View()))
     facts.pop("convention")
     facts["losses"] = f"{counted(len(atlas.losses), 'loss', 'losses')}, each alone at its published setting"

@@ -1,71 +1,77 @@
 """What training under each loss gave, beside what the atlas says of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 
-from segablate.atlas.results import Atlas
 from segablate.atlas.trainings import TrainedLosses
-from segablate.comparison.predictions import agreement
+from segablate.comparison.predictions import FEWEST, agreement
 from segablate.tables import Column, Row, Table, as_number
-from segablate.tables.trained import agreement_text, number_text
 
-_COLUMNS = {
-    "iou": "ρ mIoU",
-    "boundary": "ρ bF",
-    "near": "gradient ≤ 3px",
-    "rare": "on rare",
-    "entropy": "cosine with CE",
-}
-"""Columns of the atlas that are compared with trainings."""
+_KEYS = ("iou", "boundary", "near", "rare", "entropy")
+"""Columns of the table of losses that are compared with trainings."""
 
 
-def trained_tables(atlas: Atlas, sweeps: Sequence[TrainedLosses], losses: Table) -> Iterator[Table]:
-    """Yield a table for each sweep; `losses` is the table of the atlas."""
-    told = {str(row["loss"]): row for row in losses.rows}
+def trained_tables(sweeps: Sequence[TrainedLosses], losses: Table) -> Iterator[Table]:
+    """Yield the tables of each sweep; `losses` is the table of the atlas."""
     for place, sweep in enumerate(sweeps, 1):
-        yield trained_table(sweep, told, f"trained_{place}" if len(sweeps) > 1 else "trained")
+        name, title = (f"trained_{place}", f": {sweep.folder}") if len(sweeps) > 1 else ("trained", "")
+        columns = _columns(sweep, losses)
+        yield trained_table(sweep, columns, name, f"After training{title}")
+        if columns and len(sweep.losses) > 1:
+            yield agreement_table(sweep, columns, f"{name}_agreement", f"Agreement with mIoU after training{title}")
 
 
-def trained_table(sweep: TrainedLosses, told: Mapping[str, Row], name: str) -> Table:
-    """Return the mIoU after training under each objective, and its agreement with the columns of the atlas."""
+def trained_table(sweep: TrainedLosses, columns: Mapping[Column, Sequence[float]], name: str, title: str) -> Table:
+    """Return the mIoU after training under each objective, beside `columns` of the atlas."""
     results = sweep.comparison.results["miou"].settings
-    proven = [result.mean for result in results]
-    columns = {
-        key: [as_number(told[loss].get(key)) for loss in sweep.losses.values()]
-        for key in _COLUMNS
-        if any(key in row for row in told.values())
-    }
     rows: list[Row] = []
     for place, (result, (objective, loss)) in enumerate(zip(results, sweep.losses.items(), strict=True)):
-        rows.append(
-            {
-                "objective": objective,
-                "loss": loss,
-                "trainings": result.trainings,
-                "miou": result.mean,
-                "difference": result.difference if place else None,
-                "interval": (result.low, result.high) if place else None,
-                **{key: number_text(values[place]) for key, values in columns.items()},
-            }
-        )
-    rows.append(
-        {
-            "objective": "agreement with mIoU",
-            **{key: agreement_text(agreement(values, proven)) for key, values in columns.items()},
-        }
+        row = {"objective": objective, "loss": loss, "trainings": result.trainings, "miou": result.mean}
+        if place:
+            row |= {"difference": result.difference, "interval": (result.low, result.high)}
+        rows.append({**row, **{column.key: values[place] for column, values in columns.items()}})
+    against = (
+        Column("difference", f"− {next(iter(sweep.losses))}", "signed_share", digits=2),
+        Column("interval", "95 % CI", "signed_interval", digits=2),
     )
-    first = next(iter(sweep.losses))
     shown = (
         Column("objective", "objective", "prose"),
         Column("loss", "loss", "text", wide=True),
         Column("trainings", "trainings", "count"),
         Column("miou", "mIoU trained", "share", digits=2),
-        Column("difference", f"− {first}", "signed_share", digits=2),
-        Column("interval", "95 % CI", "signed_interval", digits=2),
-        *(Column(key, _COLUMNS[key], "text") for key in columns),
+        *(against if len(rows) > 1 else ()),
+        *columns,
     )
-    note = (
-        f"{sweep.folder}: {sweep.about}. Differences are over seeds and images, where the seeds allow. Agreement: of a "
-        f"column of the atlas, larger taken as better, with mIoU: pairs of objectives in the same order, or from five "
-        f"objectives the rank correlation and its permutation p, not corrected for the number of columns."
+    note = f"{sweep.folder}: {sweep.about}. Differences are over seeds and images, where the seeds allow."
+    return Table(name, title, shown, tuple(rows), (note, *sweep.notes), baseline=0 if len(rows) > 1 else None)
+
+
+def agreement_table(sweep: TrainedLosses, columns: Mapping[Column, Sequence[float]], name: str, title: str) -> Table:
+    """Return how far each column of the atlas has the order of the mIoU after training."""
+    proven = [result.mean for result in sweep.comparison.results["miou"].settings]
+    found = {column.title: agreement(values, proven) for column, values in columns.items()}
+    rows = [{"compared": column, "same": each.same, "pairs": each.pairs} for column, each in found.items()]
+    ranked = (Column("rho", "ρ", "signed_number", digits=2), Column("p", "p", "p"))
+    if known := any(isfinite(each.rho) for each in found.values()):
+        rows = [{**row, "rho": each.rho, "p": each.p} for row, each in zip(rows, found.values(), strict=True)]
+    shown = (
+        Column("compared", "column", "prose"),
+        Column("same", "pairs in the same order", "count"),
+        Column("pairs", "of pairs", "count"),
+        *(ranked if known else ()),
     )
-    return Table(name, "After training", shown, tuple(rows), (note, *sweep.notes), (len(results),), baseline=0)
+    note = "Larger is taken as better in every column; pairs of objectives that tie in either are left out."
+    note += (
+        " ρ: rank correlation over objectives, with its permutation p, not corrected for the number of columns."
+        if known
+        else f" A rank correlation takes at least {FEWEST} objectives."
+    )
+    return Table(name, title, shown, tuple(rows), (note,))
+
+
+def _columns(sweep: TrainedLosses, losses: Table) -> dict[Column, list[float]]:
+    """Return the columns of the atlas that have a number for some objective, with a value for each of them."""
+    told = {str(row["loss"]): row for row in losses.rows}
+    columns = [column for column in losses.columns if column.key in _KEYS]
+    values = {column: [as_number(told[loss].get(column.key)) for loss in sweep.losses.values()] for column in columns}
+    return {column: each for column, each in values.items() if any(map(isfinite, each))}
