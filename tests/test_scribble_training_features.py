@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -51,6 +52,18 @@ def test_there_is_none_where_no_loss_needs_features_or_the_classifier_alone_is_t
     assert [note for note in head.start.notes if "changed nothing" in note] == [
         "feature_consistency trains features, fixed before the classifier: it changed nothing"
     ]
+
+
+def test_a_projection_without_effect_is_a_note(data: Path) -> None:
+    def idle(**fields: Any) -> list[str]:
+        return [note for note in task_of(data, **fields).start.notes if "had no effect" in note]
+
+    assert idle(objective="ce", projection=8) == ["projection=8 had no effect: no loss of 'ce' takes features"]
+    assert idle(objective=DFR, part="head", projection=0) == [
+        "projection=0 had no effect: the classifier alone was trained, from features that are fixed"
+    ]
+    for fields in ({"projection": 16}, {"objective": DFR, "projection": 8}, {"objective": DFR, "projection": 0}):
+        assert idle(**fields) == []
 
 
 def test_its_weights_come_from_the_seed_and_those_of_the_network_do_not_know_it(data: Path) -> None:

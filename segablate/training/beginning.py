@@ -19,7 +19,7 @@ from segablate.training.heads import can_keep_features, keep_features, with_feat
 from segablate.training.identity import identity_of
 from segablate.training.objectives import local_terms
 from segablate.training.projection import make_projection, projection_parameters, refuse_without_features
-from segablate.training.recipe import Recipe
+from segablate.training.recipe import Recipe, recipe_fields
 from segablate.training.request import TrainingRequest
 from segablate.training.starting import Start, open_start, require_classifier
 from segablate.training.task import Task
@@ -86,6 +86,8 @@ def _projected(
 
     Its parameters are new in a network of which others are not.
     """
+    if idle := _why_idle(request, recipe, needs):
+        return replace(start, notes=(*start.notes, idle)), None
     if "features" not in needs or request.part == "head" or not recipe.projection:
         return start, None
     projection = make_projection(start, recipe.projection, request.seed)
@@ -97,6 +99,16 @@ def _projected(
     if not is_new_network(request.network) or request.encoder is not None:
         start = replace(start, new=start.new | {name for name, _ in projection_parameters(projection)})
     return start, projection
+
+
+def _why_idle(request: TrainingRequest, recipe: Recipe, needs: frozenset[str]) -> str:
+    """Say that a projection other than the default has no effect, and why; empty where it has one."""
+    if recipe.projection == recipe_fields()["projection"].default:
+        return ""
+    if "features" not in needs:
+        return f"projection={recipe.projection} had no effect: no loss of '{recipe.objective}' takes features"
+    fixed = "the classifier alone was trained, from features that are fixed"
+    return f"projection={recipe.projection} had no effect: {fixed}" if request.part == "head" else ""
 
 
 def _head_alone(
