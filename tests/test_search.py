@@ -1,7 +1,9 @@
 """``segablate search``: rounds of proxies, their log, the file that it ends with, and its tables."""
 
+import csv
 import json
 import shutil
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,6 @@ def words(data: Path, folder: Path, *more: str, metric: str = "miou") -> list[st
 def searched(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A folder of a search that has ended, and what it printed."""
     from contextlib import redirect_stdout
-    from io import StringIO
 
     folder, printed = tmp_path_factory.mktemp("searches") / "s", StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
@@ -138,6 +139,10 @@ def test_a_saved_search_is_printed_again(
     folder, printed = searched
     assert run(["show", str(folder), "--format", "json"]) == 0
     assert without_times(json.loads(capsys.readouterr().out)) == without_times(printed)
+    assert run(["show", str(folder), "--format", "csv"]) == 0
+    lines = list(csv.DictReader(StringIO(capsys.readouterr().out)))
+    assert {line["run"] for line in lines} == {printed["facts"]["network"]}
+    assert {line["table"] for line in lines} == set(printed["tables"])
     assert run(["show", str(folder), "--tolerance", "2"]) == 2
     assert "is a saved search" in capsys.readouterr().err
 
@@ -192,6 +197,7 @@ def test_another_metric_and_sampler(data: Path, tmp_path: Path, capsys: pytest.C
     assert len(printed["tables"]["curves"]) == 2 * 4
     assert any("leaves out the edges of class 0 (road)" in note for note in printed["notes"])
     assert printed["facts"]["sampler"].startswith("tpe (optuna ")
+    assert printed["facts"]["searched"].startswith("1 round × 2 proxies × 1 step; the authors: ")
     assert plot.read_text().startswith("<?xml")
 
 

@@ -1,5 +1,6 @@
 """Sweeps of trainings: cells, claims, engines, shares, and the table at the end."""
 
+import csv
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +316,8 @@ def test_the_command_prints_trainings_and_their_cost(
     assert [row["ended"] for row in found["tables"]["cells"]] == [2, 2, 2, 2]
     assert "Varied by the seeds: first weights, order of the images, augmentation." in found["notes"]
     assert not any("pretrained" in note for note in found["notes"])
+    assert run(["show", str(tmp_path / "s"), "--format", "csv"]) == 0
+    assert {line["run"] for line in csv.DictReader(StringIO(capsys.readouterr().out))} == {"small"}
 
 
 def test_gradients_of_the_fixed_checkpoint_may_be_on_some_images(

@@ -174,8 +174,7 @@ def _state_cost(search: "Search", folder: Path, options: SearchOptions) -> None:
     parallel = at_once(sweep, options.training(request.part, steps))
     total = search.rounds * -(-search.samples // parallel) * steps * seconds
     typer.echo(
-        f"{counted(search.rounds, 'round')} × {counted(search.samples, 'proxy', 'proxies')} × "
-        f"{counted(steps, 'step')} (the authors: {AUTHORS}), {parallel} at a time, "
+        f"{search.length} (the authors: {AUTHORS}), {parallel} at a time, "
         f"{seconds:.3g} s a step: about {_time(total)} of steps; besides, "
         f"{counted(search.rounds * search.samples, 'evaluation')} of {len(held)} images",
         err=True,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from segablate.errors import UsageError, did_you_mean
+from segablate.errors import UsageError, counted, did_you_mean
 from segablate.search import METRICS
 from segablate.search.samplers import Design, described
 from segablate.search.space import Space, space_of
@@ -44,6 +44,13 @@ class Search:
     def design(self) -> Design:
         """Return what the sampler is asked."""
         return Design(self.space.start(), self.samples, self.seed)
+
+    @property
+    def length(self) -> str:
+        """Return how much is trained, as text: ``4 rounds × 8 proxies × 60 steps``."""
+        steps = self.proxy.request.recipe.total(len(self.proxy.request.dataset))
+        counts = (self.rounds, "round", "rounds"), (self.samples, "proxy", "proxies"), (steps, "step", "steps")
+        return " × ".join(counted(*each) for each in counts)
 
     def described(self) -> dict[str, Any]:
         """Return the plan as JSON holds it."""

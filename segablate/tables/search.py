@@ -32,7 +32,7 @@ def search_report(found: Found, folder: Path, retrained: Retrained | None = None
         ("metric", f"{title} ({search.metric})"),
         ("network", request.network),
         ("proxies", f"{part}, {counted(steps, 'step')} of {counted(request.recipe.batch, 'image')}"),
-        ("searched", f"{search.rounds} rounds × {search.samples} proxies × {steps} steps; the authors: {AUTHORS}"),
+        ("searched", f"{search.length}; the authors: {AUTHORS}"),
         ("sampler", f"{search.described()['sampler']}, seed {search.seed}"),
         ("trained on", f"{request.dataset.spec}, split {request.dataset.split}, {len(request.dataset)} images"),
         ("reward on", f"hold-out: split {held.split}, {len(held)} images"),
@@ -48,6 +48,7 @@ def search_report(found: Found, folder: Path, retrained: Retrained | None = None
         tuple(tables),
         notes,
         _headline(found, retrained),
+        (("", request.network),),
     )
 
 

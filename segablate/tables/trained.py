@@ -34,7 +34,8 @@ def trained_report(found: TrainedAblation, folder: Path) -> Report:
     tables += [fixed_table(found)] if found.columns else []
     title = f"{found.name} after training: {request.network} on {request.dataset.spec}"
     notes = (*trainings_notes(found.comparison), *_notes(found))
-    return Report(title, head, tuple(tables), notes, headline(found.comparison))
+    runs = (("", request.network),)
+    return Report(title, head, tuple(tables), notes, headline(found.comparison), runs)
 
 
 def cells_table(cells: Mapping[str, Sequence[CellResult | None]]) -> Table:
