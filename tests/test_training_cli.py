@@ -7,6 +7,7 @@ import pytest
 
 import segablate
 from segablate.cli import run
+from segablate.errors import UnknownSplit
 
 SMALL = ["--batch", "2", "--crop", "16x16", "--steps", "2", "--train-split", "val", "--holdout", "0", "--device", "cpu"]
 
@@ -59,6 +60,27 @@ def test_what_cannot_begin_leaves_no_folder(
     assert run([*command, *more]) == 1
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("train small sample --steps 1 --train-split", "--train-split"),
+        ("ablate ce --train head --steps 1 --train-split", "--train-split"),
+        ("search miou --steps 1 --train-split", "--train-split"),
+        ("evaluate --limit 1 --split", "--split"),
+    ],
+)
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_split_is_not_the_default_one(
+    words: str, option: str, empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run([*words.split(), empty]) == 2
+    assert capsys.readouterr().err == f"error: {option} is {empty!r}, but must be the name of a split\n"
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UnknownSplit, match=r"sample: split is '.*', but must be the name of a split, or None"):
+        segablate.open_dataset("sample", empty)
 
 
 def test_a_folder_that_was_there_stays(command: list[str], tmp_path: Path) -> None:

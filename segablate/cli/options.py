@@ -23,6 +23,13 @@ def option(help: str, panel: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, show_default=more.pop("show_default", True), **more)
 
 
+def split_name(param: typer.CallbackParam, name: str | None) -> str | None:
+    """Return the name of a split; UsageError for an empty one, which would be the default split."""
+    if name is not None and not name.strip():
+        raise UsageError(f"{param.opts[0]} is {name!r}, but must be the name of a split")
+    return name
+
+
 LabelSize = Literal["label", "image", "refuse"]
 LABEL_SIZE = "Size at which an image and a label map of another size meet; by default label, for equal proportions."
 
@@ -33,7 +40,9 @@ _IMAGES, _MEASURES, _RUNNING, _OUTPUT = "Images", "Measures", "Running", "Output
 class DatasetOptions:
     """Options that select the images and classes of a dataset."""
 
-    split: Annotated[str | None, option("Split of the dataset; by default the layout's, usually val.", _IMAGES)] = None
+    split: Annotated[
+        str | None, option("Split of the dataset; by default the layout's, usually val.", _IMAGES, callback=split_name)
+    ] = None
     limit: Annotated[int | None, option("Evaluate N evenly spaced images.", _IMAGES, min=1)] = None
     images: Annotated[Path | None, option("Text file of the images to use, one name per line.", _IMAGES)] = None
     label_size: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from segablate.cli.completion import recipes
+from segablate.cli.options import split_name
 from segablate.cli.supervision import LABELS
 from segablate.errors import UsageError
 
@@ -26,7 +27,7 @@ FieldOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="A field of the recipe, as in rate=0.01; repeatable.", rich_help_panel=_PANEL),
 ]
-TrainSplitOption = Annotated[str, typer.Option(help="Split to train on.", rich_help_panel=_PANEL)]
+TrainSplitOption = Annotated[str, typer.Option(help="Split to train on.", rich_help_panel=_PANEL, callback=split_name)]
 GroupOption = Annotated[
     str | None,
     typer.Option(help="Regular expression on image names that groups dependent images.", rich_help_panel=_PANEL),

@@ -12,7 +12,7 @@ from segablate.datasets.dataset import Dataset, Item, ItemReader
 from segablate.datasets.layout import Layout, choose_split
 from segablate.datasets.pairing import pair_folders
 from segablate.datasets.sample_files import sample_data
-from segablate.errors import DatasetError, SegablateError
+from segablate.errors import DatasetError, SegablateError, UnknownSplit
 from segablate.files import is_file, is_folder, shortened, user_path
 
 __all__ = [
@@ -63,6 +63,8 @@ def open_dataset(spec: str, split: str | None = None) -> Dataset:
         raise DatasetError(
             f"no dataset layout is called {layout!r}; open your own images and label maps as folder:{spec}"
         )
+    if split is not None and not split.strip():
+        raise UnknownSplit(f"{spec}: split is {split!r}, but must be the name of a split, or None for the default")
     module = layout_module(layout)
     if layout == "sample":
         if place:

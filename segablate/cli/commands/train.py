@@ -18,6 +18,7 @@ from segablate.cli.configuration import ConfigOptions
 from segablate.cli.locking import lock_output
 from segablate.cli.options import LABEL_SIZE, LabelSize, OutputOptions, RunningOptions, default_dataset
 from segablate.cli.supervision import LABELS, labelled
+from segablate.cli.trained_options import TrainSplitOption
 from segablate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class TrainOptions:
         int,
         typer.Option(help="Random seed for new weights, order, augmentation, dropout.", rich_help_panel=_PANEL, min=0),
     ] = 0
-    train_split: Annotated[str, typer.Option(help="Split to train on.", rich_help_panel=_PANEL)] = "train"
+    train_split: TrainSplitOption = "train"
     holdout: Annotated[
         str,
         typer.Option(
