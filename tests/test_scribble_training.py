@@ -1,6 +1,7 @@
 """Training from scribbles: which pixels have a say, what identifies the labels, and what is refused."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,31 @@ def test_labels_are_part_of_what_a_training_is(data: Path, tmp_path: Path) -> No
     open_sweep(tmp_path / "s", sweeps[0])
     with pytest.raises(RunError, match="another plan: labels: full is now scribbles, simulated: format 1, seed 0, wid"):
         open_sweep(tmp_path / "s", sweeps[1])
+
+
+def test_a_sweep_may_be_moved_and_its_labels_named_from_elsewhere(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = drawn_into(data, tmp_path / "strokes")
+
+    def opened(labels: str, place: Path) -> None:
+        asked = request(data, **from_labels(data, labels))
+        sweep = Sweep((SweepSetting("baseline", "ce"),), (0,), asked, open_dataset(f"folder:{data}", "val"))
+        open_sweep(place, sweep)
+
+    opened(str(folder), tmp_path / "s")
+    (tmp_path / "s").rename(tmp_path / "moved")
+    monkeypatch.chdir(data)
+    opened("../strokes", tmp_path / "moved")
+    os.utime(folder / "train1.png", (0, 0))
+    changed = "plan: files: an image or label map has another path, size or time, or weights or a package another cont"
+    with pytest.raises(RunError, match=changed):
+        opened(str(folder), tmp_path / "moved")
+    folder.rename(tmp_path / "drawn")
+    with pytest.raises(
+        RunError, match=f"plan: labels: folder {folder} is now folder {tmp_path}/drawn; files: an image"
+    ):
+        opened(str(tmp_path / "drawn"), tmp_path / "moved")
 
 
 def test_by_the_command_line(

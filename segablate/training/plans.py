@@ -11,6 +11,9 @@ from segablate.files import is_file, write_atomically, writing
 from segablate.limits import TooLarge
 from segablate.text_files import MalformedText, read_json
 
+FILES = "files"
+"""The entry of a plan with a hash of all files that are read."""
+
 
 def open_plan(path: Path, described: Mapping[str, Any], what: str) -> None:
     """Write a plan into its folder, or check it against the plan that is there; `what`: a sweep, for example.
@@ -44,6 +47,8 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _change(name: str, before: Any, now: Any) -> str:
+    if name == FILES:  # hashes would tell nothing
+        return "files: an image or label map has another path, size or time, or weights or a package another content"
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
         return ", ".join(f"{name} {key}: {before.get(key, 'none')} is now {now.get(key, 'none')}" for key in keys[:3])

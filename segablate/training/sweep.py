@@ -29,7 +29,7 @@ from segablate.objective.weighted_sum import parse_objective
 from segablate.plain_values import check
 from segablate.text_files import MalformedText, read_json
 from segablate.training.identity import packages_of, start_files
-from segablate.training.plans import open_plan
+from segablate.training.plans import FILES, open_plan
 from segablate.training.recipe import plain_recipe
 from segablate.training.request import TrainingRequest
 
@@ -102,7 +102,7 @@ class Sweep:
             "recipe": recipe,
             "tolerances": [str(tolerance) for tolerance in self.tolerances],
             "threads": self.threads,
-            "files": _digest([start_files(request), *(_stamps(each) for each in self._datasets), *self._packages]),
+            FILES: _digest([start_files(request), *(_stamps(each) for each in self._datasets), *self._packages]),
         }
 
     @property
