@@ -11,9 +11,11 @@ from trainings import CPU, copied, execution, request, same, task_of, trained, w
 
 from segablate.checkpoints import open_checkpoint
 from segablate.datasets.supervision import supervised
-from segablate.errors import Interrupted, RecipeError, RunError
+from segablate.errors import Interrupted, RecipeError, RunError, UsageError
 from segablate.networks.small import small
+from segablate.objective.weighted_sum import parse_objective
 from segablate.training.loop import fit
+from segablate.training.planning import Row, ceiling, refuse_untrained
 from segablate.training.scores import scores_of
 from segablate.training.session import TrainingExecution, train
 from segablate.training.states import read_state, write_state
@@ -52,6 +54,22 @@ def test_there_is_none_where_no_loss_needs_features_or_the_classifier_alone_is_t
     assert [note for note in head.start.notes if "changed nothing" in note] == [
         "feature_consistency trains features, fixed before the classifier: it changed nothing"
     ]
+
+
+def test_features_alone_do_not_train_a_classifier(data: Path) -> None:
+    with pytest.raises(RecipeError, match=r"'feature_consistency' trains features alone, .*\(--part full\)"):
+        task_of(data, objective="feature_consistency", part="head")
+
+
+def test_rows_that_train_a_classifier_alike_are_refused() -> None:
+    def rows(*texts: str) -> list[Row]:
+        return [Row(text, parse_objective(text)) for text in texts]
+
+    refuse_untrained(rows("ce", DFR, "ce + 0.3*dfr(radius=3) + feature_consistency", "2*ce"))
+    refuse_untrained([*rows(DFR), ceiling(rows(DFR)[0])])
+    for alike in ((DFR, "ce + 0.3*dfr(radius=2)"), (DFR, DFR.replace("consistency(radius=2)", "consistency"))):
+        with pytest.raises(UsageError, match="trains the classifier as"):
+            refuse_untrained(rows("ce", *alike))
 
 
 def test_a_projection_without_effect_is_a_note(data: Path) -> None:

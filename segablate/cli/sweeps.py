@@ -64,7 +64,7 @@ def ablate_trained(
 def _rows(asked: TrainedRequest, options: TrainedOptions) -> "tuple[Row, ...]":
     from segablate.ablation.sweep import plan_settings
     from segablate.objective.weighted_sum import parse_objective
-    from segablate.training.planning import ceiling, plan_rows, split_objectives
+    from segablate.training.planning import ceiling, plan_rows, refuse_untrained, split_objectives
 
     loss = asked.loss
     given = {name: loss.knobs[name].parse_list(text, as_option=True) for name, text in asked.knobs.items()}
@@ -74,6 +74,8 @@ def _rows(asked: TrainedRequest, options: TrainedOptions) -> "tuple[Row, ...]":
     objective = parse_objective(asked.objective or loss.objective)
     against = split_objectives(options.against) if options.against else []
     rows = plan_rows(loss, settings, objective, _numbers("--weight", options.weight), against)
+    if options.train == "head":
+        refuse_untrained(rows)
     return (*rows, ceiling(rows[0])) if options.ceiling else rows
 
 

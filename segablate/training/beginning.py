@@ -17,7 +17,7 @@ from segablate.training.batches import Batches
 from segablate.training.fitting import activation, fitted
 from segablate.training.heads import can_keep_features, keep_features, with_features
 from segablate.training.identity import identity_of
-from segablate.training.objectives import local_terms
+from segablate.training.objectives import local_terms, without_features
 from segablate.training.projection import make_projection, projection_parameters, refuse_without_features
 from segablate.training.recipe import Recipe, recipe_fields
 from segablate.training.request import TrainingRequest
@@ -69,7 +69,12 @@ def _objectives(recipe: Recipe, dataset: Dataset) -> tuple[Objective, Objective 
 def _refuse_needs(
     request: TrainingRequest, needs: frozenset[str], objective: Objective, auxiliary: Objective | None, start: Start
 ) -> None:
-    """Raise RecipeError for features that the network does not give, and full labels behind scribbles."""
+    """Raise RecipeError for features that are not there or alone are trained, and full labels behind scribbles."""
+    if request.part == "head" and not without_features(objective):
+        raise RecipeError(
+            f"objective '{objective}' trains features alone, which are fixed where the classifier alone is trained; "
+            f"train the full network (--part full)"
+        )
     if "features" in needs:
         refuse_without_features(start, objective if "features" in objective.needs or auxiliary is None else auxiliary)
     if "edge_net" in needs and request.labels.kind != FULL:
@@ -147,7 +152,7 @@ def _notes(request: TrainingRequest, recipe: Recipe, objective: Objective, start
     notes = [*request.labels.notes]
     if request.part == "head":
         notes.append(f"classifier {start.classifier!r} alone was trained")
-        if any(term.loss.name == "feature_consistency" for term in objective.terms):
+        if len(without_features(objective)) < len(objective.terms):
             notes.append("feature_consistency trains features, fixed before the classifier: it changed nothing")
     if team().size > 1 and (names := local_terms(objective)):
         notes.append(f"{shorten(names, 6)}: means over the local batches of {team().size} processes")

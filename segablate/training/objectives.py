@@ -78,6 +78,11 @@ def evaluate_objective(
     return Value(total, terms, kept)
 
 
+def without_features(objective: Objective) -> tuple[WeightedTerm, ...]:
+    """Return the terms that train a classifier: those whose gradient is not at the features alone."""
+    return tuple(term for term in objective.terms if term.loss.name != "feature_consistency")
+
+
 def local_terms(objective: Objective) -> list[str]:
     """Return the names of the losses whose value on a batch is no mean over its pixels: of whole batches."""
     return list(dict.fromkeys(term.loss.name for term in objective.terms if not term.loss.summed))

@@ -9,6 +9,7 @@ from segablate.errors import ObjectiveError, UsageError
 from segablate.losses import Loss
 from segablate.objective.ranges import format_value
 from segablate.objective.weighted_sum import Objective, parse_objective
+from segablate.training.objectives import without_features
 from segablate.training.sweep import SweepSetting
 
 
@@ -60,6 +61,21 @@ def plan_rows(
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"{twice[0]} is asked for twice; name every setting once")
     return tuple(rows)
+
+
+def refuse_untrained(rows: Sequence[Row]) -> None:
+    """Raise UsageError for rows that, where a classifier alone is trained, train nothing or as another row does."""
+    seen: dict[tuple[str, bool], Row] = {}
+    why = "for feature_consistency trains features, which are fixed there; use --train full"
+    for row in rows:
+        kept = without_features(row.objective)
+        if not kept:
+            raise UsageError(f"--train head: '{row.name}' trains nothing, {why}")
+        first = seen.setdefault((str(Objective(kept)), row.full_labels), row)
+        if first is not row and len(kept) < max(len(each.objective.terms) for each in (first, row)):
+            raise UsageError(
+                f"--train head: '{row.name}' trains the classifier as '{first.name}' does, {why}, or leave one out"
+            )
 
 
 def ceiling(row: Row) -> Row:
