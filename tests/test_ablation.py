@@ -264,6 +264,8 @@ def test_summaries_are_those_of_the_arrays(data: Dataset) -> None:
     iou = mean_iou(class_counts(found.run.confusion))
     rho = spearmanr(found.run.probed["fact_gain"][:, 1], iou)[0]
     assert tables["agreement"].rows[1]["iou"] == pytest.approx(rho)
+    low, high = tables["agreement"].rows[1]["iou_interval"]  # type: ignore[misc]
+    assert -1 <= low <= rho <= high <= 1
     present = agree(found, Tolerance(3), by_image(len(data), 200))["iou"].classes
     assert tables["agreement"].rows[-1]["iou"] == pytest.approx(float(present.value[0]), nan_ok=True)
     assert any("different radius are not comparable" in note for note in report.notes)

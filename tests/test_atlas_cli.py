@@ -59,6 +59,10 @@ def test_all_losses_on_one_pass(place: tuple[str, ...], tmp_path: Path, capsys: 
     assert [row["loss"] for row in losses[-2:]] == ["uniform over pixels", "number of classes present"]
     assert "no gradient at the logits, so not in the matrix: feature_consistency" in report["notes"]
 
+    ends = [end for row in losses if row["iou_interval"][0] is not None for end in row["iou_interval"]]
+    assert len(ends) >= 2 * len(loss_names())
+    assert all(-1 <= end <= 1 for end in ends), "of six images"
+
     names = [row["loss"] for row in rows_of(out, "cosines")]
     matrix = np.array([[row[f"with_{name}"] for name in names] for row in rows_of(out, "cosines")])
     assert set(names) == set(loss_names()) - {"feature_consistency"}

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr, t
 
 from segablate.statistics.bootstrap import by_cluster, by_image, replicate_weights
 from segablate.statistics.correlation import rank_correlation, spearman
-from segablate.statistics.intervals import estimate
+from segablate.statistics.intervals import estimate, estimate_bounded
 
 
 def sample(images: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -59,6 +59,28 @@ def test_undefined_target_drops_the_image():
     target = np.array([1.0, np.nan, 2.0, 3.0])
     rho = spearman(np.array([[1.0], [9.0], [3.0], [2.0]]), target)(np.ones((1, 4)))["rho"]
     np.testing.assert_allclose(rho, [[0.5]])
+
+
+@pytest.mark.parametrize("images", [5, 6, 10, 29])
+def test_intervals_of_few_images_are_quantiles_of_replicates_and_stay_within_one(images: int) -> None:
+    generator = np.random.default_rng(images)
+    target = generator.normal(size=images)
+    settings = target[:, None] + generator.normal(0, (0.05, 0.3, 1, 3), (images, 4))
+    found = rank_correlation(settings, target, by_image(images, 500))
+    uncertain = estimate_bounded(found)
+    for interval in (uncertain.percentile, uncertain.bca):
+        assert np.all((interval.low >= -1) & (interval.low <= interval.high) & (interval.high <= 1))
+    for q in range(4):
+        tail = norm.sf(t.ppf(0.975, uncertain.freedom[q]))
+        plain = np.nanquantile(found.replicates[:, q], [tail, 1 - tail])
+        np.testing.assert_allclose((uncertain.percentile.low[q], uncertain.percentile.high[q]), plain)
+    assert np.any(estimate(found).percentile.high > 1), "Student's interval would leave the range"
+
+
+def test_many_images_have_the_intervals_of_other_scores() -> None:
+    settings, target = sample(40)
+    found = rank_correlation(settings, target, by_image(40, 200))
+    np.testing.assert_equal(vars(estimate_bounded(found).percentile), vars(estimate(found).percentile))
 
 
 def test_interval_covers_and_clusters_count():

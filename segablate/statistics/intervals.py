@@ -12,11 +12,12 @@ estimates two more numbers, the bias and the acceleration, from the same images,
 itself its coverage is too low.
 
 With fewer than ``FEW`` images (or clusters), resampling them has too few distinct outcomes for the tails, and nu is
-overestimated: nu is at most n - 1 in both, and both include Student's interval, value ± t SE with the jackknife's SE.
+overestimated: nu is at most n - 1 in both, and both include Student's interval, value ± t SE with the jackknife's SE;
+those of a rank correlation (:func:`estimate_bounded`) do not, for it could leave -1..1.
 ``benchmarks/calibration.py`` and ``benchmarks/small_samples.py`` measure the coverage.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,20 @@ def estimate(distribution: Distribution, level: float = 0.95) -> Estimate:
 
     Replicates and jackknife values in which the score is undefined are left out.
     """
+    found, n = estimate_bounded(distribution, level), len(distribution.jackknife)
+    if n >= FEW:
+        return found
+    half = stdtrit(found.freedom, (1 + level) / 2) * found.standard_error
+    student = Interval(found.value - half, found.value + half)
+    return replace(found, percentile=_union(found.percentile, student), bca=_union(found.bca, student))
+
+
+def estimate_bounded(distribution: Distribution, level: float = 0.95) -> Estimate:
+    """Estimate as :func:`estimate` does, but with the percentile and BCa intervals alone, also for few images.
+
+    They are quantiles of replicates, widened as described in the module, and stay in the range of the score, which
+    Student's interval does not: for rank correlations, which with few images would be reported beyond -1 and 1.
+    """
     u = centred(distribution.jackknife)
     n, value, enough = len(u), distribution.value, distribution.support >= FEWEST
     freedom = np.where(enough, np.minimum(degrees_of_freedom(u), n - 1 if n < FEW else np.inf), np.nan)
@@ -72,9 +87,6 @@ def estimate(distribution: Distribution, level: float = 0.95) -> Estimate:
     z_bca = z if n < FEW else stdtrit(np.maximum(freedom / 3, 1.0), (1 + level) / 2)
     percentile = percentile_interval(ordered, z)
     bca = bca_interval(ordered, z_bca, bias_correction(distribution), acceleration(u))
-    if n < FEW:
-        student = Interval(value - z * error, value + z * error)
-        percentile, bca = (_union(interval, student) for interval in (percentile, bca))
     return Estimate(value, error, freedom, percentile, bca, distribution.support)
 
 

@@ -13,7 +13,7 @@ from segablate.metrics.tolerance import Tolerance
 from segablate.objective.knobs import format_settings
 from segablate.statistics.bootstrap import Resampling, by_image, resample
 from segablate.statistics.correlation import rank_correlation
-from segablate.statistics.intervals import Estimate, estimate, p_value
+from segablate.statistics.intervals import Estimate, estimate, estimate_bounded, p_value
 from segablate.statistics.scores import means
 from segablate.tables import Column, Report, Row, Table
 from segablate.tables.evaluation import View, head, sampling_note
@@ -65,7 +65,7 @@ def agree(ablation: Ablation, tolerance: Tolerance, plan: Resampling) -> dict[st
     return {
         name: Agreement(
             *(
-                estimate(rank_correlation(ranked, target, plan))
+                estimate_bounded(rank_correlation(ranked, target, plan))
                 for ranked in (ablation.merit, -ablation.values, present)
             )
         )

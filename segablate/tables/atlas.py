@@ -13,7 +13,7 @@ from segablate.metrics.boundary import mean_over_images
 from segablate.metrics.tolerance import Tolerance
 from segablate.statistics.bootstrap import by_image, resample
 from segablate.statistics.correlation import rank_correlation
-from segablate.statistics.intervals import estimate
+from segablate.statistics.intervals import estimate, estimate_bounded
 from segablate.statistics.scores import means
 from segablate.tables import Column, Report, Row, Table
 from segablate.tables.ablation import REPLICATES, classes_present, image_scores, interval_at, score_titles
@@ -126,7 +126,7 @@ def _presence(atlas: Atlas, tolerance: Tolerance) -> dict[str, object]:
 def _correlations(atlas: Atlas, ranked: np.ndarray, tolerance: Tolerance) -> dict[str, list[object]]:
     plan, found = by_image(atlas.run.images, REPLICATES), {}
     for key, target in image_scores(atlas.run, tolerance).items():
-        rho = estimate(rank_correlation(ranked, target, plan))
+        rho = estimate_bounded(rank_correlation(ranked, target, plan))
         found[key] = rho.value.tolist()
         found[f"{key}_interval"] = [interval_at(rho, place) for place in range(ranked.shape[1])]
     return found
