@@ -484,6 +484,24 @@ def test_infinite_scores_are_named_and_measured_as_large(infinite: float, data: 
     assert np.array_equal(same.confusion.total(), run.confusion.total())
 
 
+def test_infinite_scores_that_are_resized_are_told_from_nan(data: Dataset, tmp_path: Path) -> None:
+    coarse = [np.zeros((4, 12, 16), np.float32) for _ in range(6)]
+    coarse[0][0, 5, 5] = np.inf  # its weight is 0 nowhere near
+    coarse[1][2, 1, 1] = -np.inf  # its weight is 0 in the first row
+    message = (
+        r"s1\.npz: the scores, 12x16, are infinite at 1 pixel, which makes them NaN at the size of the label map, "
+        r"24x32; save them at its size, or clip them to finite values"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        measured(save_scores(tmp_path / "p", logits=coarse), data)
+    coarse[1][2, 1, 1] = -1e9
+    found = measured(save_scores(tmp_path / "q", logits=coarse), data)
+    assert any("scores are infinite at 16 pixels of 1 image (s0)" in note for note in found.notes)
+    coarse[0][0, 5, 6] = np.nan
+    with pytest.raises(CheckpointError, match="the output of the network is NaN for s0"):
+        measured(save_scores(tmp_path / "r", logits=coarse), data)
+
+
 def test_infinite_scores_stay_the_largest() -> None:
     scores = torch.tensor([1e6, float("inf"), -float("inf"), 3.0]).view(1, 4, 1, 1).repeat(2, 1, 1, 1)
     scores[1, 0] = 1.0

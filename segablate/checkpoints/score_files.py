@@ -14,7 +14,7 @@ from segablate.checkpoints.outputs import KINDS, two_channels
 from segablate.checkpoints.prediction_files import PredictionFiles
 from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source
 from segablate.datasets.dataset import Dataset
-from segablate.errors import CheckpointError, at, shorten
+from segablate.errors import CheckpointError, at, counted, shorten
 from segablate.files import Unreadable
 from segablate.limits import TooLarge
 from segablate.runtime import describe, resolve_device
@@ -61,7 +61,10 @@ class ScoreMaps:
         scores, kind = two_channels(torch.from_numpy(array[None]).to(self.device).float(), self.kind)
         if scores.shape[-2:] == sample.size:
             return kind, scores
-        return kind, functional.interpolate(scores, sample.size, mode="bilinear", align_corners=False)
+        resized = functional.interpolate(scores, sample.size, mode="bilinear", align_corners=False)
+        with at(path):
+            _check_resized(array, resized)
+        return kind, resized
 
 
 def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> ScoreMaps:
@@ -119,6 +122,17 @@ def _check_range(low: float, high: float) -> None:
         raise CheckpointError(
             f"the scores are stated to be probabilities, but their values are {low:.3g} to {high:.3g}; save logits as "
             f"logits, or pass --output softmax or --output sigmoid"
+        )
+
+
+def _check_resized(array: np.ndarray, resized: Tensor) -> None:
+    """Raise CheckpointError where the scores K, h, w in a file are infinite and, resized 1, K, H, W, are NaN for it."""
+    pixels = int(np.isinf(array).any(axis=0).sum())
+    if pixels and not np.isnan(array).any() and bool(resized.isnan().any()):
+        size = "x".join(map(str, array.shape[1:]))
+        raise CheckpointError(
+            f"the scores, {size}, are infinite at {counted(pixels, 'pixel')}, which makes them NaN at the size of the "
+            f"label map, {'x'.join(map(str, resized.shape[2:]))}; save them at its size, or clip them to finite values"
         )
 
 
