@@ -258,7 +258,7 @@ def recounted(saved: Path, edit: Callable[[dict[str, np.ndarray]], object]) -> N
     with np.load(saved / "counts.npz") as file:
         arrays = dict(file)
     edit(arrays)
-    (saved / "counts.npz").write_bytes(runs.npz(arrays))
+    (saved / "counts.npz").write_bytes(runs.npz(arrays.items()))
     digest = hashlib.sha256((saved / "counts.npz").read_bytes()).hexdigest()
     edited(saved, lambda described: described["files"].update({"counts.npz": digest}))
 

@@ -162,7 +162,7 @@ def test_a_piece_of_other_measures_is_refused(lost: str, toy: Path, network_spec
     if lost.startswith("tally"):  # those of calibration only occur together
         left = {name: array for name, array in left.items() if not name.startswith("tally_")}
     piece.unlink()
-    data = npz(left)
+    data = npz(left.items())
     piece.with_name(f"{piece.stem.rpartition('-')[0]}-{hashlib.sha256(data).hexdigest()[:16]}.npz").write_bytes(data)
     with pytest.raises(RunError, match="hold different measures; remove its folder, and start again"):
         carried_out(work, opened(work, tmp_path / "run"))

@@ -132,9 +132,9 @@ def test_measures_that_see_no_numbers_are_those_of_the_classes_renumbered() -> N
 def test_boundary_counts_survive_saving() -> None:
     counts = merge([count_boundaries(*pair(847, seed), 847, (Tolerance(3),)) for seed in range(2)])
     again = type(counts).from_arrays(counts.to_arrays())
-    assert again.class_index.dtype == counts.class_index.dtype == np.uint16
-    assert {255, 846} <= set(again.class_index.tolist())
-    np.testing.assert_array_equal(again.class_index, counts.class_index)
+    assert again.rows["class_index"].dtype == counts.rows["class_index"].dtype == np.uint16
+    assert {255, 846} <= set(again.rows["class_index"].tolist())
+    np.testing.assert_array_equal(again.rows["class_index"], counts.rows["class_index"])
 
 
 def readings_of(batch: Batch, scores: torch.Tensor, alignment: Alignment, measures: Measures) -> list[ImageRecord]:

@@ -1,4 +1,4 @@
-"""Join the parts of an evaluation without holding all of it twice."""
+"""Join the parts of an evaluation without holding all of it twice, or its sparse tables unpacked."""
 
 import pickle
 import zlib
@@ -11,34 +11,41 @@ import numpy as np
 
 from segablate.errors import RunError
 from segablate.evaluation.results import Evaluation
-from segablate.metrics.boundary import BoundaryCounts
-from segablate.metrics.confusion import Confusion
+from segablate.metrics.rows import PackedRows, joined_rows, packed
 
-_CONFUSION = ("image", "label", "predicted", "pixels")
-_BOUNDARY = ("sizes", "reach", "image", "side", "class_index", "squared", "pixels")
+_TABLES = ("confusion", "boundary", "alternative")
 _BY_NAME = ("values", "statistics", "probed")
 
 
 @dataclass(frozen=True)
 class PackedPart:
-    """A part of an evaluation that waits for the others, compressed: `shapes` are those of its arrays by name."""
+    """A part of an evaluation that waits for the others, compressed.
+
+    - `shapes`: those of its arrays by name; `images`: their number.
+    - `rows`: the rows of its sparse tables by name; `rest`: all else.
+    """
 
     shapes: Mapping[str, tuple[int, ...]]
-    data: bytes
+    images: int
+    rows: Mapping[str, PackedRows]
+    rest: bytes
 
     @classmethod
     def of(cls, part: Evaluation) -> "PackedPart":
         """Pack a part."""
-        data = zlib.compress(pickle.dumps(part, pickle.HIGHEST_PROTOCOL), level=1)
-        return cls({name: array.shape for name, array in _arrays(part)}, data)
+        tables = _tables(part)
+        rows = {name: packed(table.rows, part.images) for name, table in tables.items()}
+        bare = replace(part, **{name: replace(table, rows={}) for name, table in tables.items()})
+        rest = zlib.compress(pickle.dumps(bare, pickle.HIGHEST_PROTOCOL), level=1)
+        return cls({name: array.shape for name, array in _arrays(part)}, part.images, rows, rest)
 
-    def held(self) -> frozenset[tuple[str, tuple[int, ...]]]:
-        """Return what all parts of a run have in common: names, and shapes per image, of what was measured."""
-        return frozenset((name, shape[1:]) for name, shape in self.shapes.items() if not name.startswith("alternative"))
+    def held(self) -> tuple[set[str], frozenset[tuple[str, tuple[int, ...]]]]:
+        """Return what all parts of a run have in common: tables, and shapes per image, of what was measured."""
+        return self.rows.keys() - {"alternative"}, frozenset((name, shape[1:]) for name, shape in self.shapes.items())
 
-    def part(self) -> Evaluation:
-        """Return the part."""
-        return pickle.loads(zlib.decompress(self.data))  # of this program alone
+    def bare(self) -> Evaluation:
+        """Return the part with its sparse tables empty."""
+        return pickle.loads(zlib.decompress(self.rest))  # of this program alone
 
 
 def joined(parts: Sequence[Evaluation]) -> Evaluation:
@@ -47,67 +54,57 @@ def joined(parts: Sequence[Evaluation]) -> Evaluation:
 
 
 def join_packed(parts: Sequence[PackedPart]) -> Evaluation:
-    """Do as :func:`joined`; memory holds one part beside the whole.
+    """Do as :func:`joined`; the tables stay packed.
 
     Raises RunError where one part holds what another lacks.
     """
-    first = parts[0].part()
-    if len({part.held() for part in parts}) > 1:
+    first, held = parts[0].bare(), parts[0].held()
+    if any(part.held() != held for part in parts):
         raise RunError("the parts of an interrupted run hold different measures; remove its folder, and start again")
-    if not all("alternative image" in part.shapes for part in parts):
+    if not all("alternative" in part.rows for part in parts):
         first = replace(first, alternative=None)
     texts, arrays = _filled(first, parts)
     names, hashes, notes, skipped = (tuple(chain.from_iterable(columns)) for columns in zip(*texts, strict=True))
+    rows = {name: joined_rows([(part.rows[name], part.images) for part in parts]) for name in _tables(first)}
+    of_boundary = {name: arrays[f"boundary {name}"] for name in ("sizes", "reach") if first.boundary}
     return replace(
         first,
         names=names,
         sizes=arrays["sizes"],
         label_hashes=hashes,
-        confusion=_confusion(first.confusion, len(names), "confusion", arrays),
-        boundary=_boundary(first, arrays),
+        confusion=replace(first.confusion, images=len(names), rows=rows["confusion"]),
+        boundary=first.boundary and replace(first.boundary, **of_boundary, rows=rows["boundary"]),
         notes=tuple(dict.fromkeys(notes)),
         skipped=skipped,
-        alternative=first.alternative and _confusion(first.alternative, len(names), "alternative", arrays),
+        alternative=first.alternative and replace(first.alternative, images=len(names), rows=rows["alternative"]),
         **{field: {name: arrays[f"{field} {name}"] for name in getattr(first, field)} for field in _BY_NAME},
     )
 
 
 def _filled(first: Evaluation, parts: Sequence[PackedPart]) -> tuple[list[tuple[Any, ...]], dict[str, np.ndarray]]:
-    """Return the texts of all parts, and their arrays, of the names that the first has, concatenated."""
-    whole = {
-        name: np.empty((sum(part.shapes[name][0] for part in parts), *array.shape[1:]), array.dtype)
-        for name, array in _arrays(first)
-    }
+    """Return the texts of all parts, and their arrays concatenated."""
+    images = sum(part.images for part in parts)
+    whole = {name: np.empty((images, *array.shape[1:]), array.dtype) for name, array in _arrays(first)}
     texts: list[tuple[Any, ...]] = []
-    done, images = dict.fromkeys(whole, 0), 0
-    for part in (packed.part() for packed in parts):
+    start = 0
+    for part in (waiting.bare() for waiting in parts):
         texts.append((part.names, part.label_hashes, part.notes, part.skipped))
         for name, array in _arrays(part):
-            if name in whole:
-                place = slice(done[name], done[name] + len(array))
-                whole[name][place] = array + np.int32(images) if name.endswith(" image") else array
-                done[name] = place.stop
-        images += part.images
+            whole[name][start : start + part.images] = array
+        start += part.images
     return texts, whole
 
 
 def _arrays(part: Evaluation) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the arrays of a part with one row an image, or one row a count, by name."""
+    """Yield the arrays of a part with one row an image, by name."""
     yield "sizes", part.sizes
     for field in _BY_NAME:
         mapping: Mapping[str, np.ndarray] = getattr(part, field)
         yield from ((f"{field} {name}", array) for name, array in mapping.items())
-    counts = (("confusion", part.confusion, _CONFUSION), ("boundary", part.boundary, _BOUNDARY))
-    for field, columns, names in (*counts, ("alternative", part.alternative, _CONFUSION)):
-        if columns is not None:
-            yield from ((f"{field} {name}", getattr(columns, name)) for name in names)
+    if part.boundary is not None:
+        yield from (("boundary sizes", part.boundary.sizes), ("boundary reach", part.boundary.reach))
 
 
-def _boundary(first: Evaluation, arrays: Mapping[str, np.ndarray]) -> BoundaryCounts | None:
-    if first.boundary is None:
-        return None
-    return BoundaryCounts(classes=first.boundary.classes, **{name: arrays[f"boundary {name}"] for name in _BOUNDARY})
-
-
-def _confusion(first: Confusion, images: int, field: str, arrays: Mapping[str, np.ndarray]) -> Confusion:
-    return Confusion(first.classes, images, *(arrays[f"{field} {name}"] for name in _CONFUSION))
+def _tables(part: Evaluation) -> dict[str, Any]:
+    """Return the sparse tables of a part by name."""
+    return {name: table for name in _TABLES if (table := getattr(part, name)) is not None}

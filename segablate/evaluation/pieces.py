@@ -19,7 +19,7 @@ import numpy as np
 
 from segablate.archives import read_structure
 from segablate.errors import RunError, SegablateError, shorten
-from segablate.evaluation.results import Evaluation, from_arrays, select, to_arrays
+from segablate.evaluation.results import Evaluation, arrays_of, from_arrays, select
 from segablate.evaluation.runs import npz, sealed
 from segablate.files import Unreadable, read_bytes, write_atomically
 from segablate.labels import LabelSet
@@ -46,7 +46,7 @@ class Pieces:
     def write(self, part: Evaluation, stamps: Mapping[str, str], number: int) -> None:
         """Add a piece, with the stamps of its images' files. RunError when it cannot be written."""
         stamped = np.array([stamps[name] for name in part.names], dtype=str)
-        data = npz({**to_arrays(part), "notes": np.array(part.notes, dtype=str), "stamps": stamped})
+        data = npz([*arrays_of(part), ("notes", np.array(part.notes, dtype=str)), ("stamps", stamped)])
         name = f"piece-{self.attempt:03d}-{self.rank:03d}-{number:06d}-{_digest(data)}.npz"
         try:
             write_atomically(self.folder / name, data)

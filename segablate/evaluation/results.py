@@ -13,7 +13,7 @@ The counts are read with numpy in three lines; the last label is void, the last 
     table[run["image"], run["label"], run["predicted"]] = run["pixels"]
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -157,7 +157,7 @@ def evaluation_files(run: Evaluation, summary: str) -> dict[str, bytes]:
         "notes": run.notes,
         "skipped": [{"name": skipped.name, "reason": skipped.reason} for skipped in run.skipped],
     }
-    return packed("evaluation", described, {COUNTS: npz(to_arrays(run)), "summary.json": summary.encode()})
+    return packed("evaluation", described, {COUNTS: npz(arrays_of(run)), "summary.json": summary.encode()})
 
 
 def load_run(path: Path) -> Evaluation:
@@ -177,25 +177,26 @@ def load_run(path: Path) -> Evaluation:
 
 def to_arrays(run: Evaluation) -> dict[str, np.ndarray]:
     """Return the counts and values by their names in ``counts.npz``."""
-    return {
-        "classes": np.array(len(run.labels)),
-        "names": np.array(run.names, dtype=str),
-        "sizes": run.sizes,
-        "label_hashes": np.array(run.label_hashes, dtype=str),
-        **_columns(run.confusion),
-        **_prefixed("value_", run.values),
-        **_prefixed("tally_", run.statistics),
-        **_prefixed("boundary_", run.boundary.to_arrays() if run.boundary else {}),
-        **_prefixed("alternative_", _columns(run.alternative) if run.alternative else {}),
-    }
+    return dict(arrays_of(run))
 
 
-def _columns(confusion: Confusion) -> dict[str, np.ndarray]:
-    return {name: getattr(confusion, name) for name in ("image", "label", "predicted", "pixels")}
+def arrays_of(run: Evaluation) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield what :func:`to_arrays` returns, one array at a time."""
+    yield "classes", np.array(len(run.labels))
+    yield "names", np.array(run.names, dtype=str)
+    yield "sizes", run.sizes
+    yield "label_hashes", np.array(run.label_hashes, dtype=str)
+    yield from ((name, run.confusion.rows[name]) for name in column_types(len(run.labels)))
+    yield from _prefixed("value_", run.values.items())
+    yield from _prefixed("tally_", run.statistics.items())
+    if run.boundary is not None:
+        yield from _prefixed("boundary_", run.boundary.arrays())
+    if run.alternative is not None:
+        yield from _prefixed("alternative_", run.alternative.rows.items())
 
 
-def _prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {prefix + name: array for name, array in arrays.items()}
+def _prefixed(prefix: str, arrays: Iterable[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
+    return ((prefix + name, array) for name, array in arrays)
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any) -> Evaluation:
@@ -210,9 +211,9 @@ def from_arrays(arrays: Mapping[str, np.ndarray], labels: LabelSet, **rest: Any)
         return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
     def confusion(prefix: str) -> Confusion:
-        kinds = zip(("image", "label", "predicted", "pixels"), column_types(len(labels)), strict=True)
-        columns = (arrays[prefix + name].astype(kind, copy=False) for name, kind in kinds)
-        return Confusion(len(labels), len(names), *columns)
+        kinds = column_types(len(labels))
+        rows = {name: arrays[prefix + name].astype(kind, copy=False) for name, kind in kinds.items()}
+        return Confusion(len(labels), len(names), rows)
 
     boundary = BoundaryCounts.from_arrays(columns) if (columns := under("boundary_")) else None
     if boundary is not None:

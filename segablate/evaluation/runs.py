@@ -8,11 +8,12 @@ kind: "evaluation" (:mod:`segablate.evaluation.results`), or a report that can b
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
@@ -78,10 +79,13 @@ def load_report(path: Path, kind: str) -> dict[str, Any]:
         return parse_json(files["report.json"].decode(errors="replace"))
 
 
-def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return arrays as the bytes of a compressed ``.npz``."""
+def npz(arrays: Iterable[tuple[str, np.ndarray]]) -> bytes:
+    """Return arrays as the bytes of a compressed ``.npz``; they are taken one at a time."""
     buffer = BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
+        for name, array in arrays:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
     return buffer.getvalue()
 
 

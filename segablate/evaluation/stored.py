@@ -91,7 +91,7 @@ def check_counts(arrays: Mapping[str, np.ndarray], labels: LabelSet) -> None:
 
 def check_boundary(counts: BoundaryCounts, images: int, classes: int) -> None:
     """Raise RunError for boundary counts of other images or classes, or with negative entries."""
-    columns = counts.side, counts.class_index, counts.squared, counts.pixels, counts.reach, counts.sizes
+    columns = (*counts.rows.values(), counts.reach, counts.sizes)
     if len(counts.sizes) != images or counts.classes != classes or any((column < 0).any() for column in columns):
         raise RunError("boundary counts do not fit its images and classes; evaluate again")
 

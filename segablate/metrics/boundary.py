@@ -6,9 +6,9 @@ tolerance (:func:`boundary_sums`) -> score (:func:`boundary_f`). Boundaries and 
 measure for semantic segmentation?, BMVC 2013, with boundaries on which void has no effect.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from segablate.kernels.boundary import boundary_distances
 from segablate.kernels.boundary_reference import LABELLED, PREDICTED, BoundaryDistances
 from segablate.kernels.maps import Map
 from segablate.labels import index_type
-from segablate.metrics.confusion import rows_of, sums_by_image
+from segablate.metrics.rows import Columns, add_by_image, in_blocks, rows_of
 from segablate.metrics.tolerance import Tolerance
 
 if TYPE_CHECKING:
@@ -33,58 +33,59 @@ class BoundaryCounts:
     """Boundary pixels of N images by image, side, class and squared distance to the other map, sparse.
 
     ``sizes`` (N, 2) holds height and width, ``reach`` (N,) the largest squared distance counted, ``classes`` the
-    number of classes. The columns, all (K,): ``image``; ``side``, 0 for predicted boundary pixels and 1 for labelled
-    ones; ``class_index``, uint8 or, beyond 255 classes, uint16; ``squared``, in squared pixels, 2^31 - 1 beyond the
-    reach; ``pixels``.
+    number of classes; ``rows`` the columns of :func:`column_types`, (K,) each, or packed: ``image``; ``side``, 0 for
+    predicted boundary pixels and 1 for labelled ones; ``class_index``; ``squared``, in squared pixels, 2^31 - 1 beyond
+    the reach; ``pixels``.
     """
 
     sizes: NDArray[np.int32]
     reach: NDArray[np.int32]
     classes: int
-    image: NDArray[np.int32]
-    side: NDArray[np.uint8]
-    class_index: NDArray[np.unsignedinteger]
-    squared: NDArray[np.int32]
-    pixels: NDArray[np.int32]
+    rows: Columns
+
+    def arrays(self) -> Iterator[tuple[str, NDArray[np.integer]]]:
+        """Yield the fields and columns by name, one array at a time; :meth:`from_arrays` reads them back."""
+        yield from (("sizes", self.sizes), ("reach", self.reach), ("classes", np.asarray(self.classes)))
+        yield from ((name, self.rows[name]) for name in column_types(self.classes))
 
     def to_arrays(self) -> dict[str, NDArray[np.integer]]:
-        """Return the fields by name, ready for ``numpy.savez``; :meth:`from_arrays` reads them back."""
-        return {name: np.asarray(getattr(self, name)) for name in self.__dataclass_fields__}
+        """Return what :meth:`arrays` yields."""
+        return dict(self.arrays())
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.integer]]) -> "BoundaryCounts":
         """Read counts from saved arrays; raises :class:`RunError` for missing arrays and columns that do not fit."""
-        missing = [name for name in cls.__dataclass_fields__ if name not in arrays]
+        missing = [name for name in ("sizes", "reach", "classes", *column_types(1)) if name not in arrays]
         if missing:
             raise RunError(f"boundary counts lack {', '.join(missing)}; evaluate again")
         classes = int(arrays["classes"])
-        narrow = _narrow(classes)
-        for name, kind in narrow.items():
+        kinds = column_types(classes)
+        for name in ("side", "class_index"):
             given = np.asarray(arrays[name])
-            if (given < 0).any() or (given > np.iinfo(kind).max).any():
+            if (given < 0).any() or (given > np.iinfo(kinds[name]).max).any():
                 raise RunError("boundary counts are damaged: a side or class is out of range; evaluate again")
-        kinds: dict[str, Any] = dict.fromkeys(cls.__dataclass_fields__, np.int32) | narrow
-        columns: dict[str, Any] = {
-            name: np.asarray(arrays[name], kinds[name]) for name in cls.__dataclass_fields__ if name != "classes"
-        }
-        counts = cls(classes=classes, **columns)
+        sizes, reach = (np.asarray(arrays[name], np.int32) for name in ("sizes", "reach"))
+        counts = cls(sizes, reach, classes, {name: np.asarray(arrays[name], kind) for name, kind in kinds.items()})
         _check(counts)
         return counts
 
+    def blocks(self) -> Iterator["BoundaryCounts"]:
+        """Yield the counts with some of their rows at a time."""
+        return (replace(self, rows=rows) for rows in in_blocks(self.rows))
+
     def subset(self, images: Sequence[int]) -> "BoundaryCounts":
         """Return the images at these positions, in that order."""
-        rows, image = rows_of(self.image, images)
-        columns = {name: getattr(self, name)[rows] for name in ("side", "class_index", "squared", "pixels")}
-        return BoundaryCounts(self.sizes[images], self.reach[images], self.classes, image, **columns)
+        return BoundaryCounts(self.sizes[images], self.reach[images], self.classes, rows_of(self.rows, images))
 
     def answers(self, tolerance: Tolerance) -> bool:
         """Return whether distances were counted far enough for this tolerance in every image."""
         return not _beyond(self, tolerance).size
 
 
-def _narrow(classes: int) -> dict[str, type[np.integer]]:
-    """Return the types of the columns that are narrower than the others."""
-    return {"side": np.uint8, "class_index": index_type(classes)}
+def column_types(classes: int) -> dict[str, type[np.integer]]:
+    """Return the types of the columns of :class:`BoundaryCounts`."""
+    narrow = {"side": np.uint8, "class_index": index_type(classes)}
+    return {"image": np.int32, **narrow, "squared": np.int32, "pixels": np.int32}
 
 
 def count_boundaries(
@@ -144,29 +145,19 @@ def _reach(size: Sequence[int], tolerances: Sequence[Tolerance]) -> int:
 
 def _counts(distances: BoundaryDistances, size: Sequence[int], reach: int, classes: int) -> BoundaryCounts:
     """Make the counts of one image."""
-    narrow = _narrow(classes)
-    return BoundaryCounts(
-        sizes=np.array([size], np.int32),
-        reach=np.array([reach], np.int32),
-        classes=classes,
-        image=np.zeros(distances.pixels.size, np.int32),
-        **{
-            name: column.astype(narrow[name]) if name in narrow else column
-            for name, column in distances._asdict().items()
-        },
-    )
+    columns = {"image": np.zeros(distances.pixels.size, np.int32), **distances._asdict()}
+    rows = {name: columns[name].astype(kind, copy=False) for name, kind in column_types(classes).items()}
+    return BoundaryCounts(np.array([size], np.int32), np.array([reach], np.int32), classes, rows)
 
 
 def merge(parts: Sequence[BoundaryCounts]) -> BoundaryCounts:
     """Concatenate the images of ``parts``, one or more of the same classes, in order."""
     (classes,) = {part.classes for part in parts}
-    offsets = np.cumsum([0, *(len(part.sizes) for part in parts[:-1])], dtype=np.int32)
-    joined = ("sizes", "reach", "side", "class_index", "squared", "pixels")
-    return BoundaryCounts(
-        classes=classes,
-        image=np.concatenate([part.image + offset for part, offset in zip(parts, offsets, strict=True)]),
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in joined},
-    )
+    rows = {name: np.concatenate([part.rows[name] for part in parts]) for name in column_types(classes)}
+    starts = np.cumsum([0, *(len(part.sizes) for part in parts[:-1])], dtype=np.int32)
+    rows["image"] += np.repeat(starts, [part.rows["image"].size for part in parts])
+    sizes, reach = np.concatenate([part.sizes for part in parts]), np.concatenate([part.reach for part in parts])
+    return BoundaryCounts(sizes, reach, classes, rows)
 
 
 class BoundarySums(NamedTuple):
@@ -189,9 +180,14 @@ def boundary_sums(counts: BoundaryCounts, tolerance: Tolerance) -> BoundarySums:
     """
     _check_within(counts, tolerance)
     squared = _squared(counts, tolerance)
-    matched = counts.squared <= squared[counts.image]
-    sides = counts.side == PREDICTED, counts.side == LABELLED
-    return BoundarySums(*(_per_image(counts, rows) for side in sides for rows in (side & matched, side)))
+    sums = [np.zeros((len(counts.sizes), counts.classes), np.int64) for _ in range(4)]
+    for block in counts.blocks():
+        rows = block.rows
+        matched = rows["squared"] <= squared[rows["image"]]
+        sides = rows["side"] == PREDICTED, rows["side"] == LABELLED
+        for of_class, chosen in zip(sums, (sides[0] & matched, sides[0], sides[1] & matched, sides[1]), strict=True):
+            add_by_image(of_class, rows["image"], rows["class_index"], rows["pixels"], chosen)
+    return BoundarySums(*sums)
 
 
 def boundary_precision(sums: BoundarySums) -> Scores:
@@ -233,12 +229,6 @@ def _share(part: NDArray, whole: NDArray) -> Scores:
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
 
 
-def _per_image(counts: BoundaryCounts, rows: NDArray[np.bool_]) -> Counts:
-    """Sum the pixels of the chosen rows, (N, C)."""
-    shape = len(counts.sizes), counts.classes
-    return sums_by_image(shape, counts.image, counts.class_index, counts.pixels, rows)
-
-
 def _squared(counts: BoundaryCounts, tolerance: Tolerance) -> Counts:
     """Return the largest squared distance that matches in each image, (N,)."""
     return np.array([tolerance.squared(height, width) for height, width in counts.sizes.tolist()], np.int64)
@@ -261,10 +251,10 @@ def _check_within(counts: BoundaryCounts, tolerance: Tolerance) -> None:
 
 
 def _check(counts: BoundaryCounts) -> None:
-    columns = counts.image, counts.side, counts.class_index, counts.squared, counts.pixels
-    whole = len({column.shape for column in columns}) == 1 and counts.sizes.shape == (counts.reach.size, 2)
+    rows = counts.rows
+    whole = len({column.shape for column in rows.values()}) == 1 and counts.sizes.shape == (counts.reach.size, 2)
     inside = whole and bool(
-        np.all((counts.image >= 0) & (counts.image < len(counts.sizes)) & (counts.class_index < counts.classes))
+        np.all((rows["image"] >= 0) & (rows["image"] < len(counts.sizes)) & (rows["class_index"] < counts.classes))
     )
     if not inside:
         raise RunError("boundary counts are damaged: their columns do not fit together; evaluate again")

@@ -8,23 +8,23 @@ Long, Shelhamer and Darrell, CVPR 2015, for pixel accuracy, mean accuracy (here:
 frequency-weighted IoU.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from segablate.kernels.confusion import count_confusion as count_confusion
 from segablate.labels import index_type
+from segablate.metrics.rows import Columns, add_by_image, in_blocks, rows_near, rows_of
+
+COLUMNS = ("image", "label", "predicted", "pixels")
+"""The columns of :class:`Confusion`."""
 
 
-def column_types(classes: int) -> tuple[type[np.integer], ...]:
-    """Return the types of the columns of :class:`Confusion`: images, labels, predictions, pixels."""
+def column_types(classes: int) -> dict[str, type[np.integer]]:
+    """Return the types of the columns of :class:`Confusion`."""
     kind = index_type(classes)
-    return np.int32, kind, kind, np.int32
-
-
-_ROWS = 1 << 18
-"""Rows of a sparse table that are added at once."""
+    return {"image": np.int32, "label": kind, "predicted": kind, "pixels": np.int32}
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,32 @@ class Confusion:
     """Pixels of each image by label and prediction, sparse: only the pairs that occur.
 
     - `classes`: C; `images`: N.
-    - `image`: (K,) int32; `label`, `predicted`: (K,) uint8, or uint16 beyond 255 classes; label C is void, predicted C
-      is outside the label set.
-    - `pixels`: (K,) int32.
+    - `rows`: the columns `image`, `label`, `predicted` and `pixels`, (K,) each, or packed.
     """
 
     classes: int
     images: int
-    image: np.ndarray
-    label: np.ndarray
-    predicted: np.ndarray
-    pixels: np.ndarray
+    rows: Columns
+
+    @property
+    def image(self) -> np.ndarray:
+        """The number of the image of each row, (K,) int32."""
+        return self.rows["image"]
+
+    @property
+    def label(self) -> np.ndarray:
+        """The label, (K,) uint8, or uint16 beyond 255 classes; C is void."""
+        return self.rows["label"]
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The prediction, (K,) as `label`; C is outside the label set."""
+        return self.rows["predicted"]
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The number of pixels, (K,) int32."""
+        return self.rows["pixels"]
 
     @classmethod
     def from_dense(cls, tables: Sequence[np.ndarray], classes: int) -> "Confusion":
@@ -52,61 +67,42 @@ class Confusion:
         empty = np.zeros(0, np.int64)
         labels, predicted = (np.concatenate([empty, *(at[axis] for at in kept)]) for axis in (0, 1))
         pixels = np.concatenate([empty, *(table[at] for table, at in zip(tables, kept, strict=True))])
-        columns = zip((image, labels, predicted, pixels), column_types(classes), strict=True)
-        return cls(classes, len(tables), *(column.astype(kind) for column, kind in columns))
+        columns = zip(column_types(classes).items(), (image, labels, predicted, pixels), strict=True)
+        return cls(classes, len(tables), {name: column.astype(kind) for (name, kind), column in columns})
 
     @classmethod
     def joined(cls, parts: Sequence["Confusion"], classes: int) -> "Confusion":
         """Join the counts of these images, in order."""
         starts = np.cumsum([0, *(part.images for part in parts)], dtype=np.int32)
-        kinds = zip(("image", "label", "predicted", "pixels"), column_types(classes), strict=True)
         columns = {
-            name: np.concatenate([np.zeros(0, kind), *(getattr(part, name) for part in parts)]) for name, kind in kinds
+            name: np.concatenate([np.zeros(0, kind), *(part.rows[name] for part in parts)])
+            for name, kind in column_types(classes).items()
         }
         columns["image"] += np.repeat(starts[:-1], [part.image.size for part in parts])
-        return cls(classes, int(starts[-1]), **columns)
+        return cls(classes, int(starts[-1]), columns)
+
+    def blocks(self) -> Iterator["Confusion"]:
+        """Yield the counts with some of their rows at a time."""
+        return (replace(self, rows=rows) for rows in in_blocks(self.rows))
 
     def total(self) -> np.ndarray:
         """Return the (C+1, C+1) int64 table of the whole set."""
         table = np.zeros((self.classes + 1, self.classes + 1), np.int64)
-        np.add.at(table, (self.label, self.predicted), self.pixels)
+        for part in self.blocks():
+            np.add.at(table, (part.label, part.predicted), part.pixels)
         return table
 
     def dense(self, image: int) -> np.ndarray:
         """Return the (C+1, C+1) int64 table of one image."""
-        chosen = self.image == image
+        rows = rows_near(self.rows, [image])
+        chosen = rows["image"] == image
         table = np.zeros((self.classes + 1, self.classes + 1), np.int64)
-        table[self.label[chosen], self.predicted[chosen]] = self.pixels[chosen]
+        table[rows["label"][chosen], rows["predicted"][chosen]] = rows["pixels"][chosen]
         return table
 
     def subset(self, images: Sequence[int]) -> "Confusion":
         """Return the images at these positions, in that order."""
-        rows, image = rows_of(self.image, images)
-        columns = (column[rows] for column in (self.label, self.predicted, self.pixels))
-        return Confusion(self.classes, len(images), image, *columns)
-
-
-def sums_by_image(
-    shape: tuple[int, int], image: np.ndarray, column: np.ndarray, pixels: np.ndarray, chosen: np.ndarray
-) -> np.ndarray:
-    """Sum the pixels of the chosen rows of a sparse table by image and another column: int64 of this shape.
-
-    All columns are (K,); `chosen` is bool. Rows are added in parts, as numpy copies indices to 8 bytes each.
-    """
-    sums = np.zeros(shape, np.int64)
-    for start in range(0, len(image), _ROWS):
-        rows = np.flatnonzero(chosen[start : start + _ROWS]) + start
-        np.add.at(sums, (image[rows], column[rows]), pixels[rows])
-    return sums
-
-
-def rows_of(image: np.ndarray, images: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of a sparse table whose `image` (K,) is in `images`, in that order, and their new numbers."""
-    order = np.argsort(image, kind="stable")
-    starts, stops = (np.searchsorted(image[order], images, side) for side in ("left", "right"))
-    lengths = stops - starts
-    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return order[np.repeat(starts, lengths) + within], np.repeat(np.arange(len(images)), lengths).astype(np.int32)
+        return Confusion(self.classes, len(images), rows_of(self.rows, images))
 
 
 @dataclass(frozen=True)
@@ -126,20 +122,32 @@ class ClassCounts:
         """Sum over images: (N, C) to (C,)."""
         return ClassCounts(*(counts.sum(axis=0) for counts in (self.hits, self.labelled, self.predicted)))
 
+    def without_last(self) -> "ClassCounts":
+        """Leave out the last class: (..., C+1) to (..., C)."""
+        return ClassCounts(*(counts[..., :-1] for counts in (self.hits, self.labelled, self.predicted)))
+
+
+Choice = Callable[[Confusion], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""The rows, (K,) bool each, that are hits, that count as labelled and that count as predicted."""
+
 
 def class_counts(confusion: Confusion, *, void_as_error: bool = False) -> ClassCounts:
     """Count per image, (N, C). With `void_as_error`, predictions on void pixels count as false positives."""
-    shape = (confusion.images, confusion.classes + 1)
-    valid = confusion.label < confusion.classes
-    seen = valid | void_as_error
-    right = valid & (confusion.label == confusion.predicted)
 
-    def summed(columns: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        return sums_by_image(shape, confusion.image, columns, confusion.pixels, chosen)[:, : confusion.classes]
+    def chosen(rows: Confusion) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        valid = rows.label < rows.classes
+        return valid & (rows.label == rows.predicted), valid, valid | void_as_error
 
-    return ClassCounts(
-        summed(confusion.label, right), summed(confusion.label, valid), summed(confusion.predicted, seen)
-    )
+    return counts_where(chosen, confusion).without_last()
+
+
+def counts_where(choose: Choice, confusion: Confusion) -> ClassCounts:
+    """Count the chosen rows per image, (N, C+1): labels by label, of which the last is void, others by prediction."""
+    sums = [np.zeros((confusion.images, confusion.classes + 1), np.int64) for _ in range(3)]
+    for rows in confusion.blocks():
+        for counts, column, chosen in zip(sums, (rows.label, rows.label, rows.predicted), choose(rows), strict=True):
+            add_by_image(counts, rows.image, column, rows.pixels, chosen)
+    return ClassCounts(*sums)
 
 
 def recall(counts: ClassCounts) -> np.ndarray:

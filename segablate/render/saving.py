@@ -43,7 +43,9 @@ def save_ablation(
     `command`: the command line that made it; empty from Python.
     """
     facts = {**ablation.run.facts, "loss": ablation.loss.name, "command": command}
-    save_report("ablation", to_plain(report), facts, path, {"values.npz": npz(ablation.arrays), **(files or {})})
+    save_report(
+        "ablation", to_plain(report), facts, path, {"values.npz": npz(ablation.arrays.items()), **(files or {})}
+    )
 
 
 def save_atlas(
@@ -54,4 +56,4 @@ def save_atlas(
     `command`: the command line that made it; empty from Python.
     """
     facts = {**atlas.run.facts, "losses": list(atlas.names), "command": command}
-    save_report("atlas", to_plain(report), facts, path, {"atlas.npz": npz(atlas.arrays), **(files or {})})
+    save_report("atlas", to_plain(report), facts, path, {"atlas.npz": npz(atlas.arrays.items()), **(files or {})})

@@ -3,7 +3,7 @@
 import numpy as np
 
 from segablate.errors import counted
-from segablate.metrics.confusion import ClassCounts, Confusion, iou, nanmean, recall, sums_by_image
+from segablate.metrics.confusion import ClassCounts, Confusion, counts_where, iou, nanmean, recall
 from segablate.metrics.conventions.convention import Rule
 
 
@@ -94,15 +94,12 @@ def binary_accuracy(counts: ClassCounts) -> np.ndarray:
 
 def within_classes(confusion: Confusion) -> ClassCounts:
     """Count per image, (N, C), without the pixels that are predicted outside the classes."""
-    shape = (confusion.images, confusion.classes + 1)
-    counted_pixels = (confusion.label < confusion.classes) & (confusion.predicted < confusion.classes)
 
-    def summed(columns: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        return sums_by_image(shape, confusion.image, columns, confusion.pixels, chosen)[:, : confusion.classes]
+    def chosen(rows: Confusion) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        inside = (rows.label < rows.classes) & (rows.predicted < rows.classes)
+        return inside & (rows.label == rows.predicted), inside, inside
 
-    label, predicted = confusion.label, confusion.predicted
-    right = counted_pixels & (label == predicted)
-    return ClassCounts(summed(label, right), summed(label, counted_pixels), summed(predicted, counted_pixels))
+    return counts_where(chosen, confusion).without_last()
 
 
 mean_recall = mean_defined(of_set(recall))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segablate.metrics.confusion import ClassCounts, Confusion, class_counts, iou, sums_by_image
+from segablate.metrics.confusion import ClassCounts, Confusion, class_counts, counts_where, iou
 from segablate.metrics.conventions.convention import Convention, Rule
 from segablate.metrics.conventions.rules import mean_defined, mean_recall, of_set, right_of_labelled
 
@@ -14,14 +14,12 @@ def void_as_error(confusion: Confusion) -> ClassCounts:
 
 def void_as_class(confusion: Confusion) -> ClassCounts:
     """Count per image, (N, C+1): void is the last class, and what is predicted outside the label set predicts it."""
-    shape = (confusion.images, confusion.classes + 1)
-    every = np.ones(confusion.label.shape, bool)
 
-    def summed(column: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        return sums_by_image(shape, confusion.image, column, confusion.pixels, chosen)
+    def chosen(rows: Confusion) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        every = np.ones(rows.label.shape, bool)
+        return rows.label == rows.predicted, every, every
 
-    label, predicted = confusion.label, confusion.predicted
-    return ClassCounts(summed(label, label == predicted), summed(label, every), summed(predicted, every))
+    return counts_where(chosen, confusion)
 
 
 def _without_void(rule: Rule) -> Rule:
