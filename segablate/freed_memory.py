@@ -1,21 +1,37 @@
 """Memory of freed arrays, which the C library keeps for the next image."""
 
 import ctypes
-from contextlib import suppress
-from functools import cache
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-_OPTIONS = ((-3, 1 << 25), (-1, 1 << 28))
+_KEEPING = ((-3, 1 << 25), (-1, 1 << 28))
 """M_MMAP_THRESHOLD, from which size on arrays are mapped, and M_TRIM_THRESHOLD, how much freed memory is kept."""
 
+_RETURNING = ((-3, 1 << 20), (-1, 1 << 24))
 
-@cache
+
 def keep_freed_memory() -> None:
     """Let the C library keep the memory of freed arrays, in this process from now on, where it is glibc.
 
     Otherwise arrays of a few MB are mapped anew for every image, page by page: a quarter of the time of measuring label
     maps, and a seventh of that of a network on the CPU.
     """
+    _set_malloc(_KEEPING)
+
+
+@contextmanager
+def returning_freed_memory() -> Iterator[None]:
+    """Return the memory of freed arrays to the system at the end of the block, which may keep it meanwhile."""
+    try:
+        yield
+    finally:
+        _set_malloc(_RETURNING)
+
+
+def _set_malloc(options: Sequence[tuple[int, int]]) -> None:
+    """Set options of malloc, and return the memory that is free now."""
     with suppress(AttributeError, OSError, TypeError):
         library = ctypes.CDLL(None)
-        for option, size in _OPTIONS:
+        for option, size in options:
             library.mallopt(option, size)
+        library.malloc_trim(0)
