@@ -5,9 +5,17 @@ import pytest
 
 from segablate.metrics.boundary import BoundarySums
 from segablate.metrics.confusion import ClassCounts
-from segablate.statistics import bootstrap
+from segablate.statistics import bootstrap, scores
 from segablate.statistics.bootstrap import by_cluster, by_image, replicate_weights, resample
-from segablate.statistics.scores import band_scores, boundary_iou_scores, boundary_scores, means, region_scores
+from segablate.statistics.scores import (
+    band_scores,
+    boundary_iou_scores,
+    boundary_scores,
+    means,
+    of_set,
+    of_sums,
+    region_scores,
+)
 
 
 def regions(images: int, classes: int, seed: int) -> ClassCounts:
@@ -105,6 +113,39 @@ def test_chunks_change_nothing(cells, monkeypatch):
         assert np.array_equal(whole[name].replicates, pieces[name].replicates, equal_nan=True)
         assert np.array_equal(whole[name].jackknife, pieces[name].jackknife, equal_nan=True)
         assert np.array_equal(whole[name].support, pieces[name].support)
+
+
+@pytest.mark.parametrize("largest", [1, 255, 256, 2**16, 2**32, 2**40])
+def test_sums_of_whole_numbers_are_exact_in_any_type(largest, monkeypatch):
+    monkeypatch.setattr(scores, "_CELLS", 20)
+    generator = np.random.default_rng(6)
+    counts = generator.integers(0, largest, (11, 4), endpoint=True)
+    counts[3] = largest, -largest, 0, largest
+    weights = generator.integers(0, 5, (6, 11)).astype(float)
+    expected = [
+        [sum(int(w) * int(x) for w, x in zip(row, column, strict=True)) for column in counts.T] for row in weights
+    ]
+    (found,) = of_sums([counts[:, :1], counts[:, 1:]], lambda *sums: {"sums": np.hstack(sums)})(weights).values()
+    assert found.tolist() == expected
+
+
+@pytest.mark.parametrize("pixels", [None, [3, 1, 4, 100_000], [0.5, 0.25, 1.5, 2.0]])
+def test_means_are_weighted_by_pixels(pixels):
+    values = np.array([[0.1, np.nan], [0.7, 0.3], [np.inf, 0.9], [0.2, np.nan]])
+    found = means(values, pixels)(np.array([[1.0, 2.0, 3.0, 1.0]]))["mean"][0]
+    for column, score in zip(values.T, found, strict=True):
+        kept = np.isfinite(column)
+        expected = np.average(column[kept], weights=(np.array([1, 2, 3, 1]) * (1 if pixels is None else pixels))[kept])
+        np.testing.assert_allclose(score, expected, rtol=1e-14)
+
+
+def test_scores_of_the_set_are_those_beside_the_classes():
+    whole = resample([region_scores(regions(9, 3, 0))], by_image(9, 60))[0]
+    alone = resample([of_set(region_scores(regions(9, 3, 0)))], by_image(9, 60))[0]
+    assert set(whole) - set(alone) == {"iou", "recall"}
+    for name, found in alone.items():
+        assert np.array_equal(found.replicates, whole[name].replicates)
+        assert found.support == whole[name].support
 
 
 def test_chunks_hold_as_many_cells_as_stated(monkeypatch):

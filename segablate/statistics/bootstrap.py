@@ -81,12 +81,12 @@ def resample(statistics: Sequence[Statistic], plan: Resampling) -> list[dict[str
     """
     images = plan.groups.size
     values = _apply(statistics, iter([np.ones((1, images))]), 1)
-    alone = _apply(statistics, (1.0 - rest for rest in _left_out(plan)), plan.clusters)
+    support = _supports(statistics, plan)
     jackknife = _apply(statistics, _left_out(plan), plan.clusters)
     replicates = _apply(statistics, replicate_weights(plan), plan.replicates)
     return [
-        {name: Distribution(value[name][0], b[name], j[name], np.sum(~np.isnan(one[name]), axis=0)) for name in value}
-        for value, b, j, one in zip(values, replicates, jackknife, alone, strict=True)
+        {name: Distribution(value[name][0], b[name], j[name], on[name]) for name in value}
+        for value, b, j, on in zip(values, replicates, jackknife, support, strict=True)
     ]
 
 
@@ -120,6 +120,16 @@ def _left_out(plan: Resampling) -> Iterator[Floats]:
 def _chunks(rows: int, plan: Resampling) -> Iterator[tuple[int, int]]:
     step = max(1, CELLS // max(1, plan.groups.size))
     return ((start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def _supports(statistics: Sequence[Statistic], plan: Resampling) -> list[dict[str, NDArray[np.int64]]]:
+    """Return for every statistic the number of clusters on which alone each of its scores is defined."""
+    found: list[dict[str, NDArray[np.int64]]] = [{} for _ in statistics]
+    for rest in _left_out(plan):
+        for supports, statistic in zip(found, statistics, strict=True):
+            for name, score in statistic(1.0 - rest).items():
+                supports[name] = supports.get(name, 0) + np.sum(~np.isnan(score), axis=0)
+    return found
 
 
 def _apply(statistics: Sequence[Statistic], weights: Iterator[Floats], rows: int) -> list[dict[str, Floats]]:

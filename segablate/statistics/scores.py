@@ -28,6 +28,9 @@ from segablate.metrics.confusion import (
 from segablate.metrics.roc import average_precision, roc_auc
 from segablate.statistics.bootstrap import Floats, Statistic
 
+_CELLS = 1 << 17
+"""Whole numbers that are made float64 at once, 1 MB."""
+
 
 def region_scores(counts: ClassCounts) -> Statistic:
     """Return the statistic of the region scores, ``iou`` and ``recall`` per class.
@@ -142,11 +145,12 @@ def means(values: Floats, pixels: Floats | None = None) -> Statistic:
     ``pixels`` (N,) weights the images: the mean over pixels of values that are means over the pixels of an image.
     """
     defined = np.isfinite(values)
-    weight = np.where(defined, 1.0 if pixels is None else np.asarray(pixels).reshape(-1, *[1] * (values.ndim - 1)), 0.0)
+    weight = np.where(defined, 1 if pixels is None else np.asarray(pixels).reshape(-1, *[1] * (values.ndim - 1)), 0)
     weighted = np.where(defined, values, 0.0) * weight
+    weight = weight.astype(_narrowest(weight))
 
     def mean(weights: Floats) -> dict[str, Floats]:
-        above, below = weights @ weighted, weights @ weight
+        above, below = weights @ weighted, _weighted(weights, weight)
         return {"mean": np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below != 0)}
 
     return mean
@@ -158,12 +162,40 @@ def class_means(cells: Floats) -> Statistic:
     return lambda weights: {"mean": nanmean(of_classes(weights)["mean"])}
 
 
+def of_set(statistic: Statistic) -> Statistic:
+    """Return the statistic without its scores per class, of which replicates and jackknife values would fill memory."""
+    return lambda weights: {name: score for name, score in statistic(weights).items() if score.ndim == 1}
+
+
 def of_sums(columns: Sequence[NDArray], score: Callable[..., dict[str, Floats]]) -> Statistic:
-    """Return the statistic that applies ``score`` to the weighted sums (B, C) of ``columns``, each (N, C)."""
-    stacked = np.concatenate(columns, axis=1).astype(np.float64)
+    """Return the statistic that applies ``score`` to the weighted sums (B, C) of ``columns``, each (N, C).
+
+    Whole numbers are kept in the smallest type that holds them, as there may be many images.
+    """
+    kind = np.result_type(*map(_narrowest, columns))
+    stacked = np.concatenate([column.astype(kind) for column in columns], axis=1)
     ends = np.cumsum([column.shape[1] for column in columns])[:-1]
 
     def sums(weights: Floats) -> dict[str, Floats]:
-        return score(*np.split(weights @ stacked, ends, axis=1))
+        return score(*np.split(_weighted(weights, stacked), ends, axis=1))
 
+    return sums
+
+
+def _narrowest(column: NDArray) -> np.dtype:
+    """Return the smallest type of whole numbers that holds a column of them; float64 for others."""
+    if column.dtype.kind not in "iu":
+        return np.dtype(np.float64)
+    return np.result_type(np.min_scalar_type(column.min(initial=0)), np.min_scalar_type(column.max(initial=0)))
+
+
+def _weighted(weights: Floats, stacked: NDArray) -> Floats:
+    """Return weights @ stacked; whole numbers become float64 some rows at a time, as their sums are exact anyway."""
+    if stacked.dtype == np.float64 or not isinstance(weights, np.ndarray):  # those of influences are only multiplied
+        return weights @ stacked.astype(np.float64, copy=False)
+    sums = np.zeros((len(weights), *stacked.shape[1:]))
+    step = max(1, _CELLS // max(1, stacked[:1].size))
+    for start in range(0, len(stacked), step):
+        rows = slice(start, start + step)
+        sums += weights[:, rows] @ stacked[rows].astype(np.float64)
     return sums

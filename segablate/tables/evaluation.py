@@ -24,7 +24,7 @@ from segablate.metrics.tolerance import Tolerance
 from segablate.metrics.trimap import COUNTS as TRIMAP
 from segablate.statistics.bootstrap import Distribution, by_image, resample
 from segablate.statistics.intervals import FEWEST, estimate
-from segablate.statistics.scores import boundary_iou_scores, boundary_scores, means, region_scores
+from segablate.statistics.scores import boundary_iou_scores, boundary_scores, means, of_set, region_scores
 from segablate.tables import Column, Headline, Report, Table, as_interval, as_number
 from segablate.tables.boundaries import boundary_key, boundary_table, curve_table, trimap_table, within
 from segablate.tables.calibration import calibration_table, class_wise_errors, set_error
@@ -100,25 +100,20 @@ def head(run: Evaluation, view: View) -> tuple[tuple[str, str], ...]:
 
 def overall_table(run: Evaluation, view: View) -> Table:
     """Return the scores of the set with their confidence intervals."""
-    counts = class_counts(run.confusion, void_as_error=view.void_as_error)
-    statistics = [region_scores(counts)] + [
-        boundary_scores(boundary_sums(run.boundary, tolerance)) for tolerance in view.tolerances if run.boundary
-    ]
-    bands = run.statistics.get(boundary_iou.STATISTIC)
-    statistics += [boundary_iou_scores(bands)] if bands is not None else []
-    regions, *boundaries = resample(statistics, by_image(run.images, REPLICATES))
+    scores, defined = _overall_scores(run, view)
+    regions, classes, pixels = scores[0], defined[0], int(run.confusion.total()[:-1].sum())
     rows = [
-        _overall_row("mIoU", regions["miou"], f"{_defined(regions['iou'])} classes labelled or predicted"),
-        _overall_row("mean recall", regions["mean_recall"], f"{_defined(regions['recall'])} classes labelled"),
-        _overall_row("pixel accuracy", regions["pixel_accuracy"], f"{thousands(int(counts.labelled.sum()))} pixels"),
+        _overall_row("mIoU", regions["miou"], f"{classes['iou']} classes labelled or predicted"),
+        _overall_row("mean recall", regions["mean_recall"], f"{classes['recall']} classes labelled"),
+        _overall_row("pixel accuracy", regions["pixel_accuracy"], f"{thousands(pixels)} pixels"),
         _overall_row("frequency-weighted IoU", regions["frequency_weighted_iou"], "classes by labelled pixels"),
     ]
-    for tolerance, scores in zip(view.tolerances if run.boundary else (), boundaries, strict=False):
-        over = f"{_defined(scores['boundary_f'])} classes with a boundary"
-        rows.append(_overall_row(f"boundary F {within(tolerance)}", scores["mean_boundary_f"], over))
-    if bands is not None:
-        over = f"{_defined(boundaries[-1]['boundary_iou'])} classes with a boundary"
-        rows.append(_overall_row(_band(run), boundaries[-1]["mean_boundary_iou"], over))
+    for place, tolerance in enumerate(view.tolerances if run.boundary else (), start=1):
+        over = f"{defined[place]['boundary_f']} classes with a boundary"
+        rows.append(_overall_row(f"boundary F {within(tolerance)}", scores[place]["mean_boundary_f"], over))
+    if boundary_iou.STATISTIC in run.statistics:
+        over = f"{defined[-1]['boundary_iou']} classes with a boundary"
+        rows.append(_overall_row(_band(run), scores[-1]["mean_boundary_iou"], over))
     rows += [_overall_row(*row) for row in ranking_rows(run, by_image(run.images, REPLICATES))]
     if RELIABILITY in run.statistics:
         rows.append(_overall_row("ECE (lower is better)", set_error(run, REPLICATES), f"{BINS} confidence bins"))
@@ -129,6 +124,21 @@ def overall_table(run: Evaluation, view: View) -> Table:
         Column("over", "over", "text"),
     )
     return Table("overall", "Overall", columns, tuple(rows), (sampling_note(run.images),))
+
+
+def _overall_scores(run: Evaluation, view: View) -> tuple[list[dict[str, Distribution]], list[dict[str, int]]]:
+    """Return the scores of the set: of regions, of boundaries at each tolerance, and boundary IoU where it was counted.
+
+    The numbers beside them are of classes: in how many each score per class is defined.
+    """
+    statistics = [region_scores(class_counts(run.confusion, void_as_error=view.void_as_error))]
+    if run.boundary is not None:
+        statistics += [boundary_scores(boundary_sums(run.boundary, tolerance)) for tolerance in view.tolerances]
+    if boundary_iou.STATISTIC in run.statistics:
+        statistics.append(boundary_iou_scores(run.statistics[boundary_iou.STATISTIC]))
+    values = [statistic(np.ones((1, run.images))) for statistic in statistics]
+    defined = [{name: int(np.isfinite(value).sum()) for name, value in scores.items()} for scores in values]
+    return resample([of_set(statistic) for statistic in statistics], by_image(run.images, REPLICATES)), defined
 
 
 def sampling_note(images: int) -> str:
@@ -273,10 +283,6 @@ def _overall_row(measure: str, distribution: Distribution, over: str) -> dict[st
     found = estimate(distribution)
     interval = (float(found.percentile.low), float(found.percentile.high))
     return {"measure": measure, "value": float(found.value), "interval": interval, "over": over}
-
-
-def _defined(distribution: Distribution) -> int:
-    return int(np.isfinite(distribution.value).sum())
 
 
 def _band(run: Evaluation) -> str:

@@ -10,7 +10,6 @@ from segablate.metrics.image_level import (
     Cells,
     labelled_iou,
     of_images,
-    of_labelled,
     tenths_of_cells,
     tenths_of_images,
     worst_cells,
@@ -33,13 +32,12 @@ def image_level_table(
     run: Evaluation, tolerances: tuple[Tolerance, ...], replicates: int, *, void_as_error: bool
 ) -> Table:
     """Return mIoU^I, mIoU^C and boundary F averaged over images, with their intervals and worst shares."""
-    counts = class_counts(run.confusion, void_as_error=void_as_error)
-    cells = labelled_iou(counts)
+    cells = labelled_iou(class_counts(run.confusion, void_as_error=void_as_error))
     rows = [_of_images("mIoU over images (mIoU^I)", cells, replicates)]
     rows.append(_of_classes("mIoU over images in classes (mIoU^C)", cells, replicates))
     if run.boundary is not None:
         for tolerance in tolerances:
-            f = of_labelled(boundary_f(boundary_sums(run.boundary, tolerance)), counts)
+            f = np.where(np.isnan(cells), np.nan, boundary_f(boundary_sums(run.boundary, tolerance)))
             rows.append(_of_classes(f"boundary F {within(tolerance)} over images in classes", f, replicates))
     columns = (
         Column("measure", "measure", "text"),

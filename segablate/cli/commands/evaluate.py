@@ -99,10 +99,11 @@ def evaluate(
         require_drawing(plot)
         measuring = replace(measuring, calibration=True)
     counts = counting.counts(measuring, viewing)
-    data = images.open(dataset or default_dataset(checkpoint, "evaluate CHECKPOINT DATASET"))
+    name = dataset or default_dataset(checkpoint, "evaluate CHECKPOINT DATASET")
     request = replace(measuring.request, counts=counts)
-    loading = checkpoints.loading(running)
-    run = evaluate_checkpoint(checkpoint, data, request, loading, running.execution, keeping)
+    run = evaluate_checkpoint(
+        checkpoint, images.open(name), request, loading := checkpoints.loading(running), running.execution, keeping
+    )
     if not team().leads:
         return
     run = with_command(run)
