@@ -1,8 +1,9 @@
 """Finding the prediction of each image in a folder by a pattern, and reporting missing and unused files."""
 
 import hashlib
+import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -40,15 +41,15 @@ class PredictionFiles:
         return PurePosixPath(self.pattern).suffix.lower()
 
     @cached_property
-    def visible(self) -> tuple[Path, ...]:
-        """The files below the folder of all suffixes that predictions may have."""
-        return tuple(visible_files(self.folder, SUFFIXES))
+    def visible(self) -> tuple[str, ...]:
+        """The files of all suffixes that predictions may have, as paths below the folder: there may be many."""
+        return tuple(path.relative_to(self.folder).as_posix() for path in visible_files(self.folder, SUFFIXES))
 
-    @cached_property
-    def present(self) -> tuple[Path, ...]:
-        """The files that could be predictions: those that end as the pattern does."""
+    @property
+    def present(self) -> list[str]:
+        """Those of `visible` that could be predictions: they end as the pattern does."""
         ending = self.pattern[max(match.end() for match in _FIELD.finditer(self.pattern)) :]
-        return tuple(path for path in self.visible if path.name.endswith(ending.split("/")[-1]))
+        return [name for name in self.visible if posixpath.basename(name).endswith(ending.split("/")[-1])]
 
     def path(self, name: str) -> Path:
         """Return the path of the prediction for the image `name`."""
@@ -61,19 +62,21 @@ class PredictionFiles:
 
         Raises CheckpointError when predictions are missing, unless such images are to be skipped and some exist.
         """
-        paths = {name: self.path(name) for name in dataset.names}
-        there = [path for path in paths.values() if is_file(path)]
-        known = set(there)
-        missing = [name for name, path in paths.items() if path not in known]
-        if missing and (on_error == "stop" or len(missing) == len(paths)):
-            self._refuse(missing, len(paths))
-        spare = [path.relative_to(self.folder).as_posix() for path in self.present if path not in known]
+        there = {name: str(path) for name in dataset.names if is_file(path := self.path(name))}
+        missing = [name for name in dataset.names if name not in there]
+        if missing and (on_error == "stop" or not there):
+            self._refuse(missing, len(dataset))
+        known = set(there.values())
+        spare = [name for name in self.present if str(self.folder / name) not in known]
         notes = (f"unused predictions, of images not evaluated: {len(spare)} ({shorten(spare)})",) if spare else ()
         notes += () if self.stated else _not_read(self, len(there))
-        facts = {**source.facts, "predictions": f"{len(there)} files {self.pattern}, SHA-256 {self.identity(there)}"}
+        facts = {
+            **source.facts,
+            "predictions": f"{len(there)} files {self.pattern}, SHA-256 {self.identity(map(Path, known))}",
+        }
         return replace(source, facts=facts, notes=(*source.notes, *notes))
 
-    def identity(self, paths: Sequence[Path]) -> str:
+    def identity(self, paths: Iterable[Path]) -> str:
         """Return 16 hexadecimal digits that identify names and contents, independent of their order.
 
         Label maps are read for it, which is cheap beside decoding them. Score files are not: their archives list
@@ -95,10 +98,10 @@ class PredictionFiles:
     def _guessed(self, name: str) -> str | None:
         """Guess a pattern by which some file would be the prediction for the image `name`, or return None."""
         whole = PurePosixPath(name)
-        near = [path for path in self.visible if whole.name in path.name]
+        near = [path for path in map(PurePosixPath, self.visible) if whole.name in path.name]
         if not near:
             return None
-        found = PurePosixPath(min(near, key=lambda path: len(path.name)).relative_to(self.folder).as_posix())
+        found = min(near, key=lambda path: len(path.name))
         stem = found.name.replace(whole.name, "{stem}")
         nested = found.parent == whole.parent and len(found.parts) > 1
         return f"{{parent}}/{stem}" if nested else (found.parent / stem).as_posix()
@@ -122,7 +125,7 @@ def find_files(folder: Path, pattern: str | None) -> PredictionFiles:
 
 def _not_read(files: PredictionFiles, count: int) -> tuple[str, ...]:
     """Return a note on files of another suffix beside the `count` that are read."""
-    others = [path.name for path in files.visible if path.suffix.lower() != files.suffix]
+    others = [path.name for path in map(PurePosixPath, files.visible) if path.suffix.lower() != files.suffix]
     if not others:
         return ()
     return (

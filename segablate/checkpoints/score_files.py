@@ -1,6 +1,6 @@
 """The segmenter of logits or probabilities stored in files, one ``.npz`` for each image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> Sco
     """
     if not files.present:
         raise CheckpointError(f"{files.folder} holds no file named {files.pattern}; correct name=")
-    name, array = _first_scores(files.present)
+    name, array = _first_scores(files.folder / name for name in files.present)
     kind = loading.output or ("softmax" if name == "logits" else "probabilities")
     if kind not in KINDS:
         raise CheckpointError(f"output is {kind!r}, but must be softmax, sigmoid or probabilities")
@@ -86,7 +86,7 @@ def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> Sco
     return ScoreMaps(files, source, len(array), kind, device, loading.classes, loading.class_map, threshold)
 
 
-def _first_scores(paths: Sequence[Path]) -> tuple[str, np.ndarray]:
+def _first_scores(paths: Iterable[Path]) -> tuple[str, np.ndarray]:
     """Read the first file that can be read: a damaged one is reported when its image is measured."""
     first: Unreadable | None = None
     for path in paths:
