@@ -100,10 +100,8 @@ def evaluate(
         measuring = replace(measuring, calibration=True)
     counts = counting.counts(measuring, viewing)
     name = dataset or default_dataset(checkpoint, "evaluate CHECKPOINT DATASET")
-    request = replace(measuring.request, counts=counts)
-    run = evaluate_checkpoint(
-        checkpoint, images.open(name), request, loading := checkpoints.loading(running), running.execution, keeping
-    )
+    request, loading = replace(measuring.request, counts=counts), checkpoints.loading(running)
+    run = evaluate_checkpoint(checkpoint, images.open(name), request, loading, running.execution, keeping)
     if not team().leads:
         return
     run = with_command(run)
