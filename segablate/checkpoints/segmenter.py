@@ -1,9 +1,10 @@
 """The interface of a loaded checkpoint, and the options for loading it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 from segablate.checkpoints.trust import CardFile
 from segablate.datasets.dataset import Dataset
@@ -180,3 +181,43 @@ class Segmenter(Protocol):
     def __call__(self, batch: Batch) -> Output:
         """Return the output for a batch, at the size of its label maps."""
         ...
+
+
+@dataclass(frozen=True)
+class Delegate:
+    """A segmenter that is called in the place of another, `segmenter`, and describes itself as that one."""
+
+    segmenter: Segmenter
+
+    @property
+    def source(self) -> Source:
+        return self.segmenter.source
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        return self.segmenter.classes
+
+    @property
+    def class_map(self) -> Mapping[str, str | None] | None:
+        return self.segmenter.class_map
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.segmenter.capabilities
+
+    def for_dataset(self, dataset: Dataset, on_error: OnError) -> Self:
+        """Return this segmenter in the place of the other prepared for the dataset."""
+        return replace(self, segmenter=self.segmenter.for_dataset(dataset, on_error))
+
+    def __call__(self, batch: Batch) -> Output:
+        """Return the output of the other."""
+        return self.segmenter(batch)
+
+
+Substitute = Callable[[Segmenter, Dataset], AbstractContextManager[Segmenter]]
+"""(segmenter, dataset) -> a context manager that yields what runs in the segmenter's place, with the same outputs."""
+
+
+def no_substitute(segmenter: Segmenter, dataset: Dataset) -> AbstractContextManager[Segmenter]:
+    """Run the segmenter itself."""
+    return nullcontext(segmenter)

@@ -5,13 +5,12 @@ the host waits for none of them while it runs.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from segablate.checkpoints.segmenter import Capabilities, OnError, Segmenter, Source
-from segablate.datasets.dataset import Dataset
+from segablate.checkpoints.segmenter import Delegate, Segmenter
 from segablate.evaluation.scores import score_bands
 from segablate.samples import Batch, Output
 
@@ -59,31 +58,10 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class TimedSegmenter:
+class TimedSegmenter(Delegate):
     """A segmenter that records its time, one value a batch: preprocessing, network, resizing of scores."""
 
-    segmenter: Segmenter
     timings: list[Timing] = field(default_factory=list)
-
-    @property
-    def source(self) -> Source:
-        return self.segmenter.source
-
-    @property
-    def classes(self) -> tuple[str, ...] | None:
-        return self.segmenter.classes
-
-    @property
-    def class_map(self) -> Mapping[str, str | None] | None:
-        return self.segmenter.class_map
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self.segmenter.capabilities
-
-    def for_dataset(self, dataset: Dataset, on_error: OnError) -> "TimedSegmenter":
-        """Return the timed segmenter prepared for this dataset."""
-        return TimedSegmenter(self.segmenter.for_dataset(dataset, on_error), self.timings)
 
     def __call__(self, batch: Batch) -> Output:
         """Run the segmenter on a batch and record the time; that of bands as they are asked for."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from segablate import __version__
 from segablate.checkpoints.label_maps import encoding_notes
-from segablate.checkpoints.segmenter import OnError, Segmenter
+from segablate.checkpoints.segmenter import OnError, Segmenter, Substitute, no_substitute
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure
 from segablate.errors import DatasetError, SegablateError
@@ -59,6 +59,7 @@ class LoopOptions:
     - `team`: the processes that share the work, each of which gets the whole result.
     - `pieces`: what earlier attempts measured, and the folder for what this one measures.
     - `stamps`: stamps of the image files by image name, for the pieces; see :meth:`Dataset.stamp`.
+    - `substitute`: what runs in the place of the segmenter.
     """
 
     batch_size: int = 4
@@ -67,6 +68,7 @@ class LoopOptions:
     team: Team = field(default_factory=Team)
     pieces: Pieces | None = None
     stamps: Mapping[str, str] = field(default_factory=dict)
+    substitute: Substitute = no_substitute
 
 
 def evaluate(
@@ -103,15 +105,15 @@ def carry_out(work: PreparedEvaluation, running: LoopOptions) -> Evaluation:
     kept = running.pieces.kept if running.pieces else ()
     done = {name for part in kept for name in part.names}
     timed = TimedSegmenter(work.segmenter)
-    work = replace(work, segmenter=timed)
     todo = running.team.share([index for index in everything if work.dataset.names[index] not in done])
     running.progress(len(running.team.share(everything)) - len(todo))
     parts: list[PackedPart] = []
     skipped: list[Skipped] = []
-    for part in _parts(work, running, todo, skipped):
-        if running.pieces:
-            running.pieces.write(part, running.stamps, len(parts))
-        parts.append(PackedPart.of(part))
+    with running.substitute(timed, work.dataset) as segmenter:
+        for part in _parts(replace(work, segmenter=segmenter), running, todo, skipped):
+            if running.pieces:
+                running.pieces.write(part, running.stamps, len(parts))
+            parts.append(PackedPart.of(part))
     found = running.team.gather((parts, skipped))
     parts = [*map(PackedPart.of, kept), *(part for parts, _ in found for part in parts)]
     work = replace(work, facts={**work.facts, **timed.facts(running.batch_size)})

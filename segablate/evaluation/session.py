@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from segablate.checkpoints.segmenter import Loading, OnError, Segmenter
+from segablate.checkpoints.segmenter import Loading, OnError, Segmenter, Substitute, no_substitute
 from segablate.errors import UsageError
 from segablate.evaluation.inputs import Display, available, require_scores, silent, with_inputs
 from segablate.evaluation.persistence import Persistence, new_folder, to_be_resumed
@@ -49,12 +49,14 @@ class Execution:
     - `workers`: threads or processes that read images.
     - `on_error`: what to do at an image that cannot be read: "stop" the run, or "skip" the image and name it.
     - `display`: displays the progress.
+    - `substitute`: what runs in the place of the segmenter.
     """
 
     batch_size: int = 4
     workers: int = 0
     on_error: OnError = "stop"
     display: Display = silent
+    substitute: Substitute = no_substitute
 
 
 _NOTHING = Persistence(cache=False)
@@ -177,7 +179,8 @@ def run(
     together = team()
     share = len(together.share(range(len(work.dataset))))
     with (execution.display if together.leads else silent)(share, what) as advance:
-        how = LoopOptions(execution.batch_size, execution.workers, advance, together, pieces, stamps or {})
+        given = execution.batch_size, execution.workers, advance, together, pieces, stamps or {}
+        how = LoopOptions(*given, execution.substitute)
         return carry_out(work, how)
 
 
