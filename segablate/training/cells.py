@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segablate.errors import DivergedError, RunError, fact
 from segablate.files import is_file, write_atomically, writing
@@ -16,6 +17,9 @@ from segablate.limits import TooLarge
 from segablate.plain_values import check
 from segablate.text_files import MalformedText, read_json
 from segablate.training.sweep import Cell, CellResult, Sweep
+
+if TYPE_CHECKING:
+    from segablate.checkpoints.segmenter import Substitute
 
 DONE = "cell.json"
 """What came of a cell; written last."""
@@ -81,9 +85,31 @@ def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda
         trusted = given.trust_code or own  # a checkpoint written by this very call holds the code that just ran
         loading = Loading(given.device, given.precision, trust_code=trusted)
         wanted = Request(losses="none", tolerances=sweep.tolerances, calibration=False, counts=sweep.counts)
-        found = evaluate_checkpoint(training.checkpoint, sweep.reported, wanted, loading, Execution())
+        execution = Execution(substitute=_substitute(folder, sweep, cell, training.classifier))
+        found = evaluate_checkpoint(training.checkpoint, sweep.reported, wanted, loading, execution)
         save_run(found, run, sweep.summary(found))
     return _finish(folder, cell, "run")
+
+
+def _substitute(folder: Path, sweep: Sweep, cell: Cell, classifier: str) -> "Substitute":
+    """Return what runs in the place of a cell's network: its `classifier` on kept features, where it alone differs."""
+    from segablate.checkpoints.segmenter import no_substitute
+    from segablate.training.replaying import by_classifier
+
+    if not classifier:
+        return no_substitute
+    return by_classifier(sweep.features or folder, classifier, keep=_shares_features(folder, sweep, cell))
+
+
+def _shares_features(folder: Path, sweep: Sweep, cell: Cell) -> bool:
+    """Return whether trainings that have not ended will be evaluated on the features of this one."""
+    from segablate.checkpoints import is_new_network
+
+    if sweep.features is not None:  # so will those of other sweeps
+        return True
+    others = [each for each in sweep.cells if each != cell and not is_file(cell_folder(folder, each) / DONE)]
+    by_seed = is_new_network(sweep.request.network)  # random weights below the classifier
+    return any(other.seed == cell.seed or not by_seed for other in others)
 
 
 def _finish(folder: Path, cell: Cell, run: str | None) -> CellResult:

@@ -38,7 +38,8 @@ def forward(start: Start, images: Tensor, *, auxiliary: bool, features: bool) ->
     """Run the network on N H W 3 uint8 views. Raises CheckpointError where it fails on them."""
     network, size = start.network, (images.shape[1], images.shape[2])
     pixels = replace(network.preprocessing, resize=None)(images).contiguous(memory_format=torch.channels_last)
-    with autocast(network.device, network.precision), seen_by_classifier(start, features) as seen:
+    seeing = seen_by_classifier(network, start.classifier, features)
+    with autocast(network.device, network.precision), seeing as seen:
         output = _run(start, pixels)
     main, _ = choose_scores(output, network.head)
     others = _others(output, main) if auxiliary else []
@@ -64,7 +65,7 @@ def _run(start: Start, pixels: Tensor) -> Any:
 
 def forward_head(start: Start, features: Tensor, size: tuple[int, int]) -> Scores:
     """Run the classifier alone on features N D h w; `size`: height and width of the labels."""
-    logits, one_channel = _classes(start, head_logits(start, features, size))
+    logits, one_channel = _classes(start, head_logits(start.network, start.classifier, features, size))
     return Scores(logits, (), features, one_channel=one_channel)
 
 

@@ -10,12 +10,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from segablate.checkpoints.inference import at_size
+from segablate.checkpoints.network import Network
 from segablate.datasets.dataset import Dataset
 from segablate.errors import RunError
 from segablate.training.batches import VIEW, Batches, TrainingBatch
@@ -59,9 +61,9 @@ class HeadBatches(Batches):
         return TrainingBatch(step, np.stack(images), np.stack(labels), np.stack(features))
 
 
-def head_logits(start: Start, features: Tensor, size: tuple[int, int]) -> Tensor:
+def head_logits(network: Network, classifier: str, features: Tensor, size: tuple[int, int]) -> Tensor:
     """Return the outputs of the classifier on features N D h w, N K H W at the size of the labels."""
-    return at_size(start.network.module.get_submodule(start.classifier)(features).float(), size)
+    return at_size(network.module.get_submodule(classifier)(features).float(), size)
 
 
 def can_keep_features(start: Start, dataset: Dataset) -> bool:
@@ -70,10 +72,10 @@ def can_keep_features(start: Start, dataset: Dataset) -> bool:
     assert sample.image is not None
     images = torch.from_numpy(sample.image[None]).to(start.network.device)
     start.network.module.eval()
-    with torch.no_grad(), seen_by_classifier(start) as seen:
+    with torch.no_grad(), seen_by_classifier(start.network, start.classifier) as seen:
         scores = start.network.scores(images)
     with torch.no_grad():
-        ours = head_logits(start, seen[-1], (images.shape[1], images.shape[2]))
+        ours = head_logits(start.network, start.classifier, seen[-1], (images.shape[1], images.shape[2]))
     if ours.shape != scores.shape:
         return False
     return bool((ours - scores).abs().max() <= _AGREES * scores.abs().max().clamp(min=1e-12))
@@ -86,7 +88,7 @@ def keep_features(
 
     Raises RunError where the disk is full, and where images differ in size.
     """
-    file = folder / f"features-{_key(start, dataset)}.npy"
+    file = folder / f"features-{features_key(start.network, start.classifier, dataset)}.npy"
     if file.is_file():
         return Features(file, np.load(file, mmap_mode="r").shape)
     folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +127,7 @@ def _features(start: Start, dataset: Dataset, index: int) -> np.ndarray:
     image = dataset.read(index).image_at_labels
     assert image is not None
     start.network.module.eval()
-    with torch.no_grad(), seen_by_classifier(start) as seen:
+    with torch.no_grad(), seen_by_classifier(start.network, start.classifier) as seen:
         for view in (image, np.ascontiguousarray(image[:, ::-1])):
             start.network.scores(torch.from_numpy(view[None]).to(start.network.device))
     return torch.cat(seen).float().cpu().numpy()
@@ -137,16 +139,16 @@ def _reserve(file: Path, size: int) -> None:
         os.posix_fallocate(opened.fileno(), 0, size)
 
 
-def _key(start: Start, dataset: Dataset) -> str:
-    """16 digits of what decides the features: weights, preprocessing, images."""
+def features_key(network: Network, classifier: str, dataset: Dataset, *more: Any) -> str:
+    """Return 16 digits of what decides the features: weights, preprocessing, images; and of `more` plain values."""
     digest = hashlib.sha256()
-    state = start.network.module.state_dict()
+    state = network.module.state_dict()
     for name in sorted(state):
-        if not name.startswith(f"{start.classifier}."):
+        if not name.startswith(f"{classifier}."):
             digest.update(name.encode())
             digest.update(state[name].detach().cpu().contiguous().numpy().tobytes())
     stamps = [dataset.stamp(index) for index in range(len(dataset))]
-    described = [str(start.network.preprocessing), str(start.network.precision), list(dataset.names), stamps]
+    described = [str(network.preprocessing), str(network.precision), list(dataset.names), stamps, *more]
     digest.update(json.dumps(described).encode())
     return digest.hexdigest()[:16]
 

@@ -22,6 +22,7 @@ from segablate.plain_values import check
 from segablate.runtime import team
 from segablate.text_files import MalformedText, read_json
 from segablate.training.beginning import begin
+from segablate.training.heads import HeadBatches
 from segablate.training.loop import fit, validations
 from segablate.training.recipe import plain_recipe
 from segablate.training.request import TrainingRequest
@@ -66,12 +67,14 @@ class Training:
     """A training in a folder.
 
     - `checkpoint`: the specification of what it made; `facts`: what is in the summary.
+    - `classifier`: the name of the layer that was trained alone on kept features; empty where that is not known.
     """
 
     folder: Path
     checkpoint: str
     facts: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    classifier: str = ""
 
 
 def train(
@@ -113,7 +116,8 @@ def _again(done: Training, task: Task) -> Training:
         raise RunError(f"{done.folder} holds another training; choose another --save, or remove it")
     if done.facts["diverged"]:
         raise DivergedError(f"{done.facts['diverged']} ({done.checkpoint} holds the last finite weights)")
-    return replace(done, notes=(*done.notes, "this training was finished before; nothing was trained now"))
+    notes = (*done.notes, "this training was finished before; nothing was trained now")
+    return replace(done, notes=notes, classifier=_classifier_alone(task))
 
 
 def conclude(request: TrainingRequest, task: Task, trained: Trained, folder: Path, diverged: str = "") -> Training:
@@ -153,7 +157,11 @@ def conclude(request: TrainingRequest, task: Task, trained: Trained, folder: Pat
         remove_states(folder)
         for kept in folder.glob("features-*.npy"):
             discard(kept)
-    return Training(folder, str(checkpoint), facts, tuple(notes))
+    return Training(folder, str(checkpoint), facts, tuple(notes), _classifier_alone(task))
+
+
+def _classifier_alone(task: Task) -> str:
+    return task.start.classifier if isinstance(task.batches, HeadBatches) else ""
 
 
 @contextmanager

@@ -88,13 +88,13 @@ def require_classifier(classifier: str) -> None:
 
 
 @contextmanager
-def seen_by_classifier(start: Start, wanted: bool = True) -> Iterator[list[Tensor]]:
-    """Yield the inputs N D h w of the classifier while it runs; none unless they are wanted."""
+def seen_by_classifier(network: Network, name: str, wanted: bool = True) -> Iterator[list[Tensor]]:
+    """Yield the inputs N D h w of the classifier of this name while it runs; none unless they are wanted."""
     seen: list[Tensor] = []
     if not wanted:
         yield seen
         return
-    classifier: nn.Module = start.network.module.get_submodule(start.classifier)
+    classifier: nn.Module = network.module.get_submodule(name)
     hook = classifier.register_forward_pre_hook(lambda part, inputs: seen.append(inputs[0]))
     try:
         yield seen
