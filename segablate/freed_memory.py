@@ -1,8 +1,8 @@
-"""Memory of freed arrays, which the C library keeps for the next image."""
+"""Memory of freed arrays, which the C library keeps for the next image and need not keep for tables."""
 
 import ctypes
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 
 _KEEPING = ((-3, 1 << 25), (-1, 1 << 28))
 """M_MMAP_THRESHOLD, from which size on arrays are mapped, and M_TRIM_THRESHOLD, how much freed memory is kept."""
@@ -19,19 +19,18 @@ def keep_freed_memory() -> None:
     _set_malloc(_KEEPING)
 
 
-@contextmanager
-def returning_freed_memory() -> Iterator[None]:
-    """Return the memory of freed arrays to the system at the end of the block, which may keep it meanwhile."""
-    try:
-        yield
-    finally:
-        _set_malloc(_RETURNING)
+def return_freed_memory() -> None:
+    """Return the memory of freed arrays to the system, what is free and what will be: in a process that ends soon.
+
+    Tables and intervals of many images need memory, and take little time.
+    """
+    _set_malloc(_RETURNING)
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _set_malloc(options: Sequence[tuple[int, int]]) -> None:
-    """Set options of malloc, and return the memory that is free now."""
     with suppress(AttributeError, OSError, TypeError):
         library = ctypes.CDLL(None)
         for option, size in options:
             library.mallopt(option, size)
-        library.malloc_trim(0)

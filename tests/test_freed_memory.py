@@ -1,4 +1,4 @@
-"""The C library keeps freed memory while label maps are measured, and returns it before tables are made of them."""
+"""The C library keeps freed memory while images are measured, and returns it before a command makes its tables."""
 
 from pathlib import Path
 
@@ -6,12 +6,8 @@ import pytest
 from conftest import write_predictions
 
 from segablate import freed_memory
-from segablate.checkpoints import open_checkpoint
-from segablate.checkpoints.segmenter import Loading
-from segablate.datasets import open_dataset
-from segablate.errors import SegablateError
-from segablate.evaluation.loop import evaluate
-from segablate.evaluation.measures import Measures
+from segablate.cli import run
+from segablate.tables import evaluation
 
 
 @pytest.fixture
@@ -23,16 +19,23 @@ def stated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return told
 
 
-def test_it_is_kept_for_each_evaluation_of_label_maps_and_returned_after(
-    toy: Path, tmp_path: Path, stated: list[str]
+@pytest.mark.parametrize("checkpoint", ["predictions", "sample:ce"])
+def test_it_is_kept_for_the_images_and_returned_for_the_tables(
+    checkpoint: str, toy: Path, tmp_path: Path, stated: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = write_predictions(tmp_path / "predicted", 6, (24, 32))
-    data, segmenter = open_dataset(f"folder:{toy}"), open_checkpoint(f"predictions:{folder}", Loading())
-    seen: list[str] = []
-    evaluate(segmenter, data, Measures(), progress=lambda _: seen.extend(stated[-1:]))
-    assert seen == ["keep"] * 6
-    assert stated == ["keep", "return"]
-    (folder / "s3.png").write_bytes(b"no image")
-    with pytest.raises(SegablateError):
-        evaluate(segmenter, data, Measures())
-    assert stated == ["keep", "return"] * 2
+    before: list[list[str]] = []
+    plain = evaluation.evaluation_report
+    monkeypatch.setattr(evaluation, "evaluation_report", lambda *given: before.append([*stated]) or plain(*given))
+    images = "sample"
+    if checkpoint == "predictions":
+        checkpoint = f"predictions:{write_predictions(tmp_path / 'predicted', 6, (24, 32))}"
+        images = f"folder:{toy}"
+    assert run(["evaluate", checkpoint, images, "--limit", "6", "--no-cache", "--workers", "0"]) == 0
+    assert before == [["keep", "return"]]
+
+
+def test_compare_returns_it_too(toy: Path, tmp_path: Path, stated: list[str]) -> None:
+    folders = [write_predictions(tmp_path / name, 6, (24, 32)) for name in ("a", "b")]
+    assert run(["compare", *(f"predictions:{each}" for each in folders), "--on", f"folder:{toy}"]) == 0
+    assert stated[-1] == "return"
+    assert set(stated[:-1]) == {"keep"}

@@ -19,7 +19,7 @@ from segablate.evaluation.remarks import FOREIGN
 from segablate.evaluation.results import ImageRecord
 from segablate.evaluation.score_measures import measure_readings
 from segablate.evaluation.score_reading import read_scores
-from segablate.freed_memory import keep_freed_memory, returning_freed_memory
+from segablate.freed_memory import keep_freed_memory
 from segablate.labels import IGNORE, LabelSet
 from segablate.samples import Batch, Output, Sample
 
@@ -38,8 +38,7 @@ class Measuring:
     ) -> Iterator[Iterator[ImageRecord | Failure]]:
         """Measure these images: label maps in the processes that read, networks in this one. Adds to `notes`."""
         if self.segmenter.capabilities.on_host:
-            job = partial(_measured_sample, self)
-            with returning_freed_memory(), ahead(job, todo, workers) as records:  # the tables need it
+            with ahead(partial(_measured_sample, self), todo, workers) as records:
                 yield records
         else:
             keep_freed_memory()

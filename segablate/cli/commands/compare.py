@@ -151,6 +151,7 @@ def compare(
         return
     from segablate.comparison import compare, intersect, require_comparable
     from segablate.evaluation.session import Persistence, evaluate_checkpoint, times_in_turns
+    from segablate.freed_memory import return_freed_memory
     from segablate.render import print_report
     from segablate.render.saving import save_comparison
     from segablate.runtime import team
@@ -185,6 +186,7 @@ def compare(
     if comparing.time:
         data = images.open(comparing.on or default_dataset(names[0], "compare A B --on DATASET"))
         times = times_in_turns(names, data, loading, running.batch_size)
+    return_freed_memory()
     comparison = compare(found, comparing.method(found, measuring), times)
     report = comparison_report(comparison, found)
     if comparing.save is not None:

@@ -82,6 +82,7 @@ def evaluate(
     from segablate.evaluation.pieces import remove_pieces
     from segablate.evaluation.results import save_run
     from segablate.evaluation.session import Persistence, evaluate_checkpoint
+    from segablate.freed_memory import return_freed_memory
     from segablate.render import print_report, render
     from segablate.runtime import team
 
@@ -104,6 +105,7 @@ def evaluate(
     run = evaluate_checkpoint(checkpoint, images.open(name), request, loading, running.execution, keeping)
     if not team().leads:
         return
+    return_freed_memory()
     run = with_command(run)
     printed = viewing.report(run, measuring, measuring.tolerances)
     if save is not None:
