@@ -368,6 +368,8 @@ def test_a_finished_training_is_not_done_again(data: Path, tmp_path: Path) -> No
     first = trained(data, tmp_path / "run")
     stamp = Path(first.checkpoint).stat().st_mtime_ns
     assert trained(data, tmp_path / "run").facts["identity"] == first.facts["identity"]
+    trusting = replace(CPU, trust_code=True)  # as the error of an untrusted checkpoint advises
+    assert trained(data, tmp_path / "run", loading=trusting).facts["identity"] == first.facts["identity"]
     assert Path(first.checkpoint).stat().st_mtime_ns == stamp
     with pytest.raises(RunError, match="run holds another training; choose another --save, or remove it"):
         trained(data, tmp_path / "run", rate=0.5)

@@ -16,6 +16,9 @@ from segablate.training.objectives import local_terms
 from segablate.training.recipe import Recipe, plain_recipe
 from segablate.training.request import TrainingRequest
 
+_INDIFFERENT = ("device", "trust_code")
+"""Options of loading that decide no number."""
+
 
 def identity_of(request: TrainingRequest, recipe: Recipe, objective: Objective, source: Source) -> str:
     """Return a hash of everything that decides the numbers of a training, but for the device.
@@ -23,7 +26,9 @@ def identity_of(request: TrainingRequest, recipe: Recipe, objective: Objective, 
     `source`: that of the network.
     """
     dataset, holdout, processes = request.dataset, request.holdout, team().size
-    loading = {name: str(value) for name, value in asdict(request.loading).items() if name != "device"}
+    loading = {
+        name: str(value) for name, value in asdict(request.loading).items() if name not in ("device", "trust_code")
+    }
     described = [
         plain_recipe(recipe),
         str(objective),
