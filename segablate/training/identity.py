@@ -26,9 +26,7 @@ def identity_of(request: TrainingRequest, recipe: Recipe, objective: Objective, 
     `source`: that of the network.
     """
     dataset, holdout, processes = request.dataset, request.holdout, team().size
-    loading = {
-        name: str(value) for name, value in asdict(request.loading).items() if name not in ("device", "trust_code")
-    }
+    loading = {name: str(value) for name, value in asdict(request.loading).items() if name not in _INDIFFERENT}
     described = [
         plain_recipe(recipe),
         str(objective),
