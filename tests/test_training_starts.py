@@ -21,6 +21,7 @@ from segablate.training.loop import fit
 from segablate.training.objectives import evaluate_outputs
 from segablate.training.recipe import Recipe
 from segablate.training.request import TrainingRequest
+from segablate.training.saving import names_code_of
 from segablate.training.scores import scores_of
 from segablate.training.session import conclude
 from segablate.training.task import Task
@@ -183,6 +184,13 @@ def test_a_factory_in_a_python_file(data: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     learns(request(data, "python:nets/net.py:small(num_classes=4)", **TWO), Path("runs/a"))
     assert yaml.safe_load(Path("runs/a/card.yaml").read_text())["source"].startswith("python:../../nets/net.py:small(")
+    card = Path("runs/a/card.yaml")
+    assert names_code_of("python:nets/net.py:small(num_classes=4)@start.pth", CPU, card)
+    for other in ("python:nets/net.py:other(num_classes=4)", "python:net.py:small(num_classes=4)", "small(width=4)"):
+        assert not names_code_of(other, CPU, card)
+    Path("runs/a/other").mkdir()
+    (Path("runs/a/other") / "card.yaml").write_text("- no card")
+    assert not names_code_of("python:nets/net.py:small(num_classes=4)", CPU, Path("runs/a/other/card.yaml"))
     monkeypatch.chdir("/")
     assert scores(open_checkpoint(str(tmp_path / "runs/a/card.yaml"), TRUSTING)).shape[1] == 4  # type: ignore[arg-type]
 

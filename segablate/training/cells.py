@@ -67,6 +67,7 @@ def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda
     from segablate.checkpoints import Loading
     from segablate.evaluation.results import save_run
     from segablate.evaluation.session import Execution, Request, evaluate_checkpoint
+    from segablate.training.saving import names_code_of
     from segablate.training.session import TrainingExecution, finished, train
 
     torch.set_num_threads(sweep.threads)
@@ -82,7 +83,8 @@ def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda
         return _finish(folder, cell, None)
     run = place / "run"
     if not (run / "run.json").is_file():
-        trusted = given.trust_code or own  # a checkpoint written by this very call holds the code that just ran
+        # The code that just ran, or that of the network that was asked for, is no other's.
+        trusted = given.trust_code or own or names_code_of(request.network, given, Path(training.checkpoint))
         loading = Loading(given.device, given.precision, trust_code=trusted)
         wanted = Request(losses="none", tolerances=sweep.tolerances, calibration=False, counts=sweep.counts)
         execution = Execution(substitute=_substitute(folder, sweep, cell, training.classifier))

@@ -11,10 +11,14 @@ import torch
 from torch import Tensor
 
 from segablate.checkpoints.network import Network
+from segablate.checkpoints.segmenter import Loading
 from segablate.checkpoints.sources import builtin, native, python
-from segablate.files import write_atomically
+from segablate.files import Unreadable, write_atomically
+from segablate.limits import TooLarge
+from segablate.text_files import MalformedText
 from segablate.training.starting import Start
 from segablate.user_modules import UserImports
+from segablate.yaml_files import read_yaml
 
 WEIGHTS, CARD, OWN = "weights.safetensors", "card.yaml", "checkpoint.safetensors"
 
@@ -32,6 +36,20 @@ def save_checkpoint(start: Start, folder: Path, training: Mapping[str, Any]) -> 
         _save_weights(network.module.state_dict(), folder / WEIGHTS)
         return _write_card(start, folder, _seen_from(source, folder), WEIGHTS)
     return _write_card(start, folder, _save_whole(network, folder), None)
+
+
+def names_code_of(network: str, loading: Loading, checkpoint: Path) -> bool:
+    """Return whether the card of a training names the Python code of the network that was asked for, and no other."""
+    if not network.startswith("python:") or checkpoint.name != CARD:
+        return False
+    spec = python.parse_spec(network.removeprefix("python:"))
+    if spec.module.endswith(".py"):
+        spec = replace(spec, module=str(loading.located(spec.module)))
+    try:
+        card = read_yaml(checkpoint)
+    except (MalformedText, TooLarge, Unreadable):
+        return False
+    return isinstance(card, dict) and card.get("source") == _seen_from(str(spec), checkpoint.parent)
 
 
 def _save_own(network: Network, folder: Path, training: Mapping[str, Any]) -> Path:
