@@ -14,7 +14,7 @@ def keep_freed_memory() -> None:
     """Let the C library keep the memory of freed arrays, in this process from now on, where it is glibc.
 
     Otherwise arrays of a few MB are mapped anew for every image, page by page: a quarter of the time of measuring label
-    maps, and a seventh of that of a network on the CPU.
+    maps, and an eighth of that of a network on the CPU.
     """
     _set_malloc(_KEEPING)
 

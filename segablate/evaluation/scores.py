@@ -100,15 +100,13 @@ def highest_scores(scores: "Tensor", alignment: Alignment) -> "tuple[Tensor, Ten
     Of equal scores the first counts. Classes are of the type of :func:`segablate.runtime.labels_to_device`, void for
     outputs without a class; a score is NaN where any of the K is.
     """
-    if tally.on_gpu(scores):
-        highest, output = scores.max(dim=1)
-    else:
-        highest, output = _highest_of_planes(scores)
-        if not alignment.plain:
-            return labels_to_device(look_up(alignment.table, output.numpy()), scores.device), highest
+    on_gpu = tally.on_gpu(scores)
+    highest, output = scores.max(dim=1) if on_gpu else _highest_of_planes(scores)
     if alignment.plain:
         return output.byte() if alignment.table.itemsize == 1 else output.int(), highest
-    return labels_to_device(alignment.table, scores.device)[output], highest
+    if on_gpu:
+        return labels_to_device(alignment.table, scores.device)[output], highest
+    return labels_to_device(look_up(alignment.table, output.numpy()), scores.device), highest
 
 
 def above_threshold(logits: "Tensor", threshold: float, classes: int) -> "Tensor":

@@ -103,7 +103,7 @@ def calibration_sums(
 def reliability_sums(
     logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int, highest: bool = False
 ) -> "dict[str, Tensor]":
-    """Sum "reliability" alone, from which the ECE follows, as :func:`calibration_sums` does; a third of its time."""
+    """Sum "reliability" alone, from which the ECE follows, as :func:`calibration_sums` does, in half of its time."""
     labels, predicted, _ = maps
     scaled = _probabilities(logits, kind).mul_(UNIT * (labels != ignore_index(classes))).round_()
     return {RELIABILITY: _rows(maps, _confidence(scaled, predicted, classes, highest)).reliability()}
