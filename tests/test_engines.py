@@ -34,10 +34,16 @@ HERE = Path(__file__).parent
 
 def deadly(logits, labels):
     """Cross entropy that kills its process once, after three steps."""
-    steps = HERE / "steps"
-    steps.write_text(steps.read_text() + "x" if steps.exists() else "x")
-    if len(steps.read_text()) == 3 and os.getpid() != int((HERE / "keep").read_text()):
-        os.kill(os.getpid(), signal.SIGKILL)
+    with open(HERE / "steps", "a") as steps:
+        steps.write("x")
+        taken = steps.tell()
+    if taken >= 3 and os.getpid() != int((HERE / "keep").read_text()):
+        try:
+            (HERE / "killed").touch(exist_ok=False)
+        except FileExistsError:
+            pass
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
     return cross_entropy(logits, labels.long(), ignore_index=255)
 '''
 
@@ -84,7 +90,7 @@ def test_an_engine_imports_from_the_working_directory_only_what_is_named(
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", engine_names())
-def test_an_engine_gives_gives_the_numbers_of_one_process_and_begins_again_what_was_killed(
+def test_an_engine_gives_the_numbers_of_one_process_and_begins_again_what_was_killed(
     engine: str, sweep: Sweep, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     if engine == "ray":
@@ -93,7 +99,8 @@ def test_an_engine_gives_gives_the_numbers_of_one_process_and_begins_again_what_
     (tmp_path / "steps").unlink()
     capfd.readouterr()
     assert run_sweep(sweep, SweepExecution(tmp_path / "there", engine=engine, options=EngineOptions(processes=2))) == 0
-    assert len((tmp_path / "steps").read_text()) > 12, "no process was killed"
+    assert (tmp_path / "killed").exists(), "no process was killed"
+    assert len((tmp_path / "steps").read_text()) > 12, "the killed training was not begun again"
     assert found(tmp_path / "there", sweep) == found(tmp_path / "here", sweep)
     assert capfd.readouterr().out == "", "the output is of the report alone"
 
