@@ -4,6 +4,7 @@ A :class:`SegablateError` is one red line on standard error and exit code 1 (2 f
 ends in its traceback.
 """
 
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -54,6 +55,7 @@ def _run(words: list[str]) -> int:
 
 def main() -> None:
     """Run the console script; on SIGTERM, end without leaving processes or half-written folders behind."""
+    gc.set_threshold(50_000, *gc.get_threshold()[1:])  # imports make many objects and leave little to collect
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(run())
 
