@@ -30,6 +30,7 @@ from machine import described
 from rich.console import Console
 from rich.table import Table
 from scenes import scene_pair
+from scores import torchmetrics
 
 from segablate.kernels.bands import count_boundary_bands, count_boundary_bands_on_device
 from segablate.kernels.boundary import boundary_distances
@@ -63,12 +64,12 @@ def cases(pairs: list[Pair]) -> dict[str, Case]:
     """Return the cases that are timed, by name."""
     files = {id(pair): [cv2.imencode(".png", values)[1] for values in pair] for pair in pairs}
     as_tensors = {id(pair): [torch.from_numpy(values).long()[None] for values in pair] for pair in pairs}
-    torchmetrics, name = torchmetrics_confusion()
+    peer, name = torchmetrics_confusion()
     compiled = {"cityscapesScripts, compiled": cityscapes_loop()} if compiled_loop_is_there() else {}
     return {
         "decoding two PNG": lambda pair: [cv2.imdecode(file, cv2.IMREAD_UNCHANGED) for file in files[id(pair)]],
         "confusion": lambda pair: count_confusion(*pair, CLASSES),
-        name: lambda pair: torchmetrics(*as_tensors[id(pair)]),
+        name: lambda pair: peer(*as_tensors[id(pair)]),
         **compiled,
         "boundary F": lambda pair: boundary_distances(*pair, CLASSES, max(TOLERANCES) ** 2),
         "dilation per class": lambda pair: dilated(pair, TOLERANCES),
@@ -117,9 +118,7 @@ def torchmetrics_confusion() -> tuple[Callable[[torch.Tensor, torch.Tensor], obj
     """Return an update of the confusion matrix of (1, H, W) int64 labels and predictions, and its name."""
     if find_spec("torchmetrics") is None:
         return restated_torchmetrics, "torchmetrics, restated"
-    from torchmetrics.classification import MulticlassConfusionMatrix
-
-    metric = MulticlassConfusionMatrix(CLASSES, ignore_index=IGNORE, validate_args=False)
+    metric = torchmetrics().classification.MulticlassConfusionMatrix(CLASSES, ignore_index=IGNORE, validate_args=False)
     return lambda labels, predicted: metric.update(predicted, labels), "torchmetrics"
 
 
