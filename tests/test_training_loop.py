@@ -13,12 +13,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
-from trainings import CPU, blank_labels, copied, execution, request, same, task_of, trained, write_splits
+from trainings import CPU, SIZE, blank_labels, copied, execution, request, same, task_of, trained, write_splits
 
 from segablate.checkpoints import open_checkpoint
 from segablate.datasets import open_dataset
 from segablate.errors import DivergedError, Interrupted, RecipeError, RunError
 from segablate.training import trainer as trainer_module
+from segablate.training.forward import forward, forward_head
 from segablate.training.loop import fit, validations
 from segablate.training.session import TrainingExecution, finished, train
 from segablate.training.states import read_state, write_state
@@ -638,6 +639,28 @@ def test_only_the_head_is_trained(data: Path, tmp_path: Path) -> None:
     after = fit(task, execution(tmp_path / "run")).module.state_dict()
     changed = {name for name in after if not torch.equal(after[name], before[name])}
     assert changed == {"classifier.weight", "classifier.bias"}
+
+
+ENDING_IN_A_CONVOLUTION = """
+from torch import nn
+
+
+def net():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 4, 1))
+"""
+
+
+def test_a_head_in_half_precision_returns_what_its_network_does(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(ENDING_IN_A_CONVOLUTION)
+    half = replace(CPU, precision="bf16", trust_code=True)
+    task = task_of(data, f"python:{tmp_path / 'net.py'}:net", part="head", keep_head=True, loading=half)
+    batch = task.batches.read(0)
+    assert batch.features is not None
+    with torch.no_grad():
+        alone = forward_head(task.start, torch.from_numpy(batch.features), SIZE).logits
+        whole = forward(task.start, torch.from_numpy(batch.images.copy()), auxiliary=False, features=False).logits
+    assert torch.equal(alone, whole)
+    assert not torch.equal(alone, alone.bfloat16().float()), "enlarging is in full precision"
 
 
 def test_what_came_of_it_is_told(data: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from segablate.checkpoints.inference import at_size
 from segablate.checkpoints.network import Network
 from segablate.datasets.dataset import Dataset
 from segablate.errors import RunError
+from segablate.runtime import autocast
 from segablate.training.batches import VIEW, Batches, TrainingBatch
 from segablate.training.starting import Start, seen_by_classifier
 
@@ -63,7 +64,9 @@ class HeadBatches(Batches):
 
 def head_logits(network: Network, classifier: str, features: Tensor, size: tuple[int, int]) -> Tensor:
     """Return the outputs of the classifier on features N D h w, N K H W at the size of the labels."""
-    return at_size(network.module.get_submodule(classifier)(features).float(), size)
+    with autocast(network.device, network.precision):
+        scores = network.module.get_submodule(classifier)(features)
+    return at_size(scores.float(), size)
 
 
 def can_keep_features(start: Start, dataset: Dataset) -> bool:
