@@ -1,5 +1,6 @@
 """Cosines, clusters and their stability are those of plain references; images are chosen as documented."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -263,9 +264,10 @@ def test_a_loss_is_slow_by_its_time_on_one_image() -> None:
 
 
 def test_one_call_is_timed_with_its_memory() -> None:
-    calls = []
+    calls, wall, processor = [], time.perf_counter(), time.process_time()
     cost = measure_once(lambda: calls.append(torch.zeros(1 << 20)))
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
     assert len(calls) == 1
     assert cost.peak_bytes == 4 << 20
-    assert 0 < cost.seconds < 5
-    assert 0 <= cost.processor < 5
+    assert 0 < cost.seconds < wall
+    assert 0 <= cost.processor < processor

@@ -95,7 +95,7 @@ def test_extras_are_those_of_the_package() -> None:
 def test_imports_that_fail_or_end_the_process_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "raises_here.py").write_text("raise RuntimeError('built for another torch')")
     (tmp_path / "dies_here.py").write_text("import os\nos._exit(7)")
-    (tmp_path / "hangs_here.py").write_text("import time\ntime.sleep(60)")
+    (tmp_path / "hangs_here.py").write_text("import time\ntime.sleep(600)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     found = packages.import_each(["json", "raises_here", "dies_here", "colorsys"], 20)
     assert found == {
@@ -104,7 +104,10 @@ def test_imports_that_fail_or_end_the_process_are_named(tmp_path: Path, monkeypa
         "dies_here": "the import ends the process (exit code 7)",
         "colorsys": "",
     }
-    assert packages.import_each(["hangs_here"], 1) == {"hangs_here": "the import takes more than 1 s"}
+    for seconds in (1, 5, 30):  # within which Python starts, on a machine that is busy too
+        if found := packages.import_each(["hangs_here"], seconds):
+            break
+    assert found == {"hangs_here": f"the import takes more than {seconds} s"}
 
 
 def test_a_package_that_cannot_be_imported_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,10 +65,13 @@ def test_a_part_that_fails_keeps_what_it_found(
 
 
 def test_a_part_that_hangs_is_stopped(gpu: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stub(gpu, monkeypatch, tmp_path, "sys.stdin.close(); time.sleep(60)")
-    found, failed = gpu.run_part(gpu.PARTS[0], 1, True, 0)
-    assert found.reached
-    assert failed.value == "stopped after 1 s"
+    stub(gpu, monkeypatch, tmp_path, "sys.stdin.close(); time.sleep(600)")
+    for seconds in (1, 5, 30):  # within which Python starts, on a machine that is busy too
+        *found, failed = gpu.run_part(gpu.PARTS[0], seconds, True, 0)
+        assert failed.value == f"stopped after {seconds} s"
+        if found:
+            break
+    assert [row.reached for row in found] == [True]
     (late,) = gpu.run_part(gpu.PARTS[0], 1, True)
     assert late.value == "left out: no time left"
 

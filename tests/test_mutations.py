@@ -161,7 +161,7 @@ def test_survivors_are_told_from_killed_and_equivalent_changes(repository: Path,
         "--seed",
         "3",
         "--patience",
-        "2",
+        "6",
     ]
     done = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     results = [json.loads(line) for line in (tmp_path / "run" / "results.jsonl").read_text().splitlines()]

@@ -1,7 +1,7 @@
 """Reading processes start where the work is long enough, after items that are computed in this process."""
 
+import itertools
 import os
-import time
 from concurrent.futures import Future
 
 import cv2
@@ -69,11 +69,12 @@ def test_short_work_stays_here_and_long_work_does_not(clock: list[float], monkey
 
 
 def process(index: int) -> tuple[int, int]:
-    time.sleep(0.6)
     return index, os.getpid()
 
 
 def test_results_come_in_order_from_here_and_from_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = itertools.count(0.0, 0.6)  # an item, timed by two readings, takes 0.6 s however busy the machine is
+    monkeypatch.setattr(reading.time, "perf_counter", lambda: next(readings))
     monkeypatch.setattr(reading, "WORTHWHILE", 0.5)
     threads = cv2.getNumThreads()
     with ahead(process, range(8), 2) as results:

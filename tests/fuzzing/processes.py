@@ -12,7 +12,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,7 +170,7 @@ def _pages() -> tuple[int, int]:
 
 
 def _next_ending(running: dict[int, tuple[Case, Path, int]]) -> Ending:
-    child, status, used = os.wait4(-1, 0)
+    child, status, used = _wait_for_one(running)
     case, place, resident = running.pop(child)
     with contextlib.suppress(OSError):
         os.killpg(child, signal.SIGKILL)  # processes of its own
@@ -178,6 +178,15 @@ def _next_ending(running: dict[int, tuple[Case, Path, int]]) -> Ending:
     texts = (_text(place / name) for name in ("raised", "stdout", "stderr"))
     seconds = used.ru_utime + used.ru_stime
     return Ending(case, code, ended_by, *texts, max(0, used.ru_maxrss * 1024 - resident), seconds, place)
+
+
+def _wait_for_one(children: Iterable[int]) -> tuple[int, int, resource.struct_rusage]:
+    """Wait for the first of these processes to end, and for no other that a test may have left to this one."""
+    while True:
+        for child in children:
+            if (ended := os.wait4(child, os.WNOHANG))[0]:
+                return ended
+        time.sleep(0.005)
 
 
 def _text(path: Path) -> str:
