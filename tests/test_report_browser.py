@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -28,7 +28,7 @@ from segablate.report.writing import html_of
 pytestmark = pytest.mark.browser
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-TRAINED = "ablate rmi --radius 1 --train head --steps 2 --seeds 2 --save sweep --report trained.html"
+TRAINED = "ablate rmi --radius 1 --train head --steps 2 --seeds 2 --processes 1 --save sweep --report trained.html"
 PAGES = ("evaluation", "comparison", "ablation", "trained", "hostile")
 
 
@@ -316,31 +316,52 @@ def test_axe_finds_nothing_serious(pages, browser, axe, name, scheme):  # noqa: 
         assert serious == []
 
 
-def test_500_images_of_19_classes_open_within_two_seconds(tmp_path, browser):  # noqa: F811
-    """The page of a large run, with 60 pictures of the size of CamVid's."""
-
+def write_large(path: Path, count: int, shown: int) -> Path:
+    """Write the page of a run of 19 classes over `count` images, `shown` of them with pictures as large as CamVid's."""
     rng = np.random.default_rng(0)
     labels = LabelSet("many", tuple(f"class {i}" for i in range(19)), tuple((i,) for i in range(19)))
-    maps = [rng.integers(0, 19, (18, 24), np.uint8).repeat(20, 0).repeat(20, 1) for _ in range(60)]
-    small = [each[::12, ::12] for each in maps] + [rng.integers(0, 19, (30, 40), np.uint8) for _ in range(440)]
+    maps = [rng.integers(0, 19, (18, 24), np.uint8).repeat(20, 0).repeat(20, 1) for _ in range(shown)]
+    small = [each[::12, ::12] for each in maps]
+    small += [rng.integers(0, 19, (30, 40), np.uint8) for _ in range(count - shown)]
     wrong = [np.where(rng.random(each.shape) < 0.2, (each + 1) % 19, each).astype(np.uint8) for each in small]
     found = evaluation(small, wrong, labels=labels)
     subject = evaluated(found)
-    choice = choose([found], 60)
+    choice = choose([found], shown)
     photo = rng.integers(0, 255, (360, 480, 3), np.uint8)
     url = image_url(photo)
     data = {i: {"image": url, "labels": map_url(maps[0], 19), "maps": [map_url(maps[1], 19)]} for i in choice.images}
     images = {i: _described(i, subject.runs, choice.scores[:, i], (360, 480)) for i in choice.images}
-    pictures = Pictures(colours(found), ("",), images, data, choice.lists, ("60 of 500",))
-    path = tmp_path / "large.html"
+    pictures = Pictures(colours(found), ("",), images, data, choice.lists, (f"{shown} of {count}",))
     path.write_bytes(html_of(_page(subject, Making(path), choice, pictures)))
-    assert path.stat().st_size > 4_000_000
-    with browser.tab() as tab:
-        start = time.perf_counter()
-        tab.open(path)
-        assert time.perf_counter() - start < 2
-        assert tab.messages == []
-        assert tab.page.locator("#image_scores tbody tr").count() == 500
+    return path
+
+
+LOOP = "(() => { let sum = 0; for (let i = 0; i < 2e7; i++) sum = (sum * 31 + i) % 1000003; return sum; })()"
+"""Takes a browser 0.1 s where a page of 50 images opens in 0.35 s, and one of 500 in 0.75 s."""
+
+
+def test_500_images_of_19_classes_open_at_once(tmp_path, browser):  # noqa: F811
+    """Time is measured by that of a loop and of a tenth of the images: machines differ, and are busy."""
+    large, tenth = write_large(tmp_path / "large.html", 500, 60), write_large(tmp_path / "tenth.html", 50, 6)
+    assert large.stat().st_size > 4_000_000
+    times: dict[str, list[float]] = {"large": [], "tenth": [], "loop": []}
+    for _ in range(5):
+        for path in (large, tenth):
+            with browser.tab() as tab:
+                times[path.stem].append(seconds(lambda tab=tab, path=path: tab.open(path)))
+                times["loop"].append(seconds(lambda tab=tab: tab.page.evaluate(LOOP)))
+                assert tab.messages == []
+                assert tab.page.locator("#image_scores tbody tr").count() == (500 if path == large else 50)
+                assert tab.page.evaluate("decoded.size < KEPT"), "pictures are decoded before they are looked at"
+    best = {name: min(each) for name, each in times.items()}
+    assert best["tenth"] < 20 * best["loop"], times
+    assert best["large"] < 6 * best["tenth"], times
+
+
+def seconds(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
 
 
 @pytest.mark.data
