@@ -1,6 +1,7 @@
 """Make the images, labels and ``dataset.yaml`` of the sample data set: ``python sample_data/make.py [--to DIR]``.
 
-The same on every machine: chance comes from the names of the drives alone. ``--only NAME`` makes single frames.
+The same on every machine, but for the odd pixel at an edge where NumPy's sines differ in their last digit: chance comes
+from the names of the drives alone. ``--only NAME`` makes single frames.
 """
 
 import argparse

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import shutil
 import socket
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,15 @@ import pytest
 import yaml
 
 from segablate.labels import IGNORE
+
+OF_TERMINALS = (
+    *("COLUMNS", "LINES", "TERMINAL_WIDTH", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "TTY_COMPATIBLE"),
+    *("TTY_INTERACTIVE", "GITHUB_ACTIONS", "TYPER_USE_RICH"),
+)
+"""Variables from which Rich and Typer, some when they are imported, take the width and the colours of their text."""
+
+for _name in OF_TERMINALS:
+    os.environ.pop(_name, None)
 
 CLASSES = ("road", "car", "tree", "sky")
 
@@ -34,6 +44,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
         if item.get_closest_marker("browser") and (reason := no_browser()):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Begin each test, with what it sets up for its module, with the same random numbers, whichever ran before."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 _DECLARED: list[Any] = []
@@ -100,6 +117,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def own_decisions(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A configuration folder for each test: no test trusts what the user or another test trusts."""
     monkeypatch.setenv("SEGABLATE_CONFIG", str(tmp_path_factory.getbasetemp() / "decisions" / uuid4().hex))
+
+
+@pytest.fixture(autouse=True)
+def own_random_numbers() -> None:
+    """The same random numbers for each test, whether or not it was the one that set up what its module shares."""
+    pytest_runtest_setup()
 
 
 @pytest.fixture

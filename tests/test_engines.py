@@ -68,7 +68,6 @@ def found(folder: Path, sweep: Sweep) -> list[Any]:
     return [*weights, *counts]
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", engine_names())
 def test_an_engine_imports_from_the_working_directory_only_what_is_named(
     engine: str, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -88,7 +87,6 @@ def test_an_engine_imports_from_the_working_directory_only_what_is_named(
     assert not (tmp_path / "canary").exists()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", engine_names())
 def test_an_engine_gives_the_numbers_of_one_process_and_begins_again_what_was_killed(
     engine: str, sweep: Sweep, tmp_path: Path, capfd: pytest.CaptureFixture[str]

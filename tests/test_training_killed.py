@@ -58,7 +58,6 @@ def kill_after(step: int, seconds: float, folder: Path, *more: str) -> int:
     return max(int(path.stem.removeprefix("state-")) for path in folder.glob("state-*.safetensors"))
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that end a process")
 def test_a_training_killed_twice_ends_in_the_bytes_of_an_unbroken_one(tmp_path: Path) -> None:
     whole, broken, moments = tmp_path / "whole", tmp_path / "broken", random.Random(0)
