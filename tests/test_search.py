@@ -151,12 +151,14 @@ def test_another_plan_is_refused_with_what_changed(
     searched: tuple[Path, dict[str, Any]], data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, _ = searched
+    theta = (folder / "theta.yaml").read_bytes()
     assert run(words(data, folder, *AGAIN, "--steps", "3", "--samples", "4")) == 1
     error = capsys.readouterr().err
     assert "holds a search with another plan: samples: 2 is now 4; recipe steps: 2 is now 3" in error
     assert run(words(data, folder, *AGAIN, "--retrain-steps", "3")) == 1
     error = capsys.readouterr().err
     assert f"recipe steps: 2 is now 3; remove {folder / 'retrained'} to train again, the search is kept" in error
+    (folder / "theta.yaml").write_bytes(theta)  # it names the command that wrote it last
     log = folder / "rounds/01/samples.json"
     kept = log.read_text()
     try:
