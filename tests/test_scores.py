@@ -407,7 +407,7 @@ def test_two_processes_count_what_one_counts(tmp_path: Path) -> None:
     started = [
         subprocess.Popen([sys.executable, str(script), str(rank)], stdout=subprocess.PIPE, text=True) for rank in (0, 1)
     ]
-    said = [process.communicate(timeout=120)[0].strip() for process in started]
+    said = [process.communicate(timeout=600)[0].strip() for process in started]
     whole = counted(batches(images=6), tolerance=3, calibration=True)
     one = f"{int(whole.confusion().sum())} {whole.under('torchmetrics').miou} {whole.compute()!r}"
     assert said == [f"3 {one}", f"4 {one}"]
