@@ -1,5 +1,6 @@
 """The distance transform against the definition, in both forms."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -37,7 +38,19 @@ def test_both_forms_agree_on_larger_maps(height, width, share):
 
 
 @FORMS
-def test_far_away_squares_stay_exact(form):
+@pytest.mark.parametrize("threads", [1, 4])
+def test_far_away_squares_stay_exact(form, threads):
+    """OpenCV chooses another library where it may use only one thread."""
+    before = cv2.getNumThreads(), cv2.ipp.useIPP()
+    cv2.setNumThreads(threads)
+    try:
+        far_away_squares_are_exact(form)
+    finally:
+        cv2.setNumThreads(before[0])
+    assert cv2.ipp.useIPP() == before[1]
+
+
+def far_away_squares_are_exact(form) -> None:
     marked = torch.zeros(1, 900, 40, dtype=torch.bool)
     marked[0, 0, 0] = True
     down, right = torch.meshgrid(torch.arange(900.0), torch.arange(40.0), indexing="ij")
