@@ -54,11 +54,12 @@ class PixelRegions:
 
 def pixel_regions(label_map: np.ndarray, classes: int, like: "Tensor") -> PixelRegions:
     """Find the regions of a label map, H, W, on the device of `like`."""
-    import cv2
     import torch
 
+    from segablate.kernels.exact_opencv import distance_to_zero
+
     edge = boundary(label_map, label_map != ignore_index(classes))  # H W bool
-    distance = cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)  # H W
+    distance = distance_to_zero((~edge).astype(np.uint8))  # H W
     near = np.stack([(distance <= limit + 1e-3) & edge.any() for limit in WITHIN]).reshape(len(WITHIN), -1)  # 3 H·W
     labels = torch.from_numpy(label_map.reshape(-1).astype(np.int64))
     return PixelRegions(torch.from_numpy(near).to(like.device), labels.to(like.device), classes)

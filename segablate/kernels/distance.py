@@ -4,13 +4,11 @@ On the CPU OpenCV's precise transform; elsewhere a separable one that never wait
 along one axis by running maxima, then, along the other, the lower envelope of parabolas over all shifts.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
+
+from segablate.kernels.exact_opencv import distance_to_zero
 
 _NOWHERE = 30_000
 """The distance along one axis where there is no marked pixel; twice its square still fits int32."""
@@ -27,30 +25,14 @@ def distance_transform(marked: Tensor) -> Tensor:
 
 def _by_opencv(marked: Tensor) -> Tensor:
     distances = torch.empty(marked.shape)
-    with _without_ipp():
-        for image, distance in zip((~marked).numpy(), distances.numpy(), strict=True):
-            if image.all():
-                distance[:] = np.inf
-            else:
-                cv2.distanceTransform(image.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE, distance)
-                # OpenCV is off by the last digit, and so is torch's root on some processors; the squares are integers
-                np.sqrt(np.rint(distance * distance), out=distance)
+    for image, distance in zip((~marked).numpy(), distances.numpy(), strict=True):
+        if image.all():
+            distance[:] = np.inf
+        else:
+            distance_to_zero(image.view(np.uint8), distance)
+            # OpenCV is off by the last digit, and so is torch's root on some processors; the squares are integers
+            np.sqrt(np.rint(distance * distance), out=distance)
     return distances
-
-
-@contextmanager
-def _without_ipp() -> Iterator[None]:
-    """Keep OpenCV in this thread from calling Intel's IPP.
-
-    It does where it may use only one thread, and for small images; IPP is off by one in the square of a distance of
-    several hundred pixels.
-    """
-    before = cv2.ipp.useIPP()
-    cv2.ipp.setUseIPP(False)
-    try:
-        yield
-    finally:
-        cv2.ipp.setUseIPP(before)
 
 
 def _by_shifts(marked: Tensor) -> Tensor:

@@ -7,10 +7,10 @@ are defined in :mod:`segablate.kernels.boundary_reference`.
 
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 
 from segablate.kernels.boundary_reference import boundary
+from segablate.kernels.exact_opencv import distance_to_zero
 from segablate.labels import ignore_index
 from segablate.metrics.confusion import ClassCounts
 
@@ -28,7 +28,7 @@ def count_trimap(
     edges = boundary(labels, labelled)
     band = np.full(labels.shape, len(widths))
     if edges.any():
-        distance = cv2.distanceTransform((~edges).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        distance = distance_to_zero((~edges).view(np.uint8))
         squares = np.rint(distance.astype(np.float64) ** 2)  # the squares are integers
         band = np.searchsorted([width**2 for width in widths], squares)
     inside = labelled & (band < len(widths))

@@ -9,6 +9,8 @@ from math import ceil, hypot
 import cv2
 import numpy as np
 
+from segablate.kernels.exact_opencv import distance_to_zero
+
 
 def one_sided(mask: np.ndarray) -> np.ndarray:
     """Return DAVIS's boundary: pixels that differ from the right, lower or lower right neighbour; the frame is none."""
@@ -55,5 +57,5 @@ def _squared_distances(sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
     rows, columns = (np.flatnonzero((sources | targets).any(axis)) for axis in (1, 0))
     window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     free = (~targets[window]).astype(np.uint8)
-    distance = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[sources[window]]
+    distance = distance_to_zero(free)[sources[window]]
     return np.rint(distance.astype(np.float64) ** 2)  # the squares are integers
