@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("data") and not os.environ.get("SEGABLATE_DATA"):
             item.add_marker(pytest.mark.skip(reason="SEGABLATE_DATA does not point to the real data"))
-        if item.get_closest_marker("gpu") and not _cuda():
+        if (gpu := item.get_closest_marker("gpu")) and gpu.kwargs.get("real") and not _cuda():
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
         if item.get_closest_marker("browser") and (reason := no_browser()):
             item.add_marker(pytest.mark.skip(reason=reason))
@@ -118,6 +119,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def own_decisions(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A configuration folder for each test: no test trusts what the user or another test trusts."""
     monkeypatch.setenv("SEGABLATE_CONFIG", str(tmp_path_factory.getbasetemp() / "decisions" / uuid4().hex))
+
+
+@pytest.fixture(autouse=True)
+def gpu(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A stand-in for the GPU, for tests that need one where there is none."""
+    if request.node.get_closest_marker("gpu") and not _cuda():
+        from stand_in_gpu import stand_in
+
+        with stand_in():
+            yield
+    else:
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -136,7 +136,7 @@ def test_two_processes_compare_as_one_does(
         assert one.read_bytes() == two.read_bytes()
 
 
-@pytest.mark.gpu
+@pytest.mark.gpu(real=True)
 def test_two_processes_on_gpus_equal_one(toy: Path, tmp_path: Path, network_spec: str) -> None:
     command = ["evaluate", network_spec, f"folder:{toy}", "--device", "cuda", "--batch-size", "1", "--no-cache"]
     done = together(tmp_path, *command, "--save", "two")
