@@ -26,7 +26,8 @@ def held(path: Path | None) -> Iterator[None]:
     if path is None or fcntl is None or (os.path.lexists(path) and not path.is_dir()):
         yield
         return
-    lock = path.with_name(f".{path.name}.lock")
+    place = path if path.name else Path(os.path.abspath(path))  # the working directory has its name there
+    lock = place.parent / f".{place.name}.lock"
     handle = _taken(path, lock)
     try:
         yield

@@ -98,6 +98,17 @@ def test_what_is_no_folder_gets_no_lock(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("name", [".", ""])
+def test_the_working_directory_is_locked_by_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path / "run")
+    with held(Path(name)):
+        assert (tmp_path / ".run.lock").is_file()
+    assert not list(tmp_path.glob(".*"))
+
+
 SMALL = ["--batch", "2", "--crop", "16x16", "--steps", "2", "--train-split", "val", "--holdout", "0"]
 PREDICTIONS = ["predictions:{toy}/labels/val", "folder:{toy}"]
 COMMANDS = {
