@@ -67,6 +67,15 @@ def same(one: segablate.Evaluation, other: segablate.Evaluation) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
+def test_the_path_of_a_loss_may_have_a_comma(tmp_path: Path) -> None:
+    (tmp_path / "a,b.py").write_text("def mine(logits, labels):\n    return logits.mean()\n")
+    name = f"python:{tmp_path}/a,b.py:mine"
+    found = segablate.evaluate("sample:ce", limit=1, losses=["ce", name])
+    assert list(found.losses) == ["ce", name]
+    rows = printed("evaluate", "sample:ce", "--limit", "1", "--losses", f"ce,'{name}'")["losses"]
+    assert [row["loss"] for row in rows] == ["ce", name]
+
+
 def test_evaluate_returns_what_the_command_prints() -> None:
     tables = printed("evaluate", "sample:ce", "--limit", "5", "--losses", "ce,dice", "--tolerance", "2,0.01d")
     found = segablate.evaluate("sample:ce", limit=5, losses=["ce", "dice"], tolerance=[2, "0.01d"])

@@ -62,6 +62,12 @@ def test_compare_ablate_and_train_take_files_too(tmp_path: Path, capsys: pytest.
     assert printed(capsys, "train", "small", "--config", file)["facts"]["steps"] == "2, weights after step 2"
 
 
+def test_a_value_of_a_list_may_have_a_comma(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path, theta=["a,b.yaml", "published"])
+    assert run(["ablate", "asl", "--config", file]) == 1
+    assert "run.yaml: theta is 'a,b.yaml', but must be numbers" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -12,7 +12,7 @@ from scipy.stats import truncnorm
 
 from segablate.ablation.sweep import plan_settings
 from segablate.comparison.scores import measures_of, statistics_of
-from segablate.errors import KnobError, UsageError
+from segablate.errors import KnobError, ObjectiveError, UsageError
 from segablate.evaluation.results import Evaluation
 from segablate.losses import get_loss
 from segablate.losses.asl import THETAS
@@ -367,6 +367,33 @@ def test_a_comma_in_the_name_of_a_file_takes_quotes(tmp_path: Path) -> None:
         )
     with pytest.raises(KnobError, match=r"theta is 'no', .*there is no such file"):
         knob.parse_list("no,such.yaml")
+
+
+@pytest.mark.parametrize("text", ["''", '""', "", " ", "published,''", "published,"])
+def test_an_empty_value_is_no_folder(text: str) -> None:
+    with pytest.raises(KnobError, match=r"theta is '', but must be numbers .*; a value is empty$"):
+        get_loss("asl").knobs["theta"].parse_list(text)
+
+
+@pytest.mark.parametrize("text", ["'a,b", "published, 'a,b", "'a,b'c", '"a,b', "'", "published,'"])
+def test_a_quote_that_is_not_closed_is_told(text: str) -> None:
+    rmi, asl = get_loss("rmi").knobs["radius"], get_loss("asl").knobs["theta"]
+    for knob in (rmi, asl):
+        with pytest.raises(KnobError) as raised:
+            knob.parse_list(text, as_option=True)
+        place = "the end" if text[-1] == "'" else "a"
+        assert str(raised.value) == (
+            f"{knob.option} is {text!r}: the quote {text.strip('published, ')[0]} before {place} is not closed; "
+            f"close it after the value"
+        )
+    with pytest.raises(ObjectiveError, match=r"column 11: the quote ' is not closed; close it after the value$"):
+        parse_objective("asl(theta='a)")
+
+
+def test_a_file_whose_name_begins_with_a_quote_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(write(tmp_path)).rename(tmp_path / "'t.yaml")
+    assert get_loss("asl").knobs["theta"].parse_list("'t.yaml") == (THETAS["miou"],)
 
 
 BAD: list[tuple[Callable[[Path], str], str]] = [

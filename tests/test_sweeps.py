@@ -253,6 +253,10 @@ def test_objectives_are_split_outside_brackets() -> None:
     ]
 
 
+def test_objectives_are_split_outside_quotes() -> None:
+    assert split_objectives("asl(theta='a(b,c.yaml'), 'ce', focal") == ["asl(theta='a(b,c.yaml')", "ce", "focal"]
+
+
 def test_a_hyperparameter_of_training_needs_training() -> None:
     recall = get_loss("recall")
     with pytest.raises(KnobError, match="has an effect in training alone; add --train"):

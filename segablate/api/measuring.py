@@ -19,6 +19,7 @@ from segablate.evaluation.results import Evaluation, ImageRecord, collect
 from segablate.evaluation.session import Execution, Request, run
 from segablate.losses import Loss, get_loss
 from segablate.objective.catalogue import loadable_losses
+from segablate.objective.written_lists import separated
 
 
 def measure(
@@ -47,7 +48,7 @@ def for_pairs(data: Dataset | Pairs, request: Request, segmenter: Segmenter) -> 
     if isinstance(data, Dataset) or request.losses in (None, "none"):
         return request, ()
     if request.losses != "all":
-        refuse_inputs(data, {name: get_loss(name) for name in map(str.strip, str(request.losses).split(","))})
+        refuse_inputs(data, {name: get_loss(name) for name in separated(request.losses, "losses")})
         return request, ()
     losses, broken = loadable_losses()
     brought = available(segmenter) - {"edge_net"} - ({"image"} if data.floating else set())

@@ -9,6 +9,7 @@ from segablate.checkpoints import Loading
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.errors import UsageError, did_you_mean
 from segablate.metrics.tolerance import Tolerance
+from segablate.objective.written_lists import joined
 
 Tolerances = float | str | Tolerance | Sequence[float | str | Tolerance]
 """Tolerances in pixels (``3``) or as a share of the diagonal (``"0.0075d"``), one or several; () or "none": none."""
@@ -99,7 +100,7 @@ def as_list(given: str | Iterable[str] | None) -> str | None:
     """Return names as the layers below take them, separated by commas; None stays None, and no name is "none"."""
     if given is None or isinstance(given, str):
         return given
-    return ",".join(given) or "none"
+    return joined(given) or "none"
 
 
 def as_images(given: str | Path | Iterable[str] | None) -> tuple[Sequence[str], str] | None:

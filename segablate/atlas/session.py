@@ -13,6 +13,7 @@ from segablate.datasets.dataset import evenly_spaced
 from segablate.errors import SegablateError, UsageError, did_you_mean
 from segablate.evaluation.inputs import require_scores
 from segablate.evaluation.session import Execution, Request, prepared, run
+from segablate.objective.written_lists import joined, separated
 from segablate.runtime import team
 from segablate.samples import LossInputs
 
@@ -161,7 +162,7 @@ def chosen_images(images: int, gradients: int | None, few: Mapping[str, int]) ->
 
 def _with_entropy(losses: str) -> str:
     """Put cross entropy first into a list of losses that lacks it."""
-    names = [name.strip() for name in losses.split(",")]
+    names = separated(losses, "--losses")
     if losses == "none" or not any(names):
         raise UsageError(f"--losses is {losses!r}, but an atlas compares losses; name some, or all")
-    return losses if losses == "all" or ENTROPY in names else ",".join([ENTROPY, *names])
+    return losses if losses == "all" or ENTROPY in names else joined([ENTROPY, *names])

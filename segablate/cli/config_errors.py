@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+from segablate.objective.written_lists import between_commas
+
 _READ: ContextVar[list["Options"] | None] = ContextVar("options of files", default=None)
 
 _USUAL = ("all", "none", "auto", "true", "false")
@@ -97,5 +99,7 @@ def _is_about(message: str, word: str) -> bool:
 def _words(value: Any) -> list[str]:
     """Return a value and its parts: those of a list, and source and place of a specification."""
     values = [str(each) for each in value] if isinstance(value, list) else [str(value)]
-    parts = [part for each in values for part in (each, *each.split(","), *each.partition(":")[::2])]
+    parts = [
+        part for each in values for part in (each, *each.split(","), *between_commas(each), *each.partition(":")[::2])
+    ]
     return [part for part in dict.fromkeys(parts) if part]

@@ -125,12 +125,14 @@ def _parameters(command: Any) -> dict[str, Any]:
 
 def _value(name: str, value: Any, parameter: Any) -> Any:
     """Return a value as the command line has it: lists are comma-separated, unless several words are taken."""
+    from segablate.objective.written_lists import joined
+
     several = parameter.nargs == -1 or getattr(parameter, "multiple", False)
     if isinstance(value, list):
         if any(isinstance(each, dict | list) for each in value):
             raise UsageError(f"{name} must be a value or a list of values")
         words = [_word(each) for each in value]
-        return words if several else ",".join(words)
+        return words if several else joined(words)
     if isinstance(value, dict):
         raise UsageError(f"{name} must be a value or a list of values")
     if getattr(parameter, "is_flag", False):

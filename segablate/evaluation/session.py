@@ -191,6 +191,7 @@ def prepared(
     from segablate.evaluation.measures import Measures
     from segablate.losses import get_loss
     from segablate.objective.catalogue import loadable_losses
+    from segablate.objective.written_lists import separated
 
     asked = request.losses
     if request.calibration:
@@ -203,7 +204,7 @@ def prepared(
     )
     if not segmenter.capabilities.scores and asked in (None, "none"):
         return segmenter, measures
-    listed = [name.strip() for name in (asked or "ce").split(",")]
+    listed = separated(asked or "ce", "--losses")
     losses, broken = loadable_losses() if asked == "all" else ({}, ())
     if asked not in ("all", "none"):
         losses = {name: get_loss(name) for name in listed}

@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from segablate.errors import KnobError, did_you_mean
 from segablate.objective.from_files import FromFile
 from segablate.objective.ranges import Choice, Conditions, Range, format_value, holds
-from segablate.objective.written_lists import between_commas, torn, with_commas
+from segablate.objective.written_lists import between_commas, torn, unclosed, with_commas
 
 INPUTS = ("image", "features", "roi", "edge_net", "weights")
 """Tensors a loss may take beyond logits and labels, keyword-only and by these names: never hyperparameters."""
@@ -109,7 +109,9 @@ class Knob:
         except KnobError as error:
             meant = with_commas(text, odd=isinstance(self.range, Range) and self.range.odd)
             name = self.option if as_option else self.name
-            if isinstance(self.range, Range) and self.range.read and (whole := torn(parts, self.range.read)):
+            if left_open := unclosed(text):
+                raise KnobError(f"{name} is {text!r}: {left_open}") from None
+            if isinstance(self.range, Range) and self.range.read and (whole := torn(parts, self._reads)):
                 raise KnobError(
                     f"{name}: a comma separates values; quote one that has a comma, also within the quotes of a shell: "
                     f"{name} \"'{whole}'\""
@@ -182,6 +184,14 @@ class Knob:
         """Return whether every value of a comma-separated list is allowed."""
         with suppress(KnobError):
             return all(self.parse(part) is not text for part in text.split(","))
+        return False
+
+    def _reads(self, text: str) -> bool:
+        """Return whether a text names a value that is no number, such as a file."""
+        assert isinstance(self.range, Range)
+        assert self.range.read
+        with suppress(KnobError):
+            return self.range.read(text) is not None
         return False
 
     def _complaint(self, value: object, problem: str, name: str) -> str:

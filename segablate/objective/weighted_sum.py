@@ -179,6 +179,8 @@ class _Reader:
         start = self.column = self.after_spaces()
         text = self.match(_VALUE)
         if not text:
+            if quote := self.skip("'") or self.skip('"'):
+                raise ObjectiveError(f"{self.place(start)}: the quote {quote} is not closed; close it after the value")
             raise self.error(f"expected a value of {name}, {knob.expected()}")
         with at(self.place(start)):
             return name, knob.parse(text.strip().strip("'\""))

@@ -1,14 +1,14 @@
 """Lists of values as people write them where commas are expected: ``1-3``, ``1..3``, ``1:7:2``, ``[1, 2]``, ``1;2``.
 
-A value that itself has a comma, such as the name of a file, is quoted: ``"a,b.yaml",published``.
+A value that itself has a comma, such as the name of a file, is quoted: ``"a,b.yaml",published``. So in every list: of
+values, of losses, of folders.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 
-from segablate.errors import KnobError
+from segablate.errors import UsageError
 
 _BETWEEN_COMMAS = re.compile(r"""(?:^|,)\s*('[^']*'|"[^"]*"|[^,]*?)\s*(?=,|$)""")
 
@@ -33,15 +33,44 @@ def with_commas(text: str, odd: bool = False) -> str:
 
 def between_commas(text: str) -> list[str]:
     """Return the values of a comma-separated list, those in quotes whole and without their quotes."""
-    return [value[1:-1] if re.fullmatch("'.*'|\".*\"", value) else value for value in _BETWEEN_COMMAS.findall(text)]
+    return [unquoted(value) for value in _BETWEEN_COMMAS.findall(text)]
 
 
-def torn(values: Sequence[str], read: Callable[[str], object]) -> str:
-    """Return the values, joined again, that can be read as one, such as the name of a file; empty for none."""
-    for first, last in combinations(range(len(values) + 1), 2):
-        whole = ",".join(values[first:last])
-        if last - first > 1:
-            with suppress(KnobError):
-                read(whole)
-                return whole
+def unquoted(value: str) -> str:
+    """Return a value without the quotes around it, and without the space around them."""
+    value = value.strip()
+    return value[1:-1] if _is_quoted(value) else value
+
+
+def separated(text: str, option: str) -> list[str]:
+    """Return the values of a list as :func:`between_commas` does; UsageError for a quote that is not closed."""
+    if left_open := unclosed(text):
+        raise UsageError(f"{option} is {text!r}: {left_open}")
+    return between_commas(text)
+
+
+def joined(values: Iterable[str]) -> str:
+    """Return values as the text that :func:`between_commas` takes apart again."""
+    return ",".join(_quoted(value) if "," in value else value for value in values)
+
+
+def unclosed(text: str) -> str:
+    """Say that a quote before a value is not closed after it; empty where all are closed."""
+    for value in _BETWEEN_COMMAS.findall(text):
+        if value[:1] in ("'", '"') and not _is_quoted(value):
+            return f"the quote {value[0]} before {value[1:] or 'the end'} is not closed; close it after the value"
     return ""
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if "'" in value else f"'{value}'"
+
+
+def _is_quoted(value: str) -> bool:
+    return re.fullmatch("'[^']*'|\"[^\"]*\"", value) is not None
+
+
+def torn(values: Sequence[str], is_one: Callable[[str], bool]) -> str:
+    """Return the values, joined again, that are one, such as the name of a file; empty for none."""
+    parts = (values[first:last] for first, last in combinations(range(len(values) + 1), 2) if last - first > 1)
+    return next((whole for whole in map(",".join, parts) if is_one(whole)), "")

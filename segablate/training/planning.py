@@ -1,5 +1,6 @@
 """What `ablate --train` trains: settings of a loss, weights of its term, and whole objectives beside them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +10,7 @@ from segablate.errors import ObjectiveError, UsageError
 from segablate.losses import Loss
 from segablate.objective.ranges import format_value
 from segablate.objective.weighted_sum import Objective, parse_objective
+from segablate.objective.written_lists import unquoted
 from segablate.training.objectives import without_features
 from segablate.training.sweep import SweepSetting
 
@@ -84,15 +86,15 @@ def ceiling(row: Row) -> Row:
 
 
 def split_objectives(text: str) -> list[str]:
-    """Take ``ce,0.5*bce(extra=1) + 0.5*rmi`` apart at the commas outside brackets."""
+    """Take ``ce,0.5*bce(extra=1) + 0.5*rmi`` apart at the commas outside brackets and quotes."""
     parts, depth = [""], 0
-    for sign in text:
+    for sign in re.findall(r"'[^']*'|\"[^\"]*\"|.", text, re.DOTALL):
         depth += {"(": 1, ")": -1}.get(sign, 0)
         if sign == "," and depth == 0:
             parts.append("")
         else:
             parts[-1] += sign
-    return [part.strip() for part in parts if part.strip()]
+    return [part.strip() for part in map(unquoted, parts) if part.strip()]
 
 
 def _row(loss: Loss, setting: Setting, objective: Objective, weight: float, name: str) -> Row:

@@ -29,6 +29,7 @@ def read_theta(text: str) -> FromFile:
     path = user_path(text)
     if not is_file(path):
         why = "it is a folder; name the file in it" if path.is_dir() else "there is no such file"
+        why = why if text else "a value is empty"
         raise KnobError(
             f"theta is {text!r}, but must be numbers from 0 to 1 joined by colons, published, or a file that "
             f"segablate search wrote; {why}"
