@@ -256,6 +256,23 @@ def test_five_objectives_have_a_rank_correlation_and_one_nothing_to_compare(
     assert "not corrected for the number of columns" in " ".join(out.split())
 
 
+def test_a_folder_of_trainings_may_have_a_comma(
+    place: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = sweep(tmp_path / "a,b", {"ce": "ce", "dice": "dice"}, (0.1, 0.2))
+    command = ("atlas", *place, "--losses", "ce,dice", "--format", "json", "--trainings")
+    for quoted in (f"'{folder}'", f'"{folder}"'):
+        code, out, err = said(capsys, *command, quoted)
+        assert code == 0, err
+        assert len(rows_of(out, "trained")) == 2
+    code, out, err = said(capsys, *command, str(folder))
+    assert (code, out) == (2, "")
+    assert err == (
+        f"error: --trainings: a comma separates folders; quote one that has a comma, also within the quotes of a "
+        f"shell: --trainings \"'{folder}'\"\n"
+    )
+
+
 @pytest.mark.parametrize("ceiling_first", [False, True])
 def test_trainings_from_full_labels_are_not_mixed_in(
     ceiling_first: bool, place: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -297,6 +314,9 @@ def test_trainings_from_full_labels_are_not_mixed_in(
         ("--losses ce,dice --loss-images foo=2", 2, "'foo' is none of the losses of this atlas; available: ce, dice"),
         ("--trainings=", 2, "--trainings is '', but must be comma-separated folders of ablate --train, none empty"),
         ("--trainings a,,b", 2, "--trainings is 'a,,b', but must be comma-separated folders"),
+        ("--trainings ''", 2, "--trainings is \"''\", but must be comma-separated folders of ablate"),
+        ("--trainings 'a,b", 2, "--trainings is \"'a,b\": the quote ' before a is not closed; close it after"),
+        ("--losses ce,'dice", 2, "--losses is \"ce,'dice\": the quote ' before dice is not closed; close it after the"),
         ("--trainings .", 1, "--trainings . holds no sweep: it has no plan.json; give a folder of ablate --train"),
     ],
 )

@@ -37,12 +37,17 @@ class TrainedLosses:
     notes: tuple[str, ...] = ()
 
 
+def holds_sweep(folder: str | Path) -> bool:
+    """Return whether a sweep was begun in a folder."""
+    return is_file(Path(folder) / PLAN)
+
+
 def read_trainings(folder: Path, losses: Sequence[Loss]) -> TrainedLosses:
     """Read the sweep in a folder.
 
     RunError for a folder without one, for one without a finished training, and where no objective is that of a loss.
     """
-    if not is_file(folder / PLAN):
+    if not holds_sweep(folder):
         raise RunError(f"--trainings {folder} holds no sweep: it has no {PLAN}; give a folder of ablate --train")
     plan = read_plan(folder)
     settings = _of_the_sweep(plan)

@@ -152,14 +152,20 @@ def atlas(
 
 def _trained(options: AtlasOptions) -> "list[TrainedLosses]":
     """Read the sweeps asked for, before the work."""
-    from segablate.atlas.trainings import read_trainings
+    from segablate.atlas.trainings import holds_sweep, read_trainings
+    from segablate.objective.written_lists import separated, torn
 
     if options.trainings is None:
         return []
-    losses, folders = _losses(options.losses), [folder.strip() for folder in options.trainings.split(",")]
+    losses, folders = _losses(options.losses), separated(options.trainings, "--trainings")
     if not all(folders):
         raise UsageError(
             f"--trainings is {options.trainings!r}, but must be comma-separated folders of ablate --train, none empty"
+        )
+    if not all(map(holds_sweep, folders)) and (whole := torn(folders, holds_sweep)):
+        raise UsageError(
+            f"--trainings: a comma separates folders; quote one that has a comma, also within the quotes of a shell: "
+            f"--trainings \"'{whole}'\""
         )
     return [read_trainings(Path(folder), losses) for folder in folders]
 
@@ -167,10 +173,11 @@ def _trained(options: AtlasOptions) -> "list[TrainedLosses]":
 def _losses(text: str) -> "list[Loss]":
     from segablate.losses import get_loss
     from segablate.objective.catalogue import loadable_losses
+    from segablate.objective.written_lists import separated
 
     if text == "all":
         return list(loadable_losses()[0].values())
-    return [get_loss(name.strip()) for name in dict.fromkeys(["ce", *text.split(",")]) if name.strip()]
+    return [get_loss(name) for name in dict.fromkeys(["ce", *separated(text, "--losses")]) if name]
 
 
 def _loss_images(text: str | None) -> dict[str, int] | None:
