@@ -226,8 +226,17 @@ def test_a_setting_that_leaves_the_pool_is_named() -> None:
         f"s{i}": [training(0.3, 100 + 3 * i + j) for j in range(3)] for i in range(6)
     }
     grid["s4"][1] = training(0.95, 7)
-    assert any(note.startswith("s4: left the pool") for note in notes_of(grid))
+    assert "s4: left the pool, because it varies over seeds unlike the others (F-test at 1 %)." in notes_of(grid)
     assert any(note.startswith("s4: the interval covers") for note in notes_of(grid))
+
+
+def test_two_settings_that_leave_the_pool_are_named_in_the_plural() -> None:
+    grid: dict[str, list[Evaluation | None]] = {
+        f"s{i}": [training(0.3, 100 + 3 * i + j) for j in range(3)] for i in range(10)
+    }
+    grid["s3"][1], grid["s4"][1] = training(0.95, 8), training(0.95, 7)
+    left = "s3 and s4: left the pool, because they vary over seeds unlike the others (F-test at 1 %)."
+    assert left in notes_of(grid)
 
 
 def test_notes_that_all_tables_share_stand_once() -> None:
@@ -244,7 +253,7 @@ def test_the_page_has_a_verdict_and_names_what_was_left_out() -> None:
     facts = dict(report.facts)
     assert "rmi is better than ce in mIoU" in facts["verdict"]
     assert facts["ce"] == "4 runs: ce-0, ce-1, ce-2, ce-copy"
-    assert "left out, for no other group has a run of their seed: ce-9" in report.notes
+    assert "left out, because no other group has a run of their seed: ce-9" in report.notes
     assert any(note.startswith("ce-0 and ce-copy have the same confusion counts") for note in report.notes)
     assert "a note" in report.notes
     assert "1 image skipped (i99)" in report.notes

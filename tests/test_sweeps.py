@@ -351,14 +351,14 @@ def test_gradients_of_the_fixed_checkpoint_may_be_on_some_images(
         (
             ["--train", "head", "--against", "focal + feature_consistency"],
             2,
-            "--train head: 'focal + feature_consistency' trains the classifier as 'baseline' does, for feature_cons",
+            "--train head: 'focal + feature_consistency' trains the classifier as 'baseline' does, because feature_con",
         ),
         (
             ["--train", "head", "--against", "ce + feature_consistency,ce"],
             2,
             "'ce' trains the classifier as 'ce + feature_consistency' does",
         ),
-        (["--train", "head", "--against", "feature_consistency"], 2, "trains nothing, for feature_consistency trains"),
+        (["--train", "head", "--against", "feature_consistency"], 2, "trains nothing, because feature_consistency"),
         (["--train-split", "val"], 2, "is trained on and reported on"),
         (["--train-split", "nowhere"], 1, "nowhere"),
         (["--recipe", "sample-cee"], 1, "did you mean 'sample-ce'"),

@@ -24,7 +24,7 @@ def groups_report(comparison: TrainingsComparison, groups: Groups, left_out: Seq
         ("dataset", f"{dataset['name']}, split {dataset['split']}, {thousands(comparison.images)} images in all runs"),
         ("void pixels", "count as false positives" if comparison.void_as_error else "excluded"),
     )
-    lone = [f"left out, for no other group has a run of their seed: {shorten(left_out, 8)}"] if left_out else []
+    lone = [f"left out, because no other group has a run of their seed: {shorten(left_out, 8)}"] if left_out else []
     notes = (*trainings_notes(comparison), *lone, *_about_repeated(groups), *_of_runs(groups))
     return Report(title, facts, trainings_tables(comparison), notes, headline(comparison))
 
@@ -65,7 +65,7 @@ def verdict_on(name: str, baseline: str, found: SettingResult) -> str:
         f"{'< 0.001' if found.p_holm < 0.001 else f'= {found.p_holm:.3f}'}"
     )
     if found.basis == "one training each":
-        seen += "; over images only, for there is one training each"
+        seen += "; over images only, because there is one training each"
     if found.p_holm >= LEVEL:
         return f"no significant difference in mIoU between {name} and {baseline} ({seen})"
     return f"{name} is {'better' if found.difference > 0 else 'worse'} than {baseline} in mIoU ({seen})"

@@ -158,10 +158,12 @@ def _about_scatter(comparison: TrainingsComparison, result: TrainingsResult) -> 
     if result.pool is None or comparison.seeds >= PAIR_ALONE:
         return
     if left := [comparison.settings[row] for row in sorted(result.pool.left)]:
-        yield f"{_in_words(left)}: left the pool, for over seeds it varies unlike the others (F-test at 1 %)."
+        varies = "it varies" if len(left) == 1 else "they vary"
+        yield f"{_in_words(left)}: left the pool, because {varies} over seeds unlike the others (F-test at 1 %)."
     if wider := [comparison.settings[row] for row in result.pool.wider]:
+        varies, interval = ("it varies", "its interval") if len(wider) == 1 else ("they vary", "their intervals")
         yield (
-            f"{_in_words(wider)}: over seeds it varies more than twice as much as the others; its interval may be too "
+            f"{_in_words(wider)}: over seeds {varies} more than twice as much as the others; {interval} may be too "
             f"narrow, and more seeds would tell."
         )
 

@@ -68,7 +68,7 @@ def plan_rows(
 def refuse_untrained(rows: Sequence[Row]) -> None:
     """Raise UsageError for rows that, where a classifier alone is trained, train nothing or as another row does."""
     seen: dict[tuple[str, bool], Row] = {}
-    why = "for feature_consistency trains features, which are fixed there; use --train full"
+    why = "because feature_consistency trains features, which are fixed there; use --train full"
     for row in rows:
         kept = without_features(row.objective)
         if not kept:
