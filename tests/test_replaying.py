@@ -3,7 +3,11 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -33,6 +37,7 @@ from segablate.training.engines import EngineOptions
 from segablate.training.recipe import Recipe
 from segablate.training.replaying import by_classifier
 from segablate.training.request import TrainingRequest
+from segablate.training.session import TrainingExecution, train
 from segablate.training.sweep import Sweep, SweepSetting
 
 SETTINGS = (SweepSetting("baseline", "ce"), SweepSetting("focal", "focal(gamma=5)"))
@@ -123,8 +128,9 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def kept(folder: Path, sweep: Sweep) -> list[Path]:
     """The files of features of the evaluated split."""
-    files = folder.glob("features-*.npy")
-    return [file for file in files if np.load(file, mmap_mode="r").shape[0] == len(sweep.reported)]
+    files = list(folder.glob("features-*.npz"))
+    assert all(len(np.load(file).files) == len(sweep.reported) for file in files)
+    return files
 
 
 FORMS = {
@@ -185,12 +191,51 @@ def test_sweeps_of_a_search_share_their_features(sweep: Sweep, tmp_path: Path, p
     assert passes == [0, 1, 2, 3, 4, 0]
 
 
-def two_sizes(data: Path, tmp_path: Path) -> str:
-    """Make one of the evaluated images larger."""
-    other = write_splits(tmp_path / "other", val=5, size=(24, 40))
-    for kind in ("images", "labels"):
-        shutil.copy(other / kind / "val/val3.png", data / kind / "val/val3.png")
-    return write_network(tmp_path)
+def enlarge(data: Path, tmp_path: Path, *numbers: int) -> None:
+    """Make some of the evaluated images larger, each number by as many pixels."""
+    for number in numbers:
+        other = write_splits(tmp_path / f"other{number}", val=5, size=(24, 40 + number % 2))
+        for kind in ("images", "labels"):
+            shutil.copy(other / kind / f"val/val{number}.png", data / kind / f"val/val{number}.png")
+
+
+@pytest.mark.parametrize("scores", FORMS.values(), ids=FORMS)
+def test_the_network_runs_on_a_first_batch_of_each_size(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passes: list[int], scores: str
+) -> None:
+    enlarge(data, tmp_path, 1, 3, 4)
+    sweep = toy_sweep(data, write_network(tmp_path, scores))
+    found = ended(tmp_path / "s", sweep)
+    assert passes == [0, 1, 2, 3, 4, 0, 1, 4], "the first and third are of one size, the second and fourth of another"
+    assert len(kept(tmp_path / "s", sweep)) == 1
+    assert_same(found, by_network(monkeypatch, tmp_path / "t", sweep))
+    assert not np.array_equal(found[0].confusion.pixels, found[1].confusion.pixels), "the cells differ"
+
+
+def test_where_one_size_disagrees_the_network_runs_on_it_alone(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passes: list[int]
+) -> None:
+    enlarge(data, tmp_path, 1, 3)
+    sweep = toy_sweep(data, write_network(tmp_path))
+    before = ended(tmp_path / "s", sweep)
+    (file,) = kept(tmp_path / "s", sweep)
+    arrays = dict(np.load(file))
+    np.savez(file, **{**arrays, "1": arrays["1"] + 1})
+    shutil.rmtree(cell_folder(tmp_path / "s", sweep.cells[0]))
+    passes.clear()
+    assert_same(ended(tmp_path / "s", sweep), before)
+    assert passes == [0, 1, 3]
+
+
+def test_of_many_sizes_nothing_is_kept(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passes: list[int]
+) -> None:
+    monkeypatch.setattr(feature_files, "MOST_SIZES", 1)
+    enlarge(data, tmp_path, 1)
+    sweep = toy_sweep(data, write_network(tmp_path))
+    ended(tmp_path / "s", sweep)
+    assert passes == 2 * [0, 1, 2, 3, 4]
+    assert not list((tmp_path / "s").glob("*features-*.npz*"))
 
 
 def labels_of_another_size(data: Path, tmp_path: Path) -> str:
@@ -228,7 +273,6 @@ def marked(data: Path, tmp_path: Path) -> str:
 
 
 UNSURE = {
-    "images of two sizes": two_sizes,
     "labels of another size": labels_of_another_size,
     "the network goes on a little": scored(f"self.head({HIDDEN}) + 1e-5 * x[:, :1]"),
     "features lie apart in memory": scored(f"self.head({HIDDEN}[..., ::2, ::2])"),
@@ -268,7 +312,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*given: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", fail)
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", fail)
 
 
 def full_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,29 +347,135 @@ def test_the_network_runs_where_features_do_not_fit(
     assert_same([load_run(cell_folder(tmp_path / "s", cell) / "run") for cell in sweep.cells], expected)
 
 
-def zeros(file: Path, features: np.ndarray) -> None:
-    np.save(file, np.zeros_like(features))
+def zeros(features: np.ndarray) -> np.ndarray:
+    return np.zeros_like(features)
 
 
-def other_shape(file: Path, features: np.ndarray) -> None:
-    np.save(file, features[..., :-1])
+def other_shape(features: np.ndarray) -> np.ndarray:
+    return features[..., :-1]
 
 
-def cut_off(file: Path, features: np.ndarray) -> None:
-    file.write_bytes(file.read_bytes()[:-100])
-
-
-@pytest.mark.parametrize("damage", [zeros, other_shape, cut_off])
-def test_damaged_features_are_not_used(
-    sweep: Sweep, tmp_path: Path, passes: list[int], damage: Callable[[Path, np.ndarray], None]
+@pytest.mark.parametrize("change", [zeros, other_shape])
+def test_other_features_are_not_used(
+    sweep: Sweep, tmp_path: Path, passes: list[int], change: Callable[[np.ndarray], np.ndarray]
 ) -> None:
     before = ended(tmp_path / "s", sweep)
     (file,) = kept(tmp_path / "s", sweep)
-    damage(file, np.load(file))
+    np.savez(file, **{name: change(array) for name, array in np.load(file).items()})
     shutil.rmtree(cell_folder(tmp_path / "s", sweep.cells[0]))
     passes.clear()
     assert_same(ended(tmp_path / "s", sweep), before)
     assert passes == [0, 1, 2, 3, 4]
+
+
+def cut_off(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def emptied(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def one_short(file: Path) -> None:
+    np.savez(file, **dict(list(np.load(file).items())[:-1]))
+
+
+def another_number(file: Path) -> None:
+    arrays = dict(np.load(file))
+    np.savez(file, **{**{name: array for name, array in arrays.items() if name != "2"}, "7": arrays["2"]})
+
+
+def flipped(entry: str) -> Callable[[Path], None]:
+    """Change a bit of the values of an image."""
+
+    def flip(file: Path) -> None:
+        with zipfile.ZipFile(file) as archive:
+            start = archive.getinfo(entry).header_offset
+        data = bytearray(file.read_bytes())
+        data[start + 1000] ^= 1
+        file.write_bytes(data)
+
+    return flip
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], list[int]]] = {
+    "cut off": (cut_off, [0, 1, 2, 3, 4]),
+    "empty": (emptied, [0, 1, 2, 3, 4]),
+    "an image short": (one_short, [0, 1, 2, 3, 4]),
+    "no third image": (another_number, [0, 2, 3, 4]),
+    "a bit of the first": (flipped("0.npy"), [0, 1, 2, 3, 4]),
+    "a bit of the fourth": (flipped("3.npy"), [0, 3, 4]),
+}
+"""Damages, and the images that the network then evaluates: all from the first that is found to be damaged."""
+
+
+@pytest.mark.parametrize(("damage", "evaluated"), DAMAGES.values(), ids=DAMAGES)
+def test_damaged_features_are_computed_again(
+    sweep: Sweep, tmp_path: Path, passes: list[int], damage: Callable[[Path], None], evaluated: list[int]
+) -> None:
+    before = ended(tmp_path / "s", sweep)
+    (file,) = kept(tmp_path / "s", sweep)
+    damage(file)
+    shutil.rmtree(cell_folder(tmp_path / "s", sweep.cells[0]))
+    passes.clear()
+    assert_same(ended(tmp_path / "s", sweep), before)
+    assert passes == evaluated
+    assert not list((tmp_path / "s").glob("*features-*.npz*")), "nothing was left to be evaluated on them"
+    damage_all(tmp_path / "s", sweep)
+    passes.clear()
+    assert_same(ended(tmp_path / "s", sweep), before)
+    assert passes == [0, 1, 2, 3, 4, 0]
+    file.write_bytes(file.read_bytes()[:-100])
+    damage_all(tmp_path / "s", sweep)
+    passes.clear()
+    assert_same(ended(tmp_path / "s", sweep), before)
+    assert passes == [0, 1, 2, 3, 4, 0], "replaced by those of the first cell"
+    assert len(kept(tmp_path / "s", sweep)) == 1
+
+
+def damage_all(folder: Path, sweep: Sweep) -> None:
+    """Remove what came of all cells."""
+    for cell in sweep.cells:
+        shutil.rmtree(cell_folder(folder, cell))
+
+
+def bit_of_training(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[-1000] ^= 1
+    file.write_bytes(data)
+
+
+def without_checksum(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-4])
+
+
+def with_more(file: Path) -> None:
+    file.write_bytes(file.read_bytes() + b"0")
+
+
+@pytest.mark.parametrize("damage", [cut_off, emptied, bit_of_training, without_checksum, with_more])
+def test_damaged_features_to_train_on_are_computed_again(
+    sweep: Sweep, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    before = ended(tmp_path / "s", sweep)
+    (file,) = (tmp_path / "s").glob("features-*.npy")
+    good = file.read_bytes()
+    damage(file)
+    damage_all(tmp_path / "s", sweep)
+    assert_same(ended(tmp_path / "s", sweep), before)
+    assert file.read_bytes() == good
+    assert not list((tmp_path / "s").glob(".features-*"))
+
+
+def test_features_to_train_on_are_read_from_the_file_that_is_there(sweep: Sweep, tmp_path: Path) -> None:
+    before = ended(tmp_path / "s", sweep)
+    (file,) = (tmp_path / "s").glob("features-*.npy")
+    good = np.load(file)
+    np.save(file, np.zeros_like(good))
+    feature_files.seal(file, zlib.crc32(np.zeros_like(good)))
+    damage_all(tmp_path / "s", sweep)
+    after = ended(tmp_path / "s", sweep)
+    assert not np.array_equal(after[0].confusion.pixels, before[0].confusion.pixels)
 
 
 def test_two_processes_may_keep_them_at_once(sweep: Sweep, tmp_path: Path, passes: list[int]) -> None:
@@ -356,19 +506,43 @@ def test_two_processes_may_keep_them_at_once(sweep: Sweep, tmp_path: Path, passe
 
 
 def test_what_killed_processes_left_is_removed(sweep: Sweep, tmp_path: Path) -> None:
-    network = open_checkpoint(sweep.request.network, TRUSTED)
-    assert isinstance(network, Network)
-    file = replaying._file(tmp_path, network, "head", sweep.reported)
-    assert file is not None
-    left, in_use = (tmp_path / f".{file.name}.{name}" for name in ("left", "in_use"))
-    for path in (left, in_use):
-        path.write_bytes(b"0")
+    folder, sweep = tmp_path / "s", replace(sweep, seeds=(0, 1))
+    assert run_sweep(sweep, SweepExecution(folder, "1/4", options=HERE)) == 3
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    here = feature_files.this_machine()
+    names = {
+        "killed": f".features-1.npz.{here}-{child.pid}-1",
+        "trained": f".features-1.npy.{here}-{child.pid}-2",
+        "abandoned": ".features-1.npz.0123456789ab-1-3",
+        "elsewhere": f".features-1.npz.0123456789ab-{child.pid}-4",
+        "in use": feature_files.temporary_name(folder / "features-1.npz").name,
+    }
+    for name in names.values():
+        (folder / name).write_bytes(b"0")
     old = time.time() - 2 * feature_files.ABANDONED
-    os.utime(left, (old, old))
-    with by_classifier(tmp_path, "head", keep=True)(network, sweep.reported) as keeping:
-        keeping(Batch((sweep.reported.read(0),)))
-    assert not left.exists()
-    assert in_use.exists()
+    os.utime(folder / names["abandoned"], (old, old))
+    os.utime(folder / names["in use"], (old, old))
+
+    def left() -> set[str]:
+        return {name for name, file in names.items() if (folder / file).exists()}
+
+    seen: list[set[str]] = []
+    execution = SweepExecution(folder, "2/4", options=HERE, ended=lambda done, result: seen.append(left()))
+    assert run_sweep(sweep, execution) == 2
+    assert seen == [{"elsewhere", "in use"}], "before the disk is written to"
+    assert left() == {"elsewhere", "in use"}
+    (folder / names["killed"]).write_bytes(b"0")
+    assert run_sweep(sweep, SweepExecution(folder, options=HERE)) == 0
+    assert not left(), "all cells have ended"
+
+
+def test_a_training_leaves_no_features(sweep: Sweep, tmp_path: Path) -> None:
+    temporary = tmp_path / "t/.features-1.npy.0123456789ab-1-3"
+    temporary.parent.mkdir()
+    temporary.write_bytes(b"0")
+    train(sweep.request_of(sweep.cells[0]), tmp_path / "t", TrainingExecution())
+    assert not list((tmp_path / "t").glob("*features-*"))
 
 
 def test_changed_weights_or_images_have_features_of_their_own(sweep: Sweep, tmp_path: Path) -> None:
@@ -392,11 +566,14 @@ def test_changed_weights_or_images_have_features_of_their_own(sweep: Sweep, tmp_
 def test_the_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passes: list[int]) -> None:
     reported = open_dataset("sample", "val")
     size = reported.read(0).size
-    alike = [name for index, name in enumerate(reported.names) if reported.read(index, image=False).size == size]
+    alike = [reported.read(index, image=False).size == size for index in range(len(reported))]
+    chosen = {like: [name for name, each in zip(reported.names, alike, strict=True) if each == like] for like in (1, 0)}
     train = open_dataset("sample", "train").evenly(8)
-    sweep = sweep_of("sample:ce", train, reported.only(alike[:6], "a list"), steps=2)
+    sweep = sweep_of("sample:ce", train, reported.only([*chosen[1][:4], *chosen[0][:3]], "a list"), steps=2)
     found = ended(tmp_path / "s", sweep)
-    assert passes == [*range(6), 0]
+    both = sorted(passes[:7])
+    assert both == [*range(7)]
+    assert len(passes) == 9, "one of each size to compare"
     assert_same(found, by_network(monkeypatch, tmp_path / "t", sweep))
 
 

@@ -17,7 +17,7 @@ from segablate.cli.options import DatasetOptions, ResultOptions, RunningOptions,
 from segablate.cli.search_options import SearchOptions
 from segablate.cli.training_runs import at_once, recipe_of, refuse_leak, run_with_progress, same_classes, seeds_of
 from segablate.errors import Interrupted, RunError, SegablateError, UsageError, counted, fact
-from segablate.files import discard, is_file
+from segablate.files import is_file
 
 if TYPE_CHECKING:
     from segablate.datasets import Dataset
@@ -50,6 +50,7 @@ def search_surrogate(
     from segablate.search.running import open_search, run_search
     from segablate.search.writing import write_theta
     from segablate.tables.search import search_report
+    from segablate.training.feature_files import remove_features
 
     space = metric_named(metric)
     place = dataset or default_dataset(network, f"search {metric} {network} DATASET")
@@ -73,8 +74,7 @@ def search_surrogate(
     found = run_search(search, folder, run, (*notes, *_about_background(search)))
     file = write_theta(found, folder, command_line())
     retrained = _retrained(found, place, reported, folder, options, images)
-    for features in folder.glob("features-*.npy"):
-        discard(features)
+    remove_features(folder)
     report = search_report(found, folder, retrained)
     _keep(report, found, reported, folder)
     if options.plot is not None:

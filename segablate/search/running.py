@@ -7,7 +7,7 @@ A search is a folder::
     SEARCH/references/            a sweep: cross entropy and the published parameters, trained as the samples are
     SEARCH/theta.yaml             the parameters found
     SEARCH/retrained/             a sweep: trainings with these and others; then report/, as `segablate show` prints it
-    SEARCH/features-*.npy         what the classifier sees, where it alone is trained; removed at the end
+    SEARCH/features-*             what the classifier sees, where it alone is trained; removed at the end
 """
 
 import json

@@ -24,6 +24,7 @@ from segablate.statistics.correlation import rank_correlation
 from segablate.training.beginning import begin
 from segablate.training.cells import result_of
 from segablate.training.engines import EngineOptions, run_cells
+from segablate.training.feature_files import remove_leftovers
 from segablate.training.planning import Row
 from segablate.training.sweep import CellResult, Sweep, open_sweep, share_of
 
@@ -80,6 +81,7 @@ def run_sweep(sweep: Sweep, execution: SweepExecution) -> int:
     open_sweep(execution.folder, sweep)
     cells = share_of(sweep.cells, execution.cells) if execution.cells else list(sweep.cells)
     todo = [cell for cell in cells if result_of(execution.folder, cell) is None]
+    remove_leftovers(sweep.features or execution.folder)
     if todo:
         _check(sweep, execution.folder)
     done = len(cells) - len(todo)
@@ -90,7 +92,9 @@ def run_sweep(sweep: Sweep, execution: SweepExecution) -> int:
         execution.ended(done, result)
 
     run_cells(execution.engine, execution.folder, sweep, todo, ended, execution.options)
-    return sum(result_of(execution.folder, cell) is None for cell in sweep.cells)
+    missing = sum(result_of(execution.folder, cell) is None for cell in sweep.cells)
+    remove_leftovers(sweep.features or execution.folder, others=not missing and sweep.features is None)
+    return missing
 
 
 def gather(

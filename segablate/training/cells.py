@@ -16,6 +16,7 @@ from segablate.files import is_file, write_atomically, writing
 from segablate.limits import TooLarge
 from segablate.plain_values import check
 from segablate.text_files import MalformedText, read_json
+from segablate.training.processes import has_ended, machine
 from segablate.training.sweep import Cell, CellResult, Sweep
 
 if TYPE_CHECKING:
@@ -170,30 +171,14 @@ def _take(claim: Path) -> bool:
     except FileExistsError:
         return False
     with os.fdopen(handle, "w") as file:
-        file.write(f"{_machine()} {os.getpid()}")
+        file.write(f"{machine()} {os.getpid()}")
     return True
-
-
-def _machine() -> str:
-    """Name this machine, and on Linux the namespace in which its process numbers count."""
-    try:
-        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()
 
 
 def _ended(claimant: str) -> bool:
     """Return whether whoever wrote this claim was a process of this machine that has ended."""
-    machine, _, number = claimant.rpartition(" ")
-    if machine != _machine() or not number.isdecimal() or os.name != "posix":
-        return False
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # it is somebody else's
-        return False
-    return False
+    place, _, number = claimant.rpartition(" ")
+    return place == machine() and number.isdecimal() and has_ended(int(number))
 
 
 def _signs_of_life(claim: Path, stop: threading.Event) -> None:

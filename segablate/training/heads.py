@@ -7,7 +7,9 @@ checkpoint, the preprocessing and the list of images.
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from segablate.datasets.dataset import Dataset
 from segablate.errors import RunError
 from segablate.runtime import autocast
 from segablate.training.batches import VIEW, Batches, TrainingBatch
+from segablate.training.feature_files import Damaged, seal, sealed_shape, temporary_name
 from segablate.training.starting import Start, seen_by_classifier
 
 _AGREES = 1e-4
@@ -87,15 +90,15 @@ def can_keep_features(start: Start, dataset: Dataset) -> bool:
 def keep_features(
     start: Start, dataset: Dataset, folder: Path, progress: Callable[[int], None] = lambda images: None
 ) -> Features:
-    """Compute the features of every image and its mirror image, unless they are kept from earlier.
+    """Compute the features of every image and its mirror image, unless they are kept, undamaged, from earlier.
 
     Raises RunError where the disk is full, and where images differ in size.
     """
     file = folder / f"features-{features_key(start.network, start.classifier, dataset)}.npy"
-    if file.is_file():
-        return Features(file, np.load(file, mmap_mode="r").shape)
+    with suppress(FileNotFoundError, Damaged):
+        return Features(file, sealed_shape(file))
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary = temporary_name(file)
     try:
         shape = _write(start, dataset, temporary, progress)
         os.replace(temporary, file)
@@ -110,6 +113,7 @@ def keep_features(
 
 def _write(start: Start, dataset: Dataset, file: Path, progress: Callable[[int], None]) -> tuple[int, ...]:
     kept: np.memmap | None = None
+    checksum = 0
     for index in range(len(dataset)):
         found = _features(start, dataset, index)
         if kept is None:
@@ -119,9 +123,11 @@ def _write(start: Start, dataset: Dataset, file: Path, progress: Callable[[int],
         if found.shape != kept.shape[1:]:
             raise RunError("images differ in size, and so do their features; state a --resize that they share")
         kept[index] = found
+        checksum = zlib.crc32(np.ascontiguousarray(found).data, checksum)
         progress(1)
     assert kept is not None
     kept.flush()
+    seal(file, checksum)
     return kept.shape
 
 

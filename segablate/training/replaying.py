@@ -2,11 +2,10 @@
 
 The first evaluation of a sweep runs the network and keeps the features, in the order of the images; later ones run the
 classifier on them. No number changes: features are kept only where the scores from them equal those of the network bit
-for bit on every image, and are used only where an evaluation finds both equal on its first batch. In all other cases,
-as with resized images, windows, images of several sizes or a full disk, the network runs.
+for bit on every image, and are used only where an evaluation finds both equal on its first batch of each size. In all
+other cases, as with resized images, windows, images of many sizes, damaged features or a full disk, the network runs.
 """
 
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -22,9 +21,10 @@ from segablate.checkpoints.outputs import two_channels
 from segablate.checkpoints.segmenter import Delegate, Segmenter, Substitute
 from segablate.datasets.dataset import Dataset
 from segablate.evaluation.identity import dataset_identity, plain
+from segablate.files import discard
 from segablate.runtime import counting_device, describe, team, to_device
 from segablate.samples import Batch, Output
-from segablate.training.feature_files import FeatureWriter, open_features
+from segablate.training.feature_files import Damaged, FeatureWriter, KeptFeatures, temporary_name
 from segablate.training.heads import features_key, head_logits
 from segablate.training.starting import seen_by_classifier
 
@@ -47,10 +47,13 @@ def _by_classifier(
     if not isinstance(network, Network) or not _ends_with(network, classifier) or team().size > 1:
         return nullcontext(segmenter)
     file = _file(folder, network, classifier, dataset)
-    kept = None if file is None else open_features(file, len(dataset))
-    if kept is not None:
-        return nullcontext(Replaying(segmenter, network, classifier, kept))
-    return _keeping(segmenter, network, classifier, file, len(dataset)) if keep and file else nullcontext(segmenter)
+    if file is None:
+        return nullcontext(segmenter)
+    if file.is_file():
+        with suppress(Damaged):
+            return _replaying(segmenter, network, classifier, KeptFeatures(file, len(dataset)))
+        discard(file)
+    return _keeping(segmenter, network, classifier, file, len(dataset)) if keep else nullcontext(segmenter)
 
 
 def _ends_with(network: Network, classifier: str) -> bool:
@@ -71,7 +74,7 @@ def _file(folder: Path, network: Network, classifier: str, dataset: Dataset) -> 
         return None
     made_by = [describe(network.device), torch.__version__, torch.get_num_threads()]
     key = features_key(network, classifier, dataset, "evaluated", classifier, made_by, plain(dataset_identity(dataset)))
-    return folder / f"features-{key}.npy"
+    return folder / f"features-{key}.npz"
 
 
 def _as_it_is(network: Network, batch: Batch) -> bool:
@@ -110,62 +113,83 @@ def _axes(features: Tensor) -> Axes | None:
     return (1, 2, 0) if features.is_contiguous(memory_format=torch.channels_last) else None
 
 
+@contextmanager
+def _replaying(segmenter: Segmenter, network: Network, classifier: str, kept: KeptFeatures) -> Iterator["Replaying"]:
+    """Yield the classifier on kept features, and remove these where they turn out to be damaged."""
+    replaying = Replaying(segmenter, network, classifier, kept)
+    try:
+        yield replaying
+    finally:
+        kept.close()
+        if replaying.comparison.damaged:
+            discard(kept.file)
+
+
 @dataclass
 class _Comparison:
-    """What the first batch said: whether scores from kept features are those of the network, and their axes."""
+    """What was found: the axes of features by the size of images, None where the scores are not those of the network.
 
-    made: bool = False
-    axes: Axes | None = None
+    `damaged`: whether what is kept is.
+    """
+
+    axes: dict[tuple[int, int], Axes | None] = field(default_factory=dict)
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
 class Replaying(Delegate):
-    """The classifier of a network on kept features, after a first batch on which both ran and were equal.
+    """The classifier of a network on kept features, after a first batch of a size on which both ran and were equal.
 
     The time of the network is not measured then; where they differ, `segmenter`, the network, runs to the end.
     """
 
     network: Network
     classifier: str
-    kept: np.ndarray
+    kept: KeptFeatures
     comparison: _Comparison = field(default_factory=_Comparison)
 
     def __call__(self, batch: Batch) -> Output:
         """Return the output of the network for a batch."""
-        if not self.comparison.made:
-            return self._compared(batch)
-        if self.comparison.axes is None or not _as_it_is(self.network, batch):
+        size, known = batch.samples[0].size, self.comparison.axes
+        if self.comparison.damaged or not _as_it_is(self.network, batch):
             return self.segmenter(batch)
-        features = self._read(batch, self.comparison.axes)
-        return _output(self.network, self.classifier, features, batch.samples[0].size)
+        if size not in known:
+            return self._compared(batch)
+        axes = known[size]
+        features = None if axes is None else self._read(batch, axes)
+        return self.segmenter(batch) if features is None else _output(self.network, self.classifier, features, size)
 
     def _compared(self, batch: Batch) -> Output:
         with seen_by_classifier(self.network, self.classifier) as seen:
             output = self.network(batch)
-        self.comparison.made = True
-        axes = _axes(seen[0]) if len(seen) == 1 and _as_it_is(self.network, batch) else None
-        if axes is not None and self._agrees(batch, axes, seen[0], output):
-            self.comparison.axes = axes
+        axes = _axes(seen[0]) if len(seen) == 1 else None
+        agree = axes is not None and self._agrees(batch, axes, seen[0], output)
+        self.comparison.axes[batch.samples[0].size] = axes if agree else None
         return output
 
     def _agrees(self, batch: Batch, axes: Axes, seen: Tensor, output: Output) -> bool:
-        if self.kept.shape[1:] != tuple(seen.shape[1 + axis] for axis in axes):
-            return False
         features = self._read(batch, axes)
-        return torch.equal(features, seen) and _equals(self.network, self.classifier, features, output)
+        if features is None or not torch.equal(features, seen):
+            return False
+        return _equals(self.network, self.classifier, features, output)
 
-    def _read(self, batch: Batch, axes: Axes) -> Tensor:
-        """Return the features of a batch, N D h w, in memory as the network has them."""
-        stored = np.stack([self.kept[sample.index] for sample in batch.samples])
+    def _read(self, batch: Batch, axes: Axes) -> Tensor | None:
+        """Return the features of a batch, N D h w, in memory as the network has them; None where they are damaged."""
+        try:
+            stored = [self.kept.read(sample.index) for sample in batch.samples]
+        except Damaged:
+            stored = []
+        if len({each.shape for each in stored}) != 1:
+            self.comparison.damaged = True
+            return None
         back = np.argsort(axes) + 1
-        return to_device(stored, self.network.device).permute(0, *back.tolist())
+        return to_device(np.stack(stored), self.network.device).permute(0, *back.tolist())
 
 
 @contextmanager
 def _keeping(segmenter: Segmenter, network: Network, classifier: str, file: Path, images: int) -> Iterator["Keeping"]:
     """Yield the network, which keeps what its classifier sees: all of it, or nothing."""
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
-    keeping = Keeping(segmenter, network, classifier, FeatureWriter(temporary, images))
+    keeping = Keeping(segmenter, network, classifier, FeatureWriter(temporary_name(file), images))
     try:
         yield keeping
         with suppress(OSError):
@@ -199,4 +223,4 @@ class Keeping(Delegate):
         if not _equals(self.network, self.classifier, seen[0], output):
             return False
         stored = seen[0].permute(0, *(1 + axis for axis in axes)).cpu().contiguous().numpy()
-        return self.written.add([sample.index for sample in batch.samples], stored, (axes, batch.samples[0].size))
+        return self.written.add([sample.index for sample in batch.samples], stored, batch.samples[0].size, axes)

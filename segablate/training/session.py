@@ -15,13 +15,14 @@ from segablate.datasets.supervision import FULL
 from segablate.errors import DivergedError, Interrupted, RecipeError, RunError, SegablateError, fact
 from segablate.evaluation.loop import LoopOptions, carry_out, prepare
 from segablate.evaluation.measures import Measures
-from segablate.files import discard, is_file, write_atomically
+from segablate.files import is_file, write_atomically
 from segablate.limits import TooLarge
 from segablate.metrics.confusion import class_counts, mean_iou
 from segablate.plain_values import check
 from segablate.runtime import team
 from segablate.text_files import MalformedText, read_json
 from segablate.training.beginning import begin
+from segablate.training.feature_files import remove_features
 from segablate.training.heads import HeadBatches
 from segablate.training.loop import fit, validations
 from segablate.training.recipe import plain_recipe
@@ -155,8 +156,7 @@ def conclude(request: TrainingRequest, task: Task, trained: Trained, folder: Pat
             summary = {**facts, "checkpoint": checkpoint.name}
             write_atomically(folder / SUMMARY, json.dumps(summary, indent=1))
         remove_states(folder)
-        for kept in folder.glob("features-*.npy"):
-            discard(kept)
+        remove_features(folder)
     return Training(folder, str(checkpoint), facts, tuple(notes), _classifier_alone(task))
 
 

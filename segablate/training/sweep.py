@@ -4,8 +4,8 @@ A sweep is a folder of cells, one for each setting and seed::
 
     SWEEP/plan.json                  what is trained, whole; written first
     SWEEP/cells/003-radius_5-seed1/  a training, then run/ as `evaluate --save` writes it, and cell.json, written last
-    SWEEP/features-*.npy             what the classifier sees, where it alone is trained: of the images that are
-                                     trained on, and of those that are evaluated
+    SWEEP/features-*                 what the classifier sees, where it alone is trained: of the images that are
+                                     trained on (.npy), and of those that are evaluated (.npz)
 
 Whoever runs cells, here or elsewhere, does the same to those that are missing; see :mod:`segablate.training.engines`.
 """
