@@ -26,10 +26,12 @@ from trainings import PLAIN, write_splits
 from segablate.checkpoints import Loading, open_checkpoint
 from segablate.checkpoints.network import Network
 from segablate.checkpoints.segmenter import no_substitute
+from segablate.comparison.differences import compare
 from segablate.datasets import Dataset, open_dataset
 from segablate.evaluation.results import Evaluation, load_run, to_arrays
 from segablate.metrics.tolerance import Tolerance
 from segablate.samples import Batch
+from segablate.tables.comparison import comparison_report
 from segablate.training import cells, feature_files, replaying
 from segablate.training.ablation import SweepExecution, run_sweep
 from segablate.training.cells import cell_folder, run_cell
@@ -157,7 +159,14 @@ def test_the_second_cell_runs_its_classifier_alone(
 def test_what_the_network_did_not_do_is_not_timed(sweep: Sweep, tmp_path: Path) -> None:
     first, second = ended(tmp_path / "s", sweep)
     assert first.facts["timing"]["milliseconds per image"] > 0
-    assert "timing" not in second.facts
+    assert second.facts["timing"] == {"milliseconds per image": None, "evaluated on": "kept features"}
+    runs = {"a": first, "b": second, "c": second}
+    tables = {table.name: table for table in comparison_report(compare(runs), runs).tables}
+    rows = tables["trade_offs"].rows
+    assert [row["seconds"] is None for row in rows] == [False, True, True]
+    assert tables["trade_offs"].notes[-1] == (
+        "No time of B, C: evaluated on kept features, without running the network. --time measures it."
+    )
 
 
 def test_a_sweep_goes_on_with_what_is_kept(sweep: Sweep, tmp_path: Path, passes: list[int]) -> None:

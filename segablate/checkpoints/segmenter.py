@@ -190,6 +190,11 @@ class Delegate:
     segmenter: Segmenter
 
     @property
+    def evaluated_on(self) -> str:
+        """What it reads in the place of images, for the facts of a run; empty where it is the network that runs."""
+        return ""
+
+    @property
     def source(self) -> Source:
         return self.segmenter.source
 

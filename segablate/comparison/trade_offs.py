@@ -24,6 +24,7 @@ class TradeOff:
     """Quality and cost of one run: shares in 0..1, milliseconds per image, number of parameters; None where unknown.
 
     - `in_turns`: whether the time was measured in turns with the other runs; otherwise it takes no part.
+    - `evaluated_on`: what was read in the place of images, so that the network was not timed; empty otherwise.
     - `dominated_by`: indices of the runs that are at least as good in all criteria and better in one.
     """
 
@@ -33,6 +34,7 @@ class TradeOff:
     parameters: int | None
     in_turns: bool = False
     dominated_by: tuple[int, ...] = ()
+    evaluated_on: str = ""
 
 
 def trade_offs(
@@ -46,7 +48,14 @@ def trade_offs(
     boundary = next((values[m.key].tolist() for m in measures if m.kind == "boundary"), [None] * len(runs))
     in_turns = times is not None and set(times) >= set(runs)
     found = [
-        TradeOff(miou, boundary_f, times[name] if times and in_turns else milliseconds(run), parameters(run), in_turns)
+        TradeOff(
+            miou,
+            boundary_f,
+            times[name] if times and in_turns else milliseconds(run),
+            parameters(run),
+            in_turns,
+            evaluated_on=run.facts.get("timing", {}).get("evaluated on", ""),
+        )
         for (name, run), miou, boundary_f in zip(runs.items(), values["miou"].tolist(), boundary, strict=True)
     ]
     return tuple(

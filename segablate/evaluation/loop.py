@@ -15,7 +15,7 @@ import numpy as np
 
 from segablate import __version__
 from segablate.checkpoints.label_maps import encoding_notes
-from segablate.checkpoints.segmenter import OnError, Segmenter, Substitute, no_substitute
+from segablate.checkpoints.segmenter import Delegate, OnError, Segmenter, Substitute, no_substitute
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure
 from segablate.errors import DatasetError, SegablateError
@@ -116,8 +116,15 @@ def carry_out(work: PreparedEvaluation, running: LoopOptions) -> Evaluation:
             parts.append(PackedPart.of(part))
     found = running.team.gather((parts, skipped))
     parts = [*map(PackedPart.of, kept), *(part for parts, _ in found for part in parts)]
-    work = replace(work, facts={**work.facts, **timed.facts(running.batch_size)})
+    timing = timed.facts(running.batch_size) or _untimed(segmenter)
+    work = replace(work, facts={**work.facts, **timing})
     return _whole(work, parts, [each for _, skipped in found for each in skipped])
+
+
+def _untimed(segmenter: Segmenter) -> dict[str, Any]:
+    """Return why a run has no time of its network, as facts: it was evaluated on something else than images."""
+    on = segmenter.evaluated_on if isinstance(segmenter, Delegate) else ""
+    return {"timing": {"milliseconds per image": None, "evaluated on": on}} if on else {}
 
 
 def _parts(

@@ -24,7 +24,7 @@ _MEASURED = {
     "dataset": {**_DATASET, "split": str},
     "measures": {"losses": {str: str}, "tolerances": [str], "boundary_iou?": str, "error_kinds?": str},
     "versions": {str: str},
-    "timing?": {"milliseconds per image?": (float, None)},
+    "timing?": {"milliseconds per image?": (float, None), "evaluated on?": str},
     "command?": str,
     "origin?": object,
 }

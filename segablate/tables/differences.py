@@ -3,14 +3,14 @@
 Runs are called A, B, C, ... in the order given; a difference is the later run − the earlier one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from segablate.comparison.differences import Comparison, PairedDifferences
 from segablate.comparison.scores import Measure
-from segablate.comparison.trade_offs import SAME_TIME
+from segablate.comparison.trade_offs import SAME_TIME, TradeOff
 from segablate.errors import counted
 from segablate.labels import Colour
 from segablate.statistics.intervals import Interval
@@ -109,8 +109,8 @@ def trade_offs_table(comparison: Comparison) -> Table:
         f"Dominated: another run is at least as good in every complete column and better in one (times within "
         f"{100 * (SAME_TIME - 1):.0f} % are equal). The others form the Pareto set."
     )
-    notes = (note,) if "seconds" not in {column.key for column in columns} else (note, _about_times(in_turns))
-    return Table("trade_offs", "Quality and cost", columns, rows, notes)
+    notes = [note] if "seconds" not in {column.key for column in columns} else [note, _about_times(in_turns)]
+    return Table("trade_offs", "Quality and cost", columns, rows, (*notes, *_about_untimed(comparison.trade_offs)))
 
 
 def _about_times(in_turns: bool) -> str:
@@ -120,6 +120,13 @@ def _about_times(in_turns: bool) -> str:
         "Times are of each run on its own, under the load of its hour: not comparable, and left out of the Pareto set. "
         "--time measures them in turns."
     )
+
+
+def _about_untimed(found: Sequence[TradeOff]) -> Iterator[str]:
+    """Say which runs have no time, as their network was not run."""
+    for on in dict.fromkeys(each.evaluated_on for each in found if each.evaluated_on and each.milliseconds is None):
+        letters = [letter for letter, each in zip(LETTERS, found, strict=False) if each.evaluated_on == on]
+        yield f"No time of {', '.join(letters)}: evaluated on {on}, without running the network. --time measures it."
 
 
 def pairs_table(comparison: Comparison) -> Table:

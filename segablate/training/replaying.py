@@ -148,6 +148,12 @@ class Replaying(Delegate):
     kept: KeptFeatures
     comparison: _Comparison = field(default_factory=_Comparison)
 
+    @property
+    def evaluated_on(self) -> str:
+        """Kept features, unless the network ran on a size of which there are none, or none that fit."""
+        known = self.comparison.axes.values()
+        return "" if self.comparison.damaged or not all(known) else "kept features"
+
     def __call__(self, batch: Batch) -> Output:
         """Return the output of the network for a batch."""
         size, known = batch.samples[0].size, self.comparison.axes
