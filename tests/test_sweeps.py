@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from io import StringIO
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +325,38 @@ def test_the_command_prints_trainings_and_their_cost(
     assert {line["run"] for line in csv.DictReader(StringIO(capsys.readouterr().out))} == {"small"}
 
 
+def test_what_the_fixed_checkpoint_had_said_is_numbers(
+    data: Path, tmp_path: Path, network_spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["ablate", "rmi", network_spec, f"folder:{data}", "--train", "head", "--radius", "2,3,4", "--steps", "1"]
+    words += ["--against", "ce", "--seeds", "1", "--processes", "1", "--set", "batch=2", "--trust-code"]
+    words += ["--objective", "rmi", "--save", str(tmp_path / "s")]
+    assert run([*words, "--format", "json"]) == 0
+    tables = json.loads(capsys.readouterr().out)["tables"]
+    rows, trained = tables["fixed"], {row["setting"]: row["mean"] for row in tables["miou"]}
+    assert [row["setting"] for row in rows] == ["baseline", "radius=2", "radius=4", "ce"]
+    assert [row["miou"] for row in rows] == list(trained.values())
+    assert [rows[3][key] for key in ("merit", "rho", "near")] == [None, None, None]
+    asked = ["ablate", "rmi", network_spec, f"folder:{data}", "--radius", "2,3,4", "--objective", "rmi", "--no-cost"]
+    assert run([*asked, "--trust-code", "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)["tables"]
+    for key, table, its_key in (
+        ("merit", "gain", "merit"),
+        ("rho", "agreement", "iou"),
+        ("near", "gradients", "within_3"),
+    ):
+        by_setting = {row["setting"]: row[its_key] for row in told[table]}
+        assert [row[key] for row in rows[:3]] == pytest.approx([by_setting[row["setting"]] for row in rows[:3]])
+    for key, found in zip(("merit", "rho", "near"), tables["fixed_agreement"], strict=True):
+        pairs = [(a[key] - b[key]) * (a["miou"] - b["miou"]) for a, b in combinations(rows[:3], 2)]
+        assert (found["same"], found["pairs"]) == (sum(s > 0 for s in pairs), sum(s != 0 for s in pairs))
+    assert [row["compared"] for row in tables["fixed_agreement"]] == ["gain", "ρ mIoU", "gradient ≤ 3px"]
+    assert run(["show", str(tmp_path / "s"), "--format", "csv"]) == 0
+    lines = [line for line in csv.DictReader(StringIO(capsys.readouterr().out)) if line["table"] == "fixed"]
+    assert [line["value"] for line in lines if line["column"] == "near"][:3] == [repr(row["near"]) for row in rows[:3]]
+    assert not any(line["text"] for line in lines)
+
+
 def test_gradients_of_the_fixed_checkpoint_may_be_on_some_images(
     data: Path, tmp_path: Path, network_spec: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -334,7 +367,7 @@ def test_gradients_of_the_fixed_checkpoint_may_be_on_some_images(
         assert run([*words, "--gradient-images", images, "--format", "markdown"]) == 0
         out = capsys.readouterr().out
         assert ("gradients: 2 of 6 images, evenly spaced" in out) is (images == "2")
-        columns[images] = re.findall(r"gradient ≤ 3px.*", out)
+        columns[images] = re.findall(r"mIoU trained.*gradient ≤ 3px.*", out)
     assert columns["2"] == columns["all"] != []
 
 

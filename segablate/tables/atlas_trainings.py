@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 
 from segablate.atlas.trainings import TrainedLosses
-from segablate.comparison.predictions import FEWEST, agreement
+from segablate.comparison.predictions import agreement
 from segablate.tables import Column, Row, Table, as_number
+from segablate.tables.predictions import predictions_table
 
 _KEYS = ("iou", "boundary", "near", "rare", "entropy")
 """Columns of the table of losses that are compared with trainings."""
@@ -50,23 +51,7 @@ def agreement_table(sweep: TrainedLosses, columns: Mapping[Column, Sequence[floa
     """Return how far each column of the atlas has the order of the mIoU after training."""
     proven = [result.mean for result in sweep.comparison.results["miou"].settings]
     found = {column.title: agreement(values, proven) for column, values in columns.items()}
-    rows = [{"compared": column, "same": each.same, "pairs": each.pairs} for column, each in found.items()]
-    ranked = (Column("rho", "ρ", "signed_number", digits=2), Column("p", "p", "p"))
-    if known := any(isfinite(each.rho) for each in found.values()):
-        rows = [{**row, "rho": each.rho, "p": each.p} for row, each in zip(rows, found.values(), strict=True)]
-    shown = (
-        Column("compared", "column", "prose"),
-        Column("same", "pairs in the same order", "count"),
-        Column("pairs", "of pairs", "count"),
-        *(ranked if known else ()),
-    )
-    note = "Larger is taken as better in every column; pairs of objectives that tie in either are left out."
-    note += (
-        " ρ: rank correlation over objectives, with its permutation p, not corrected for the number of columns."
-        if known
-        else f" A rank correlation takes at least {FEWEST} objectives."
-    )
-    return Table(name, title, shown, tuple(rows), (note,))
+    return predictions_table(found, name, title, "objectives")
 
 
 def _columns(sweep: TrainedLosses, losses: Table) -> dict[Column, list[float]]:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from segablate.ablation.gradients import WITHIN
 from segablate.checkpoints import is_new_network
-from segablate.comparison.predictions import Agreement
 from segablate.errors import counted
+from segablate.losses import Loss
 from segablate.tables import Column, Report, Row, Table
+from segablate.tables.predictions import predictions_table
 from segablate.tables.training_groups import headline
 from segablate.tables.trainings import trainings_notes, trainings_tables
 from segablate.training.ablation import TrainedAblation
@@ -31,7 +33,7 @@ def trained_report(found: TrainedAblation, folder: Path) -> Report:
         ("sweep", str(folder)),
     )
     tables = [*trainings_tables(found.comparison), cells_table(found.cells)]
-    tables += [fixed_table(found)] if found.columns else []
+    tables += fixed_tables(found) if found.columns else []
     title = f"{found.name} after training: {request.network} on {request.dataset.spec}"
     notes = (*trainings_notes(found.comparison), *_notes(found))
     runs = (("", request.network),)
@@ -67,42 +69,31 @@ def cells_table(cells: Mapping[str, Sequence[CellResult | None]]) -> Table:
     return Table("cells", "Trainings", columns, tuple(rows), baseline=0)
 
 
-def fixed_table(found: TrainedAblation) -> Table:
-    """Return what the fixed checkpoint says of the settings, beside the mean mIoU that training gave."""
+def fixed_tables(found: TrainedAblation) -> tuple[Table, Table]:
+    """Return what the fixed checkpoint says of the settings, beside mIoU after training, and how far both agree."""
     proven = found.comparison.results["miou"].settings
-    rows: list[Row] = []
-    for place, row in enumerate(found.rows):
-        said = {title: number_text(values[place]) for title, values in found.columns.items()}
-        rows.append({"setting": row.name, "miou": proven[place].mean, **said})
-    rows.append(
-        {"setting": "agreement with mIoU", **{title: agreement_text(each) for title, each in found.agreement.items()}}
-    )
-    columns = (
-        Column("setting", "setting", "prose"),
-        Column("miou", "mIoU trained", "share", digits=2),
-        *(Column(title, title, "text") for title in found.columns),
-    )
-    note = (
-        "Columns of the fixed checkpoint, before any training: larger is taken as better. Agreement: pairs of settings "
-        "in the order that training gave them; from five settings the rank correlation and its permutation p."
-    )
+    said = [column for column in _said(found.loss) if column.key in found.columns]
+    rows: list[Row] = [
+        {"setting": row.name, "miou": proven[place].mean, **{c.key: found.columns[c.key][place] for c in said}}
+        for place, row in enumerate(found.rows)
+    ]
+    columns = (Column("setting", "setting", "prose"), Column("miou", "mIoU trained", "share", digits=2), *said)
     some = found.fixed.gradient_note if found.fixed else None
-    notes = (some, note) if some else (note,)
-    return Table("fixed", "What the fixed checkpoint had said", columns, tuple(rows), notes, (len(found.rows),), 0)
+    notes = (*([some] if some else []), "Columns of the fixed checkpoint, before any training.")
+    agreement = {column.title: found.agreement[column.key] for column in said}
+    return (
+        Table("fixed", "What the fixed checkpoint had said", columns, tuple(rows), notes, baseline=0),
+        predictions_table(agreement, "fixed_agreement", "Agreement with mIoU after training", "settings"),
+    )
 
 
-def number_text(value: float) -> str | None:
-    """Return a number of three significant digits; None for nan."""
-    return None if np.isnan(value) else f"{value:.3g}"
-
-
-def agreement_text(found: Agreement) -> str:
-    """Return the rank correlation and its p, the pairs in the same order where there is none, or a dash."""
-    if not found.pairs:
-        return "–"
-    if np.isnan(found.rho):
-        return f"{found.same} of {counted(found.pairs, 'pair')}"
-    return f"ρ = {found.rho:+.2f} (p = {found.p:.3f})"
+def _said(loss: Loss) -> tuple[Column, ...]:
+    """Return the columns of what a fixed checkpoint may say of a loss."""
+    return (
+        Column("merit", loss.ranks_by, "number"),
+        Column("rho", "ρ mIoU", "signed_number", digits=3),
+        Column("near", f"gradient ≤ {WITHIN[1]}px", "share", digits=1),
+    )
 
 
 def _notes(found: TrainedAblation) -> tuple[str, ...]:

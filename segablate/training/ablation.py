@@ -38,8 +38,8 @@ class TrainedAblation:
 
     - `comparison`: the settings against the baseline, over seeds and images.
     - `cells`: by the name of a setting, what came of each seed; None for one that was not run.
-    - `fixed`: the settings on the fixed checkpoint, where there is one; `columns`: by title, a number for each row,
-      larger being better, nan where it has none.
+    - `fixed`: the settings on the fixed checkpoint, where there is one; `columns`: what it says of each row, larger
+      being better; see :func:`fixed_columns`.
     - `agreement`: of each column with the mean mIoU after training.
     """
 
@@ -114,7 +114,7 @@ def gather(
     )
     columns = fixed_columns(fixed, rows, tolerance) if fixed else {}
     proven = [found.mean for found in comparison.results["miou"].settings]
-    agree = {title: agreement(column, proven) for title, column in columns.items()}
+    agree = {key: agreement(column, proven) for key, column in columns.items()}
     notes = dict.fromkeys(note for results in cells.values() for each in results if each for note in _notes(each))
     return TrainedAblation(loss, tuple(rows), sweep, comparison, cells, fixed, columns, agree, tuple(notes))
 
@@ -158,18 +158,22 @@ def fixed_ablation(
 
 
 def fixed_columns(fixed: Ablation, rows: Sequence[Row], tolerance: "Tolerance") -> dict[str, list[float]]:
-    """Return what claims to say something of a setting: gain, rank correlation with mIoU, gradient at boundaries."""
+    """Return what claims to say something of a setting, a number for each row, nan for one that was not run.
+
+    - `merit`: the fact by which the loss ranks images, such as the gain of RMI, where it has one.
+    - `rho`: the rank correlation with mIoU over images; `near`: the share of the gradient at boundaries.
+    """
     places = {setting.text: place for place, setting in enumerate(fixed.settings)}
     run, found = fixed.run, {}
     if fixed.loss.ranks_by:
-        found[fixed.loss.ranks_by] = mean_over_images(run.probed[f"fact_{fixed.loss.ranks_by}"])
+        found["merit"] = mean_over_images(run.probed[f"fact_{fixed.loss.ranks_by}"])
     scores = mean_iou(class_counts(run.confusion))
-    found["ρ mIoU"] = rank_correlation(fixed.merit, scores, by_image(run.images, 1)).value
+    found["rho"] = rank_correlation(fixed.merit, scores, by_image(run.images, 1)).value
     if "within" in run.probed:
-        found["gradient ≤ 3px"] = mean_over_images(run.probed["within"])[:, 1]
+        found["near"] = mean_over_images(run.probed["within"])[:, 1]
     return {
-        title: [float(values[places[row.name]]) if row.name in places else float("nan") for row in rows]
-        for title, values in found.items()
+        key: [float(values[places[row.name]]) if row.name in places else float("nan") for row in rows]
+        for key, values in found.items()
     }
 
 
