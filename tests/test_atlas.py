@@ -196,6 +196,15 @@ def test_all_clusters_come_back_only_where_each_does() -> None:
     assert found.same == 0
 
 
+@pytest.mark.parametrize(("pair", "images"), [("half", 5), ("nearly all", 5), ("uneven", 10), ("uneven", 24)])
+def test_intervals_of_mean_cosines_cover(pair: str, images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The percentile interval covers 92.2 and 93.1 % of these uneven ones."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    import cosines
+
+    assert 0.9325 < cosines.coverage(*cosines.PAIRS[pair], images, datasets=2000) < 0.97
+
+
 def test_losses_without_a_common_image_are_not_compared() -> None:
     nan = np.nan
     cosine = np.stack([square(np.array([0.5, nan, nan, nan, nan, nan]), 1.0)] * 2)
