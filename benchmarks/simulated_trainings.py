@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from segablate.metrics.confusion import ClassCounts, mean_iou
 from segablate.statistics.bootstrap import Statistic, by_image
+from segablate.statistics.bounds import SHARE
 from segablate.statistics.influences import influences
 from segablate.statistics.scores import of_sums
 from segablate.statistics.trainings import Trainings
@@ -65,7 +66,7 @@ def draw_trainings(regime: Regime, generator: Generator) -> Trainings:
 def miou(counts: ClassCounts) -> Statistic:
     """``miou`` alone, of counts per image: other region scores would take most of the time."""
     columns = [counts.hits, counts.labelled, counts.predicted]
-    return of_sums(columns, lambda *sums: {"miou": mean_iou(ClassCounts(*sums))})
+    return of_sums(columns, lambda *sums: {"miou": mean_iou(ClassCounts(*sums))}, {"miou": SHARE})
 
 
 def draw_images(size: tuple[int, int], generator: Generator) -> tuple[NDArray, NDArray, NDArray]:

@@ -217,6 +217,18 @@ def test_sums_add_over_images(term: Loss):
         torch.testing.assert_close(total, sum(sums[name] for sums in alone))
 
 
+@pytest.mark.parametrize("term", [term for term in TERMS if term.bounds != (None, None)], ids=lambda term: term.name)
+def test_values_lie_within_the_declared_bounds(term: Loss):
+    """Of right, wrong and random predictions, under every choice and at the ends of every range."""
+    own = [knob for of, knob in KNOBS if of is term and not knob.training]
+    turned = [{**enabling(knob), knob.name: value} for knob in own for value in inside(knob)]
+    low, high = (-math.inf if term.bounds[0] is None else term.bounds[0], term.bounds[1] or math.inf)
+    for name, (logits, labels) in degenerate().items():
+        for settings in [{}, *turned]:
+            value = term(logits, labels, **inputs_for(term, logits), **settings).item()
+            assert low - 1e-6 <= value <= high + 1e-6, (name, settings)
+
+
 @every_term
 def test_survives_pickling(term: Loss):
     assert pickle.loads(pickle.dumps(term)) is term

@@ -7,6 +7,7 @@ from segablate.metrics.boundary import BoundarySums
 from segablate.metrics.confusion import ClassCounts
 from segablate.statistics import bootstrap, scores
 from segablate.statistics.bootstrap import by_cluster, by_image, replicate_weights, resample
+from segablate.statistics.bounds import UNBOUNDED
 from segablate.statistics.scores import (
     band_scores,
     boundary_iou_scores,
@@ -125,7 +126,8 @@ def test_sums_of_whole_numbers_are_exact_in_any_type(largest, monkeypatch):
     expected = [
         [sum(int(w) * int(x) for w, x in zip(row, column, strict=True)) for column in counts.T] for row in weights
     ]
-    (found,) = of_sums([counts[:, :1], counts[:, 1:]], lambda *sums: {"sums": np.hstack(sums)})(weights).values()
+    columns, bounds = [counts[:, :1], counts[:, 1:]], {"sums": UNBOUNDED}
+    (found,) = of_sums(columns, lambda *sums: {"sums": np.hstack(sums)}, bounds)(weights).values()
     assert found.tolist() == expected
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segablate.statistics.bootstrap import Distribution, Floats, by_image, resample
+from segablate.statistics.bounds import CORRELATION
 from segablate.statistics.intervals import Interval, estimate
 from segablate.statistics.scores import means
 
@@ -92,7 +93,7 @@ def mean_cosines(values: np.ndarray, seed: int = 0) -> tuple[Distribution, Inter
     The interval is BCa: cosines near 1 have a long tail below, for which the percentile one is too low. Its coverage is
     measured by ``benchmarks/cosines.py``.
     """
-    distribution = resample([means(values)], by_image(len(values), REPLICATES, seed))[0]["mean"]
+    distribution = resample([means(values, bounds=CORRELATION)], by_image(len(values), REPLICATES, seed))[0]["mean"]
     found = estimate(distribution).bca
     return distribution, Interval(np.clip(found.low, -1.0, 1.0), np.clip(found.high, -1.0, 1.0))
 

@@ -17,6 +17,7 @@ from segablate.metrics.calibration import RELIABILITY
 from segablate.metrics.confusion import class_counts
 from segablate.metrics.tolerance import Tolerance
 from segablate.statistics.bootstrap import Floats, Statistic
+from segablate.statistics.loss_bounds import bounds_of_objective
 from segablate.statistics.scores import (
     band_scores,
     boundary_scores,
@@ -143,9 +144,10 @@ def _statistic(
     edges = [_OF_EDGES[name](run.statistics[name]) for name, each in ASL_EDGES.items() if each in measures]
     calibration = calibration_scores(run.statistics) if any(m.kind == "calibration" for m in measures) else None
     losses = {
-        measure.key: means(np.where(defined[measure.title], run.values[measure.title], np.nan))
+        measure.key: means(np.where(defined[m], run.values[m], np.nan), bounds=bounds_of_objective(m))
         for measure in measures
         if measure.kind == "loss"
+        for m in [measure.title]
     }
 
     def scores(weights: Floats) -> dict[str, Floats]:
@@ -158,11 +160,18 @@ def _statistic(
             **{key: mean(weights)["mean"] for key, mean in losses.items()},
         }
 
-    return scores
+    bounds = {
+        **{key: regions.bounds[key] for key in (*REGIONS, "iou")},
+        **{key: boundary.bounds["mean_boundary_f"] for key, boundary in boundaries.items()},
+        **{key: each for of_edges in edges for key, each in of_edges.bounds.items()},
+        **({"ece": calibration.bounds["ece"]} if calibration else {}),
+        **{key: mean.bounds["mean"] for key, mean in losses.items()},
+    }
+    return Statistic(scores, bounds)
 
 
 def _both(first: Statistic, second: Statistic) -> Statistic:
-    return lambda weights: first(weights) | second(weights)
+    return Statistic(lambda weights: first(weights) | second(weights), {**first.bounds, **second.bounds})
 
 
 def _boundary_measure(tolerance: Tolerance) -> Measure:

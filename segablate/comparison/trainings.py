@@ -162,7 +162,8 @@ def _trainings(
             if (cell := found.get(cell_name(setting, place))) is not None:
                 score[row, place], support[row, place] = cell[key].value[index], cell[key].support[index]
                 influence[row, place] = cell[key].influence[:, index] if index != () else cell[key].influence
-    return Trainings(score, influence, support)
+    bounds = next(iter(found.values()))[key].bounds
+    return Trainings(score, influence, support, bounds)
 
 
 def _corrected_together(of_classes: Sequence[TrainingsResult]) -> tuple[TrainingsResult, ...]:

@@ -21,6 +21,7 @@ from segablate.objective.ranges import Choice, Range
     },
     summed=True,
     opaque=True,
+    bounds=(0, None),
 )
 def abl(
     logits: Logits,

@@ -24,6 +24,7 @@ from segablate.objective.ranges import Choice, Range
         "kernel": "the two affinities differ in scale",
         "penalty": "squares of shares are smaller than the shares",
     },
+    bounds=(0, 1),
 )
 def ar(
     logits: Logits,

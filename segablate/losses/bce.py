@@ -15,6 +15,7 @@ from segablate.objective.ranges import Choice, Range
     activation="sigmoid",
     summed=True,
     pixelwise=True,
+    bounds=(0, None),
 )
 def bce(
     logits: Logits,

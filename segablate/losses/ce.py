@@ -16,6 +16,7 @@ from segablate.objective.ranges import Range
     incomparable={"label_smoothing": "the least value grows with it"},
     summed=True,
     pixelwise=True,
+    bounds=(0, None),
 )
 def ce(
     logits: Logits,

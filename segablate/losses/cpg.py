@@ -25,6 +25,7 @@ from segablate.objective.ranges import Choice, Range
         "normalise": "the value is divided by the kernel's gain",
     },
     opaque=True,
+    bounds=(0, None),
 )
 def cpg(
     logits: Logits,

@@ -9,7 +9,7 @@ from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Range
 
 
-@loss(paper="Milletari, Navab and Ahmadi, V-Net, 3DV 2016, arXiv:1606.04797")
+@loss(paper="Milletari, Navab and Ahmadi, V-Net, 3DV 2016, arXiv:1606.04797", bounds=(0, 1))
 def dice(
     logits: Logits,
     labels: Labels,

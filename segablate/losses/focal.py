@@ -10,7 +10,10 @@ from segablate.objective.ranges import Range
 
 
 @loss(
-    paper="Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv:1708.02002", summed=True, pixelwise=True
+    paper="Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv:1708.02002",
+    summed=True,
+    pixelwise=True,
+    bounds=(0, None),
 )
 def focal(
     logits: Logits,

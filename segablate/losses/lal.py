@@ -12,7 +12,10 @@ from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice, Range
 
 
-@loss(paper="Guo et al., Locally Adaptive Learning Loss for Semantic Image Segmentation, arXiv:1802.08290")
+@loss(
+    paper="Guo et al., Locally Adaptive Learning Loss for Semantic Image Segmentation, arXiv:1802.08290",
+    bounds=(0, None),
+)
 def lal(
     logits: Logits,
     labels: Labels,

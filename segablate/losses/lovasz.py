@@ -10,7 +10,9 @@ from segablate.objective.loss import Parts, loss
 from segablate.objective.ranges import Choice
 
 
-@loss(paper="Berman, Triki and Blaschko, The Lovász-Softmax loss, CVPR 2018, arXiv:1705.08790", opaque=True)
+@loss(
+    paper="Berman, Triki and Blaschko, The Lovász-Softmax loss, CVPR 2018, arXiv:1705.08790", opaque=True, bounds=(0, 1)
+)
 def lovasz(
     logits: Logits,
     labels: Labels,

@@ -37,6 +37,7 @@ def running_weights(
     summed=True,
     carry=running_weights,
     opaque=True,
+    bounds=(0, None),
 )
 def recall(
     logits: Logits,

@@ -18,6 +18,7 @@ from segablate.objective.ranges import Choice, Range
     "Pattern Recognition 2020, arXiv:1905.01892",
     objective="ce + semeda",
     opaque=True,
+    bounds=(0, None),
 )
 def semeda(
     logits: Logits,

@@ -15,6 +15,7 @@ from segablate.objective.ranges import Choice, Range
     objective="0.5*bce + 0.5*ssl",
     exceptions={"scope": "an image counts by its number of selected pixels; scope sets only the range of the maximum"},
     opaque=True,
+    bounds=(0, None),
 )
 def ssl(
     logits: Logits,

@@ -49,6 +49,18 @@ def own_summaries() -> dict[str, str]:
     return {path.stem: (ast.get_docstring(_function(path)) or "").partition("\n")[0] for path in files}
 
 
+@cache
+def own_bounds() -> dict[str, tuple[float | None, float | None]]:
+    """Return the smallest and largest value of each loss of this program, None where there is none; imports nothing."""
+    found = {}
+    for name in own_summaries():
+        (decorator,) = _function(_FOLDER / f"{name}.py").decorator_list
+        assert isinstance(decorator, ast.Call)
+        stated = [ast.literal_eval(each.value) for each in decorator.keywords if each.arg == "bounds"]
+        found[name] = stated[0] if stated else (None, None)
+    return found
+
+
 def loss_names() -> tuple[str, ...]:
     """Return the names of all losses, in alphabetical order, those of other packages last; imports nothing.
 
@@ -106,6 +118,7 @@ def _users(name: str) -> Loss:
     return loss
 
 
+@cache
 def _function(path: Path) -> ast.FunctionDef:
     """Return the function of the file's name."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

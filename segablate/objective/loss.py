@@ -76,6 +76,7 @@ class Loss:
     - ``carry``: what training carries from batch to batch.
     - ``pixelwise``: by default a mean over labelled pixels, each of whose values depends on that pixel alone.
     - ``opaque``: its code depends on data, so that ``torch.compile`` takes it as one operator.
+    - ``bounds``: the smallest and the largest value under any settings, class weights of 1; None where there is none.
     - ``package``: the other package that brings it.
     """
 
@@ -94,6 +95,7 @@ class Loss:
     pixelwise: bool = False
     opaque: bool = False
     package: str = ""
+    bounds: tuple[float | None, float | None] = (None, None)
 
     def __post_init__(self) -> None:
         vars(self).update(__doc__=self.function.__doc__, __wrapped__=self.function)  # for help() and signatures
@@ -228,6 +230,7 @@ def loss(
     carry: Carry | None = None,
     pixelwise: bool = False,
     opaque: bool = False,
+    bounds: tuple[float | None, float | None] = (None, None),
 ) -> Callable[[Function], Loss]:
     """Make a :class:`Loss` of the function below: its name is the function's, and the file's.
 
@@ -247,6 +250,7 @@ def loss(
         carry: what training carries from batch to batch.
         pixelwise: whether it is a mean over labelled pixels, each of whose values depends on that pixel alone.
         opaque: whether its code depends on data, so that ``torch.compile`` takes it as one operator.
+        bounds: the smallest and the largest value under any settings, to which confidence intervals are cut.
 
     Returns:
         A decorator of functions.
@@ -280,6 +284,6 @@ def loss(
             pixelwise,
             opaque,
         )
-        return Loss(name, function, paper, objective or name, *declared)
+        return Loss(name, function, paper, objective or name, *declared, bounds=bounds)
 
     return decorate

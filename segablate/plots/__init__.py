@@ -92,7 +92,7 @@ def _reliability_ends(counts: np.ndarray) -> np.ndarray:
     """Return the ends of the 95 % CI of the accuracy in each bin, (panels, 2, bins)."""
     found = estimate(resample([reliability_scores(counts)], by_image(len(counts), REPLICATES))[0]["accuracy"])
     ends = [end.reshape(counts.shape[1:3]) for end in (found.percentile.low, found.percentile.high)]
-    return np.clip(np.stack(ends, axis=1), 0, 1)
+    return np.stack(ends, axis=1)
 
 
 def _reliability(axis: Any, sums: np.ndarray, ends: np.ndarray) -> None:

@@ -6,20 +6,32 @@ Statistics 7, 1979), and ones with a single zero its jackknife values. Statistic
 same weights, which makes a comparison paired.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
-
-Statistic = Callable[[Floats], dict[str, Floats]]
-"""Function from image weights, (B, N), to named scores under each row, (B,) or (B, C); nan where undefined."""
+from segablate.statistics.bounds import UNBOUNDED, Bounds, Floats
 
 CELLS = 1 << 20
 """Weights in a chunk, 8 MB of float64: memory stays bounded, and products are large enough for threads of BLAS."""
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """Function from image weights, (B, N), to named scores under each row, (B,) or (B, C); nan where undefined.
+
+    ``bounds`` are those of each score by its name.
+    """
+
+    scores: Callable[[Floats], dict[str, Floats]]
+    bounds: Mapping[str, Bounds]
+
+    def __call__(self, weights: Floats) -> dict[str, Floats]:
+        """Return the scores by name under each row of the weights."""
+        return self.scores(weights)
 
 
 @dataclass(frozen=True)
@@ -64,13 +76,15 @@ class Distribution:
 
     ``value`` has the shape S of the score, () or (C,); ``replicates`` is (B, *S); ``jackknife`` (G, *S) leaves out one
     cluster at a time. ``support`` S counts the clusters that the score rests on: those on which alone it is defined,
-    or, for scores of a class, those that label it (:func:`clusters_with`).
+    or, for scores of a class, those that label it (:func:`clusters_with`). ``bounds`` are those of the score, to which
+    its intervals are cut.
     """
 
     value: Floats
     replicates: Floats
     jackknife: Floats
     support: NDArray[np.int64]
+    bounds: Bounds = UNBOUNDED
 
 
 def resample(statistics: Sequence[Statistic], plan: Resampling) -> list[dict[str, Distribution]]:
@@ -85,8 +99,8 @@ def resample(statistics: Sequence[Statistic], plan: Resampling) -> list[dict[str
     jackknife = _apply(statistics, _left_out(plan), plan.clusters)
     replicates = _apply(statistics, replicate_weights(plan), plan.replicates)
     return [
-        {name: Distribution(value[name][0], b[name], j[name], on[name]) for name in value}
-        for value, b, j, on in zip(values, replicates, jackknife, support, strict=True)
+        {name: Distribution(value[name][0], b[name], j[name], on[name], statistic.bounds[name]) for name in value}
+        for statistic, value, b, j, on in zip(statistics, values, replicates, jackknife, support, strict=True)
     ]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segablate.statistics.bootstrap import Distribution, Floats, Resampling, Statistic, clusters_with, resample
+from segablate.statistics.bounds import CORRELATION
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def spearman(settings: Floats, target: Floats) -> Statistic:
                 result[:, q] = _correlation(np.einsum("bn,bn->b", r, s), r_square * s_square)
         return {"rho": result}
 
-    return rho
+    return Statistic(rho, {"rho": CORRELATION})
 
 
 def _sorted(values: Floats) -> _Order:

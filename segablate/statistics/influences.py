@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segablate.statistics.bootstrap import Floats, Resampling, Statistic
+from segablate.statistics.bounds import Bounds
 from segablate.statistics.intervals import centred
 
 
@@ -19,12 +20,13 @@ class Influences:
     """A score, or one per class, and what each of G clusters contributes; S is the shape of the score, () or (C,).
 
     ``value`` S; ``influence`` (G, *S), 0 where the score is undefined without the cluster; ``support`` S counts the
-    clusters on which alone the score is defined.
+    clusters on which alone the score is defined; ``bounds`` are those of the score.
     """
 
     value: Floats
     influence: Floats
     support: NDArray[np.int64]
+    bounds: Bounds
 
 
 def influences(statistic: Statistic, plan: Resampling) -> dict[str, Influences]:
@@ -36,8 +38,8 @@ def influences(statistic: Statistic, plan: Resampling) -> dict[str, Influences]:
     without = statistic(cast(Floats, _ClusterWeights(plan, others=True)))
     alone = statistic(cast(Floats, _ClusterWeights(plan, others=False)))
     return {
-        name: Influences(value[name][0], centred(without[name]), np.sum(~np.isnan(alone[name]), axis=0))
-        for name in value
+        name: Influences(value[name][0], centred(without[name]), np.sum(~np.isnan(alone[name]), axis=0), bounds)
+        for name, bounds in statistic.bounds.items()
     }
 
 

@@ -12,8 +12,9 @@ estimates two more numbers, the bias and the acceleration, from the same images,
 itself its coverage is too low.
 
 With fewer than ``FEW`` images (or clusters), resampling them has too few distinct outcomes for the tails, and nu is
-overestimated: nu is at most n - 1 in both, and both include Student's interval, value ± t SE with the jackknife's SE;
-those of a rank correlation (:func:`estimate_bounded`) do not, for it could leave -1..1.
+overestimated: nu is at most n - 1 in both, and both include Student's interval, value ± t SE with the jackknife's SE,
+cut to the bounds of the score (:class:`segablate.statistics.bounds.Bounds`); those of a rank correlation
+(:func:`estimate_quantiles`) do not, for Student's would often reach from -1 to 1.
 ``benchmarks/calibration.py`` and ``benchmarks/small_samples.py`` measure the coverage.
 """
 
@@ -62,21 +63,23 @@ class Estimate:
 def estimate(distribution: Distribution, level: float = 0.95) -> Estimate:
     """Estimate the standard error and the percentile and BCa intervals at ``level``, as described in the module.
 
-    Replicates and jackknife values in which the score is undefined are left out.
+    Replicates and jackknife values in which the score is undefined are left out. Intervals are cut to the bounds of the
+    score.
     """
-    found, n = estimate_bounded(distribution, level), len(distribution.jackknife)
+    found, n = estimate_quantiles(distribution, level), len(distribution.jackknife)
     if n >= FEW:
         return found
     half = stdtrit(found.freedom, (1 + level) / 2) * found.standard_error
-    student = Interval(found.value - half, found.value + half)
+    ends = distribution.bounds.cut(np.stack([found.value - half, found.value + half]))
+    student = Interval(ends[0], ends[1])
     return replace(found, percentile=_union(found.percentile, student), bca=_union(found.bca, student))
 
 
-def estimate_bounded(distribution: Distribution, level: float = 0.95) -> Estimate:
+def estimate_quantiles(distribution: Distribution, level: float = 0.95) -> Estimate:
     """Estimate as :func:`estimate` does, but with the percentile and BCa intervals alone, also for few images.
 
-    They are quantiles of replicates, widened as described in the module, and stay in the range of the score, which
-    Student's interval does not: for rank correlations, which with few images would be reported beyond -1 and 1.
+    They are quantiles of replicates, widened as described in the module, and so within the bounds of the score. For
+    rank correlations: their quantiles cover well with few images too, where Student's often reaches from -1 to 1.
     """
     u = centred(distribution.jackknife)
     n, value, enough = len(u), distribution.value, distribution.support >= FEWEST

@@ -48,6 +48,7 @@ def subtract(a: Distribution, b: Distribution) -> Distribution:
         b.replicates - a.replicates,
         b.jackknife - a.jackknife,
         np.minimum(a.support, b.support),
+        b.bounds - a.bounds,
     )
 
 

@@ -27,6 +27,10 @@ from segablate.metrics.confusion import (
 )
 from segablate.metrics.roc import average_precision, roc_auc
 from segablate.statistics.bootstrap import Floats, Statistic
+from segablate.statistics.bounds import NOT_NEGATIVE, SHARE, UNBOUNDED, Bounds
+
+BRIER = Bounds(0.0, 2.0)
+"""The bounds of the Brier score: the sum over outputs of (probability - 1 or 0)^2."""
 
 _CELLS = 1 << 17
 """Whole numbers that are made float64 at once, 1 MB."""
@@ -50,7 +54,8 @@ def region_scores(counts: ClassCounts) -> Statistic:
             "recall": recall(sums),
         }
 
-    return of_sums([counts.hits, counts.labelled, counts.predicted], score)
+    names = ("miou", "mean_recall", "pixel_accuracy", "frequency_weighted_iou", "iou", "recall")
+    return of_sums([counts.hits, counts.labelled, counts.predicted], score, dict.fromkeys(names, SHARE))
 
 
 def boundary_scores(counts: BoundarySums) -> Statistic:
@@ -60,7 +65,7 @@ def boundary_scores(counts: BoundarySums) -> Statistic:
         f = boundary_f(BoundarySums(*sums))  # type: ignore[arg-type]
         return {"mean_boundary_f": nanmean(f), "boundary_f": f}
 
-    return of_sums(list(counts), score)
+    return of_sums(list(counts), score, dict.fromkeys(("mean_boundary_f", "boundary_f"), SHARE))
 
 
 def ranking_scores(counts: NDArray) -> Statistic:
@@ -70,7 +75,7 @@ def ranking_scores(counts: NDArray) -> Statistic:
         sums = np.stack([negatives, positives], axis=-2)
         return {"auc": roc_auc(sums), "average_precision": average_precision(sums)}
 
-    return of_sums([counts[:, 0], counts[:, 1]], score)
+    return of_sums([counts[:, 0], counts[:, 1]], score, dict.fromkeys(("auc", "average_precision"), SHARE))
 
 
 def band_scores(bands: NDArray) -> Statistic:
@@ -79,7 +84,7 @@ def band_scores(bands: NDArray) -> Statistic:
     def score(pixels: Floats, right: Floats) -> dict[str, Floats]:
         return {"band_accuracy": accuracy(np.stack([pixels, right], axis=-1))}
 
-    return of_sums([bands[..., 0], bands[..., 1]], score)
+    return of_sums([bands[..., 0], bands[..., 1]], score, {"band_accuracy": SHARE})
 
 
 def reliability_scores(sums: NDArray) -> Statistic:
@@ -91,7 +96,7 @@ def reliability_scores(sums: NDArray) -> Statistic:
     def score(pixels: Floats, right: Floats) -> dict[str, Floats]:
         return {"accuracy": accuracy(np.stack([pixels, right], axis=-1))}
 
-    return of_sums([sums[..., place].reshape(len(sums), -1) for place in (0, 1)], score)
+    return of_sums([sums[..., place].reshape(len(sums), -1) for place in (0, 1)], score, {"accuracy": SHARE})
 
 
 def calibration_scores(statistics: Mapping[str, NDArray]) -> Statistic:
@@ -108,7 +113,7 @@ def calibration_scores(statistics: Mapping[str, NDArray]) -> Statistic:
         return {"ece": ece, "brier": brier / defined, "nll": nll / defined}
 
     columns = [gaps.reshape(len(gaps), -1), reliability[..., 0].sum(axis=-1), proper[..., 0], proper[..., 1]]
-    return of_sums(columns, score)
+    return of_sums(columns, score, {"ece": SHARE, "brier": BRIER, "nll": NOT_NEGATIVE})
 
 
 def boundary_iou_scores(counts: NDArray) -> Statistic:
@@ -118,7 +123,7 @@ def boundary_iou_scores(counts: NDArray) -> Statistic:
         scores = boundary_iou(np.stack(sums, axis=-2))
         return {"mean_boundary_iou": nanmean(scores), "boundary_iou": scores}
 
-    return of_sums(list(np.moveaxis(counts, 1, 0)), score)
+    return of_sums(list(np.moveaxis(counts, 1, 0)), score, dict.fromkeys(("mean_boundary_iou", "boundary_iou"), SHARE))
 
 
 def near_edge_scores(counts: NDArray) -> Statistic:
@@ -127,7 +132,7 @@ def near_edge_scores(counts: NDArray) -> Statistic:
     def score(*sums: Floats) -> dict[str, Floats]:
         return {"iou_near_edges": asl_edges.mean_iou_near_edges(np.stack(sums, axis=-2))}
 
-    return of_sums(list(np.moveaxis(counts, 1, 0)), score)
+    return of_sums(list(np.moveaxis(counts, 1, 0)), score, {"iou_near_edges": SHARE})
 
 
 def edge_scores(counts: NDArray) -> Statistic:
@@ -136,13 +141,14 @@ def edge_scores(counts: NDArray) -> Statistic:
     def score(*sums: Floats) -> dict[str, Floats]:
         return {"edge_f": asl_edges.mean_edge_f(np.stack(sums, axis=-2))}
 
-    return of_sums(list(np.moveaxis(counts, 1, 0)), score)
+    return of_sums(list(np.moveaxis(counts, 1, 0)), score, {"edge_f": SHARE})
 
 
-def means(values: Floats, pixels: Floats | None = None) -> Statistic:
+def means(values: Floats, pixels: Floats | None = None, bounds: Bounds = UNBOUNDED) -> Statistic:
     """Return the statistic ``mean`` over images of ``values`` (N,) or (N, Q); values that are not finite are left out.
 
     ``pixels`` (N,) weights the images: the mean over pixels of values that are means over the pixels of an image.
+    ``bounds`` are those of the values.
     """
     defined = np.isfinite(values)
     weight = np.where(defined, 1 if pixels is None else np.asarray(pixels).reshape(-1, *[1] * (values.ndim - 1)), 0)
@@ -153,24 +159,34 @@ def means(values: Floats, pixels: Floats | None = None) -> Statistic:
         above, below = weights @ weighted, _weighted(weights, weight)
         return {"mean": np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below != 0)}
 
-    return mean
+    return Statistic(mean, {"mean": bounds})
 
 
 def class_means(cells: Floats) -> Statistic:
-    """Return the statistic ``mean`` over classes of their means over the images where ``cells`` (N, C) is defined."""
-    of_classes = means(cells)
-    return lambda weights: {"mean": nanmean(of_classes(weights)["mean"])}
+    """Return the statistic ``mean`` over classes of their means over the images where ``cells`` (N, C) is defined.
+
+    Cells are shares, such as the IoU of a class in an image.
+    """
+    of_classes = means(cells, bounds=SHARE)
+    return Statistic(lambda weights: {"mean": nanmean(of_classes(weights)["mean"])}, of_classes.bounds)
 
 
 def of_set(statistic: Statistic) -> Statistic:
     """Return the statistic without its scores per class, of which replicates and jackknife values would fill memory."""
-    return lambda weights: {name: score for name, score in statistic(weights).items() if score.ndim == 1}
+
+    def scores(weights: Floats) -> dict[str, Floats]:
+        return {name: score for name, score in statistic(weights).items() if score.ndim == 1}
+
+    return Statistic(scores, statistic.bounds)
 
 
-def of_sums(columns: Sequence[NDArray], score: Callable[..., dict[str, Floats]]) -> Statistic:
+def of_sums(
+    columns: Sequence[NDArray], score: Callable[..., dict[str, Floats]], bounds: Mapping[str, Bounds]
+) -> Statistic:
     """Return the statistic that applies ``score`` to the weighted sums (B, C) of ``columns``, each (N, C).
 
-    Whole numbers are kept in the smallest type that holds them, as there may be many images.
+    ``bounds`` are those of the scores by their names. Whole numbers are kept in the smallest type that holds them, as
+    there may be many images.
     """
     kind = np.result_type(*map(_narrowest, columns))
     stacked = np.concatenate([column.astype(kind) for column in columns], axis=1)
@@ -179,7 +195,7 @@ def of_sums(columns: Sequence[NDArray], score: Callable[..., dict[str, Floats]])
     def sums(weights: Floats) -> dict[str, Floats]:
         return score(*np.split(_weighted(weights, stacked), ends, axis=1))
 
-    return sums
+    return Statistic(sums, bounds)
 
 
 def _narrowest(column: NDArray) -> np.dtype:

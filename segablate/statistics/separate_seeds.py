@@ -56,10 +56,10 @@ def _against_baseline(trainings: Trainings, setting: int) -> SettingResult:
     u_a, u_baseline = (trainings.influence[row, there[row]] for row in (setting, 0))
     images = image_source(u_a, u_baseline)
     if a.size == baseline.size == 1:
-        return with_interval(found, [(images,)], "one training each")
+        return with_interval(found, [(images,)], "one training each", trainings.bounds)
     if min(a.size, baseline.size) == 1:
         return replace(found, basis="none: one training")
-    return with_interval(found, [(welch(a, baseline), images)], "separate seeds")
+    return with_interval(found, [(welch(a, baseline), images)], "separate seeds", trainings.bounds)
 
 
 def welch(a: Floats, b: Floats) -> Source:

@@ -77,7 +77,7 @@ def _against_baseline(trainings: Trainings, setting: int, pooled: Pool) -> Setti
     u = trainings.influence[setting, shared] - trainings.influence[0, shared]
     images = Source(max(0.0, image_covariance(u)), float(degrees_of_freedom(u.mean(axis=0))))
     sums, basis = _sums(d, images, pooled, setting, score.shape[1])
-    return with_interval(found, sums, basis)
+    return with_interval(found, sums, basis, trainings.bounds)
 
 
 def _sums(d: Floats, images: Source, pooled: Pool, setting: int, seeds: int) -> tuple[list[Sum], Basis]:

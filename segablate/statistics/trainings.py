@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from segablate.statistics.bootstrap import Floats
+from segablate.statistics.bounds import UNBOUNDED, Bounds
 from segablate.statistics.half_widths import Sum, half_width, smallest_alpha
 from segablate.statistics.multiplicity import holm
 from segablate.statistics.pools import Pool
@@ -45,11 +46,13 @@ class Trainings:
     - ``score`` (k, S): exact, of the whole set; nan where a training is missing, or the score undefined.
     - ``influence`` (k, S, G): centred jackknife influences of G clusters of images; unused where ``score`` is nan.
     - ``support`` (k, S): clusters on which alone the score is defined.
+    - ``bounds``: those of the score; intervals of differences are cut to what it leaves possible.
     """
 
     score: Floats
     influence: Floats
     support: NDArray[np.int64]
+    bounds: Bounds = UNBOUNDED
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,14 @@ def described(score: Floats) -> SettingResult:
     return SettingResult(there.size, mean, spread, there.size)
 
 
-def with_interval(found: SettingResult, sums: Sequence[Sum], basis: Basis) -> SettingResult:
-    """Return the result with interval and p: the half-width is the largest of the ``sums`` of sources of variance."""
+def with_interval(found: SettingResult, sums: Sequence[Sum], basis: Basis, bounds: Bounds) -> SettingResult:
+    """Return the result with interval and p: the half-width is the largest of the ``sums`` of sources of variance.
+
+    ``bounds`` are those of the score: the interval of the difference is cut to theirs.
+    """
     h, p = half_width(sums), smallest_alpha(found.difference, sums)
-    return replace(found, low=found.difference - h, high=found.difference + h, p=p, basis=basis)
+    low, high = (bounds - bounds).cut(found.difference + np.array([-h, h])).tolist()
+    return replace(found, low=low, high=high, p=p, basis=basis)
 
 
 def corrected(settings: Sequence[SettingResult]) -> tuple[SettingResult, ...]:

@@ -13,7 +13,8 @@ from segablate.metrics.tolerance import Tolerance
 from segablate.objective.knobs import format_settings
 from segablate.statistics.bootstrap import Resampling, by_image, resample
 from segablate.statistics.correlation import rank_correlation
-from segablate.statistics.intervals import Estimate, estimate, estimate_bounded, p_value
+from segablate.statistics.intervals import Estimate, estimate, estimate_quantiles, p_value
+from segablate.statistics.loss_bounds import bounds_of_loss
 from segablate.statistics.scores import means
 from segablate.tables import Column, Report, Row, Table
 from segablate.tables.evaluation import View, head, sampling_note
@@ -65,7 +66,7 @@ def agree(ablation: Ablation, tolerance: Tolerance, plan: Resampling) -> dict[st
     return {
         name: Agreement(
             *(
-                estimate_bounded(rank_correlation(ranked, target, plan))
+                estimate_quantiles(rank_correlation(ranked, target, plan))
                 for ranked in (ablation.merit, -ablation.values, present)
             )
         )
@@ -94,8 +95,9 @@ def score_titles(tolerance: Tolerance) -> dict[str, str]:
 def values_table(ablation: Ablation, plan: Resampling) -> Table:
     """Return the table of mean losses, their differences from the baseline, the pixel term and the objective."""
     values, probed = np.where(np.isfinite(ablation.values), ablation.values, np.nan), ablation.run.probed
-    own = estimate(resample([means(values)], plan)[0]["mean"])
-    against = resample([means(values - values[:, :1])], plan)[0]["mean"]
+    bounds = bounds_of_loss(ablation.loss.bounds)
+    own = estimate(resample([means(values, bounds=bounds)], plan)[0]["mean"])
+    against = resample([means(values - values[:, :1], bounds=bounds - bounds)], plan)[0]["mean"]
     change = estimate(against)
     p, _ = p_value(against, change)
     summed = len(ablation.objective.terms) > 1

@@ -12,8 +12,10 @@ from segablate.errors import counted
 from segablate.metrics.boundary import mean_over_images
 from segablate.metrics.tolerance import Tolerance
 from segablate.statistics.bootstrap import by_image, resample
+from segablate.statistics.bounds import Bounds
 from segablate.statistics.correlation import rank_correlation
-from segablate.statistics.intervals import estimate, estimate_bounded
+from segablate.statistics.intervals import estimate, estimate_quantiles
+from segablate.statistics.loss_bounds import bounds_of_loss
 from segablate.statistics.scores import means
 from segablate.tables import Column, Report, Row, Table
 from segablate.tables.ablation import REPLICATES, classes_present, image_scores, interval_at, score_titles
@@ -104,7 +106,9 @@ def _has(atlas: Atlas, key: str) -> bool:
 
 def _values(atlas: Atlas) -> dict[str, list[object]]:
     values = np.where(np.isfinite(atlas.values), atlas.values, np.nan)
-    own = estimate(resample([means(values)], by_image(atlas.run.images, REPLICATES))[0]["mean"])
+    each = [bounds_of_loss(loss.bounds) for loss in atlas.losses]
+    bounds = Bounds(np.array([one.low for one in each]), np.array([one.high for one in each]))
+    own = estimate(resample([means(values, bounds=bounds)], by_image(atlas.run.images, REPLICATES))[0]["mean"])
     places = range(len(atlas.losses))
     return {
         "value": own.value.tolist(),
@@ -126,7 +130,7 @@ def _presence(atlas: Atlas, tolerance: Tolerance) -> dict[str, object]:
 def _correlations(atlas: Atlas, ranked: np.ndarray, tolerance: Tolerance) -> dict[str, list[object]]:
     plan, found = by_image(atlas.run.images, REPLICATES), {}
     for key, target in image_scores(atlas.run, tolerance).items():
-        rho = estimate_bounded(rank_correlation(ranked, target, plan))
+        rho = estimate_quantiles(rank_correlation(ranked, target, plan))
         found[key] = rho.value.tolist()
         found[f"{key}_interval"] = [interval_at(rho, place) for place in range(ranked.shape[1])]
     return found

@@ -9,6 +9,7 @@ from segablate.atlas.clusters import REPLICATES, Similarity
 from segablate.atlas.results import ENTROPY, NEAR, Atlas
 from segablate.errors import counted, thousands
 from segablate.statistics.bootstrap import by_image, resample
+from segablate.statistics.bounds import SHARE
 from segablate.statistics.intervals import FEWEST, estimate
 from segablate.statistics.scores import means
 from segablate.tables import Column, Row, Table
@@ -166,5 +167,6 @@ def _cluster_row(found: Similarity, cluster: int, known: bool) -> Row:
 
 def _excess(shares: np.ndarray, pixels: np.ndarray) -> list[tuple[float, tuple[float, float]]]:
     """Return for each loss the mean of its shares (M, L) less those of the pixels (M,), with its 95 % CI."""
-    change = estimate(resample([means(shares - pixels[:, None])], by_image(len(shares), REPLICATES))[0]["mean"])
+    excess = means(shares - pixels[:, None], bounds=SHARE - SHARE)
+    change = estimate(resample([excess], by_image(len(shares), REPLICATES))[0]["mean"])
     return [(float(change.value[place]), interval_at(change, place)) for place in range(shares.shape[1])]

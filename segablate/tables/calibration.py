@@ -70,6 +70,7 @@ def _entry(distribution: Distribution, place: int) -> Distribution:
         distribution.replicates[:, place],
         distribution.jackknife[:, place],
         distribution.support[place],
+        distribution.bounds,
     )
 
 

@@ -24,6 +24,7 @@ from segablate.metrics.tolerance import Tolerance
 from segablate.metrics.trimap import COUNTS as TRIMAP
 from segablate.statistics.bootstrap import Distribution, by_image, resample
 from segablate.statistics.intervals import FEWEST, estimate
+from segablate.statistics.loss_bounds import bounds_of_objective
 from segablate.statistics.scores import boundary_iou_scores, boundary_scores, means, of_set, region_scores
 from segablate.tables import Column, Headline, Report, Table, as_interval, as_number
 from segablate.tables.boundaries import boundary_key, boundary_table, curve_table, trimap_table, within
@@ -157,7 +158,7 @@ def losses_table(run: Evaluation) -> Table:
     plan = by_image(run.images, REPLICATES)
     rows, notes = [], []
     for name, values in run.values.items():
-        scores = estimate(resample([means(values)], plan)[0]["mean"])
+        scores = estimate(resample([means(values, bounds=bounds_of_objective(name))], plan)[0]["mean"])
         interval = (float(scores.percentile.low), float(scores.percentile.high))
         defined = int(np.isfinite(values).sum())
         rows.append({"loss": name, "mean": float(scores.value), "interval": interval, "images": defined})

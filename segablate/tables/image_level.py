@@ -17,6 +17,7 @@ from segablate.metrics.image_level import (
 )
 from segablate.metrics.tolerance import Tolerance
 from segablate.statistics.bootstrap import by_image, resample
+from segablate.statistics.bounds import SHARE
 from segablate.statistics.intervals import Estimate, estimate
 from segablate.statistics.scores import class_means, means
 from segablate.tables import Column, Row, Table
@@ -75,7 +76,7 @@ def worst_images_table(run: Evaluation, *, void_as_error: bool) -> Table:
 
 def _of_images(measure: str, cells: Cells, replicates: int) -> Row:
     scores = of_images(cells)
-    found = estimate(resample([means(scores)], by_image(len(cells), replicates))[0]["mean"])
+    found = estimate(resample([means(scores, bounds=SHARE)], by_image(len(cells), replicates))[0]["mean"])
     worst = {f"worst_{percent}": worst_images(cells, percent) for percent in WORST}
     over = counted(int(np.isfinite(scores).sum()), "image")
     return {"measure": measure, **_value(found), **worst, "tenths": tenths_of_images(cells), "over": over}
