@@ -15,8 +15,9 @@ from segablate.api.totals import Totals
 from segablate.evaluation import results
 from segablate.evaluation.results import save_run
 from segablate.metrics.boundary import boundary_f, boundary_sums
-from segablate.metrics.confusion import class_counts, mean_iou, nanmean, pixel_accuracy
+from segablate.metrics.confusion import class_counts, nanmean, pixel_accuracy
 from segablate.metrics.conventions import convention_named
+from segablate.metrics.image_level import image_miou
 from segablate.metrics.tolerance import Tolerance
 from segablate.render import render, summary_of
 from segablate.render.html import to_html
@@ -29,7 +30,7 @@ class ImageScores:
     """The scores of one image, shares in 0..1; nan where undefined.
 
     - `name`; `height`, `width` in pixels; `pixels`: those labelled.
-    - `miou`: over the classes labelled or predicted in the image; `pixel_accuracy`: of labelled pixels.
+    - `miou`: over the classes labelled in the image; `pixel_accuracy`: of labelled pixels.
     - `boundary_f`: mean over classes, by tolerance as written; `losses`: the value of each loss by name.
     """
 
@@ -101,7 +102,7 @@ class Evaluation:
     def images(self) -> tuple[ImageScores, ...]:
         """The scores of each image, in the dataset's order."""
         run, counts = self.run, class_counts(self.run.confusion)
-        miou, accuracy, pixels = mean_iou(counts), pixel_accuracy(counts), counts.labelled.sum(axis=1)
+        miou, accuracy, pixels = image_miou(counts), pixel_accuracy(counts), counts.labelled.sum(axis=1)
         boundaries = {
             str(each): nanmean(boundary_f(boundary_sums(run.boundary, each)))
             for each in self._tolerances

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.bands import STATISTIC
-from segablate.metrics.confusion import class_counts, mean_iou, pixel_accuracy
+from segablate.metrics.confusion import class_counts, pixel_accuracy
+from segablate.metrics.image_level import image_miou
 from segablate.statistics.bootstrap import Floats
 from segablate.statistics.paired import Difference
 
@@ -51,7 +52,10 @@ class BandChanges:
 
 @dataclass(frozen=True)
 class ImageChange:
-    """Image-level mIoU and pixel accuracy of one image in the first and in the second run."""
+    """Image-level mIoU and pixel accuracy of one image in the first and in the second run.
+
+    See :func:`segablate.metrics.image_level.image_miou`.
+    """
 
     name: str
     miou: tuple[float, float]
@@ -88,7 +92,7 @@ def changed_bands(a: Evaluation, b: Evaluation, accuracy: Difference) -> BandCha
 def image_scores(run: Evaluation, *, void_as_error: bool) -> tuple[Floats, Floats]:
     """Return image-level mIoU and pixel accuracy, (N,) each."""
     counts = class_counts(run.confusion, void_as_error=void_as_error)
-    return mean_iou(counts), pixel_accuracy(counts)
+    return image_miou(counts), pixel_accuracy(counts)
 
 
 def changed_images(

@@ -46,7 +46,8 @@ class PairedDifferences:
 
     - `measures`: the difference of each measure, by key; `iou`: of the IoU of each class, (C,).
     - `iou_holm`, `iou_bh` (C,): p of `iou` corrected over the classes, by Holm and by Benjamini and Hochberg.
-    - `image_miou` (N,): differences of image-level mIoU; `signed_rank`: Wilcoxon's test of them.
+    - `image_miou` (N,): differences of image-level mIoU, over the classes that an image labels; `signed_rank`:
+      Wilcoxon's test of them.
     - `detectable`: for each measure the smallest true difference that such a set detects with 80 % power;
       `images_needed`: the number of images that detect a true difference of the observed size with that power.
     """

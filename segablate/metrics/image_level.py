@@ -30,6 +30,15 @@ def of_images(cells: Cells) -> Cells:
     return nanmean(cells)
 
 
+def image_miou(counts: ClassCounts) -> Cells:
+    """Return image-level mIoU, (N,): the mean IoU over the classes that the image labels; nan where it labels none.
+
+    The only mIoU of an image in the program. Averaged over the classes labelled or predicted, as that of a set is, it
+    would fall by half where a single pixel of an image of one class is predicted as another.
+    """
+    return of_images(labelled_iou(counts))
+
+
 def of_classes(cells: Cells) -> Cells:
     """Average over the images of each class, (C,); nan where there is none. Their mean over classes is mIoU^C."""
     return nanmean(cells.T)

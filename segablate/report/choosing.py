@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segablate.comparison.changes import image_scores
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.confusion import class_counts
-from segablate.metrics.image_level import labelled_iou, of_images
+from segablate.metrics.image_level import labelled_iou
 from segablate.report.matrix import largest_confusions
 from segablate.report.page import ImageList
 
@@ -34,7 +34,7 @@ def choose(runs: Sequence[Evaluation], limit: int | None, *, void_as_error: bool
 
     In turns: the worst image, the most changed ones, the worst of each class, and that in which a confusion is largest.
     """
-    scores = np.stack([_image_miou(run, single=len(runs) == 1, void_as_error=void_as_error) for run in runs])
+    scores = np.stack([image_scores(run, void_as_error=void_as_error)[0] for run in runs])
     orders = {"worst": _ascending(scores.mean(axis=0))}
     if len(runs) > 1:
         change = scores[1] - scores[0] if len(runs) == 2 else np.ptp(scores, axis=0)
@@ -45,17 +45,11 @@ def choose(runs: Sequence[Evaluation], limit: int | None, *, void_as_error: bool
     every = [*orders.values(), ranked, _of_confusions(runs)]
     count = runs[0].images if limit is None else min(limit, runs[0].images)
     chosen = _in_turns(every, count)
-    lists = [*_score_lists(orders, scores, set(chosen)), _class_list(runs, classes, set(chosen))]
+    lists = [*_score_lists(orders, scores, set(chosen))]
+    lists.append(_class_list(runs, classes, set(chosen), void_as_error=void_as_error))
     ordered = tuple(sorted(chosen))
     lists.append(ImageList("All embedded images", tuple((i, _caption(scores[:, i])) for i in ordered)))
     return Choice(ordered, tuple(found for found in lists if found.items), scores)
-
-
-def _image_miou(run: Evaluation, *, single: bool, void_as_error: bool) -> Scores:
-    """Return the image-level mIoU that the tables of the page have, (N,)."""
-    if single:
-        return of_images(labelled_iou(class_counts(run.confusion, void_as_error=void_as_error)))
-    return image_scores(run, void_as_error=void_as_error)[0]
 
 
 def _score_lists(orders: dict[str, list[int]], scores: Scores, chosen: set[int]) -> Iterator[ImageList]:
@@ -70,8 +64,10 @@ def _score_lists(orders: dict[str, list[int]], scores: Scores, chosen: set[int])
         yield ImageList(title, items)
 
 
-def _class_list(runs: Sequence[Evaluation], classes: dict[int, list[int]], chosen: set[int]) -> ImageList:
-    cells = np.mean([labelled_iou(class_counts(run.confusion)) for run in runs], axis=0)
+def _class_list(
+    runs: Sequence[Evaluation], classes: dict[int, list[int]], chosen: set[int], *, void_as_error: bool
+) -> ImageList:
+    cells = np.mean([labelled_iou(class_counts(run.confusion, void_as_error=void_as_error)) for run in runs], axis=0)
     names = runs[0].labels.names
     items = [
         (order[0], f"{names[c]}: IoU {100 * cells[order[0], c]:.1f} %")

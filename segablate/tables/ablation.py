@@ -8,7 +8,8 @@ import numpy as np
 from segablate.ablation.sweep import Ablation
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.boundary import boundary_f, boundary_sums, mean_over_images
-from segablate.metrics.confusion import class_counts, mean_iou, nanmean
+from segablate.metrics.confusion import class_counts, nanmean
+from segablate.metrics.image_level import image_miou
 from segablate.metrics.tolerance import Tolerance
 from segablate.objective.knobs import format_settings
 from segablate.statistics.bootstrap import Resampling, by_image, resample
@@ -76,7 +77,7 @@ def agree(ablation: Ablation, tolerance: Tolerance, plan: Resampling) -> dict[st
 
 def image_scores(run: Evaluation, tolerance: Tolerance) -> dict[str, np.ndarray]:
     """Return image-level mIoU, `iou`, and mean boundary F, `boundary`, where boundaries were counted, (N,) each."""
-    scores = {"iou": mean_iou(class_counts(run.confusion))}
+    scores = {"iou": image_miou(class_counts(run.confusion))}
     if run.boundary is not None:
         scores["boundary"] = nanmean(boundary_f(boundary_sums(run.boundary, tolerance)))
     return scores
@@ -191,7 +192,8 @@ def agreement_table(ablation: Ablation, agreement: Mapping[str, Agreement], tole
     merit = f"the {ablation.loss.ranks_by}, and of minus the raw loss," if ranked else "minus the loss"
     note = (
         f"Spearman's rank correlation over images of {merit} with the image-level score: +1 where both rank the images "
-        f"alike. The number of classes present is a confounder: image-level scores are means over classes."
+        f"alike. The number of classes present is a confounder: image-level scores are means over classes, mIoU over "
+        f"those that the image labels."
     )
     title = "Rank correlation with the metrics"
     count = len(ablation.settings)

@@ -168,8 +168,8 @@ def _table_notes(atlas: Atlas) -> tuple[str, ...]:
     rare = few if names else f"none, as the least labelled has over {100 * RARE:g} % of the pixels"
     return (
         f"Value: mean over the images where the loss is defined. {sampling_note(atlas.run.images)} ρ: Spearman's rank "
-        f"correlation over images of minus the value with the image-level score; the number of classes present is a "
-        f"confounder.",
+        f"correlation over images of minus the value with the image-level score (mIoU: over the classes that the image "
+        f"labels); the number of classes present is a confounder.",
         f"Gradient at the logits, on {on}: share of its absolute mass within {WITHIN[NEAR]} pixels of a label boundary "
         f"and on rare classes ({rare}); means over images.",
         f"Time and memory of forward + backward on one image, relative to cross entropy ({1e3 * base.seconds:.1f} ms).",

@@ -79,7 +79,7 @@ def images_table(comparison: Comparison) -> Table:
         Column("change", "B − A", "signed_share", run="B − A"),
         Column("accuracy_change", "pixel accuracy", "signed_share", run="B − A"),
     )
-    notes = ("mIoU of a single image, over the classes labelled or predicted in it, not that of the set.",)
+    notes = ("mIoU of a single image, over the classes labelled in it, not that of the set.",)
     rows = tuple(_image_row(image) for image in (*risen, *fallen))
     sections = (len(risen),) if risen and fallen else ()
     return Table("images", "Images that changed most, by mIoU", columns, rows, notes, sections, measure="mIoU")

@@ -253,8 +253,9 @@ def _image_level(comparison: Comparison) -> str:
     change, test = pair.image_miou[~np.isnan(pair.image_miou)], pair.signed_rank
     p = "–" if np.isnan(test.p) else f"= {test.p:.3f}" if test.p >= 0.001 else "< 0.001"
     return (
-        f"Image-level mIoU is higher in B on {int((change > 0).sum())}, in A on {int((change < 0).sum())} and equal on "
-        f"{test.ties} of {counted(test.images, 'image')} (Wilcoxon's signed-rank test"
+        f"Image-level mIoU, over the classes that an image labels, is higher in B on {int((change > 0).sum())}, in A "
+        f"on {int((change < 0).sum())} and equal on {test.ties} of {counted(test.images, 'image')} (Wilcoxon's "
+        f"signed-rank test"
         f"{', which takes images as independent' if comparison.method.group_by else ''}: p {p})."
     )
 

@@ -8,6 +8,7 @@ from segablate.metrics.boundary import boundary_f, boundary_sums
 from segablate.metrics.confusion import class_counts, pixel_accuracy
 from segablate.metrics.image_level import (
     Cells,
+    image_miou,
     labelled_iou,
     of_images,
     tenths_of_cells,
@@ -56,7 +57,7 @@ def worst_images_table(run: Evaluation, *, void_as_error: bool) -> Table:
     """Return the images with the lowest mean IoU over the classes that they label."""
     counts = class_counts(run.confusion, void_as_error=void_as_error)
     cells = labelled_iou(counts)
-    scores, accuracies = of_images(cells), pixel_accuracy(counts)
+    scores, accuracies = image_miou(counts), pixel_accuracy(counts)
     order = [place for place in np.argsort(scores, kind="stable")[:_WORST_IMAGES] if not np.isnan(scores[place])]
     rows = []
     for place in order:

@@ -18,7 +18,8 @@ from segablate.evaluation.results import Evaluation, load_run
 from segablate.evaluation.session import Execution
 from segablate.losses import Loss
 from segablate.metrics.boundary import mean_over_images
-from segablate.metrics.confusion import class_counts, mean_iou
+from segablate.metrics.confusion import class_counts
+from segablate.metrics.image_level import image_miou
 from segablate.statistics.bootstrap import by_image
 from segablate.statistics.correlation import rank_correlation
 from segablate.training.beginning import begin
@@ -167,7 +168,7 @@ def fixed_columns(fixed: Ablation, rows: Sequence[Row], tolerance: "Tolerance") 
     run, found = fixed.run, {}
     if fixed.loss.ranks_by:
         found["merit"] = mean_over_images(run.probed[f"fact_{fixed.loss.ranks_by}"])
-    scores = mean_iou(class_counts(run.confusion))
+    scores = image_miou(class_counts(run.confusion))
     found["rho"] = rank_correlation(fixed.merit, scores, by_image(run.images, 1)).value
     if "within" in run.probed:
         found["near"] = mean_over_images(run.probed["within"])[:, 1]
