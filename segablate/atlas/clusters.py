@@ -94,8 +94,7 @@ def mean_cosines(values: np.ndarray, seed: int = 0) -> tuple[Distribution, Inter
     measured by ``benchmarks/cosines.py``.
     """
     distribution = resample([means(values, bounds=CORRELATION)], by_image(len(values), REPLICATES, seed))[0]["mean"]
-    found = estimate(distribution).bca
-    return distribution, Interval(np.clip(found.low, -1.0, 1.0), np.clip(found.high, -1.0, 1.0))
+    return distribution, estimate(distribution).bca
 
 
 def comparable(cosines: np.ndarray) -> list[int]:
