@@ -30,13 +30,15 @@ from segablate.metrics.calibration import (
 )
 from segablate.metrics.calibration_on_device import RowsOnDevice
 from segablate.metrics.calibration_on_host import RowsOnHost
-from segablate.metrics.probability_bins import BINS
+from segablate.metrics.probability_bins import BINS, UNIT, in_units
+from segablate.metrics.stated_probabilities import Stated
 
 KINDS = ("softmax", "sigmoid", "probabilities")
 
 
 def counted(logits: np.ndarray, kind: Any, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
-    """The statistics of logits (K, H, W), predicted by argmax; outputs from `classes` on lie outside the label set."""
+    """The statistics of logits or stated probabilities (K, H, W), predicted by argmax; outputs from `classes` on lie
+    outside the label set."""
     predicted = logits.argmax(0).astype(np.uint8)
     predicted[predicted >= classes] = IGNORE
     maps = (labels, predicted, band_map(nested_bands(labels)))
@@ -53,7 +55,7 @@ def probabilities_of(logits: np.ndarray, kind: str) -> np.ndarray:
     logits = logits.astype(np.float32).astype(np.float64)
     if kind == "softmax":
         return np.exp(logits) / np.exp(logits).sum(0)
-    return 1 / (1 + np.exp(-logits)) if kind == "sigmoid" else np.exp(logits) / np.exp(logits).sum(0)
+    return 1 / (1 + np.exp(-logits)) if kind == "sigmoid" else logits
 
 
 def plain(logits: np.ndarray, kind: str, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
@@ -62,6 +64,8 @@ def plain(logits: np.ndarray, kind: str, labels: np.ndarray, classes: int) -> di
     reliability, gaps, proper = np.zeros((3, BINS, 3)), np.zeros((classes, BINS)), np.zeros((3, 2))
 
     def bin_of(p: float) -> int:
+        if kind == "probabilities":
+            return next(m for m in range(BINS) if p <= np.float32((m + 1) / BINS))
         return next(m for m in range(BINS) if p <= (m + 1) / BINS + 1e-12)
 
     for y, x in np.argwhere(labels != IGNORE):
@@ -88,7 +92,7 @@ def scene(outputs: int, classes: int, seed: int = 0, size: tuple[int, int] = (31
 def test_counts_are_those_of_a_plain_loop(kind: str, outputs: int, classes: int) -> None:
     logits, labels = scene(outputs, classes)
     if kind == "probabilities":
-        logits = np.log(probabilities_of(logits, "softmax"))
+        logits = probabilities_of(logits, "softmax")
     found, expected = counted(logits, kind, labels, classes), plain(logits, kind, labels, classes)
     assert {name: array.shape for name, array in found.items()} == {n: a.shape for n, a in expected.items()}
     assert np.array_equal(found["reliability"][..., :2], expected["reliability"][..., :2])
@@ -128,7 +132,7 @@ def test_a_network_that_is_right_as_often_as_it_says() -> None:
 def test_a_constant_prediction_without_doubt() -> None:
     labels = np.where(np.arange(40) < 30, 0, 1).astype(np.uint8)[None]
     certain = np.stack([np.ones((1, 40)), np.zeros((1, 40))])
-    found = counted(np.log(np.maximum(certain, np.finfo(np.float32).tiny)), "probabilities", labels, 2)
+    found = counted(certain, "probabilities", labels, 2)
     reliability = found["reliability"].sum(0)
     assert reliability[-1].tolist() == [40, 30, 40]
     assert reliability[:-1].sum() == 0
@@ -146,6 +150,83 @@ def test_bins_hold_their_upper_edge_and_the_first_also_zero(p: float, expected: 
     logits = torch.full((1, 1, 3), p, dtype=torch.float64).logit(eps=1e-30).numpy()
     labels = np.zeros((1, 3), np.uint8)
     assert counted(logits, "sigmoid", labels, 1)["reliability"].sum(0)[:, 0].argmax() == expected
+
+
+def vectors_with_edges() -> np.ndarray:
+    """Probabilities, 3, 1, N, float32: multiples of 1/10, 1/15, 1/255 whose largest is at an edge, and neighbours."""
+    found = [
+        (top / whole, (whole - top - rest) / whole, rest / whole)
+        for whole in (10, 15, 255)
+        for top in range(1, whole + 1)
+        if 15 * top % whole == 0
+        for rest in range(whole - top + 1)
+    ]
+    exact = np.array(found, np.float32).T[:, None]
+    return np.concatenate([exact, np.nextafter(exact, np.float32(2)), np.nextafter(exact, np.float32(0))], axis=2)
+
+
+def test_stated_probabilities_are_in_the_bin_of_their_own_value_on_every_device() -> None:
+    """A float32 next to m / 15 is in bin m, whatever rounding to a unit does; the next above it is not."""
+    stated = vectors_with_edges()
+    edges = np.append((np.arange(1, BINS) / BINS).astype(np.float32), np.float32(2))
+    bins, sure = np.searchsorted(edges, stated), np.searchsorted(edges, stated.max(0))
+    expected = np.bincount(sure.ravel(), minlength=BINS)
+    labels = np.zeros(stated.shape[1:], np.uint8)
+    labels[0, ::3] = 1
+    gaps = np.zeros((3, BINS))
+    for index in range(3):
+        np.add.at(gaps[index], bins[index], stated[index] - (labels == index).astype(np.float64))
+    predicted, bands = torch.from_numpy(stated.argmax(0).astype(np.uint8)), torch.zeros(labels.shape, dtype=torch.uint8)
+    maps = (torch.from_numpy(labels), predicted, bands)
+    scaled = in_units(torch.from_numpy(stated.copy()))
+    for rows in (RowsOnHost.of(maps, scaled.amax(0)), RowsOnDevice(*maps, scaled.amax(0))):
+        assert np.array_equal(rows.reliability().numpy()[0, :, 0], expected)
+        assert np.abs(rows.class_gaps(scaled, exclusive=False).numpy() / UNIT - gaps).max() < stated.size / UNIT
+    found = counted(stated, "probabilities", labels, 3)["reliability"]
+    assert np.array_equal(found.sum(0)[:, 0], expected)
+
+
+def test_ece_of_stated_probabilities_at_an_edge_is_that_of_the_rule() -> None:
+    """50 pixels right at 9/15, which is in bin 9, and 50 wrong at 0.63, in bin 10; in one bin they would cancel."""
+    stated = np.repeat(np.array([[0.6, 0.63], [0.2, 0.2], [0.2, 0.17]], np.float32)[:, None], 50, axis=2)
+    found = counted(stated, "probabilities", np.repeat(np.array([[0, 1]], np.uint8), 50, axis=1), 3)
+    assert ece(found["reliability"].sum(0)) == pytest.approx((0.4 + 0.63) / 2, abs=1e-6)
+
+
+def test_probabilities_above_a_sum_of_one_lose_no_class_that_is_not_in_the_first_bin() -> None:
+    """Two outputs of 0.95 and 0.07, each rounded up: the second is in the second bin, though the first is sure."""
+    stated = np.repeat(np.array([0.95, 0.07, 0.0], np.float32)[:, None, None], 40, axis=2)
+    found = counted(stated, "probabilities", np.zeros((1, 40), np.uint8), 3)["class_gaps"]
+    assert found[1, 1] == pytest.approx(40 * 0.07)
+    assert found[0, -1] == pytest.approx(-40 * 0.05)
+
+
+@pytest.mark.parametrize("rounding", [np.float16, "8 bits"])
+@pytest.mark.parametrize("outputs", [2, 3, 19, 150, 300])
+def test_rounded_probabilities_count_as_sums_of_one(outputs: int, rounding: Any) -> None:
+    random = np.random.default_rng(outputs)
+    exact = np.exp(random.choice([0.5, 1, 2, 4], (1, 60, 70)) * random.normal(size=(outputs, 60, 70)))
+    exact /= exact.sum(0)
+    stated = np.rint(exact * 255) / 255 if rounding == "8 bits" else exact.astype(rounding)
+    used = Stated.of(torch.from_numpy(stated.astype(np.float32)))
+    assert not used.divided.any()
+    assert np.array_equal(used.shares().numpy(), stated.astype(np.float32))
+
+
+def test_other_probabilities_are_divided_by_their_sum_and_none_at_all_are_equal() -> None:
+    pixels = [
+        (0.4, 0.2, 0.0),
+        (0.5, 0.5, 0.5),
+        (0.0, 0.0, 0.0),
+        (1.0005, -0.0005, 0.0),
+        (0.3, 0.3, 0.4),
+        (0.2, 0.0, 0.0),
+    ]
+    stated = Stated.of(torch.tensor(pixels).T[:, None])
+    assert stated.divided.tolist() == [[True, True, False, False, False, True]]
+    assert stated.nothing.tolist() == [[False, False, True, False, False, False]]
+    expected = [(2 / 3, 1 / 3, 0), (1 / 3, 1 / 3, 1 / 3), (1 / 3, 1 / 3, 1 / 3), (1, 0, 0), (0.3, 0.3, 0.4), (1, 0, 0)]
+    assert torch.allclose(stated.shares(), torch.tensor(expected).T[:, None], rtol=0, atol=1e-7)
 
 
 def test_void_takes_no_part_and_nothing_labelled_is_undefined() -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 from segablate.checkpoints import Loading, open_checkpoint
 from segablate.checkpoints.prediction_values import decode
 from segablate.datasets import Dataset, open_dataset
-from segablate.errors import CheckpointError, SegablateError
+from segablate.errors import CheckpointError, SegablateError, counted
 from segablate.evaluation.loop import evaluate
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.results import Evaluation
@@ -422,6 +422,52 @@ def test_scores_that_are_no_probabilities_are_refused(low: float, high: float, d
     with pytest.raises(SegablateError, match=r"s0\.npz: the scores are stated to be probabilities, but their"):
         measured(spec, data)
     measured(save_scores(tmp_path / "l", logits=[values] * 6), data)
+
+
+def test_stated_probabilities_are_used_unchanged_unless_their_sum_is_not_one(data: Dataset, tmp_path: Path) -> None:
+    """Sums of 1, of 0.8, and of 0.5, which are 40 % sure as stated, 50 % and 40 % by division."""
+    whole = np.array([0.4, 0.2, 0.2, 0.2], np.float32).repeat(24 * 32).reshape(4, 24, 32)
+    less = whole * np.array([1, 1, 1, 0]).reshape(4, 1, 1)
+    measures = Measures(calibration=True)
+    confidences, notes = [], []
+    for name, stated in (("whole", whole), ("less", less), ("half", whole / 2)):
+        spec = save_scores(tmp_path / name, probabilities=[stated.astype(np.float32)] * 6)
+        run = evaluate(open_checkpoint(spec, CPU), data, measures)
+        sums = run.statistics["reliability"].sum((0, 1, 2))
+        confidences.append(sums[2] / sums[0])
+        notes.append([note for note in run.notes if "add up" in note])
+    assert confidences == pytest.approx([0.4, 0.5, 0.4], abs=1e-6)
+    labelled = counted(sum(int((data.read(index).labels != 255).sum()) for index in range(6)), "labelled pixel")
+    assert notes[0] == []
+    assert notes[1] == notes[2]
+    assert notes[2] == [
+        f"probabilities do not add up to 1 at {labelled} of 6 images (s0, s1, s2 and 3 more): "
+        "calibration divides them by their sum"
+    ]
+    uncounted = evaluate(open_checkpoint(f"predictions:{tmp_path / 'half'}", CPU), data, Measures())
+    assert not any("add up" in note for note in uncounted.notes)
+
+
+@pytest.mark.parametrize("calibration", [True, False])
+def test_probabilities_that_are_all_zero_are_counted_in_a_note(
+    calibration: bool, data: Dataset, tmp_path: Path
+) -> None:
+    stated = [np.full((4, 24, 32), 0.25, np.float32) for _ in range(6)]
+    stated[2][:, 5:7] = 0
+    labelled = int((data.read(2).labels[5:7] != 255).sum())
+    spec = save_scores(tmp_path / "p", probabilities=stated)
+    measures = Measures({"ce": get_loss("ce")}, calibration=calibration)
+    run = evaluate(open_checkpoint(spec, CPU), data, measures)
+    assert [note for note in run.notes if "probabilities" in note] == [
+        f"probabilities are all 0 at {labelled} labelled pixels of 1 image (s2): the first output is predicted there, "
+        "and calibration and losses take all outputs for equally probable; if nothing is predicted there, correct the "
+        "files or the network"
+    ]
+    assert run.values["ce"] == pytest.approx(np.log(4))
+    if calibration:
+        assert run.statistics["proper"].sum((0, 1))[1] / run.statistics["bands"][..., 0].sum() == pytest.approx(
+            np.log(4)
+        )
 
 
 @pytest.mark.parametrize("order", ["<f4", ">f4", ">f8", ">f2"])

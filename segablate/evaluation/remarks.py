@@ -1,6 +1,6 @@
 """Remarks on the files of each image, kept with its counts until they become notes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +9,7 @@ from segablate.datasets.dataset import Dataset
 from segablate.datasets.remarks import remark_notes
 from segablate.errors import counted, shorten
 from segablate.evaluation.results import Evaluation
+from segablate.metrics.calibration import RELIABILITY
 from segablate.samples import Sample
 
 _STATISTIC = "remarks"
@@ -18,6 +19,17 @@ FOREIGN = "foreign"
 
 INFINITE = "infinite"
 """The number of pixels with an infinite score."""
+
+NOTHING, DIVIDED = "nothing", "divided"
+"""The numbers of labelled pixels whose stated probabilities are all 0, and whose sum is neither 0 nor 1."""
+
+_SAID = {
+    INFINITE: "scores are infinite at {}, and are measured there as large finite ones, from 10 000",
+    NOTHING: "probabilities are all 0 at {}: the first output is predicted there, and calibration and losses take all "
+    "outputs for equally probable; if nothing is predicted there, correct the files or the network",
+    DIVIDED: "probabilities do not add up to 1 at {}: calibration divides them by their sum",
+}
+"""The notes on scores, by statistic; {} is where."""
 
 
 def remarks_of(sample: Sample) -> dict[str, np.ndarray]:
@@ -29,20 +41,25 @@ def without_remarks(run: Evaluation, dataset: Dataset) -> tuple[Evaluation, tupl
     """Return an evaluation without the statistic, and the notes that it amounts to."""
     statistics = dict(run.statistics)
     remarks = statistics.pop(_STATISTIC, np.zeros(run.images, np.int32))
-    infinite = statistics.pop(INFINITE, np.zeros(run.images, np.int64))
     foreign = statistics.pop(FOREIGN, np.zeros((run.images, 1, 2), np.int64))
+    scores = {name: statistics.pop(name) for name in _SAID if name in statistics}
+    if RELIABILITY not in statistics:
+        scores.pop(DIVIDED, None)  # nothing was divided
     notes = remark_notes(run.names, remarks.tolist(), dataset.described)
     whole = replace(run, statistics=statistics)
-    return whole, (*notes, *_about_infinite(run.names, infinite), *_about_foreign(whole, foreign))
+    return whole, (*notes, *_about_scores(run.names, scores), *_about_foreign(whole, foreign))
 
 
-def _about_infinite(names: Sequence[str], pixels: np.ndarray) -> tuple[str, ...]:
-    """Return a note on infinite scores, from the number of their pixels in each image."""
-    concerned = [name for name, count in zip(names, pixels, strict=True) if count]
-    if not concerned:
-        return ()
-    where = f"{counted(int(pixels.sum()), 'pixel')} of {counted(len(concerned), 'image')} ({shorten(concerned)})"
-    return (f"scores are infinite at {where}, and are measured there as large finite ones, from 10 000",)
+def _about_scores(names: Sequence[str], pixels: Mapping[str, np.ndarray]) -> list[str]:
+    """Return notes on the scores, from the numbers of pixels in each image, by the name of the statistic."""
+    notes = []
+    for statistic, counts in pixels.items():
+        concerned = [name for name, count in zip(names, counts, strict=True) if count]
+        if concerned:
+            what = "pixel" if statistic == INFINITE else "labelled pixel"
+            where = f"{counted(int(counts.sum()), what)} of {counted(len(concerned), 'image')} ({shorten(concerned)})"
+            notes.append(_SAID[statistic].format(where))
+    return notes
 
 
 def _about_foreign(run: Evaluation, foreign: np.ndarray) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segablate.evaluation.measures import Measures, counts_at_boundaries, further_counts, record_of, write_predicted
-from segablate.evaluation.remarks import INFINITE
+from segablate.evaluation.remarks import DIVIDED, INFINITE, NOTHING
 from segablate.evaluation.results import ImageRecord
 from segablate.evaluation.score_reading import BOUNDARIES, CONFUSION, Reading
 from segablate.kernels import tally
@@ -26,6 +26,7 @@ def measure_readings(readings: Sequence[Reading], labels: LabelSet, measures: Me
         at_boundaries = _at_boundaries_on_device if tally.on_gpu(predicted) else _at_boundaries_on_host
         boundary, statistics = at_boundaries(reading, len(labels), measures)
         statistics |= {INFINITE: np.array(reading.infinite, np.int64), **reading.statistics()}
+        statistics |= {name: np.int64(reading.sums[name]) for name in (NOTHING, DIVIDED) if name in reading.sums}
         if measures.on_host:
             on_host = predicted.cpu().numpy().astype(sample.labels.dtype, copy=False)
             write_predicted(sample, on_host, labels, measures)

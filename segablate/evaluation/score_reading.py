@@ -23,9 +23,11 @@ from segablate.evaluation.loss_values import (
     pixel_loss_values,
 )
 from segablate.evaluation.measures import Measures
+from segablate.evaluation.remarks import DIVIDED, NOTHING
 from segablate.evaluation.scores import (
     above_threshold,
     class_logits,
+    class_probabilities,
     highest_scores,
     row_blocks,
     score_bands,
@@ -34,7 +36,7 @@ from segablate.evaluation.scores import (
 )
 from segablate.kernels import tally
 from segablate.kernels.confusion import count_confusion_of_batch
-from segablate.labels import index_type
+from segablate.labels import ignore_index, index_type
 from segablate.metrics import boundary_iou
 from segablate.metrics.bands import STATISTIC as BANDS
 from segablate.metrics.bands import band_map, band_maps_on_device, distance_sums, nested_bands
@@ -42,6 +44,7 @@ from segablate.metrics.boundary import boundary_tables
 from segablate.metrics.calibration import CROSS_ENTROPY, RELIABILITY, calibration_statistics, calibration_sums
 from segablate.metrics.roc import STATISTIC as RANKING
 from segablate.metrics.roc import count_scores
+from segablate.metrics.stated_probabilities import Stated
 from segablate.runtime import labels_to_device, to_device, to_host
 from segablate.samples import Batch, LossInputs, Output, Sample
 
@@ -69,6 +72,18 @@ class Asked:
         return bool(self.measures.map_losses or self.measures.probe)
 
     @property
+    def stated(self) -> bool:
+        """Whether the scores are probabilities, which calibration takes as they are."""
+        return self.output.kind == "probabilities"
+
+    @property
+    def reads_logits(self) -> bool:
+        """Whether a measure needs logits of the classes, and not the scores as they are."""
+        measures, classes = self.measures, self.alignment.classes
+        others = bool(measures.losses or measures.probe or classes == 2 or self.output.threshold is not None)
+        return others or (measures.calibration and not self.stated)
+
+    @property
     def one_channel(self) -> bool:
         """Whether the logits are two classes made of one channel; else both outputs are joined in one class."""
         return self.output.one_channel and self.alignment.classes == 2
@@ -76,6 +91,10 @@ class Asked:
     def logits(self, scores: "Tensor") -> "Tensor":
         """Return the logits, classes first, of scores K, h, W."""
         return class_logits(scores[None], self.output.kind, self.alignment)[0]
+
+    def probabilities(self, stated: Stated) -> "Tensor":
+        """Return the probabilities for calibration, classes first, in place of those stated for K, h, W."""
+        return class_probabilities(stated.shares()[None], self.alignment)[0]
 
 
 @dataclass
@@ -201,20 +220,30 @@ def _read(block: "Tensor", maps: "tuple[Tensor, Tensor | None]", asked: Asked) -
     sums = {BROKEN: (~block.sum().isfinite()).double()}
     known: dict[str, Tensor] = {}
     threshold = asked.output.threshold
-    logits = asked.logits(block) if measures.of_scores or classes == 2 or threshold is not None else block
+    logits = asked.logits(block) if asked.reads_logits else block
     if threshold is None:
         predicted = highest_scores(block[None], asked.alignment)[0][0]
     else:
         predicted = above_threshold(logits, threshold, classes)
+    stated = Stated.of(block) if asked.stated else None
+    if stated:
+        sums |= _sums_of(stated, labels != ignore_index(classes))
     if bands is not None and measures.calibration:
         highest = threshold is None and asked.alignment.one_each
-        sums |= asked.calibrate(logits, asked.output.kind, (labels, predicted, bands), classes, highest)
+        scores = asked.probabilities(stated) if stated else logits
+        sums |= asked.calibrate(scores, asked.output.kind, (labels, predicted, bands), classes, highest)
         known = {"ce": sums.pop(CROSS_ENTROPY)} if CROSS_ENTROPY in sums else {}
     elif bands is not None:
         sums[BANDS] = distance_sums(labels, predicted, bands)
     if classes == 2:
         sums[RANKING] = count_scores(logits, labels)
     return predicted, {**sums, **pixel_loss_sums(logits, labels, classes, asked.one_channel, measures, known)}
+
+
+def _sums_of(stated: Stated, labelled: "Tensor") -> "dict[str, Tensor]":
+    """Count the labelled pixels whose probabilities are all 0, and those whose sum is not 1, float64."""
+    found = {NOTHING: stated.nothing, DIVIDED: stated.divided}
+    return {name: (where & labelled).sum().double() for name, where in found.items()}
 
 
 def _read_map(reading: Reading, place: int, asked: Asked) -> None:

@@ -1,7 +1,7 @@
 """Scores of a network as measures read them: rows in planes, classes, logits."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import cv2
@@ -154,19 +154,34 @@ def class_logits(scores: "Tensor", kind: str, alignment: Alignment) -> "Tensor":
     import torch
 
     logits = scores.clamp_min(torch.finfo(scores.dtype).tiny).log() if kind == "probabilities" else scores
+    return _classes_first(logits, alignment, lambda planes: planes.logsumexp(dim=1, keepdim=True))
+
+
+def class_probabilities(probabilities: "Tensor", alignment: Alignment) -> "Tensor":
+    """Return probabilities (N, K', H, W) whose first C channels are the classes, as :func:`class_logits` does.
+
+    Outputs of one class are added.
+    """
+    return _classes_first(probabilities, alignment, lambda planes: planes.sum(dim=1, keepdim=True))
+
+
+def _classes_first(scores: "Tensor", alignment: Alignment, merged: "Callable[[Tensor], Tensor]") -> "Tensor":
+    """Return scores N, K, H, W with the classes first; `merged` joins the outputs of one class."""
+    import torch
+
     if alignment.leading:
-        return logits
+        return scores
     outside = [output for output, index in enumerate(alignment.outputs) if index is None]
     classes = []
     for wanted in range(alignment.classes):
         outputs = [output for output, index in enumerate(alignment.outputs) if index == wanted]
-        planes = _planes(logits, outputs)
-        classes.append(planes.logsumexp(dim=1, keepdim=True) if len(outputs) > 1 else planes)
-    return torch.cat([*classes, _planes(logits, outside)], dim=1)
+        planes = _planes(scores, outputs)
+        classes.append(merged(planes) if len(outputs) > 1 else planes)
+    return torch.cat([*classes, _planes(scores, outside)], dim=1)
 
 
-def _planes(logits: "Tensor", outputs: list[int]) -> "Tensor":
-    """Return these outputs of logits N, K, H, W, without a list of places that a GPU would have to be sent."""
+def _planes(scores: "Tensor", outputs: list[int]) -> "Tensor":
+    """Return these outputs of scores N, K, H, W, without a list of places that a GPU would have to be sent."""
     import torch
 
-    return torch.cat([logits[:, :0], *(logits[:, output : output + 1] for output in outputs)], dim=1)
+    return torch.cat([scores[:, :0], *(scores[:, output : output + 1] for output in outputs)], dim=1)

@@ -2,8 +2,8 @@
 
 count (:func:`count_calibration`, on the device of the scores) -> add over images -> score. Probabilities are the
 softmax of the logits over all outputs, also those outside the label set. Those of a network trained with sigmoids are
-each output's own sigmoid, not normalised, as in its training; probabilities are divided by their sum, which for
-scores of mask queries is below 1. Void is left out.
+each output's own sigmoid, not normalised, as in its training; those that a checkpoint states are used as they are, of
+sums other than 1 as :mod:`segablate.metrics.stated_probabilities` divides them. Void is left out.
 
 - Bins: 15 of equal width; bin m holds (m - 1) / 15 < p <= m / 15, and the first also 0 (Guo et al., On Calibration of
   Modern Neural Networks, ICML 2017).
@@ -29,7 +29,7 @@ from segablate.kernels import tally
 from segablate.labels import ignore_index
 from segablate.metrics.calibration_on_device import RowsOnDevice
 from segablate.metrics.calibration_on_host import RowsOnHost
-from segablate.metrics.probability_bins import UNIT
+from segablate.metrics.probability_bins import UNIT, in_units
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,18 +50,19 @@ Floats = NDArray[np.float64]
 
 
 def count_calibration(
-    logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int
+    scores: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int
 ) -> dict[str, np.ndarray]:
     """Count the statistics of one image.
 
-    `logits`: K, H, W float32, the `classes` first; of probabilities their logarithm. `maps`: labels and predictions,
-    class index or void, and the band of each pixel (:func:`segablate.metrics.bands.band_map`), each H, W. Returns:
+    `scores`: K, H, W float32, the `classes` first: logits, or probabilities as they are used, which are overwritten.
+    `maps`: labels and predictions, class index or void, and the band of each pixel
+    (:func:`segablate.metrics.bands.band_map`), each H, W. Returns:
 
     - "reliability": (bands, bins, 3) float64: pixels, those predicted right, and the sum of their confidence.
     - "class_gaps": (C, bins) float32: sum of the class's probability - pixels of the class, by its probability.
     - "proper": (bands, 2) float64: sums of Brier score and NLL.
     """
-    sums = calibration_sums(logits, kind, maps, classes)
+    sums = calibration_sums(scores, kind, maps, classes)
     return calibration_statistics({name: each.cpu().numpy() for name, each in sums.items()})
 
 
@@ -77,35 +78,35 @@ def calibration_statistics(sums: Mapping[str, np.ndarray]) -> dict[str, np.ndarr
 
 
 def calibration_sums(
-    logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int, highest: bool = False
+    scores: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int, highest: bool = False
 ) -> "dict[str, Tensor]":
-    """Sum what :func:`count_calibration` returns over some rows of an image, on the device of the logits.
+    """Sum what :func:`count_calibration` returns over some rows of an image, on the device of the scores.
 
     Float64 by name; all but counts of pixels are integers in units of 2^-24, so that sums of rows add without rounding.
-    `highest`: whether every prediction is that of the highest logit, so that its probability need not be looked up.
+    `highest`: whether every prediction is that of the highest score, so that its probability need not be looked up.
     One more K, H, W array is allocated. On the CPU, for a softmax, :data:`CROSS_ENTROPY` is among them: the sum of the
     loss ``ce`` over labelled pixels, which costs nothing here.
     """
     labels, predicted, _ = maps
-    probabilities = _probabilities(logits, kind)  # K H W
+    probabilities = _probabilities(scores, kind)  # K H W
     labelled = labels != ignore_index(classes)
     known = labels.clamp(max=classes - 1).long()  # a class everywhere
     at_label = _at(probabilities, known)  # H W
-    brier, nll = _brier(probabilities, at_label), _nll(at_label, logits, kind, known)  # H W each
-    entropy = _cross_entropy(nll, logits, known, labelled) if kind != "sigmoid" and not tally.on_gpu(labels) else {}
-    scaled = probabilities.mul_(UNIT * labelled).round_()  # up to 2^24 every integer is a float32
+    brier, nll = _brier(probabilities, at_label), _nll(at_label, scores, kind, known)  # H W each
+    entropy = _cross_entropy(nll, scores, known, labelled) if kind == "softmax" and not tally.on_gpu(labels) else {}
+    scaled = _scaled(probabilities, kind, labelled)
     rows = _rows(maps, _confidence(scaled, predicted, classes, highest))
-    gaps = rows.class_gaps(scaled[:classes], exclusive=kind != "sigmoid")
+    gaps = rows.class_gaps(scaled[:classes], exclusive=kind == "softmax")
     proper = rows.proper([score.mul_(UNIT).round_() for score in (brier, nll)])
     return {RELIABILITY: rows.reliability(), CLASS_GAPS: gaps, PROPER: proper, **entropy}
 
 
 def reliability_sums(
-    logits: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int, highest: bool = False
+    scores: "Tensor", kind: str, maps: "tuple[Tensor, Tensor, Tensor]", classes: int, highest: bool = False
 ) -> "dict[str, Tensor]":
     """Sum "reliability" alone, from which the ECE follows, as :func:`calibration_sums` does, in half of its time."""
     labels, predicted, _ = maps
-    scaled = _probabilities(logits, kind).mul_(UNIT * (labels != ignore_index(classes))).round_()
+    scaled = _scaled(_probabilities(scores, kind), kind, labels != ignore_index(classes))
     return {RELIABILITY: _rows(maps, _confidence(scaled, predicted, classes, highest)).reliability()}
 
 
@@ -113,11 +114,20 @@ def _rows(maps: "tuple[Tensor, Tensor, Tensor]", confidence: "Tensor") -> RowsOn
     return RowsOnDevice(*maps, confidence) if tally.on_gpu(confidence) else RowsOnHost.of(maps, confidence)
 
 
-def _probabilities(logits: "Tensor", kind: str) -> "Tensor":
-    return logits.sigmoid() if kind == "sigmoid" else logits.softmax(0)
+def _probabilities(scores: "Tensor", kind: str) -> "Tensor":
+    if kind == "probabilities":
+        return scores
+    return scores.sigmoid() if kind == "sigmoid" else scores.softmax(0)
 
 
-def _nll(at_label: "Tensor", logits: "Tensor", kind: str, labels: "Tensor") -> "Tensor":
+def _scaled(probabilities: "Tensor", kind: str, labelled: "Tensor") -> "Tensor":
+    """Return probabilities K, H, W in units of 2^-24, 0 where there is no label; in place."""
+    if kind == "probabilities":
+        return in_units(probabilities.mul_(labelled))
+    return probabilities.mul_(UNIT * labelled).round_()  # up to 2^24 every integer is a float32
+
+
+def _nll(at_label: "Tensor", scores: "Tensor", kind: str, labels: "Tensor") -> "Tensor":
     """Return minus the logarithm of the likelihood of each pixel's label, H, W.
 
     `at_label`: the probability of the label, or of any class where there is none; `labels` are classes everywhere.
@@ -126,8 +136,8 @@ def _nll(at_label: "Tensor", logits: "Tensor", kind: str, labels: "Tensor") -> "
 
     if kind != "sigmoid":
         return at_label.clamp_min(_LEAST).log_().neg_()
-    nll = -_at(logits, labels)
-    for plane in logits:
+    nll = -_at(scores, labels)
+    for plane in scores:
         nll += softplus(plane)
     return nll
 
