@@ -157,3 +157,44 @@ def test_elements_of_unknown_types_are_refused_before_scipy_reads_them(kind: int
         stored = stored[:128] + (15).to_bytes(4, "little") + len(inner).to_bytes(4, "little") + inner
     with pytest.raises(Unreadable, match="not a readable MATLAB file"):
         read_mat(np.frombuffer(bytes(stored), np.uint8))
+
+
+def written_as(pixels: np.ndarray, kind: str) -> bytes:
+    """The bytes of grey pixels in a format, compressed with loss but for what is named lossless."""
+    options: dict[str, dict] = {
+        "JPEG": {"format": "JPEG"},
+        "lossy WebP": {"format": "WEBP"},
+        "lossy WebP with metadata": {"format": "WEBP", "exif": b"Exif\0\0II*\0\10\0\0\0\0\0"},
+        "lossless WebP": {"format": "WEBP", "lossless": True},
+        "lossless WebP with metadata": {"format": "WEBP", "lossless": True, "exif": b"Exif\0\0II*\0\10\0\0\0\0\0"},
+        "JPEG in a TIFF": {"format": "TIFF", "compression": "jpeg"},
+        "deflated TIFF": {"format": "TIFF", "compression": "tiff_deflate"},
+    }
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, **options[kind])
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+@pytest.mark.parametrize("kind", ["JPEG", "lossy WebP", "lossy WebP with metadata", "JPEG in a TIFF"])
+def test_loss_is_refused_by_content_and_not_by_name(tmp_path: Path, kind: str, suffix: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(written_as(scene(0)[1] * np.uint8(60), kind))
+    what = kind.removesuffix(" with metadata")
+    with pytest.raises(Unreadable, match=rf"x\{suffix}: holds {what}, which changes values when it compresses; save"):
+        read_label_map(path)
+
+
+@pytest.mark.parametrize("kind", ["lossless WebP", "lossless WebP with metadata", "deflated TIFF"])
+def test_what_keeps_values_is_read_under_any_name(tmp_path: Path, kind: str) -> None:
+    pixels = scene(0)[1] * np.uint8(60)
+    (tmp_path / "x.png").write_bytes(written_as(pixels, kind))
+    found = read_label_map(tmp_path / "x.png")
+    assert np.array_equal(found if found.ndim == 2 else found[..., 0], pixels)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG"])
+def test_a_name_that_states_loss_is_taken_at_its_word(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(written_as(scene(0)[1] * np.uint8(60), "JPEG"))
+    assert read_label_map(path).shape == scene(0)[1].shape

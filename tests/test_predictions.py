@@ -325,6 +325,13 @@ def test_colours_are_refused_where_there_are_none(data: Dataset, tmp_path: Path)
         measured(f"predictions:{write(tmp_path / 'p')}?encoding=colours", data)
 
 
+def test_a_jpeg_that_is_named_png_is_refused(data: Dataset, tmp_path: Path) -> None:
+    spec = f"predictions:{write(tmp_path / 'p')}"
+    (tmp_path / "p/s3.png").write_bytes(cv2.imencode(".jpg", np.full((24, 32), 100, np.uint8))[1].tobytes())
+    with pytest.raises(SegablateError, match=r"s3\.png: holds JPEG, which changes values when it compresses; save the"):
+        measured(spec, data)
+
+
 # scores
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segablate.images.lossy import lossy_format
 from segablate.kernels.histogram import count_bytes
 
 LOSSY_SUFFIXES = (".jpg", ".jpeg")
@@ -135,9 +136,7 @@ def threshold_of(heaps: tuple[Heap, ...]) -> list[int]:
 
 def is_lossy(path: Path, data: bytes) -> bool:
     """Tell whether a file, of which these are the bytes, was compressed with loss: JPEG, or WebP of that kind."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return data[12:16] == b"VP8 " or (data[12:16] == b"VP8X" and b"VP8L" not in data[:4096])
-    return path.suffix.lower() in LOSSY_SUFFIXES
+    return bool(lossy_format(np.frombuffer(data, np.uint8))) or path.suffix.lower() in LOSSY_SUFFIXES
 
 
 def are_near(values: Sequence[int], *, colours: bool = False) -> bool:

@@ -11,6 +11,7 @@ from segablate.images import png
 from segablate.images.arrays import read_mat, read_npy, whole_numbers
 from segablate.images.decoding import decoded
 from segablate.images.header import Header, line, read_header
+from segablate.images.lossy import check_lossless
 from segablate.images.other_files import kind_of
 from segablate.images.pictures import Orientation, Picture
 from segablate.images.pillow import opened
@@ -51,7 +52,8 @@ def read_label_map(path: Path) -> np.ndarray:
 def read_label_file(path: Path, exif: Orientation | None = None) -> LabelFile:
     """Read a label file; `exif` decides about an orientation that the file states, which is otherwise refused.
 
-    Raises Unreadable for a missing, damaged or unknown file, for several pages or frames and for fractions.
+    Raises Unreadable for a missing, damaged or unknown file, for several pages or frames, for fractions, and for a
+    format with loss that the suffix does not name.
     """
     suffix = path.suffix.lower()
     if suffix not in IMAGE_SUFFIXES and (kind := kind_of(path)):
@@ -61,6 +63,7 @@ def read_label_file(path: Path, exif: Orientation | None = None) -> LabelFile:
     if suffix in ARRAY_SUFFIXES:
         with at(path):
             return LabelFile(data.tobytes(), read_npy(data) if suffix == ".npy" else read_mat(data))
+    check_lossless(data, path)
     return decode_label_file(data, path, exif)
 
 

@@ -1,0 +1,43 @@
+"""Tell by its content whether an image file was compressed with loss, which changes class values."""
+
+from pathlib import Path
+
+import numpy as np
+
+from segablate.files import Unreadable
+from segablate.images import tiff
+
+_STATING = (".jpg", ".jpeg", ".webp")
+"""Suffixes of formats that may be."""
+
+_COMPRESSION, _JPEG = 259, (6, 7)  # of TIFF: the tag, and both ways to hold a JPEG
+
+
+def lossy_format(data: np.ndarray) -> str:
+    """Return the format of a file (uint8) that was compressed with loss, such as "JPEG"; else nothing."""
+    start = data[:16].tobytes()
+    if start.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        plain = start[12:16] == b"VP8X" and b"VP8L" in data[:4096].tobytes()
+        return "lossy WebP" if start[12:16] in (b"VP8 ", b"VP8X") and not plain else ""
+    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "JPEG in a TIFF" if _compression(data) in _JPEG else ""
+    return ""
+
+
+def _compression(data: np.ndarray) -> int:
+    """Return the compression of the first page of a TIFF; 1, none, where it cannot be read: reading it will fail."""
+    try:
+        return tiff.stated(tiff.pages(data)[0], data, _COMPRESSION, 1)
+    except (ValueError, IndexError):
+        return 1
+
+
+def check_lossless(data: np.ndarray, path: Path) -> None:
+    """Raise Unreadable for a label map with loss in a file whose name does not say so."""
+    if path.suffix.lower() not in _STATING and (what := lossy_format(data)):
+        raise Unreadable(
+            f"{path}: holds {what}, which changes values when it compresses; save the label map from its source again, "
+            f"as PNG"
+        )
