@@ -125,7 +125,8 @@ class Output:
     - `predicted`: N, H, W uint8 or wider integers on the host, where there are no scores: class indices of the dataset,
       or output indices of a network with a built-in argmax; any other value is outside the label set.
     - `alternative`: N, H, W, as `predicted`, in another encoding of the files, where one fits all values.
-    - `foreign`: N, 8, 2 int64, the commonest values of each file that are no classes, and their pixels; or zeros.
+    - `foreign`: N, 8, 3 int64, the commonest values of each file that are no classes (upper and lower 32 bits), and
+      their pixels; or zeros.
     - `features`: N, D, h, w float tensor, input of the network's last convolution, where there is one.
     - `one_channel`: whether the scores are two classes made of one channel z: log σ(−z), log σ(z).
     - `notes`: how an ambiguous output of the network was interpreted.

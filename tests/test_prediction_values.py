@@ -56,6 +56,31 @@ FOREIGN = {
 }
 
 
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(2**64 - 1, np.uint64), (2**63, np.uint64), (2**63 - 1, np.int64), (-1, np.int8), (-(2**40), np.int64)],
+)
+def test_the_note_states_the_value_that_the_files_hold(value: int, dtype: type, tmp_path: Path) -> None:
+    data, folder = planted(tmp_path / "data", 2), tmp_path / "p"
+    folder.mkdir()
+    for index, labels in enumerate(SCENES):
+        wide = labels.astype(dtype)
+        wide[0, :5] = np.array(value, dtype)
+        np.save(folder / f"{index}.npy", wide)
+    labelled = sum(int((labels[0, :5] != 255).sum()) for labels in SCENES)
+    run = evaluate_checkpoint(f"predictions:{folder}", data)
+    assert [note for note in run.notes if note.startswith("predictions: value")] == [
+        f"predictions: value {value} at {labelled} labelled pixels of 3 images is no class; each such pixel is a miss"
+    ]
+
+
+def test_a_change_keeps_values_beyond_64_bits_out_of_the_classes() -> None:
+    values = np.array([[0, 1, 2**64 - 1, 2**63 + 1]], np.uint64)
+    assert decode(Change(shift=1)(values), ((0,), (1,))).tolist() == [[1, 255, 255, 255]]
+    assert decode(Change(replaced=((-1, 1),))(values), ((0,), (1,))).tolist() == [[0, 1, 255, 255]]
+    assert decode(Change(replaced=((2**64 - 1, 0),))(values), ((0,), (1,))).tolist() == [[0, 1, 0, 255]]
+
+
 @pytest.mark.parametrize("case", FOREIGN)
 def test_the_change_that_fits_is_measured(case: str, tmp_path: Path) -> None:
     labels, values, change, foreign, kind = FOREIGN[case]

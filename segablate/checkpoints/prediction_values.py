@@ -21,6 +21,8 @@ Meanings = tuple[tuple[int, ...], ...]
 _FOREIGN = 8
 """Values of an image that are no classes and are counted."""
 
+_LARGEST = np.iinfo(np.int64).max
+
 _PAIR = re.compile(r"(-?\d+):(-?\d+)")
 
 
@@ -52,10 +54,10 @@ class Change:
             return values
         if self.threshold is not None:
             return (values >= self.threshold).astype(np.uint8)
-        wide = values.astype(np.int64) + self.shift
-        changed = wide.copy()
+        changed = values.astype(np.int64) + self.shift
+        changed[values > _LARGEST] = _LARGEST  # of uint64; they would become negative
         for old, new in self.replaced:
-            changed[wide == old] = new
+            changed[values == old] = new
         return changed
 
 
@@ -116,11 +118,12 @@ def _dividing(found: Iterable[np.ndarray]) -> int | None:
 
 
 def foreign_values(values: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the commonest values that are no classes and their labelled pixels, (8, 2) int64, filled up with zeros.
+    """Return the commonest values that are no classes and their labelled pixels, (8, 3) int64, filled up with zeros.
 
+    A value is in two parts, its upper and lower 32 bits, as not all of uint64 fit int64.
     `values`: H, W integers; `predicted`, `labels`: H, W class indices of them, and of the ground truth.
     """
-    rows = np.zeros((_FOREIGN, 2), np.int64)
+    rows = np.zeros((_FOREIGN, 3), np.int64)
     unknown = predicted == ignored_in(predicted)
     if not unknown.any():  # as in most files
         return rows
@@ -128,7 +131,8 @@ def foreign_values(values: np.ndarray, predicted: np.ndarray, labels: np.ndarray
     if outside.size:
         found, pixels = np.unique(outside, return_counts=True)
         chosen = np.argsort(-pixels, kind="stable")[:_FOREIGN]
-        rows[: len(chosen)] = np.stack([found[chosen].astype(np.int64), pixels[chosen]], axis=1)
+        parts = [(value >> 32, value & 0xFFFFFFFF) for value in found[chosen].tolist()]
+        rows[: len(chosen)] = np.column_stack([parts, pixels[chosen]])
     return rows
 
 

@@ -1,5 +1,6 @@
 """Remarks on the files of each image, kept with its counts until they become notes."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -41,7 +42,7 @@ def without_remarks(run: Evaluation, dataset: Dataset) -> tuple[Evaluation, tupl
     """Return an evaluation without the statistic, and the notes that it amounts to."""
     statistics = dict(run.statistics)
     remarks = statistics.pop(_STATISTIC, np.zeros(run.images, np.int32))
-    foreign = statistics.pop(FOREIGN, np.zeros((run.images, 1, 2), np.int64))
+    foreign = statistics.pop(FOREIGN, np.zeros((run.images, 1, 3), np.int64))
     scores = {name: statistics.pop(name) for name in _SAID if name in statistics}
     if RELIABILITY not in statistics:
         scores.pop(DIVIDED, None)  # nothing was divided
@@ -65,18 +66,19 @@ def _about_scores(names: Sequence[str], pixels: Mapping[str, np.ndarray]) -> lis
 def _about_foreign(run: Evaluation, foreign: np.ndarray) -> tuple[str, ...]:
     """Return a note on the commonest value of predictions that is no class.
 
-    `foreign`: the values of each image and their pixels, N, K, 2.
+    `foreign`: the values of each image, in two parts, and their pixels, N, K, 3.
     """
-    values = np.unique(foreign[foreign[..., 1] > 0][:, 0])
-    if not len(values):
+    sums, images = Counter[int](), Counter[int]()
+    for upper, lower, pixels in foreign[foreign[..., 2] > 0].tolist():
+        sums[upper << 32 | lower] += pixels
+        images[upper << 32 | lower] += 1
+    if not sums:
         return ()
-    sums = [int(foreign[foreign[..., 0] == value][:, 1].sum()) for value in values]
-    value, pixels = int(values[int(np.argmax(sums))]), max(sums)
-    images = int(((foreign[..., 0] == value) & (foreign[..., 1] > 0)).any(axis=1).sum())
+    value = max(sorted(sums), key=sums.__getitem__)
     kind = "void" if value in (run.labels.void or ()) else "no class"
-    rest = len(values) - 1
+    rest = len(sums) - 1
     others = f", as {'is' if rest == 1 else 'are'} {counted(rest, 'other value')}" if rest else ""
     return (
-        f"predictions: value {run.labels.show_code(value)} at {counted(pixels, 'labelled pixel')} of "
-        f"{counted(images, 'image')} is {kind}{others}; each such pixel is a miss",
+        f"predictions: value {run.labels.show_code(value)} at {counted(sums[value], 'labelled pixel')} of "
+        f"{counted(images[value], 'image')} is {kind}{others}; each such pixel is a miss",
     )
