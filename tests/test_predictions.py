@@ -396,6 +396,14 @@ def test_one_channel_of_scores_means_two_classes(data: Dataset, tmp_path: Path) 
     assert found[0, :, 0, 0].tolist() == [0.75, 0.25]
 
 
+@pytest.mark.parametrize("name", ["logits", "probabilities"])
+def test_one_channel_of_scores_is_told_as_one(name: str, data: Dataset, tmp_path: Path) -> None:
+    spec = save_scores(tmp_path / "p", **{name: [np.full((1, 24, 32), 0.25, np.float32)] * 6})
+    message = r"p has one output, which is read as two classes, but '.*' has 4 classes; choose the dataset"
+    with pytest.raises(CheckpointError, match=message):
+        measured(spec, data)
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [

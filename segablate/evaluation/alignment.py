@@ -56,24 +56,36 @@ class Alignment:
 
 
 def align(
-    outputs: int, names: Sequence[str] | None, labels: LabelSet, class_map: Mapping[str, str | None] | None = None
+    outputs: int,
+    names: Sequence[str] | None,
+    labels: LabelSet,
+    class_map: Mapping[str, str | None] | None = None,
+    *,
+    one_channel: bool = False,
 ) -> Alignment:
     """Match the `outputs` of a checkpoint with the classes of a dataset: by `class_map`, else name, else position.
 
     By name where the checkpoint names its outputs and every class of the dataset is among them; capitals and synonyms
     after a comma are ignored. By position where it names none, or where there are as many outputs as classes and nearly
     all names agree; the note lists those that differ. Where classes of the dataset were merged, a checkpoint for the
-    classes before merging is matched with those, and its outputs are merged likewise. Raises LabelError when a class of
-    the dataset has no output.
+    classes before merging is matched with those, and its outputs are merged likewise. `one_channel`: whether the two
+    outputs are one of the checkpoint, for messages. Raises LabelError when a class of the dataset has no output.
     """
+    number = "one output, which is read as two classes," if one_channel else f"{outputs} outputs"
     if names is not None and len(names) != outputs:
-        raise LabelError(f"has {outputs} outputs but {len(names)} class names are stated; correct the list of classes")
+        stated = f"{counted(len(names), 'class name')} {'is' if len(names) == 1 else 'are'} stated"
+        raise LabelError(f"has {number} but {stated}; correct the list of classes")
     if class_map:
         return _aligned_by_map(outputs, names, labels, class_map)
     known = None if names is None else _as_classes(names, labels)
     if labels.merged_from is not None and _is_of(labels.merged_from, outputs, known, labels):
         return _aligned_before_merging(outputs, names, labels, labels.merged_from)
     if names is None or known is None:
+        if outputs < len(labels):
+            raise LabelError(
+                f"has {number} but {labels.name!r} has {len(labels)} classes; "
+                f"choose the dataset it was trained on, or pass --class-map"
+            )
         return _aligned_by_place(outputs, labels)
     if set(labels.names) <= set(known):
         return _aligned_by_name(names, known, labels)
@@ -137,11 +149,6 @@ def _aligned_before_merging(outputs: int, names: Sequence[str] | None, labels: L
 
 def _aligned_by_place(outputs: int, labels: LabelSet, names: Sequence[str] | None = None) -> Alignment:
     """Match output k with class k; the note lists `names` that differ from the class."""
-    if outputs < len(labels):
-        raise LabelError(
-            f"has {outputs} outputs but {labels.name!r} has {len(labels)} classes; "
-            f"choose the dataset it was trained on, or pass --class-map"
-        )
     surplus = outputs - len(labels)
     note = f"{outputs} outputs for {len(labels)} classes: {_without_class('the last', surplus)}" if surplus else ""
     if names is not None:

@@ -122,6 +122,7 @@ def align_output(segmenter: Segmenter, output: Output, labels: LabelSet) -> Alig
             segmenter.classes,
             labels,
             segmenter.class_map,
+            one_channel=output.one_channel,
         )
     except SegablateError as error:
         raise CheckpointError(f"{segmenter.source.spec} {error}") from None

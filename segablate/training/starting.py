@@ -204,7 +204,7 @@ def _reaches_scores(network: Network, images: Tensor, part: nn.Module) -> bool:
 
 def _aligned(network: Network, outputs: int, dataset: Dataset) -> Alignment:
     try:
-        return align(max(outputs, 2), network.classes, dataset.labels, network.class_map)
+        return align(max(outputs, 2), network.classes, dataset.labels, network.class_map, one_channel=outputs == 1)
     except LabelError as error:
         raise CheckpointError(
             f"{network.source.spec} {error}; to train for these {len(dataset.labels)} classes, start the network anew "
