@@ -559,8 +559,22 @@ def test_infinite_scores_that_are_resized_are_told_from_nan(data: Dataset, tmp_p
     found = measured(save_scores(tmp_path / "q", logits=coarse), data)
     assert any("scores are infinite at 16 pixels of 1 image (s0)" in note for note in found.notes)
     coarse[0][0, 5, 6] = np.nan
-    with pytest.raises(CheckpointError, match="the output of the network is NaN for s0"):
+    with pytest.raises(CheckpointError, match=r"s0\.npz: the scores are NaN at 1 pixel; look at what wrote them"):
         measured(save_scores(tmp_path / "r", logits=coarse), data)
+
+
+@pytest.mark.parametrize("name", ["logits", "probabilities"])
+def test_scores_that_are_nan_are_told_with_their_file(name: str, data: Dataset, tmp_path: Path) -> None:
+    scores = [np.full((4, 24, 32), 0.25, np.float64) for _ in range(6)]
+    scores[4][1, 3, :7] = np.nan
+    scores[4][2, 3, 6:8] = np.nan
+    spec = save_scores(tmp_path / "p", **{name: scores})
+    message = (
+        r"p/s4\.npz: the scores are NaN at 8 pixels; look at what wrote them and save them again, or pass --on-error"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        measured(spec, data)
+    assert [skipped.name for skipped in measured(spec, data, on_error="skip").skipped] == ["s4"]
 
 
 def test_infinite_scores_stay_the_largest() -> None:

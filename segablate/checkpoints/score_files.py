@@ -56,6 +56,7 @@ class ScoreMaps:
         _, array = read_scores(path)
         with at(path):
             _check(array, self.outputs, sample.size)
+            _check_numbers(array)
             if self.kind == "probabilities":
                 _check_range(float(array.min()), float(array.max()))
         scores, kind = two_channels(torch.from_numpy(array[None]).to(self.device).float(), self.kind)
@@ -116,6 +117,16 @@ def read_scores(path: Path) -> tuple[str, np.ndarray]:
     return found[0], array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+def _check_numbers(array: np.ndarray) -> None:
+    """Raise CheckpointError for scores K, h, w that are no numbers."""
+    if np.isnan(array.min()):
+        pixels = int(np.isnan(array).any(axis=0).sum())
+        raise CheckpointError(
+            f"the scores are NaN at {counted(pixels, 'pixel')}; look at what wrote them and save them again, or pass "
+            f"--on-error skip to leave the image out"
+        )
+
+
 def _check_range(low: float, high: float) -> None:
     """Raise CheckpointError for the least and the largest value of what are no probabilities."""
     if low < -1e-3 or high > 1 + 1e-3:
@@ -128,7 +139,7 @@ def _check_range(low: float, high: float) -> None:
 def _check_resized(array: np.ndarray, resized: Tensor) -> None:
     """Raise CheckpointError where the scores K, h, w in a file are infinite and, resized 1, K, H, W, are NaN for it."""
     pixels = int(np.isinf(array).any(axis=0).sum())
-    if pixels and not np.isnan(array).any() and bool(resized.isnan().any()):
+    if pixels and bool(resized.isnan().any()):
         size = "x".join(map(str, array.shape[1:]))
         raise CheckpointError(
             f"the scores, {size}, are infinite at {counted(pixels, 'pixel')}, which makes them NaN at the size of the "
