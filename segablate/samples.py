@@ -131,6 +131,7 @@ class Output:
     - `one_channel`: whether the scores are two classes made of one channel z: log σ(−z), log σ(z).
     - `notes`: how an ambiguous output of the network was interpreted.
     - `threshold`: of two classes, the probability above which a pixel is of the second; None: of the higher score.
+    - `narrowed`: (N,) int64, of scores in files: pixels with one that is beyond the range of float32.
     """
 
     kind: ScoreKind | Literal["labels"]
@@ -143,6 +144,7 @@ class Output:
     notes: tuple[str, ...] = ()
     bands: ScoreBands | None = None
     threshold: float | None = None
+    narrowed: np.ndarray | None = None
 
     @property
     def outputs(self) -> int | None:

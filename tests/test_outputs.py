@@ -11,6 +11,7 @@ import torch
 from conftest import CLASSES
 from torch import Tensor, nn
 
+from segablate.api.maps import scores_output
 from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.network import Network
 from segablate.checkpoints.outputs import channels_first, choose_scores, read_output
@@ -399,3 +400,15 @@ def test_label_maps_from_the_command_line(
     capsys.readouterr()
     assert run([*command, "--output", "labels", "--losses", "ce"]) == 2
     assert "--losses ce needs logits, but python:" in capsys.readouterr().err
+
+
+def test_outputs_of_64_bits_keep_the_class_of_the_highest() -> None:
+    """Of a network, and of logits in a loop: both become float32, in which 1e300 and 2e300 are infinite."""
+    logits = torch.tensor([1e300, 2e300, 0.0], dtype=torch.float64).view(1, 3, 1, 1).expand(1, 3, 4, 5)
+    of_network, _ = read_output(logits, torch.Size((1, 3, 4, 5)), "softmax")
+    of_loop = scores_output(logits, "softmax").scores
+    for found in (of_network, of_loop):
+        assert found is not None
+        assert found.dtype == torch.float32
+        assert found.isfinite().all()
+        assert (found.argmax(1) == 1).all()

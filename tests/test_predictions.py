@@ -16,6 +16,7 @@ from conftest import CLASSES, scene, write_dataset
 from PIL import Image
 
 from segablate.checkpoints import Loading, open_checkpoint
+from segablate.checkpoints.narrowing import narrowed
 from segablate.checkpoints.prediction_values import decode
 from segablate.datasets import Dataset, open_dataset
 from segablate.errors import CheckpointError, SegablateError, counted
@@ -575,6 +576,49 @@ def test_scores_that_are_nan_are_told_with_their_file(name: str, data: Dataset, 
     with pytest.raises(CheckpointError, match=message):
         measured(spec, data)
     assert [skipped.name for skipped in measured(spec, data, on_error="skip").skipped] == ["s4"]
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_scores_beyond_float32_keep_the_class_of_the_highest(output: str, data: Dataset, tmp_path: Path) -> None:
+    exact = [np.random.default_rng(index).normal(size=(4, 24, 32)) for index in range(6)]
+    huge = [scores.copy() for scores in exact]
+    huge[1][:, :3] *= 1e300
+    huge[4][:, 5, :7] = -1e300 * (1 + np.abs(huge[4][:, 5, :7]))
+    plain = [scores.copy() for scores in huge]
+    plain[1][:, :3] /= 1e298
+    plain[4][:, 5, :7] /= 1e298
+    cpu = Loading(device="cpu", output=output)
+    measures = Measures({"ce": get_loss("ce")}, calibration=True)
+    found = evaluate(open_checkpoint(save_scores(tmp_path / "h", logits=huge), cpu), data, measures, batch_size=4)
+    expected = evaluate(open_checkpoint(save_scores(tmp_path / "e", logits=plain), cpu), data, measures)
+    assert np.array_equal(found.confusion.total(), expected.confusion.total())
+    assert all(np.isfinite(values).all() for values in (*found.values.values(), *found.statistics.values()))
+    assert [note for note in found.notes if "scores are" in note] == [
+        "scores are beyond the range of float32 at 103 pixels of 2 images (s1, s4): all of such a pixel are limited to "
+        "±10 000, but the highest to 15 000"
+    ]
+    assert not any("scores are" in note for note in expected.notes)
+
+
+def test_narrowed_scores() -> None:
+    pixels = [
+        (1e300, 2e300, 5.0, 7.0),
+        (-1e300, -2e300, -3e300, -4e300),
+        (1.0, -1e300, 2.0, 0.5),
+        (1e39, 1e39, 0.0, 3e38),
+        (3.0, -4.0, 1e38, 2.0),
+        (float("inf"), 1e300, 0.0, 1.0),
+    ]
+    found, counts = narrowed(torch.tensor(pixels, dtype=torch.float64).T[None, :, None])
+    assert counts.tolist() == [5]
+    assert found[0, :, 0].T.tolist() == [
+        [1e4, 1.5e4, 5, 7],
+        [-5e3, -1e4, -1e4, -1e4],
+        [1, -1e4, 2, 0.5],
+        [1.5e4, 1.5e4, 0, 1e4],
+        [3, -4, torch.tensor(1e38).item(), 2],
+        [1.5e4, 1e4, 0, 1],
+    ]
 
 
 def test_infinite_scores_stay_the_largest() -> None:

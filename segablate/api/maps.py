@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segablate.checkpoints.narrowing import in_float32
 from segablate.checkpoints.outputs import two_channels
 from segablate.errors import LabelError, counted
 from segablate.kernels import tally
@@ -64,7 +65,7 @@ def predicted_indices(predicted: Tensor, classes: int) -> Tensor:
 
 def scores_output(logits: Tensor, kind: ScoreKind) -> Output:
     """Return scores N, K, H, W float32, one channel as two classes, as the output of a network."""
-    scores = logits.float()
+    scores = in_float32(logits)
     one = scores.shape[1] == 1
     scores, kind = two_channels(scores, kind)
     return Output(kind, scores, one_channel=one and kind != "probabilities")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from segablate.checkpoints.narrowing import in_float32
 from segablate.errors import CheckpointError, shorten
 from segablate.labels import IGNORE, WIDE_IGNORE
 from segablate.samples import ScoreKind
@@ -52,7 +53,7 @@ def read_output(
     if kind == "labels" or not arranged.is_floating_point():
         inside = "" if kind == "labels" else "the network returns label maps, not scores: its argmax is inside"
         return _label_maps(arranged), tuple(filter(None, (of_many, of_layout, inside)))
-    scores = arranged.float()
+    scores = in_float32(arranged)
     return scores, tuple(filter(None, (of_many, of_layout, _note_on_range(scores, kind, known or Range()))))
 
 

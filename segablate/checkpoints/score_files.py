@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from segablate.archives import DamagedArchive, array_names, damage_named, opened_zip, read_array
+from segablate.checkpoints.narrowing import narrowed
 from segablate.checkpoints.outputs import KINDS, two_channels
 from segablate.checkpoints.prediction_files import PredictionFiles
 from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source
@@ -47,11 +48,13 @@ class ScoreMaps:
 
     def __call__(self, batch: Batch) -> Output:
         """Return scores N, K, H, W float32 on the device. Raises a SegablateError that names the file."""
-        kinds, scores = zip(*(self._scores(sample) for sample in batch.samples), strict=True)
-        return Output(kinds[0], torch.cat(scores), one_channel=self.outputs == 1, threshold=self.threshold)
+        kinds, scores, beyond = zip(*(self._scores(sample) for sample in batch.samples), strict=True)
+        narrowed = np.array(beyond, np.int64)
+        one = self.outputs == 1
+        return Output(kinds[0], torch.cat(scores), one_channel=one, threshold=self.threshold, narrowed=narrowed)
 
-    def _scores(self, sample: Sample) -> tuple[ScoreKind, Tensor]:
-        """Return the kind of the scores, and the scores 1, K, H, W at the size of the label map."""
+    def _scores(self, sample: Sample) -> tuple[ScoreKind, Tensor, int]:
+        """Return the kind of the scores, the scores 1, K, H, W at the size of the label map, and pixels narrowed."""
         path = self.files.path(sample.name)
         _, array = read_scores(path)
         with at(path):
@@ -59,13 +62,14 @@ class ScoreMaps:
             _check_numbers(array)
             if self.kind == "probabilities":
                 _check_range(float(array.min()), float(array.max()))
-        scores, kind = two_channels(torch.from_numpy(array[None]).to(self.device).float(), self.kind)
+        narrow, beyond = narrowed(torch.from_numpy(array[None]).to(self.device))
+        scores, kind = two_channels(narrow, self.kind)
         if scores.shape[-2:] == sample.size:
-            return kind, scores
+            return kind, scores, int(beyond)
         resized = functional.interpolate(scores, sample.size, mode="bilinear", align_corners=False)
         with at(path):
             _check_resized(array, resized)
-        return kind, resized
+        return kind, resized, int(beyond)
 
 
 def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> ScoreMaps:

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+
 from segablate.checkpoints.segmenter import Segmenter
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead, ahead_in_threads
 from segablate.errors import CheckpointError, SegablateError
 from segablate.evaluation.alignment import Alignment, align
 from segablate.evaluation.measures import Measures, measure_labels, measure_maps, write_predicted
-from segablate.evaluation.remarks import FOREIGN
+from segablate.evaluation.remarks import FOREIGN, NARROWED
 from segablate.evaluation.results import ImageRecord
 from segablate.evaluation.score_measures import measure_readings
 from segablate.evaluation.score_reading import read_scores
@@ -80,8 +82,10 @@ def measured(
             if output.outputs is None:
                 return list(measure_maps(batch, output, alignment, labels, measures))
             readings = read_scores(batch, output, alignment, measures)
+            narrowed = output.narrowed
             del output  # or its scores would be held while label maps are measured
-            return list(measure_readings(readings, labels, measures))
+            records = list(measure_readings(readings, labels, measures))
+            return list(records if narrowed is None else map(_with_narrowed, records, narrowed))
         except SegablateError as error:
             if len(batch.samples) == 1:
                 return [Failure(batch.samples[0].index, error)]
@@ -90,6 +94,10 @@ def measured(
 
     for group in _batches(samples, batch_size if segmenter.capabilities.batches else 1):
         yield from [group] if isinstance(group, Failure) else measure(group)
+
+
+def _with_narrowed(record: ImageRecord, pixels: np.ndarray) -> ImageRecord:
+    return replace(record, statistics={**record.statistics, NARROWED: pixels})
 
 
 def _batches(samples: Iterable[Sample | Failure], batch_size: int) -> Iterator[Batch | Failure]:

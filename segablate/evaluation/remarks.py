@@ -18,14 +18,16 @@ _STATISTIC = "remarks"
 FOREIGN = "foreign"
 """The commonest values of a prediction that are no classes, and their pixels."""
 
-INFINITE = "infinite"
-"""The number of pixels with an infinite score."""
+INFINITE, NARROWED = "infinite", "narrowed"
+"""The numbers of pixels with an infinite score, and with one of 64 bits that is beyond the range of 32."""
 
 NOTHING, DIVIDED = "nothing", "divided"
 """The numbers of labelled pixels whose stated probabilities are all 0, and whose sum is neither 0 nor 1."""
 
 _SAID = {
     INFINITE: "scores are infinite at {}, and are measured there as large finite ones, from 10 000",
+    NARROWED: "scores are beyond the range of float32 at {}: all of such a pixel are limited to ±10 000, but the "
+    "highest to 15 000",
     NOTHING: "probabilities are all 0 at {}: the first output is predicted there, and calibration and losses take all "
     "outputs for equally probable; if nothing is predicted there, correct the files or the network",
     DIVIDED: "probabilities do not add up to 1 at {}: calibration divides them by their sum",
@@ -57,7 +59,7 @@ def _about_scores(names: Sequence[str], pixels: Mapping[str, np.ndarray]) -> lis
     for statistic, counts in pixels.items():
         concerned = [name for name, count in zip(names, counts, strict=True) if count]
         if concerned:
-            what = "pixel" if statistic == INFINITE else "labelled pixel"
+            what = "pixel" if statistic in (INFINITE, NARROWED) else "labelled pixel"
             where = f"{counted(int(counts.sum()), what)} of {counted(len(concerned), 'image')} ({shorten(concerned)})"
             notes.append(_SAID[statistic].format(where))
     return notes
