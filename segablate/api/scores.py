@@ -32,7 +32,8 @@ class Scores:
         ignore_index: the label of pixels that are left out, by default 255, beyond 255 classes 65535; None: no label.
         tolerance: tolerances of the boundary F-score, in pixels (``3``) or as a share of the diagonal (``"0.0075d"``).
         calibration: count calibration, which needs logits; ``"ece"`` counts the ECE alone, in half the time.
-        output: the kind of logits: ``"softmax"``, ``"sigmoid"`` or ``"probabilities"``.
+        output: the kind of logits: ``"softmax"``, ``"sigmoid"`` or ``"probabilities"``; calibration takes those of a
+            pixel as they are, or divides them by their sum where that is not 1 up to rounding.
         per_image: keep the counts of each image, for intervals, :meth:`as_run` and comparisons.
 
     Raises:
