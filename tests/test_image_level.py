@@ -161,7 +161,7 @@ def test_losses_are_ranked_against_the_miou_over_the_classes_that_an_image_label
         replace(run, probed={"term": values}), term, (Setting({}, "baseline"),), parse_objective("dice"), {}
     )
     row = SimpleNamespace(name="baseline")
-    found = fixed_columns(fixed, [row], Tolerance(1))["ρ mIoU"]  # type: ignore[list-item]
+    found = fixed_columns(fixed, [row], Tolerance(1))["rho"]  # type: ignore[list-item]
     assert found == pytest.approx([spearmanr(-values[:, 0], miou)[0]])
 
 
