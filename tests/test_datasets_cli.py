@@ -13,7 +13,7 @@ import yaml
 from conftest import CLASSES, scene, write_dataset
 
 from segablate.cli import run
-from segablate.datasets import dataset_layouts, open_dataset
+from segablate.datasets import dataset_layouts, layout_module, open_dataset
 from segablate.errors import SegablateError
 
 Check = Callable[..., tuple[int, str]]
@@ -213,9 +213,22 @@ def test_list_and_show(segablate: Check) -> None:
     assert code == 0
     assert "leftImg8bit/val/frankfurt/frankfurt_000000_000294_leftImg8bit.png" in out
     assert "18 bicycle 33" in out
+    assert "``" not in out
     code, out = segablate("datasets", "show", "citiscapes")
     assert code == 1
     assert "did you mean 'cityscapes'?" in out
+
+
+def test_the_sample_is_described_as_its_files_are(segablate: Check) -> None:
+    (labels,) = layout_module("sample").LAYOUT.label_sets
+    assert labels == open_dataset("sample").labels
+    code, out = segablate("datasets", "show", "sample")
+    assert code == 0
+    assert all(part in out for part in ("images/val/dusk05_0003.jpg", "9 person 9", "Void: 255."))
+    frames = {split: [item.image for item in open_dataset("sample", split).items] for split in ("train", "val")}
+    for split, name in (("train", "noon01_0000"), ("val", "dusk05_0003")):
+        assert name in [Path(image).stem for image in frames[split] if image]
+        assert f"{name}.png {len(frames[split])} images" in out
 
 
 @pytest.mark.parametrize("layout", dataset_layouts())

@@ -36,7 +36,8 @@ def show(
 
     module = layout_module(layout)
     if output.format in ("rich", "markdown"):
-        typer.echo((getdoc(module) or "").replace("\n::\n", "") + "\n")
+        described = (getdoc(module) or "").replace("\n::\n", "")
+        typer.echo(described.replace("``", "`" if output.format == "markdown" else "") + "\n")
     if module.LAYOUT.label_sets:
         print_report(classes_report(layout, module.LAYOUT), output.format, wide=output.wide)
 
