@@ -23,6 +23,7 @@ from segablate.checkpoints.outputs import choose_scores
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.sources import native
 from segablate.checkpoints.sources.card import read_card
+from segablate.checkpoints.sources.sample import sample_checkpoints
 from segablate.cli import run
 from segablate.errors import CheckpointError, SegablateError, UserCodeError
 from segablate.networks import get_network
@@ -458,6 +459,7 @@ def test_every_source_is_described() -> None:
     assert list(described) == checkpoint_sources()
     assert {"card", "module", "native", "predictions", "python", "sample", "torchscript"} <= set(described)
     assert described["predictions"].form.startswith("predictions:DIR")
+    assert described["sample"].form == ", ".join(f"sample:{name}" for name in sample_checkpoints())
     assert all("`" not in text for source in described.values() for text in source)
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint that comes with the package: ``sample:ce``, ``sample:weighted``."""
+"""A checkpoint that comes with the package: ``sample:ce``, ``sample:rmi``, ``sample:weighted``."""
 
 from dataclasses import replace
 
