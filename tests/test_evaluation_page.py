@@ -107,6 +107,24 @@ def test_a_prediction_no_better_than_a_constant_map_or_chance_says_what_is_usual
 
 
 @pytest.mark.parametrize(
+    ("encoding", "wanted", "unwanted"),
+    [
+        ({"encoding": "codes"}, "?encoding=, ?shift=-1 or ?map=", "colours"),
+        ({"encoding": "colours"}, "the colours of the classes", "?shift"),
+        ({}, "check the order of the classes", "?"),
+    ],
+    ids=["codes", "colours", "scores"],
+)
+def test_near_chance_predictions_get_advice_that_fits_files(encoding: dict, wanted: str, unwanted: str) -> None:
+    found = evaluation(MAPS, [np.zeros_like(m) for m in MAPS])
+    found = replace(found, facts=found.facts | {"checkpoint": {"name": "predictions:p", **encoding}})
+    (note,) = [note for note in evaluation_report(found, VIEW).notes if "near chance" in note]
+    assert wanted in note
+    assert "of this split, neither resized nor cropped" in note
+    assert not any(word in note for word in ("checkpoints probe", "weights", "channel order", unwanted))
+
+
+@pytest.mark.parametrize(
     ("maps", "predicted", "labels"),
     [
         (drawn(SKEWED, 0), [np.where(m < 3, m, 0) for m in partly_right(drawn(SKEWED, 0), 0.5, 3)], ELEVEN),

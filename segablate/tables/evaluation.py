@@ -1,5 +1,6 @@
 """Tables of an evaluation: overall scores with confidence intervals, losses, and classes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
@@ -227,7 +228,7 @@ def notes(run: Evaluation, view: View) -> tuple[str, ...]:
         *_about_absent(run, counts),
         *_about_outside(table),
         *_about_void(table, view),
-        *_about_chance(table),
+        *_about_chance(table, run.facts["checkpoint"]),
         *order_notes(run, table),
         *run.notes,
         *_about_skipped(run),
@@ -262,15 +263,25 @@ def _about_void(table: np.ndarray, view: View) -> list[str]:
     return [f"{100 * void:.2f} % of all pixels are void: {role}"]
 
 
-def _about_chance(table: np.ndarray) -> list[str]:
-    """Return a note where a constant map, or chance, does as well, which suggests wrong preprocessing."""
+def _about_chance(table: np.ndarray, checkpoint: Mapping[str, object]) -> list[str]:
+    """Return a note where a constant map, or chance, does as well, with what is usually wrong then.
+
+    `checkpoint`: its facts, which state preprocessing of a network, and an encoding of label maps in files.
+    """
     reason = why_chance(table)
-    if not reason:
-        return []
-    return [
-        f"mIoU is near chance: {reason}; check channel order, scale, mean and std (segablate checkpoints probe tries "
-        f"the usual ones), the order of the classes, and that the weights belong to this network"
-    ]
+    return [f"mIoU is near chance: {reason}; check {_usually_wrong(checkpoint)}"] if reason else []
+
+
+def _usually_wrong(checkpoint: Mapping[str, object]) -> str:
+    if "preprocessing" in checkpoint:
+        return (
+            "channel order, scale, mean and std (segablate checkpoints probe tries the usual ones), the order of the "
+            "classes, and that the weights belong to this network"
+        )
+    coding = "the coding of the values (?encoding=, ?shift=-1 or ?map= reads another), "
+    if checkpoint.get("encoding") in (None, "colours"):
+        coding = "the colours of the classes, " if "encoding" in checkpoint else ""  # else scores
+    return f"{coding}the order of the classes, and that the predictions are of this split, neither resized nor cropped"
 
 
 def _about_skipped(run: Evaluation) -> list[str]:
