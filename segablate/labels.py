@@ -171,8 +171,8 @@ class LabelSet:
             raw = single_channel(raw)
             if raw.ndim != 2:
                 raise LabelError(
-                    f"has {raw.shape[-1]} channels, but label set {self.name!r} expects one channel of codes; "
-                    f"save the class codes as a grey or palette image, or state encoding: colours"
+                    f"has {counted(raw.shape[-1], 'channel')}, but label set {self.name!r} expects one channel of "
+                    f"codes; save the class codes as a grey or palette image, or state encoding: colours"
                 )
             return raw.astype(np.uint8) if raw.dtype == bool else raw
         if raw.ndim != 3 or raw.shape[-1] != 3:
@@ -272,14 +272,18 @@ def look_up(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
 def _check_names(labels: LabelSet) -> None:
     if not 1 <= len(labels.names) <= MOST_CLASSES:
         raise LabelError(
-            f"label set {labels.name!r} has {len(labels.names)} classes, but must have 1 to {MOST_CLASSES}"
+            f"label set {labels.name!r} has {counted(len(labels.names), 'class', 'classes')}, but must have 1 to "
+            f"{MOST_CLASSES}"
         )
     twice = sorted(name for name, times in Counter(labels.names).items() if times > 1)
     if twice:
         raise LabelError(f"label set {labels.name!r} has {shorten(twice)} twice; class names must differ")
-    for what, values in (("codes", labels.codes), ("colours", labels.colours or labels.names)):
+    for what, values in (("code", labels.codes), ("colour", labels.colours or labels.names)):
         if len(values) != len(labels.names):
-            raise LabelError(f"label set {labels.name!r} has {len(labels.names)} classes but {len(values)} {what}")
+            raise LabelError(
+                f"label set {labels.name!r} has {counted(len(labels.names), 'class', 'classes')} but "
+                f"{counted(len(values), what)}"
+            )
 
 
 def _check_codes(labels: LabelSet) -> None:

@@ -313,7 +313,7 @@ PAIR = (torch.rand(3, 8, 8), torch.zeros(8, 8, dtype=torch.long))
         (lambda: segablate.evaluate("sample:ce", on_error="ignore"), UsageError, "on_error is 'ignore'"),
         (lambda: segablate.evaluate("sample:ce", boundary_as="davies"), UsageError, "did you mean 'davis'"),
         (lambda: segablate.compare("sample:ce"), UsageError, "compare takes 2 to 26 runs or checkpoints, but 1 given"),
-        (lambda: segablate.compare("sample:ce", "sample:weighted", names=["a"]), UsageError, "names has 1 names for 2"),
+        (lambda: segablate.compare("sample:ce", "sample:weighted", names=["a"]), UsageError, "names has 1 name for 2"),
         (lambda: segablate.ablate("rim"), SegablateError, "no loss is called 'rim'; did you mean 'rmi'"),
         (lambda: segablate.ablate("rmi", settings={"radius": 30}), SegablateError, "radius is 30"),
         (lambda: segablate.load("/nowhere"), RunError, "is not a saved run"),

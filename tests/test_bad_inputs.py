@@ -297,7 +297,7 @@ def clashing_codes(place: Place) -> list[str]:
     return place.evaluate()
 
 
-@bad(r"none of the 6 images could be measured; first: .*s0\.png")
+@bad(r"no image of 6 could be measured; first: .*s0\.png")
 def nothing_but_broken_images(place: Place) -> list[str]:
     for path in (place.root / "toy/images/val").iterdir():
         path.write_bytes(b"GIF89a")
@@ -323,14 +323,14 @@ def image_list_of_strangers(place: Place) -> list[str]:
 # predictions
 
 
-@bad(r"predicted: 2 of 6 images have no prediction \(s1, s4; first expected: .*s1\.png\); add them, or pass --on-error")
+@bad(r"predicted: no prediction for 2 of 6 images \(s1, s4; first expected: .*s1\.png\); add them, or pass --on-error")
 def missing_predictions(place: Place) -> list[str]:
     for name in ("s1", "s4"):
         (place.predicted / f"{name}.png").unlink()
     return place.evaluate("--save", str(place.root / "run"), checkpoint=f"predictions:{place.predicted}")
 
 
-@bad(r"predicted: 6 of 6 images have no prediction .*; if .* otherwise, give the pattern, as in .*\{stem\}_pred\.png")
+@bad(r"predicted: no prediction for 6 of 6 images .*; if .* otherwise, give the pattern, as in .*\{stem\}_pred\.png")
 def predictions_of_other_names(place: Place) -> list[str]:
     for path in sorted(place.predicted.iterdir()):
         path.rename(path.with_name(f"{path.stem}_pred.png"))

@@ -142,7 +142,7 @@ WARNINGS = {
     ),
     "list of another machine": (
         lambda root: (root / "val.txt").write_text("/home/somebody/s1.png\ns2.png\n"),
-        "val.txt: 1 of 2 lines have paths of another machine (first: /home/somebody/s1.png)",
+        "val.txt: paths of another machine on 1 of 2 lines (first: /home/somebody/s1.png)",
     ),
 }
 
@@ -350,7 +350,7 @@ def test_init_of_nothing(tmp_path: Path, segablate: Check) -> None:
 def test_real_camvid(real_data: Path, check: Check) -> None:
     code, out = check(f"camvid:{real_data / 'camvid'}", "--limit", 20)
     assert code == 0
-    assert "val.txt: 101 of 101 lines have paths of another machine (first: /SegNet/CamVid/val/0016E5_07959.png)" in out
+    assert "val.txt: paths of another machine on 101 of 101 lines (first: /SegNet/CamVid/val/0016E5_07959.png)" in out
     assert "360x480 (20)" in out
     assert "not in the label set" not in out
 

@@ -107,7 +107,7 @@ def test_one_broken_image_stops_or_is_skipped(toy: Path, network_spec: str) -> N
 def test_nothing_left_is_an_error(toy: Path, network_spec: str) -> None:
     for path in (toy / "labels/val").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(SegablateError, match=r"none of the 6 images could be measured; first: .*s0\.png"):
+    with pytest.raises(SegablateError, match=r"no image of 6 could be measured; first: .*s0\.png"):
         run(network_spec, open_dataset(f"folder:{toy}"), on_error="skip")
 
 

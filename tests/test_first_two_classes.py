@@ -274,7 +274,7 @@ def test_a_card_states_a_threshold(two_classes: Path, capsys: pytest.CaptureFixt
         (
             "python:net.py:three()@three.pth",
             ("--threshold", "0.4"),
-            "3 outputs, of which 1 have no class",
+            "3 outputs, 1 of them without a class",
         ),
     ],
 )

@@ -265,7 +265,7 @@ def test_a_pickle_and_its_parts_are_read(small_folder: Path) -> None:
     assert torch.equal(segmenter(Batch((sample((32, 48)),))).scores, expected)
     assert [path.name for path in segmenter.source.files[-2:]] == ["a.bin", "b.bin"]
     (small_folder / "b.bin").unlink()
-    refused(small_folder, r"index\.json: names 2 files of weights, of which b\.bin is missing")
+    refused(small_folder, r"index\.json: names 2 weights files, of which b\.bin is missing")
 
 
 def test_half_precision_is_run_in_full(small_folder: Path) -> None:

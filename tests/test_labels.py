@@ -127,7 +127,7 @@ def test_pickle_leaves_the_tables_behind() -> None:
     [
         ({"names": (), "codes": ()}, "has 0 classes"),
         ({"names": ("a", "a"), "codes": ((0,), (1,))}, "has a twice"),
-        ({"names": ("a", "b"), "codes": ((0,),)}, "2 classes but 1 codes"),
+        ({"names": ("a", "b"), "codes": ((0,),)}, "2 classes but 1 code"),
         ({"names": ("a", "b"), "codes": ((0,), (0,))}, "'a' and 'b' both have code 0; give each its own"),
         ({"names": ("a",), "codes": ((255,),)}, "'void' and 'a' both have code 255"),
         ({"names": ("a",), "codes": ((1 << 63,),)}, "of 'a' does not fit 64 bits"),
@@ -201,7 +201,7 @@ def test_outputs_match_by_map() -> None:
     ("outputs", "names", "class_map", "message"),
     [
         (2, None, None, "has 2 outputs but 'street' has 3 classes"),
-        (2, ("a", "b", "c"), None, "has 2 outputs but 3 class names are stated"),
+        (2, ("a", "b", "c"), None, "has 2 outputs but names of 3 classes are stated"),
         (3, ("a", "b", "c"), None, "none of which is in 'street'"),
         (3, ("road", "car", "bike"), None, "has no class named person"),
         (3, None, {"7": "road"}, "has no class '7', which the class map names"),

@@ -211,9 +211,7 @@ def test_values_beyond_the_table_lie_outside() -> None:
 def test_missing_files_stop_the_run_before_it_starts(data: Dataset, tmp_path: Path) -> None:
     folder = write(tmp_path / "p", count=4)
     (folder / "s0.png").write_bytes(b"not even read")
-    with pytest.raises(
-        CheckpointError, match=r"2 of 6 images have no prediction \(s4, s5; first expected: .*s4\.png\)"
-    ):
+    with pytest.raises(CheckpointError, match=r"no prediction for 2 of 6 images \(s4, s5; first expected: .*s4\.png\)"):
         measured(f"predictions:{folder}", data)
     run = measured(f"predictions:{folder}", data, on_error="skip")
     assert run.images == 3

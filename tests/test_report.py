@@ -158,8 +158,8 @@ def test_only_the_images_asked_for_are_embedded_and_the_page_says_which(command)
     command("report", folder, "--images", "3")
     found = page()
     assert len(found.about["images"]) == 3
-    said = next(text for text in found.texts if "images are embedded" in text)
-    assert said.startswith("3 of 8 images are embedded: in turns those with the lowest mIoU, the worst of each class")
+    said = next(text for text in found.texts if text.startswith("Embedded: "))
+    assert said.startswith("Embedded: 3 of 8 images: in turns those with the lowest mIoU, the worst of each class")
     assert "--images all" in said
     counted = load_run(Path(folder))
     tables = [counted.confusion.dense(i)[:-1, :-1] for i in range(8)]

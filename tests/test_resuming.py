@@ -212,5 +212,5 @@ def test_parts_come_often_at_first_and_ever_more_rarely(monkeypatch: pytest.Monk
 def test_no_image_left_is_an_error(toy: Path, predicted: str) -> None:
     for path in (toy / "labels/val").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(DatasetError, match=r"none of the 6 images could be measured; first: .*s0\.png"):
+    with pytest.raises(DatasetError, match=r"no image of 6 could be measured; first: .*s0\.png"):
         carried_out(work_of(predicted, open_dataset(f"folder:{toy}"), "skip"), None)

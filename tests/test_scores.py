@@ -263,7 +263,7 @@ def test_bad_input_is_one_clear_line() -> None:
         scores.update(logits, torch.zeros(2, 8, 8, dtype=torch.long))
     with pytest.raises(ValueError, match=r"logits N K H W or classes N H W, not torch.int64 of 2 3 4 4"):
         scores.update(logits.long(), labels)
-    with pytest.raises(ValueError, match="logits have 2 channels, but there are 3 classes"):
+    with pytest.raises(ValueError, match="logits have 2 channels, too few for 3 classes"):
         scores.update(logits[:, :2], labels)
     with pytest.raises(LabelError, match=r"image 1: 16 pixels with a code outside 0..2 \(void is 255\)"):
         scores.update(logits, torch.stack([labels[0], labels[0] + 7]))

@@ -292,7 +292,7 @@ def test_a_class_that_the_hold_out_lacks_is_named(data: Path, tmp_path: Path) ->
         cv2.imwrite(path, np.where(labels == 2, 255, labels))
     _, holdout = split_holdout(f"folder:{root}", "train", "0.2")
     assert holdout is not None
-    assert check_holdout("miou", holdout) == ("1 of 4 classes are never labelled on the hold-out: tree",)
+    assert check_holdout("miou", holdout) == ("1 of 4 classes never labelled on the hold-out: tree",)
 
 
 @pytest.mark.parametrize(("value", "message"), [(255, "no pixel of the hold-out has a label"), (0, "bf1 is undefined")])

@@ -70,6 +70,26 @@ def strings(source: str) -> Iterator[str]:
                     yield words
 
 
+COUNTED = re.compile(
+    r" (batches|cells|channels|classes|codes|colours|files|images|label maps|masks|outputs|pairs|pixels|runs|seeds"
+    r"|settings|steps|tensors|trainings)\b"
+)
+"""What is counted, as the text after a number."""
+
+PLANS = ("training/sweep.py",)
+"""Files whose numbers are compared with those that earlier versions wrote."""
+
+
+def uncounted(source: str) -> Iterator[str]:
+    """Return the f-strings in which a length stands before a plural: of 1, the text is wrong."""
+    for node in ast.walk(ast.parse(source)):
+        for value, text in zip(node.values, node.values[1:], strict=False) if isinstance(node, ast.JoinedStr) else ():
+            if isinstance(value, ast.FormattedValue) and isinstance(text, ast.Constant) and COUNTED.match(text.value):
+                names = {part.id for part in ast.walk(value.value) if isinstance(part, ast.Name)}
+                if names & {"len", "thousands"} and not all(name.isupper() for name in names - {"len", "thousands"}):
+                    yield f"{{{ast.unparse(value.value)}}}{text.value}"
+
+
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_documents_avoid_these_words(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
@@ -85,6 +105,16 @@ def test_the_program_avoids_these_words() -> None:
         for source in SOURCES
     }
     assert {source: said for source, said in found.items() if said} == {}
+
+
+def test_numbers_before_plurals_are_counted() -> None:
+    found = {str(source.relative_to(ROOT / "segablate")): [*uncounted(source.read_text("utf-8"))] for source in SOURCES}
+    assert {source: said for source, said in found.items() if said and source not in PLANS} == {}
+
+
+def test_lengths_before_plurals_are_found() -> None:
+    program = 'f"of {len(x)} images, {thousands(n)} pixels; at most {len(LETTERS)} runs, {counted(n)} images"'
+    assert [*uncounted(program)] == ["{len(x)} images, ", "{thousands(n)} pixels; at most "]
 
 
 def words_at_fault(parts: Iterator[str]) -> list[str]:

@@ -314,7 +314,7 @@ def test_an_encoder_is_found_under_its_prefix(data: Path, tmp_path: Path) -> Non
 
 def test_an_encoder_that_does_not_fit(data: Path, tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(3), "b": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(CheckpointError, match=r"other\.pth: none of its 2 tensors fits the network by name and shape"):
+    with pytest.raises(CheckpointError, match=r"other\.pth: no tensor of its 2 fits the network by name and shape"):
         task_of(data, encoder=tmp_path / "other.pth")
 
 

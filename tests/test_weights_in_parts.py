@@ -95,7 +95,7 @@ def test_missing_and_wrong_parts_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"its parts lack tail\.weight, which the index states; copy all"):
         read_weights(index)
     index.with_name("model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(CheckpointError, match=r"names 2 files of weights, of which model-00002.* is missing"):
+    with pytest.raises(CheckpointError, match=r"names 2 weights files, of which model-00002.* is missing"):
         read_weights(index)
     index.write_text("{}")
     with pytest.raises(CheckpointError, match=r"index\.json: has no weight_map"):

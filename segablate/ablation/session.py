@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from segablate.ablation.gradients import gradient_at, gradient_images
 from segablate.ablation.sweep import Ablation, Setting, Sweep
+from segablate.errors import counted
 from segablate.evaluation.inputs import Display, silent, with_inputs
 from segablate.evaluation.session import Execution, run
 from segablate.losses import Loss, get_loss
@@ -89,7 +90,7 @@ class AblationPlan:
     @property
     def what(self) -> str:
         """The work, as it is printed beside its progress."""
-        return f"{self.asked.loss.name}, {len(self.asked.settings)} settings"
+        return f"{self.asked.loss.name}, {counted(len(self.asked.settings), 'setting')}"
 
     def ablation(self, evaluation: "Evaluation") -> Ablation:
         """Return the ablation of what was measured, with the costs where they were asked for."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from segablate.ablation.gradients import MEASURED, Reference, gradient_at, gradient_statistics, unmeasured
 from segablate.ablation.over_images import over_images
-from segablate.errors import KnobError, ObjectiveError
+from segablate.errors import KnobError, ObjectiveError, counted, thousands
 from segablate.evaluation.results import Evaluation
 from segablate.losses import Loss
 from segablate.objective.from_files import name_settings, refuse_unfit
@@ -224,7 +224,7 @@ class Ablation:
         if MEASURED not in self.run.probed:
             return None
         count = int(self.run.probed[MEASURED].sum())
-        return f"gradients: {count} of {self.run.images} images, evenly spaced"
+        return f"gradients: {thousands(count)} of {counted(self.run.images, 'image')}, evenly spaced"
 
     @property
     def values(self) -> np.ndarray:

@@ -17,6 +17,7 @@ from segablate.api.given import as_dataset, default_dataset, opened
 from segablate.api.measuring import display, measure, refuse_inputs
 from segablate.api.surroundings import undisturbed
 from segablate.datasets import Dataset
+from segablate.errors import counted
 from segablate.evaluation.runs import refuse_existing
 from segablate.evaluation.session import Execution
 from segablate.losses import get_loss
@@ -121,7 +122,7 @@ class Ablation:
         return Path(path)
 
     def __repr__(self) -> str:
-        return f"Ablation({self.loss} under {len(self.settings)} settings on {self.evaluation.dataset})"
+        return f"Ablation({self.loss} under {counted(len(self.settings), 'setting')} on {self.evaluation.dataset})"
 
     def __str__(self) -> str:
         return render(self.report, "rich")

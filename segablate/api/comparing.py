@@ -15,7 +15,7 @@ from segablate.api.given import name_of
 from segablate.api.scores import Scores
 from segablate.comparison.differences import PairedDifferences
 from segablate.comparison.scores import Method, shared_tolerances
-from segablate.errors import UsageError
+from segablate.errors import UsageError, counted
 from segablate.evaluation import results
 from segablate.evaluation.runs import is_run
 from segablate.render import render
@@ -215,7 +215,7 @@ def compare(
     if not 2 <= len(runs) <= MOST:
         raise UsageError(f"compare takes 2 to {MOST} runs or checkpoints, but {len(runs)} given")
     if names is not None and len(names) != len(runs):
-        raise UsageError(f"names has {len(names)} names for {len(runs)} runs; give one each")
+        raise UsageError(f"names has {counted(len(names), 'name')} for {counted(len(runs), 'run')}; give one each")
     evaluating = {
         "split": split,
         "limit": limit,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from segablate.api.maps import check_known, predicted_indices, scores_output
-from segablate.errors import CheckpointError
+from segablate.errors import CheckpointError, counted
 from segablate.evaluation.alignment import Alignment
 from segablate.evaluation.copying import Copy
 from segablate.evaluation.measures import Measures
@@ -101,7 +101,10 @@ def count_logits(logits: Tensor, labels: Tensor, unknown: Tensor, names: Sequenc
     assert output.scores is not None
     outside = output.scores.shape[1] - how.classes
     if outside < 0:
-        raise ValueError(f"logits have {output.scores.shape[1]} channels, but there are {how.classes} classes")
+        raise ValueError(
+            f"logits have {counted(output.scores.shape[1], 'channel')}, too few for "
+            f"{counted(how.classes, 'class', 'classes')}"
+        )
     alignment = Alignment((*range(how.classes), *[None] * outside), how.classes)
     asked = Asked(how.measures, output, alignment, reliability_sums if how.calibration == "ece" else calibration_sums)
     nothing = np.zeros((0, 0), np.uint8)  # the samples are not read

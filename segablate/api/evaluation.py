@@ -12,6 +12,7 @@ from segablate.api import frames
 from segablate.api.conventions import ConventionScores, scores_of
 from segablate.api.summary import ClassScores, OverallScores, Summary, flat, summarise
 from segablate.api.totals import Totals
+from segablate.errors import counted
 from segablate.evaluation import results
 from segablate.evaluation.results import save_run
 from segablate.metrics.boundary import boundary_f, boundary_sums
@@ -177,7 +178,7 @@ class Evaluation:
 
     def __repr__(self) -> str:
         overall = self.overall
-        return f"Evaluation({self.name} on {self.dataset}: mIoU {overall.miou:.4f}, {overall.images} images)"
+        return f"Evaluation({self.name} on {self.dataset}: mIoU {overall.miou:.4f}, {counted(overall.images, 'image')})"
 
     def __str__(self) -> str:
         return render(self.report, "rich")

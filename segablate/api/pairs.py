@@ -13,7 +13,7 @@ from torch import Tensor
 
 from segablate.api.maps import as_tensor, batch_of_labels, check_known, class_indices
 from segablate.datasets.dataset import Dataset, oriented
-from segablate.errors import DatasetError, at
+from segablate.errors import DatasetError, at, counted
 from segablate.images.label_maps import read_label_file
 from segablate.images.pictures import read_picture
 from segablate.kernels import checksum
@@ -72,7 +72,10 @@ class Pairs:
                 continue
             names = [""] * len(image) if name is None else list(name)
             if not len(image) == len(labels) == len(names):
-                raise DatasetError(f"a batch has {len(image)} images, {len(labels)} label maps and {len(names)} names")
+                raise DatasetError(
+                    f"a batch has {counted(len(image), 'image')}, {counted(len(labels), 'label map')} and "
+                    f"{counted(len(names), 'name')}"
+                )
             yield from zip(image, labels, map(str, names), strict=True)
 
     def _sample(self, index: int, name: str, image: Any, labels: Any) -> Sample:

@@ -13,7 +13,7 @@ from segablate.api.kept import Kept, as_label_set, merged_kept
 from segablate.api.maps import as_tensor, batch_of_labels, check_devices, check_sizes, class_indices
 from segablate.api.options import as_tolerances
 from segablate.api.summary import Summary, summarise
-from segablate.errors import RunError
+from segablate.errors import RunError, counted
 from segablate.labels import LabelSet
 from segablate.process_groups import gather_objects, group_rank
 from segablate.samples import ScoreKind
@@ -235,7 +235,7 @@ class Scores:
 
     def __repr__(self) -> str:
         images = self._settled().images
-        return f"Scores({self._how.classes} classes, {images} image{'' if images == 1 else 's'})"
+        return f"Scores({counted(self._how.classes, 'class', 'classes')}, {counted(images, 'image')})"
 
     def _like(self) -> "Scores":
         """Return Scores that count the same, and have counted nothing."""

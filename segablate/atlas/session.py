@@ -10,7 +10,7 @@ from segablate.atlas.clusters import SAME
 from segablate.atlas.probe import AtlasProbe, Chosen
 from segablate.atlas.results import ENTROPY, Atlas
 from segablate.datasets.dataset import evenly_spaced
-from segablate.errors import SegablateError, UsageError, did_you_mean
+from segablate.errors import SegablateError, UsageError, counted, did_you_mean
 from segablate.evaluation.inputs import require_scores
 from segablate.evaluation.session import Execution, Request, prepared, run
 from segablate.objective.written_lists import joined, separated
@@ -69,7 +69,9 @@ def atlas_checkpoint(
     quick = {name: loss for name, loss in measures.losses.items() if name not in plan.few}
     measures = replace(measures, losses=quick, probe=plan.probe)
     work = prepare(segmenter, dataset, measures, execution.on_error)
-    evaluation = with_origin(run(work, execution, f"{len(plan.probe.losses)} losses"), checkpoint, dataset, loading)
+    evaluation = with_origin(
+        run(work, execution, counted(len(plan.probe.losses), "loss", "losses")), checkpoint, dataset, loading
+    )
     counts = {name: (plan.costs[name].processor, number) for name, number in plan.few.items()}
     return Atlas(evaluation, tuple(plan.probe.losses.values()), plan.costs, counts, asked.same)
 
@@ -153,8 +155,8 @@ def chosen_images(images: int, gradients: int | None, few: Mapping[str, int]) ->
     for name, number in few.items():
         if number > len(among):
             raise UsageError(
-                f"--loss-images {name}={number} is more than the {len(among)} images with gradients; give at most "
-                f"{len(among)}, or raise --gradient-images"
+                f"--loss-images {name}={number} is more than the {counted(len(among), 'image')} with gradients; give "
+                f"at most {len(among)}, or raise --gradient-images"
             )
     some = {name: frozenset(among[place] for place in evenly_spaced(len(among), few[name])) for name in few}
     return Chosen(with_gradients, some)

@@ -8,7 +8,7 @@ from typing import Any
 from segablate.atlas.results import ENTROPY
 from segablate.comparison.trainings import TrainingsComparison, compare_trainings
 from segablate.datasets.supervision import FULL
-from segablate.errors import RunError, SegablateError, shorten
+from segablate.errors import RunError, SegablateError, counted, shorten
 from segablate.evaluation.results import Evaluation, load_run
 from segablate.files import is_file
 from segablate.losses import Loss
@@ -115,7 +115,7 @@ def _run_of(folder: Path, cell: Cell) -> Evaluation | None:
 
 def _about(plan: Mapping[str, Any]) -> str:
     recipe = plan["recipe"]
-    length = f"{recipe['steps']} steps" if recipe["steps"] is not None else f"{recipe['epochs'] or 100:g} epochs"
+    length = counted(recipe["steps"], "step") if recipe["steps"] is not None else f"{recipe['epochs'] or 100:g} epochs"
     part = {"head": "the classifier alone", "full": "the full network"}.get(str(plan.get("train")), "")
     labels = _labels(plan)
     source = f"trained on {plan.get('dataset')}" + (

@@ -7,6 +7,8 @@ vtable, which lists the place of each field within the table, or 0 for one that 
 import struct
 from dataclasses import dataclass
 
+from segablate.errors import counted
+
 MOST_ENTRIES = 1 << 16
 """Entries of a vector that are read."""
 
@@ -76,7 +78,7 @@ class Table:
         start = place + _number(self.data, "<I", place)
         count = _number(self.data, "<I", start)
         if count > most:
-            raise DamagedTable(f"a vector of {count} entries, of which at most {most} are read")
+            raise DamagedTable(f"a vector of {counted(count, 'entry', 'entries')}, of which at most {most} are read")
         return start + 4, count
 
 

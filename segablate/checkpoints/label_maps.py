@@ -13,7 +13,7 @@ from segablate.checkpoints.prediction_files import PredictionFiles
 from segablate.checkpoints.prediction_values import Change, Meanings, decode, fitting_change, foreign_values
 from segablate.checkpoints.segmenter import Capabilities, OnError, Source
 from segablate.datasets.dataset import Dataset
-from segablate.errors import CheckpointError, SegablateError, at
+from segablate.errors import CheckpointError, SegablateError, at, counted
 from segablate.images.label_maps import read_label_map
 from segablate.labels import LabelSet, ignore_index, pack_colour, single_channel
 from segablate.metrics.confusion import Confusion, class_counts, mean_iou
@@ -197,8 +197,8 @@ def _single(raw: np.ndarray) -> np.ndarray:
     raw = single_channel(raw)
     if raw.ndim != 2:
         raise CheckpointError(
-            f"has {raw.shape[-1]} channels; expected one channel of class values: save a grey or palette image, or add "
-            f"encoding=colours"
+            f"has {counted(raw.shape[-1], 'channel')}; expected one channel of class values: save a grey or palette "
+            f"image, or add encoding=colours"
         )
     return raw.astype(np.uint8) if raw.dtype == bool else raw
 

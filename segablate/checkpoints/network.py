@@ -20,7 +20,7 @@ from segablate.checkpoints.outputs import KINDS, Range, read_output, two_channel
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Capabilities, Loading, OnError, Source, described_output
 from segablate.datasets.dataset import Dataset
-from segablate.errors import CheckpointError, DeviceError, at, thousands
+from segablate.errors import CheckpointError, DeviceError, at, counted, thousands
 from segablate.runtime import (
     Precision,
     autocast,
@@ -108,7 +108,7 @@ class Network:
             yield
         except torch.OutOfMemoryError:
             raise DeviceError(
-                f"{self.device} has too little memory for {len(images)} images of "
+                f"{self.device} has too little memory for {counted(len(images), 'image')} of "
                 f"{images.shape[1]}x{images.shape[2]}; use a smaller --batch-size, or --window"
             ) from None
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from segablate.checkpoints.narrowing import in_float32
-from segablate.errors import CheckpointError, shorten
+from segablate.errors import CheckpointError, counted, shorten
 from segablate.labels import IGNORE, WIDE_IGNORE
 from segablate.samples import ScoreKind
 
@@ -153,7 +153,8 @@ def _note_on_heads(heads: Mapping[str, Any]) -> str:
         for name, value in heads.items()
     ]
     return (
-        f"the network returns {len(heads)} outputs ({shorten(forms, 4)}); the first is used; choose another with --head"
+        f"the network returns {counted(len(heads), 'output')} ({shorten(forms, 4)}); the first is used; choose "
+        f"another with --head"
     )
 
 
@@ -183,7 +184,9 @@ def _label_maps(output: Tensor) -> Tensor:
     """Return class indices N, 1, h, w, with 255 for values that are none; int32 with 65535 where there are more."""
     if output.shape[1] != 1:
         what = "scores" if output.is_floating_point() else f"integers ({str(output.dtype).removeprefix('torch.')})"
-        raise CheckpointError(f"the network returns {what} of {output.shape[1]} channels, which is not a label map")
+        raise CheckpointError(
+            f"the network returns {what} of {counted(output.shape[1], 'channel')}, which is not a label map"
+        )
     if output.is_floating_point() and not bool((output == output.round()).all()):
         raise CheckpointError("the network returns numbers that are not whole; a label map has class indices")
     indices = output.long()

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from segablate.archives import DamagedArchive, damage_named, opened_zip
 from segablate.checkpoints.segmenter import OnError, Source
 from segablate.datasets.dataset import Dataset
-from segablate.errors import CheckpointError, counted, did_you_mean, shorten
+from segablate.errors import CheckpointError, counted, did_you_mean, shorten, thousands
 from segablate.files import LABEL_SUFFIXES, Unreadable, fingerprint, is_file, visible_files
 from segablate.images.other_files import what_is_there
 from segablate.limits import TooLarge
@@ -72,7 +72,7 @@ class PredictionFiles:
         notes += () if self.stated else _not_read(self, len(there))
         facts = {
             **source.facts,
-            "predictions": f"{len(there)} files {self.pattern}, SHA-256 {self.identity(map(Path, known))}",
+            "predictions": f"{counted(len(there), 'file')} {self.pattern}, SHA-256 {self.identity(map(Path, known))}",
         }
         return replace(source, facts=facts, notes=(*source.notes, *notes))
 
@@ -91,8 +91,8 @@ class PredictionFiles:
         if len(missing) == images and (pattern := self._guessed(missing[0])):
             remedy = f"if they are named otherwise, give the pattern, as in 'predictions:{self.folder}?name={pattern}'"
         raise CheckpointError(
-            f"{self.folder}: {len(missing)} of {images} images have no prediction ({shorten(missing)}; "
-            f"first expected: {first}); {remedy}"
+            f"{self.folder}: no prediction for {thousands(len(missing))} of {counted(images, 'image')} "
+            f"({shorten(missing)}; first expected: {first}); {remedy}"
         )
 
     def _guessed(self, name: str) -> str | None:

@@ -86,7 +86,10 @@ def open_scores(files: PredictionFiles, source: Source, loading: Loading) -> Sco
     device = resolve_device(loading.device)
     threshold = loading.checked_threshold()
     at_threshold = "" if threshold is None else f", threshold {threshold:g}"
-    facts = {"output": f"{kind}, from {name} of {len(array)} outputs{at_threshold}", "device": describe(device)}
+    facts = {
+        "output": f"{kind}, from {name} of {counted(len(array), 'output')}{at_threshold}",
+        "device": describe(device),
+    }
     source = replace(source, facts=facts)
     return ScoreMaps(files, source, len(array), kind, device, loading.classes, loading.class_map, threshold)
 
@@ -157,7 +160,7 @@ def _check(array: np.ndarray, outputs: int, size: tuple[int, int]) -> None:
     if array.shape[:2] == size and array.shape[1:] != size:
         raise CheckpointError(f"the scores are {shape}, H x W x K; save them as K x H x W, by transpose(2, 0, 1)")
     if len(array) != outputs:
-        raise CheckpointError(f"the scores are {shape}, but other files have {outputs} outputs")
+        raise CheckpointError(f"the scores are {shape}, but other files have {counted(outputs, 'output')}")
     (height, width), (high, wide) = size, array.shape[1:]
     if abs(high * width - wide * height) > max(height, width):  # more than a cell off
         raise CheckpointError(

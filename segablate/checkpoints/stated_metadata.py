@@ -14,7 +14,7 @@ from typing import Any
 from segablate.checkpoints.channels import channels_for
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.segmenter import Loading
-from segablate.errors import CheckpointError, shorten
+from segablate.errors import CheckpointError, counted, shorten
 
 MOST_TEXT = 1 << 18
 """Characters of a value that is read."""
@@ -87,8 +87,8 @@ def for_outputs(stated: Stated, outputs: int | None) -> Stated:
         return stated
     facts = {key: value for key, value in stated.facts.items() if key != "classes"}
     note = (
-        f"the file names {len(names)} classes ({shorten(names, 3)}), but the network has {outputs} outputs; the names "
-        f"were left out"
+        f"the file names {counted(len(names), 'class', 'classes')} ({shorten(names, 3)}), but the network has "
+        f"{counted(outputs, 'output')}; the names were left out"
     )
     return Stated(None, stated.preprocessing, facts, (*stated.notes, note))
 

@@ -13,7 +13,7 @@ from typing import Any
 from segablate.archives import DamagedArchive, damage_named, opened_zip
 from segablate.checkpoints.flat_tables import DamagedTable, Table
 from segablate.checkpoints.stated_metadata import Stated, names_in, read_statements, value_of
-from segablate.errors import CheckpointError
+from segablate.errors import CheckpointError, thousands
 from segablate.limits import TooLarge
 
 MOST_METADATA = 1 << 22
@@ -117,7 +117,10 @@ def _members(path: Path, names: list[str]) -> dict[str, str]:
             if (entry := listed.get(name)) is None:
                 continue
             if entry.file_size > MOST_MEMBER:
-                raise TooLarge(f"{name[:60]} has {entry.file_size} bytes, of which at most {MOST_MEMBER} are read")
+                raise TooLarge(
+                    f"{name[:60]} has {thousands(entry.file_size)} bytes, of which at most {thousands(MOST_MEMBER)} "
+                    f"are read"
+                )
             with archive.open(entry) as member:
                 found[name] = member.read(MOST_MEMBER).decode("utf-8", "replace")
     return found

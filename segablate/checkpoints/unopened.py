@@ -12,7 +12,7 @@ from segablate.checkpoints.segmenter import Source, described_output
 from segablate.checkpoints.sources import card
 from segablate.checkpoints.specification import split_weights
 from segablate.checkpoints.trust import is_trusted
-from segablate.errors import at, thousands
+from segablate.errors import at, counted
 from segablate.weights.classes import Colour, class_colours, class_names
 from segablate.weights.recognition import refuse_other
 
@@ -88,7 +88,7 @@ def _described(weights: "Weights | None", loading: Loading) -> dict[str, str]:
         return {}
     tensors = state_dict(weights, strip_prefix=loading.strip_prefix)
     values = sum(tensor.numel() for tensor in tensors.values())
-    return {"weights": f"{thousands(len(tensors))} tensors, {thousands(values)} values"}
+    return {"weights": f"{counted(len(tensors), 'tensor')}, {counted(values, 'value')}"}
 
 
 def _trust(loading: Loading) -> str:

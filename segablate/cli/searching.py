@@ -174,9 +174,8 @@ def _state_cost(search: "Search", folder: Path, options: SearchOptions) -> None:
     parallel = at_once(sweep, options.training(request.part, steps))
     total = search.rounds * -(-search.samples // parallel) * steps * seconds
     typer.echo(
-        f"{search.length} (the authors: {AUTHORS}), {parallel} at a time, "
-        f"{seconds:.3g} s a step: about {_time(total)} of steps; besides, "
-        f"{counted(search.rounds * search.samples, 'evaluation')} of {len(held)} images",
+        f"{search.length} (the authors: {AUTHORS}), {parallel} at a time, {seconds:.3g} s a step: about {_time(total)} "
+        f"of steps; besides, {counted(search.rounds * search.samples, 'evaluation')} of {counted(len(held), 'image')}",
         err=True,
     )
 

@@ -12,7 +12,7 @@ from segablate.cli.supervision import labelled
 from segablate.cli.trained import keep_trained, write_page_of_trained
 from segablate.cli.trained_options import TrainedOptions, TrainedRequest
 from segablate.cli.training_runs import at_once, recipe_of, refuse_leak, run_with_progress, same_classes, seeds_of
-from segablate.errors import UsageError
+from segablate.errors import UsageError, counted, thousands
 from segablate.files import is_file
 
 if TYPE_CHECKING:
@@ -133,14 +133,15 @@ def _within_budget(sweep: "Sweep", folder: Path, options: TrainedOptions) -> "Sw
     steps = min(int(seconds / rounds / step), wanted)
     disk = cells * _bytes(sweep) / 2**20
     typer.echo(
-        f"{len(sweep.settings)} settings × {len(sweep.seeds)} seeds, {parallel} at a time, {step:.3g} s a step: "
-        f"{steps} of {wanted} steps each fit into {options.budget}; about {disk:.0f} MiB on disk",
+        f"{counted(len(sweep.settings), 'setting')} × {counted(len(sweep.seeds), 'seed')}, {parallel} at a time, "
+        f"{step:.3g} s a step: {thousands(steps)} of {counted(wanted, 'step')} each fit into {options.budget}; about "
+        f"{disk:.0f} MiB on disk",
         err=True,
     )
     if steps < _FEWEST_STEPS:
         raise UsageError(
-            f"--budget {options.budget} leaves {steps} steps for each of {cells} trainings; ask for fewer settings or "
-            f"seeds, or for at least {rounds * step * _FEWEST_STEPS / 60:.0f}m"
+            f"--budget {options.budget} leaves {counted(steps, 'step')} for each of {counted(cells, 'training')}; ask "
+            f"for fewer settings or seeds, or for at least {rounds * step * _FEWEST_STEPS / 60:.0f}m"
         )
     return _with_steps(sweep, steps)
 

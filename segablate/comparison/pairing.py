@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from segablate.errors import RunError, UsageError, shorten, thousands
+from segablate.errors import RunError, UsageError, counted, shorten, thousands
 from segablate.evaluation.results import Evaluation, select
 
 Runs = Mapping[str, Evaluation]
@@ -115,8 +115,8 @@ def _require_same_label_files(names: RunPair, a: Evaluation, b: Evaluation) -> N
     changed = [name for name, digest in zip(a.names, a.label_hashes, strict=True) if read[name] != digest]
     if changed:
         raise RunError(
-            f"{' and '.join(names)} read different label files for {thousands(len(changed))} of {thousands(a.images)} "
-            f"images (first: {changed[0]}); evaluate both with the same labels"
+            f"{' and '.join(names)} read different label files for {thousands(len(changed))} of "
+            f"{counted(a.images, 'image')} (first: {changed[0]}); evaluate both with the same labels"
         )
 
 
@@ -125,5 +125,5 @@ def _ordered(run: Evaluation, order: Sequence[str]) -> Evaluation:
     chosen = select(run, [places[name] for name in order])
     if len(order) == run.images:
         return chosen
-    note = f"--intersect: {thousands(len(order))} of {thousands(run.images)} images, those that all runs have"
+    note = f"--intersect: {thousands(len(order))} of {counted(run.images, 'image')}, those that all runs have"
     return replace(chosen, notes=(*chosen.notes, note))

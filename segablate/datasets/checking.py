@@ -14,7 +14,7 @@ from segablate.datasets.layout import Layout
 from segablate.datasets.lists import entries, read_list
 from segablate.datasets.remarks import remark_notes
 from segablate.datasets.survey import Seen, Size, Survey
-from segablate.errors import SegablateError, counted, shorten
+from segablate.errors import SegablateError, counted, shorten, thousands
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, fingerprint, is_file
 from segablate.labels import LabelSet
 
@@ -116,8 +116,8 @@ def _soft(found: Survey, heaps: Sequence[Heap]) -> Iterator[Finding]:
     first = next(seen.name for seen in found.seen if not set(seen.pixels) <= set(peaks))
     share = sum(count for code, count in pixels.items() if code not in peaks) / sum(pixels.values())
     what = (
-        f"lossy or soft masks: {len(pixels)} values around {shorten(peaks, 8)}, {share:.1%} of the pixels with others "
-        f"(first: {first})"
+        f"lossy or soft masks: {counted(len(pixels), 'value')} around {shorten(peaks, 8)}, {share:.1%} of the pixels "
+        f"with others (first: {first})"
     )
     if found.labels.void is None or set(pixels) <= known_codes(found.labels):
         yield Finding("warning", f"{what}; the classes in dataset.yaml divide them")
@@ -264,6 +264,6 @@ def _foreign_lists(dataset: Dataset) -> Iterator[Finding]:
         if foreign:
             yield Finding(
                 "warning",
-                f"{path.name}: {len(foreign)} of {counted(len(lines), 'line')} have paths of another machine "
+                f"{path.name}: paths of another machine on {thousands(len(foreign))} of {counted(len(lines), 'line')} "
                 f"(first: {list(entries(foreign[0]))[-1]}); images are found by base name",
             )

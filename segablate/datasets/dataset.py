@@ -14,7 +14,7 @@ import numpy as np
 from segablate.datasets.label_sizes import alike, nearest, refuse_sizes
 from segablate.datasets.lists import find_listed
 from segablate.datasets.palettes import Reference, agreed, check_class_colours
-from segablate.errors import DatasetError, SegablateError, at, counted, did_you_mean, shorten
+from segablate.errors import DatasetError, SegablateError, at, counted, did_you_mean, shorten, thousands
 from segablate.files import Unreadable
 from segablate.images.label_maps import LabelFile, read_label_file
 from segablate.images.pictures import LabelSize, Orientation, Picture, Reading, read_picture
@@ -228,7 +228,7 @@ class Dataset:
         if limit >= len(self):
             return self
         chosen = evenly_spaced(len(self), limit)
-        note = f"--limit: {limit} of {len(self)} images, evenly spaced"
+        note = f"--limit: {thousands(limit)} of {counted(len(self), 'image')}, evenly spaced"
         return replace(self, items=tuple(self.items[index] for index in chosen), notes=(*self.notes, note))
 
     def only(self, lines: Sequence[str], source: str) -> "Dataset":
@@ -247,7 +247,7 @@ class Dataset:
             raise DatasetError(f"{source}: names no image; a list has one name per line")
         chosen = set(found.names)
         items = tuple(item for item in self.items if item.name in chosen)
-        note = f"--images: {len(items)} of {len(self)} images"
+        note = f"--images: {thousands(len(items))} of {counted(len(self), 'image')}"
         return replace(self, items=items, notes=(*self.notes, note, *found.notes("--images")))
 
 

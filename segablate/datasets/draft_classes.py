@@ -89,7 +89,7 @@ def _of_heaps(found: Inspected, named: Sequence[NamedClasses]) -> Drafted:
     names, source = _names_of_heaps(found, named)
     end = 255 if found.heaps[-1].high < 256 else 65535
     spread = " and ".join(f"{heap.low}..{heap.high}" for heap in found.heaps)
-    what = f"{found.values} values in {len(found.heaps)} heaps, {spread}"
+    what = f"{counted(found.values, 'value')} in {counted(len(found.heaps), 'heap')}, {spread}"
     if len(bounds) == 1:
         lines = tuple(_quoted(name) for name in names)
         more = (f"threshold: {bounds[0]} # {what}: soft edges or compression", "encoding: codes")

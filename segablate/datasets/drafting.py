@@ -113,8 +113,8 @@ def _about_images(splits: Sequence[Split]) -> Iterator[str]:
     if differing := other_sizes(some):
         names = shorten(item.name for item in differing)
         yield (
-            f"label_size: label # {len(differing)} of {counted(len(some), 'label map')} have other proportions than "
-            f"the image ({names}): are they of one scene?"
+            f"label_size: label # other proportions than the image in {len(differing)} of "
+            f"{counted(len(some), 'label map')} ({names}): are they of one scene?"
         )
     if depth := deep_range(some):
         yield f"image_range: [{depth[0]}, {depth[1]}] # values of black and white"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segablate.datasets.parquet_rows import stated_features
-from segablate.errors import DatasetError, SegablateError, at, shorten
+from segablate.errors import DatasetError, SegablateError, at, counted, shorten
 from segablate.files import is_file, is_folder, visible_files
 from segablate.text_files import read_text
 from segablate.yaml_files import parse_yaml
@@ -163,7 +163,7 @@ def require_split(splits: Mapping[str, list[Path]], name: str, root: Path) -> li
     stated = {int(count[1]) for path in files if (count := re.search(r"-of-(\d+)", path.stem))}
     if len(stated) == 1 and len(files) < max(stated):
         raise DatasetError(
-            f"{root}: split {name!r} has {len(files)} of {max(stated)} files ({shorten(p.name for p in files)}); "
-            f"download the others"
+            f"{root}: split {name!r} has {len(files)} of {counted(max(stated), 'file')} "
+            f"({shorten(p.name for p in files)}); download the others"
         )
     return files

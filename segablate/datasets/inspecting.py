@@ -95,8 +95,8 @@ def _inspected(masks: Sequence[Path], transparent: dict[Path, Remark]) -> Inspec
     found = _colours(colours, masks[0])
     if lossy and are_near(found.codes, colours=True):
         raise DatasetError(
-            f"{masks[0].parent}: {found.values} colours in files compressed with loss, some of them shades of one; "
-            f"export the label maps again, as PNG"
+            f"{masks[0].parent}: {counted(found.values, 'colour')} in files compressed with loss, some of them shades "
+            f"of one; export the label maps again, as PNG"
         )
     return found
 
@@ -143,13 +143,15 @@ def _colours(colours: Values, first: Path) -> Inspected:
     strays = set(codes) - set(cores)
     if len(strays) < 3 or len(cores) < 2 or colours.flatness(strays) >= 0.5:
         if len(codes) > MOST_COLOURS:
-            raise DatasetError(f"{first.parent}: {len(codes)} colours in the label maps; are these label maps?")
+            raise DatasetError(
+                f"{first.parent}: {counted(len(codes), 'colour')} in the label maps; are these label maps?"
+            )
         return Inspected("colours", tuple(codes), (), len(codes))
     share = colours.share(strays)
     if share > _MOST_STRAY or len(cores) > MOST_COLOURS:
         raise DatasetError(
-            f"{first.parent}: {share:.0%} of the pixels have one of {len(strays)} colours that fill no region; the "
-            f"label maps were compressed or smoothed: export them again, as PNG"
+            f"{first.parent}: {share:.0%} of the pixels have one of {counted(len(strays), 'colour')} that fill no "
+            f"region; the label maps were compressed or smoothed: export them again, as PNG"
         )
     return Inspected("colours", tuple(cores), None, len(codes), stray=share)
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from segablate.datasets.dataset import Dataset
-from segablate.errors import DatasetError, LabelError, at, shorten
+from segablate.errors import DatasetError, LabelError, at, counted, shorten
 from segablate.labels import LabelSet
 from segablate.yaml_files import read_yaml
 
@@ -31,7 +31,7 @@ def merge_classes(dataset: Dataset, path: Path) -> Dataset:
         labels = merged(dataset.labels, classes, rest)
     left = len(dataset.labels) - sum(map(len, classes.values()))
     void = f"; {left} of them became void" if rest is None and left else ""
-    note = f"--classes {path.name}: {len(dataset.labels)} classes replaced by {len(labels)}{void}"
+    note = f"--classes {path.name}: {counted(len(dataset.labels), 'class', 'classes')} replaced by {len(labels)}{void}"
     return replace(dataset, labels=labels, notes=(*dataset.notes, note))
 
 

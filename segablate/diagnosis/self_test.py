@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segablate.diagnosis import Check
-from segablate.errors import SegablateError, thousands
+from segablate.errors import SegablateError, counted
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +70,7 @@ def _confusion() -> str:
     )
     if not np.array_equal(found[:_CLASSES, :_CLASSES], plain):
         raise _Wrong("differ from a plain count; reinstall numpy and segablate")
-    return f"{thousands(labels.size)} pixels equal a plain count"
+    return f"{counted(labels.size, 'pixel')} equal a plain count"
 
 
 def _boundaries() -> str:

@@ -71,10 +71,12 @@ def align(
     classes before merging is matched with those, and its outputs are merged likewise. `one_channel`: whether the two
     outputs are one of the checkpoint, for messages. Raises LabelError when a class of the dataset has no output.
     """
-    number = "one output, which is read as two classes," if one_channel else f"{outputs} outputs"
+    number = "one output, which is read as two classes," if one_channel else counted(outputs, "output")
     if names is not None and len(names) != outputs:
-        stated = f"{counted(len(names), 'class name')} {'is' if len(names) == 1 else 'are'} stated"
-        raise LabelError(f"has {number} but {stated}; correct the list of classes")
+        raise LabelError(
+            f"has {number} but names of {counted(len(names), 'class', 'classes')} are stated; "
+            f"correct the list of classes"
+        )
     if class_map:
         return _aligned_by_map(outputs, names, labels, class_map)
     known = None if names is None else _as_classes(names, labels)
@@ -143,19 +145,25 @@ def _aligned_before_merging(outputs: int, names: Sequence[str] | None, labels: L
     found = align(outputs, names, before)
     merged = [labels.class_of(codes[0]) for codes in before.codes]
     classes = tuple(None if index is None else merged[index] for index in found.outputs)
-    note = f"the outputs were matched with the {len(before)} classes before merging, and merged likewise"
+    matched = counted(len(before), "class", "classes")
+    note = f"the outputs were matched with the {matched} before merging, and merged likewise"
     return Alignment(classes, len(labels), "; ".join(filter(None, (found.note, note))))
 
 
 def _aligned_by_place(outputs: int, labels: LabelSet, names: Sequence[str] | None = None) -> Alignment:
     """Match output k with class k; the note lists `names` that differ from the class."""
     surplus = outputs - len(labels)
-    note = f"{outputs} outputs for {len(labels)} classes: {_without_class('the last', surplus)}" if surplus else ""
+    note = (
+        f"{counted(outputs, 'output')} for {counted(len(labels), 'class', 'classes')}: "
+        f"{_without_class('the last', surplus)}"
+        if surplus
+        else ""
+    )
     if names is not None:
         pairs = [f"{name!r} as {own!r}" for name, own in zip(names, labels.names, strict=True) if name != own]
         note = (
-            f"outputs were matched with the classes of the dataset by position, as {outputs - len(pairs)} of {outputs} "
-            f"names agree; read as: {shorten(pairs, 8)}; --class-map overrides this"
+            f"outputs were matched with the classes of the dataset by position, as {outputs - len(pairs)} of "
+            f"{counted(outputs, 'name')} agree; read as: {shorten(pairs, 8)}; --class-map overrides this"
         )
     return Alignment((*range(len(labels)), *[None] * surplus), len(labels), note)
 

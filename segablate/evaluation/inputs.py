@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from segablate.errors import UsageError
+from segablate.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from segablate.checkpoints import Segmenter
@@ -76,7 +76,7 @@ def _edge_network(segmenter: "Segmenter", dataset: "Dataset", display: Display) 
     layers = tuple((weight.to(device), bias.to(device)) for weight, bias in network.layers)
     facts = network.facts
     note = (
-        f"semeda compares by edge network {network.hash}, trained on {facts['masks_read']} masks of split "
+        f"semeda compares by edge network {network.hash}, trained on {counted(facts['masks_read'], 'mask')} of split "
         f"{facts['split']}; values under another network are not comparable"
     )
     return {"edge_net": layers}, note

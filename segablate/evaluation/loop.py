@@ -18,7 +18,7 @@ from segablate.checkpoints.label_maps import encoding_notes
 from segablate.checkpoints.segmenter import Delegate, OnError, Segmenter, Substitute, no_substitute
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure
-from segablate.errors import DatasetError, SegablateError
+from segablate.errors import DatasetError, SegablateError, thousands
 from segablate.evaluation.clock import TimedSegmenter
 from segablate.evaluation.joining import PackedPart, join_packed
 from segablate.evaluation.measures import Measures
@@ -181,7 +181,7 @@ def _whole(work: PreparedEvaluation, parts: Sequence[PackedPart], skipped: Seque
     places = {name: place for place, name in enumerate(work.dataset.names)}
     skipped = sorted(skipped, key=lambda each: places[each.name])
     if not parts:
-        raise DatasetError(f"none of the {len(places)} images could be measured; first: {skipped[0].reason}")
+        raise DatasetError(f"no image of {thousands(len(places))} could be measured; first: {skipped[0].reason}")
     whole = join_packed(parts)
     whole = select(whole, np.argsort([places[name] for name in whole.names]).tolist())
     whole, remarks = without_remarks(whole, work.dataset)

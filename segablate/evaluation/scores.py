@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from segablate.errors import CheckpointError
+from segablate.errors import CheckpointError, counted
 from segablate.evaluation.alignment import Alignment
 from segablate.kernels import tally
 from segablate.labels import IGNORE, look_up
@@ -116,10 +116,10 @@ def above_threshold(logits: "Tensor", threshold: float, classes: int) -> "Tensor
     that is the higher logit. Raises CheckpointError for more classes, or outputs without a class.
     """
     if classes != 2 or len(logits) != 2:
-        beside = "" if classes != 2 else f", of which {len(logits) - 2} have no class"
+        beside = "" if classes != 2 else f", {len(logits) - 2} of them without a class"
         raise CheckpointError(
-            f"threshold is {threshold:g}, but the network has {len(logits)} outputs{beside}; leave it out: it is for "
-            f"two classes, or one channel"
+            f"threshold is {threshold:g}, but the network has {counted(len(logits), 'output')}{beside}; leave it out: "
+            f"it is for two classes, or one channel"
         )
     return (logits[1] - logits[0] > math.log(threshold / (1 - threshold))).byte()
 

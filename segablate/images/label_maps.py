@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segablate.errors import at
+from segablate.errors import at, counted
 from segablate.files import ARRAY_SUFFIXES, IMAGE_SUFFIXES, Unreadable, read_bytes, write_atomically, writing
 from segablate.images import png
 from segablate.images.arrays import read_mat, read_npy, whole_numbers
@@ -87,7 +87,7 @@ def _check(header: Header, path: object, exif: Orientation | None) -> None:
             f"without, or state exif: apply or exif: ignore in dataset.yaml"
         )
     if header.bands > 4 or (header.bands in (2, 4) and not header.alpha):
-        raise Unreadable(f"{path}: holds {header.bands} bands; expected one of codes, or three of colours")
+        raise Unreadable(f"{path}: holds {counted(header.bands, 'band')}; expected one of codes, or three of colours")
 
 
 def _values(data: np.ndarray, header: Header, path: object) -> tuple[np.ndarray, np.ndarray | None, Remark]:

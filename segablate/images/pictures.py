@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from segablate.errors import counted
 from segablate.files import Unreadable, read_bytes
 from segablate.images.decoding import decoded
 from segablate.images.header import Header, read_header
@@ -100,11 +101,11 @@ def _check(header: Header, path: object, reading: Reading) -> None:
     fourth = reading.bands == 4 and header.bands == 4 and not header.cmyk
     if header.bands not in (1, 3) and not (fourth or header.alpha) and not (header.cmyk and header.format == "JPEG"):
         raise Unreadable(
-            f"{path}: holds {header.bands} bands, but a network takes red, green and blue; save those three, or state "
-            f"up to four by number, as in --channels 4,3,2"
+            f"{path}: holds {counted(header.bands, 'band')}, but a network takes red, green and blue; save those "
+            f"three, or state up to four by number, as in --channels 4,3,2"
         )
     if (header.bits > 8 or header.floating) and reading.image_range is None:
-        kind = f"{header.bits}-bit floats" if header.floating else f"{header.bits} bits per channel"
+        kind = f"{header.bits}-bit floats" if header.floating else f"{counted(header.bits, 'bit')} per channel"
         example = "[0, 1]" if header.floating else f"[0, {(1 << header.bits) - 1}]"
         raise Unreadable(
             f"{path}: holds {kind}, but 8 bits are read; state the values of black and white in dataset.yaml, e.g. "

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from segablate.errors import KnobError, did_you_mean
+from segablate.errors import KnobError, counted, did_you_mean
 from segablate.objective.from_files import FromFile
 from segablate.objective.ranges import Choice, Conditions, Range, format_value, holds
 from segablate.objective.written_lists import between_commas, torn, unclosed, with_commas
@@ -177,7 +177,7 @@ class Knob:
         return isinstance(value, int) or (self.kind.number is float and isinstance(value, float))
 
     def _several(self) -> str:
-        count = f"{self.kind.length} values" if self.kind.length else "one or more values"
+        count = counted(self.kind.length, "value") if self.kind.length else "one or more values"
         return f"{count} joined by colons, each {self.expected()}"
 
     def _holds(self, text: str) -> bool:

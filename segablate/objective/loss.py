@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from segablate.errors import KnobError
+from segablate.errors import KnobError, counted
 from segablate.labels import ignore_index
 from segablate.objective.knobs import INPUTS, Knob, complete, knobs_of
 from segablate.objective.ranges import Conditions, holds
@@ -182,7 +182,9 @@ class Loss:
         found = torch.as_tensor(weights, device=logits.device)
         surplus = logits.shape[1] - found.numel()
         if found.ndim != 1 or surplus < 0:
-            raise KnobError(f"weights of {self.name} has {found.numel()} values for {logits.shape[1]} outputs")
+            raise KnobError(
+                f"weights of {self.name} has {counted(found.numel(), 'value')} for {counted(logits.shape[1], 'output')}"
+            )
         return torch.cat([found, found.new_ones(surplus)]) if surplus else found
 
     def _needed(self, settings: Mapping[str, object]) -> frozenset[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segablate.errors import KnobError, did_you_mean
+from segablate.errors import KnobError, counted, did_you_mean
 from segablate.objective.catalogue import get_loss, loss_names
 from segablate.objective.compiled import described, value_in_graph
 from segablate.objective.knobs import complete
@@ -92,7 +92,8 @@ class LossModule(nn.Module):
         surplus = logits.shape[1] - self.weights.numel()
         if self.weights.ndim != 1 or surplus < 0:
             raise KnobError(
-                f"weights of {self.loss.name} has {self.weights.numel()} values for {logits.shape[1]} outputs"
+                f"weights of {self.loss.name} has {counted(self.weights.numel(), 'value')} for "
+                f"{counted(logits.shape[1], 'output')}"
             )
         return {"weights": torch.cat([self.weights, self.weights.new_ones(surplus)]) if surplus else self.weights}
 

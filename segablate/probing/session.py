@@ -14,7 +14,7 @@ from segablate.checkpoints.network import Network
 from segablate.checkpoints.preprocessing import Preprocessing
 from segablate.checkpoints.sources import card
 from segablate.datasets import Dataset
-from segablate.errors import CheckpointError, UsageError
+from segablate.errors import CheckpointError, UsageError, counted
 from segablate.evaluation.inputs import Display, silent
 from segablate.probing.candidates import Given, candidates
 from segablate.probing.constants import Constants, Row, measured_constants
@@ -84,9 +84,8 @@ def write_likeliest(found: Probe, path: Path, loading: Loading) -> Preprocessing
         spec, joined = described.spec, described.loading
     steps = likeliest.candidate.preprocessing
     sure = "" if found.outcome.certain else ", which others equal within the noise"
-    origin = (
-        f"the best of {len(found.outcome.trials)} tried on {len(found.dataset)} images of {found.dataset.spec}{sure}"
-    )
+    images = f"{counted(len(found.dataset), 'image')} of {found.dataset.spec}"
+    origin = f"the best of {len(found.outcome.trials)} tried on {images}{sure}"
     draft = Draft(count_outputs(found.network), steps, origin, found.network.kind, joined)
     write_card(path, spec, draft)
     return steps

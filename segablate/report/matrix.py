@@ -7,7 +7,7 @@ from math import isfinite, isnan, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from segablate.errors import thousands
+from segablate.errors import counted
 from segablate.evaluation.results import Evaluation
 from segablate.render.cells import one_line
 
@@ -60,7 +60,7 @@ def confusion_matrix(run: Evaluation, title: str, place: int, linked: Cells, *, 
         share, pixels = shares[i, j], int(table[i, j])
         if not pixels or isnan(share):
             return MatrixCell("", 0, "", diagonal=i == j)
-        title = f"{_name(run, i)} predicted as {_name(run, j)}: {100 * share:.2f} %, {thousands(pixels)} pixels"
+        title = f"{_name(run, i)} predicted as {_name(run, j)}: {100 * share:.2f} %, {counted(pixels, 'pixel')}"
         href = f"#cell-{place}-{i}-{j}" if (i, j) in linked else ""
         return MatrixCell(_percent(share), _shade(share if i == j else sqrt(share)), title, href, i == j)
 
@@ -79,7 +79,7 @@ def change_matrix(a: Evaluation, b: Evaluation, title: str, linked: Cells) -> Ma
             return MatrixCell("", 0, "", diagonal=False)
         title = (
             f"{_name(a, i)} predicted as {_name(a, j)}: {_signed(points, 2)} points, "
-            f"{'+' if pixels > 0 else '−'}{thousands(abs(pixels))} pixels"
+            f"{'+' if pixels > 0 else '−'}{counted(abs(pixels), 'pixel')}"
         )
         href = f"#cell-1-{i}-{j}" if (i, j) in linked and i != j else ""
         shade = _shade(sqrt(abs(points) / largest)) if abs(points) >= 0.0005 else 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from segablate.errors import counted, thousands
+from segablate.errors import counted
 from segablate.evaluation.again import Again
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.confusion import Confusion
@@ -149,11 +149,11 @@ def _largest(counts: Confusion) -> list[list[int]]:
 def _said(images: Mapping[int, Any], runs: Mapping[str, Evaluation], limit: int | None) -> list[str]:
     total = next(iter(runs.values())).images
     if len(images) == total:
-        return [f"All {counted(total, 'image')} of the run {'is' if total == 1 else 'are'} embedded."]
+        return [f"Embedded: {'the image' if total == 1 else 'all ' + counted(total, 'image')} of the run."]
     changed = ", the most changed" if len(runs) > 1 else ""
     which = f"in turns those with the lowest mIoU{changed}, the worst of each class, and where a confusion is largest"
     more = "" if limit is None else " All of them, in a folder: segablate report RUN --images all."
-    return [f"{len(images)} of {thousands(total)} images are embedded: {which}.{more}"]
+    return [f"Embedded: {len(images)} of {counted(total, 'image')}: {which}.{more}"]
 
 
 def _missing(opened: Mapping[str, Again], without: int, count: int) -> list[str]:

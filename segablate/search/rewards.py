@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from segablate.datasets.dataset import Dataset
-from segablate.errors import DatasetError, shorten
+from segablate.errors import DatasetError, counted, shorten
 from segablate.evaluation.measures import LabelCount
 from segablate.evaluation.results import Evaluation
 from segablate.metrics import asl_edges
@@ -91,4 +91,7 @@ def check_holdout(metric: str, holdout: Dataset) -> tuple[str, ...]:
     missing = [name for name, count in zip(holdout.labels.names, pixels, strict=True) if not count]
     if not missing:
         return ()
-    return (f"{len(missing)} of {classes} classes are never labelled on the hold-out: {shorten(missing, 8)}",)
+    return (
+        f"{len(missing)} of {counted(classes, 'class', 'classes')} never labelled on the hold-out: "
+        f"{shorten(missing, 8)}",
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from segablate import __version__
+from segablate.errors import counted
 from segablate.files import write_atomically, writing
 from segablate.search.plan import PUBLISHED
 from segablate.search.running import Found
@@ -45,8 +46,8 @@ def _described(found: Found, command: str) -> dict[str, Any]:
             "network": request.network,
             "trained": request.part,
             "steps": request.recipe.total(len(data)),
-            "dataset": f"{data.spec}, split {data.split}: {len(data)} images",
-            "held_out": f"split {search.proxy.reported.split}: {len(search.proxy.reported)} images",
+            "dataset": f"{data.spec}, split {data.split}: {counted(len(data), 'image')}",
+            "held_out": f"split {search.proxy.reported.split}: {counted(len(search.proxy.reported), 'image')}",
             "segablate": __version__,
             "torch": metadata.version("torch"),
         },

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segablate.ablation.sweep import Ablation
+from segablate.errors import counted
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.boundary import boundary_f, boundary_sums, mean_over_images
 from segablate.metrics.confusion import class_counts, nanmean
@@ -53,7 +54,8 @@ def ablation_report(ablation: Ablation, tolerance: Tolerance, per_class: bool = 
     facts = {**dict(head(run, View())), "objective": str(ablation.objective), "baseline": _defaults(ablation)}
     facts.pop("convention")
     return Report(
-        f"{ablation.loss.name} under {len(ablation.settings)} settings: {run.title} on {run.facts['dataset']['name']}",
+        f"{ablation.loss.name} under {counted(len(ablation.settings), 'setting')}: {run.title} on "
+        f"{run.facts['dataset']['name']}",
         tuple(facts.items()),
         tuple(tables),
         (*notes(ablation), *run.notes),

@@ -8,7 +8,7 @@ from segablate.ablation.gradients import WITHIN
 from segablate.atlas.results import ENTROPY, NEAR, RARE, Atlas
 from segablate.atlas.session import SLOW
 from segablate.atlas.trainings import TrainedLosses
-from segablate.errors import counted
+from segablate.errors import counted, thousands
 from segablate.metrics.boundary import mean_over_images
 from segablate.metrics.tolerance import Tolerance
 from segablate.statistics.bootstrap import by_image, resample
@@ -83,10 +83,11 @@ def losses_table(atlas: Atlas, tolerance: Tolerance) -> Table:
 def notes(atlas: Atlas) -> tuple[str, ...]:
     """Return notes on what was left out, and on the limits of the conclusions."""
     found = [
-        f"{name}: value and gradient on {number} of {atlas.run.images} images, evenly spaced, as {seconds:.1f} s of "
-        f"processor time for one is above {SLOW:g} s; the same on any machine: --loss-images {name}={number}"
+        f"{name}: value and gradient on {thousands(number)} of {counted(atlas.run.images, 'image')}, evenly spaced, as "
+        f"{seconds:.1f} s of processor time for one is above {SLOW:g} s; the same on any machine: --loss-images "
+        f"{name}={number}"
         if seconds > SLOW
-        else f"{name}: value and gradient on {number} of {atlas.run.images} images, evenly spaced"
+        else f"{name}: value and gradient on {thousands(number)} of {counted(atlas.run.images, 'image')}, evenly spaced"
         for name, (seconds, number) in atlas.few.items()
     ]
     inside = atlas.similarity.names if atlas.similarity else ()
@@ -162,7 +163,11 @@ def _costs(atlas: Atlas) -> dict[str, list[object]]:
 
 def _table_notes(atlas: Atlas) -> tuple[str, ...]:
     count, base = int(atlas.measured.sum()), atlas.costs[ENTROPY]
-    on = f"{count} of {atlas.run.images} images, evenly spaced" if count < atlas.run.images else "all images"
+    on = (
+        f"{thousands(count)} of {counted(atlas.run.images, 'image')}, evenly spaced"
+        if count < atlas.run.images
+        else "all images"
+    )
     names = ", ".join(atlas.run.labels.names[place] for place in atlas.rare)
     few = f"the least labelled, at most {100 * RARE:g} % of the pixels together: {names}"
     rare = few if names else f"none, as the least labelled has over {100 * RARE:g} % of the pixels"

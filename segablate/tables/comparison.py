@@ -34,7 +34,7 @@ Runs = Mapping[str, Evaluation]
 def comparison_report(comparison: Comparison, runs: Runs) -> Report:
     """Return the report of ``segablate compare``; `runs` are those compared, by name."""
     a, *others = comparison.names
-    title = f"{others[0]} against {a}" if len(others) == 1 else f"{len(comparison.names)} runs compared"
+    title = f"{others[0]} against {a}" if len(others) == 1 else f"{counted(len(comparison.names), 'run')} compared"
     tables = _tables_of_two(comparison, runs) if len(others) == 1 else _tables_of_many(comparison, runs)
     differing = facts_table(runs)
     tables += [differing] if differing.rows else []
@@ -97,7 +97,7 @@ def head(comparison: Comparison, runs: Runs) -> tuple[tuple[str, str], ...]:
     return (
         *names,
         *shared,
-        ("dataset", f"{dataset['name']}, split {dataset['split']}, {thousands(comparison.images)} images in all runs"),
+        ("dataset", f"{dataset['name']}, split {dataset['split']}, {counted(comparison.images, 'image')} in all runs"),
         ("convention", f"scores of the whole set; void pixels {void}; classes in neither map are left out of means"),
     )
 
@@ -159,9 +159,9 @@ def notes(comparison: Comparison, runs: Runs) -> tuple[str, ...]:
     method = comparison.method
     groups = f" in {comparison.clusters} groups (--group-by {method.group_by})" if method.group_by else ""
     return (
-        f"95 % CI and p: {thousands(method.replicates)} bootstrap replicates of the {thousands(comparison.images)} "
-        f"images{groups}, the same for all runs. They cover other images of this kind, not another training run of the "
-        f"same recipe.",
+        f"95 % CI and p: {thousands(method.replicates)} bootstrap replicates of the "
+        f"{counted(comparison.images, 'image')}{groups}, the same for all runs. They cover other images of this kind, "
+        f"not another training run of the same recipe.",
         *_about_left_out(runs),
         *_about_few_images(comparison),
         *_of_runs(runs),

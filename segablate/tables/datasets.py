@@ -7,7 +7,7 @@ from segablate.datasets.catalogue import LayoutDescription
 from segablate.datasets.checking import Finding, known_codes
 from segablate.datasets.layout import Layout
 from segablate.datasets.survey import Survey
-from segablate.errors import shorten
+from segablate.errors import counted, shorten, thousands
 from segablate.labels import LabelSet
 from segablate.tables import Column, Report, Table
 
@@ -70,7 +70,7 @@ def _classes_table(labels: LabelSet) -> Table:
         for index, name in enumerate(labels.names)
     )
     void = "all others" if labels.void is None else ", ".join(map(labels.show_code, labels.void)) or "none"
-    return Table(f"classes_{len(labels)}", f"{len(labels)} classes", columns, rows, (f"Void: {void}.",))
+    return Table(f"classes_{len(labels)}", counted(len(labels), "class", "classes"), columns, rows, (f"Void: {void}.",))
 
 
 def check_report(found: Survey, findings: Iterable[Finding]) -> Report:
@@ -80,8 +80,8 @@ def check_report(found: Survey, findings: Iterable[Finding]) -> Report:
     rows = tuple({"level": finding.level, "finding": finding.message} for finding in findings)
     facts = (
         ("dataset", f"{data.spec}, split {data.split}"),
-        ("images", f"{len(data)}" if found.with_images else f"none; {len(data)} label maps"),
-        ("label set", f"{data.labels.name}, {len(data.labels)} classes"),
+        ("images", thousands(len(data)) if found.with_images else f"none; {counted(len(data), 'label map')}"),
+        ("label set", f"{data.labels.name}, {counted(len(data.labels), 'class', 'classes')}"),
         ("sizes", _sizes(found)),
     )
     tables = (_codes_table(found), *([Table("findings", "Findings", columns, rows)] if rows else []))
@@ -91,7 +91,7 @@ def check_report(found: Survey, findings: Iterable[Finding]) -> Report:
 
 def _sizes(found: Survey) -> str:
     counts = Counter(seen.label_size for seen in found.seen).most_common()
-    listed = ", ".join(f"{height}x{width} ({count})" for (height, width), count in counts[:_MOST_SIZES])
+    listed = ", ".join(f"{height}x{width} ({thousands(count)})" for (height, width), count in counts[:_MOST_SIZES])
     return listed + (f" and {len(counts) - _MOST_SIZES} more" if len(counts) > _MOST_SIZES else "")
 
 
@@ -146,4 +146,7 @@ def _absent(found: Survey) -> tuple[str, ...]:
     absent = [name for index, name in enumerate(found.labels.names) if index not in present]
     if not absent:
         return ()
-    return (f"{len(absent)} of {len(found.labels)} classes without a labelled pixel: {shorten(absent, 10)}.",)
+    return (
+        f"{len(absent)} of {counted(len(found.labels), 'class', 'classes')} without a labelled pixel: "
+        f"{shorten(absent, 10)}.",
+    )

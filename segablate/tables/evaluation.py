@@ -105,16 +105,18 @@ def overall_table(run: Evaluation, view: View) -> Table:
     scores, defined = _overall_scores(run, view)
     regions, classes, pixels = scores[0], defined[0], int(run.confusion.total()[:-1].sum())
     rows = [
-        _overall_row("mIoU", regions["miou"], f"{classes['iou']} classes labelled or predicted"),
-        _overall_row("mean recall", regions["mean_recall"], f"{classes['recall']} classes labelled"),
-        _overall_row("pixel accuracy", regions["pixel_accuracy"], f"{thousands(pixels)} pixels"),
+        _overall_row("mIoU", regions["miou"], f"{counted(classes['iou'], 'class', 'classes')} labelled or predicted"),
+        _overall_row(
+            "mean recall", regions["mean_recall"], f"{counted(classes['recall'], 'class', 'classes')} labelled"
+        ),
+        _overall_row("pixel accuracy", regions["pixel_accuracy"], counted(pixels, "pixel")),
         _overall_row("frequency-weighted IoU", regions["frequency_weighted_iou"], "classes by labelled pixels"),
     ]
     for place, tolerance in enumerate(view.tolerances if run.boundary else (), start=1):
-        over = f"{defined[place]['boundary_f']} classes with a boundary"
+        over = f"{counted(defined[place]['boundary_f'], 'class', 'classes')} with a boundary"
         rows.append(_overall_row(f"boundary F {within(tolerance)}", scores[place]["mean_boundary_f"], over))
     if boundary_iou.STATISTIC in run.statistics:
-        over = f"{defined[-1]['boundary_iou']} classes with a boundary"
+        over = f"{counted(defined[-1]['boundary_iou'], 'class', 'classes')} with a boundary"
         rows.append(_overall_row(_band(run), scores[-1]["mean_boundary_iou"], over))
     rows += [_overall_row(*row) for row in ranking_rows(run, by_image(run.images, REPLICATES))]
     if RELIABILITY in run.statistics:
@@ -149,7 +151,7 @@ def sampling_note(images: int) -> str:
         verb = "says" if images == 1 else "say"
         return f"No 95 % CI: {counted(images, 'image')} {verb} too little about others (at least {FEWEST})."
     return (
-        f"95 % CI: {thousands(REPLICATES)} bootstrap replicates of the {thousands(images)} images, widened for the "
+        f"95 % CI: {thousands(REPLICATES)} bootstrap replicates of the {counted(images, 'image')}, widened for the "
         f"small sample."
     )
 
@@ -242,8 +244,8 @@ def _about_absent(run: Evaluation, counts: ClassCounts) -> list[str]:
     over = int(np.isfinite(iou(counts)).sum())
     be, them = ("is", "it") if len(absent) == 1 else ("are", "them")
     return [
-        f"{len(absent)} of {classes} classes {be} never labelled here ({shorten(absent)}): recall is undefined for "
-        f"{them}, and mIoU is over {counted(over, 'class', 'classes')}"
+        f"{len(absent)} of {counted(classes, 'class', 'classes')} {be} never labelled here ({shorten(absent)}): recall "
+        f"is undefined for {them}, and mIoU is over {counted(over, 'class', 'classes')}"
     ]
 
 

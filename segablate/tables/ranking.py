@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from segablate.errors import thousands
+from segablate.errors import counted, thousands
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.roc import STATISTIC, average_precision, merged_bins, roc_auc
 from segablate.statistics.bootstrap import Distribution, Resampling, resample
@@ -19,9 +19,9 @@ def ranking_rows(run: Evaluation, plan: Resampling) -> list[tuple[str, Distribut
     counts = run.statistics[STATISTIC]
     (found,) = resample([ranking_scores(merged_bins(counts, GROUPS))], plan)
     total = counts.sum(axis=0, dtype="int64")
-    negatives, positives = (thousands(int(pixels)) for pixels in total.sum(axis=-1))
+    negatives, positives = (int(pixels) for pixels in total.sum(axis=-1))
     first, second = run.labels.names
-    over = f"{positives} pixels of {second}, {negatives} of {first}"
+    over = f"{counted(positives, 'pixel')} of {second}, {thousands(negatives)} of {first}"
     return [
         ("AUC (ROC)", replace(found["auc"], value=roc_auc(total)), over),
         ("average precision", replace(found["average_precision"], value=average_precision(total)), f"of {second}"),

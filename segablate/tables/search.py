@@ -34,8 +34,11 @@ def search_report(found: Found, folder: Path, retrained: Retrained | None = None
         ("proxies", f"{part}, {counted(steps, 'step')} of {counted(request.recipe.batch, 'image')}"),
         ("searched", f"{search.length}; the authors: {AUTHORS}"),
         ("sampler", f"{search.described()['sampler']}, seed {search.seed}"),
-        ("trained on", f"{request.dataset.spec}, split {request.dataset.split}, {len(request.dataset)} images"),
-        ("reward on", f"hold-out: split {held.split}, {len(held)} images"),
+        (
+            "trained on",
+            f"{request.dataset.spec}, split {request.dataset.split}, {counted(len(request.dataset), 'image')}",
+        ),
+        ("reward on", f"hold-out: split {held.split}, {counted(len(held), 'image')}"),
         *_facts_of_trainings(retrained),
         ("search", str(folder)),
     )
@@ -123,8 +126,8 @@ def _facts_of_trainings(retrained: Retrained | None) -> tuple[tuple[str, str], .
     sweep, request = retrained.sweep, retrained.sweep.request
     steps = counted(request.recipe.total(len(request.dataset)), "step")
     return (
-        ("trained again", f"{steps} on split {request.dataset.split}, {len(request.dataset)} images"),
-        ("reported on", f"split {sweep.reported.split}, {len(sweep.reported)} images"),
+        ("trained again", f"{steps} on split {request.dataset.split}, {counted(len(request.dataset), 'image')}"),
+        ("reported on", f"split {sweep.reported.split}, {counted(len(sweep.reported), 'image')}"),
         ("seeds", ", ".join(map(str, sweep.seeds))),
     )
 

@@ -25,8 +25,11 @@ def trained_report(found: TrainedAblation, folder: Path) -> Report:
     head = (
         ("network", request.network),
         ("trained", f"{part}, {counted(steps, 'step')} of {counted(request.recipe.batch, 'image')}"),
-        ("trained on", f"{request.dataset.spec}, split {request.dataset.split}, {len(request.dataset)} images"),
-        ("reported on", f"split {sweep.reported.split}, {len(sweep.reported)} images"),
+        (
+            "trained on",
+            f"{request.dataset.spec}, split {request.dataset.split}, {counted(len(request.dataset), 'image')}",
+        ),
+        ("reported on", f"split {sweep.reported.split}, {counted(len(sweep.reported), 'image')}"),
         ("objective", str(found.rows[0].objective)),
         ("seeds", ", ".join(map(str, sweep.seeds))),
         ("threads", f"{sweep.threads} in each training"),

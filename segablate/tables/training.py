@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from segablate.errors import counted
 from segablate.tables import Column, Report, Table
 from segablate.training.recipe import SourcedRecipe, format_field, recipe_fields
 
@@ -50,7 +51,7 @@ def training_report(training: "Training", recipe: SourcedRecipe) -> Report:
     head = [
         ("checkpoint", training.checkpoint),
         ("network", facts["network"]),
-        ("trained on", f"{dataset['name']}, split {dataset['split']}, {dataset['images']} images"),
+        ("trained on", f"{dataset['name']}, split {dataset['split']}, {counted(dataset['images'], 'image')}"),
         ("objective", facts["objective"]),
         ("seed", str(facts["seed"])),
         ("steps", f"{steps}, weights after step {facts['taken after step']}"),

@@ -5,7 +5,7 @@ from typing import Any
 
 from segablate.comparison.seeds import Groups, repeated
 from segablate.comparison.trainings import TrainingsComparison
-from segablate.errors import counted, shorten, thousands
+from segablate.errors import counted, shorten
 from segablate.evaluation.results import Evaluation
 from segablate.statistics.half_widths import LEVEL
 from segablate.statistics.trainings import SettingResult
@@ -21,7 +21,7 @@ def groups_report(comparison: TrainingsComparison, groups: Groups, left_out: Seq
     facts = (
         ("verdict", verdict(comparison)),
         *((name, _described(list(runs))) for name, runs in groups.items()),
-        ("dataset", f"{dataset['name']}, split {dataset['split']}, {thousands(comparison.images)} images in all runs"),
+        ("dataset", f"{dataset['name']}, split {dataset['split']}, {counted(comparison.images, 'image')} in all runs"),
         ("void pixels", "count as false positives" if comparison.void_as_error else "excluded"),
     )
     lone = [f"left out, because no other group has a run of their seed: {shorten(left_out, 8)}"] if left_out else []

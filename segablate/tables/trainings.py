@@ -173,7 +173,7 @@ def _about_missing(comparison: TrainingsComparison, result: TrainingsResult) -> 
         if found.trainings < comparison.seeds:
             seeds = counted(found.shared, "seed")
             shared = "" if found.basis == "baseline" else f"; {seeds} shared with the baseline"
-            yield f"{name}: {found.trainings} of {comparison.seeds} trainings{shared}."
+            yield f"{name}: {found.trainings} of {counted(comparison.seeds, 'training')}{shared}."
 
 
 def _sentence(text: str) -> str:

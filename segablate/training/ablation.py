@@ -13,7 +13,7 @@ from segablate.ablation.sweep import Ablation, Setting
 from segablate.checkpoints import is_new_network
 from segablate.comparison.predictions import Agreement, agreement
 from segablate.comparison.trainings import TrainingsComparison, compare_trainings
-from segablate.errors import RunError
+from segablate.errors import RunError, counted
 from segablate.evaluation.results import Evaluation, load_run
 from segablate.evaluation.session import Execution
 from segablate.losses import Loss
@@ -216,15 +216,18 @@ def _bare(loss: Loss, row: Row) -> list:
 def _notes(result: CellResult) -> list[str]:
     notes = list(result.facts.get("notes", ()))
     if skipped := result.facts.get("batches without a label"):
-        notes.append(f"{result.cell.setting.name}, seed {result.cell.seed}: {skipped} batches without a label skipped")
+        notes.append(
+            f"{result.cell.setting.name}, seed {result.cell.seed}: {counted(skipped, 'batch', 'batches')} without a "
+            f"label skipped"
+        )
     return notes
 
 
 def missing_note(missing: int, total: int, folder: Path) -> str:
     """Say how far a sweep is, for a call that ran a share of it."""
     if missing == total:
-        raise RunError(f"{folder}: none of the {total} cells has ended")
+        raise RunError(f"{folder}: no cell of {total} has ended")
     return (
-        f"{total - missing} of {total} cells of {folder} have ended; the same command without --cells runs the others, "
-        f"gathers and prints"
+        f"ended in {folder}: {total - missing} of {counted(total, 'cell')}; the same command without --cells runs the "
+        f"others, gathers and prints"
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure, ahead_in_threads
-from segablate.errors import RecipeError
+from segablate.errors import RecipeError, counted
 from segablate.samples import Sample
 from segablate.training.augmentation import View, augment, resized
 from segablate.training.recipe import Recipe
@@ -57,8 +57,8 @@ class Batches:
         """Raise RecipeError where the split does not fill a batch, or processes cannot share one; for a bad padding."""
         if len(self.dataset) < self.recipe.batch:
             raise RecipeError(
-                f"the split {self.dataset.split!r} has {len(self.dataset)} images to train on, fewer than a batch of "
-                f"{self.recipe.batch}; use a smaller --batch"
+                f"the split {self.dataset.split!r} has {counted(len(self.dataset), 'image')} to train on, fewer than a "
+                f"batch of {self.recipe.batch}; use a smaller --batch"
             )
         if self.recipe.batch % self.size:
             raise RecipeError(

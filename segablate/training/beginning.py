@@ -9,7 +9,7 @@ from torch import nn
 from segablate.checkpoints import is_new_network
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.supervision import FULL
-from segablate.errors import RecipeError, shorten
+from segablate.errors import RecipeError, counted, shorten
 from segablate.evaluation.inputs import with_inputs
 from segablate.objective.weighted_sum import Objective, parse_objective
 from segablate.runtime import team
@@ -97,7 +97,7 @@ def _projected(
         return start, None
     projection = make_projection(start, recipe.projection, request.seed)
     note = (
-        f"losses saw the {projection.in_channels} channels before {start.classifier!r} projected to "
+        f"losses saw the {counted(projection.in_channels, 'channel')} before {start.classifier!r} projected to "
         f"{projection.out_channels}; the projection was trained along and is not in the checkpoint"
     )
     start = replace(start, notes=(*start.notes, note))

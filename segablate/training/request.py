@@ -7,7 +7,7 @@ from segablate.checkpoints import Loading
 from segablate.datasets import open_dataset
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.supervision import Supervision
-from segablate.errors import DatasetError, RecipeError, UnknownSplit
+from segablate.errors import DatasetError, RecipeError, UnknownSplit, counted
 from segablate.images.pictures import LabelSize
 from segablate.training.recipe import Recipe
 from segablate.training.task import Part
@@ -54,8 +54,10 @@ def split_holdout(
         return whole, None
     count = max(round(share * len(whole)), 1)
     if count >= len(whole):
-        raise DatasetError(f"{spec}: split {split!r} has {len(whole)} images, too few to hold {holdout} of them out")
-    note = f"{count} images at the end of split {split!r} held out of training"
+        raise DatasetError(
+            f"{spec}: split {split!r} has {counted(len(whole), 'image')}, too few to hold {holdout} of them out"
+        )
+    note = f"{counted(count, 'image')} at the end of split {split!r} held out of training"
     return (
         replace(whole, items=whole.items[:-count], notes=(*whole.notes, note)),
         replace(whole, items=whole.items[-count:], notes=(*whole.notes, note)),

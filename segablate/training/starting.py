@@ -14,7 +14,7 @@ from segablate.checkpoints.channels import bands_of, constants_for
 from segablate.checkpoints.inference import Inference
 from segablate.checkpoints.network import Network
 from segablate.datasets.dataset import Dataset
-from segablate.errors import CheckpointError, LabelError, RecipeError, shorten
+from segablate.errors import CheckpointError, LabelError, RecipeError, counted, shorten, thousands
 from segablate.evaluation.alignment import Alignment, align
 from segablate.training.recipe import Recipe
 
@@ -151,11 +151,11 @@ def _take_encoder(module: nn.Module, path: Path) -> tuple[frozenset[str], str]:
     best = max(sorted(prefixes), key=lambda prefix: len(_fitting(tensors, own, prefix)))
     found = _fitting(tensors, own, best)
     if not found:
-        raise CheckpointError(f"{path}: none of its {len(tensors)} tensors fits the network by name and shape")
+        raise CheckpointError(f"{path}: no tensor of its {thousands(len(tensors))} fits the network by name and shape")
     module.load_state_dict(found, strict=False)
     surplus = [name for name in tensors if best + name not in found]
     left = f"; left out: {shorten(surplus)}" if surplus else ""
-    note = f"{len(found)} of {len(own)} tensors start from {path.name}, the others from random values{left}"
+    note = f"{len(found)} of {counted(len(own), 'tensor')} start from {path.name}, the others from random values{left}"
     return frozenset(found), note
 
 
@@ -207,8 +207,8 @@ def _aligned(network: Network, outputs: int, dataset: Dataset) -> Alignment:
         return align(max(outputs, 2), network.classes, dataset.labels, network.class_map, one_channel=outputs == 1)
     except LabelError as error:
         raise CheckpointError(
-            f"{network.source.spec} {error}; to train for these {len(dataset.labels)} classes, start the network anew "
-            f"with --encoder FILE"
+            f"{network.source.spec} {error}; to train for {counted(len(dataset.labels), 'class', 'classes')}, start "
+            f"the network anew with --encoder FILE"
         ) from None
 
 

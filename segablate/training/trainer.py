@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segablate.errors import DivergedError, RunError
+from segablate.errors import DivergedError, RunError, counted
 from segablate.labels import ignored_in
 from segablate.plain_values import check
 from segablate.text_files import MalformedText
@@ -259,7 +259,9 @@ class Trainer:
         if state is not None:
             self.module.load_state_dict(dict(state.module))
         broken = self.facts["broken in a row"]
-        reason = f"the loss was not finite in {broken} steps in a row" if broken else "weights are not finite"
+        reason = (
+            f"the loss was not finite in {counted(broken, 'step')} in a row" if broken else "weights are not finite"
+        )
         error = DivergedError(
             f"diverged at step {at} of {self.task.total}: {reason}; use a smaller --rate, a --warmup or --clip"
         )

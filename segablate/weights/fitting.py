@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from segablate.errors import CheckpointError, shorten, thousands
+from segablate.errors import CheckpointError, counted, shorten, thousands
 from segablate.weights.naming import COUNTER
 from segablate.weights.surplus import sort_surplus
 
@@ -58,7 +58,7 @@ def _check_finite(tensors: Mapping[str, "Tensor"], parameters: Collection[str], 
         value = value.float() if value.dtype.itemsize == 1 else value  # 8-bit floats have no isfinite
         wrong = ~value.isfinite() if key in parameters else value.isnan()
         if count := int(wrong.sum()):
-            values = f"{thousands(count)} of {thousands(value.numel())} values"
+            values = f"{thousands(count)} of {counted(value.numel(), 'value')}"
             raise CheckpointError(f"{where}: {key} is NaN or infinite at {values}; use an earlier checkpoint")
 
 
@@ -85,7 +85,8 @@ def _remedy(
 ) -> str:
     classes = _class_counts(misshaped.values())
     if classes and not missing and not unexpected:
-        return f"the file has {classes[0]} classes and the network {classes[1]}: build it for {classes[0]}"
+        those = counted(classes[0], "class", "classes")
+        return f"the file has {those} and the network {classes[1]}: build it for {classes[0]}"
     if prefix := _prefix_that_fits(missing, tensors):
         return f"pass --strip-prefix {prefix}, with which all keys fit"
     return "build the network as it was when the file was saved"

@@ -5,7 +5,7 @@ The index of transformers and diffusers is JSON, ``{"metadata": ..., "weight_map
 
 from pathlib import Path
 
-from segablate.errors import CheckpointError, at, shorten
+from segablate.errors import CheckpointError, at, counted, shorten
 from segablate.limits import TooLarge
 from segablate.text_files import MalformedText, read_json
 
@@ -57,6 +57,6 @@ def parts_of(index: Path) -> tuple[dict[str, str], tuple[Path, ...]]:
         missing = [part.name for part in parts if not part.is_file()]
         if missing:
             raise CheckpointError(
-                f"names {len(parts)} files of weights, of which {shorten(missing)} is missing; copy all of them"
+                f"names {counted(len(parts), 'weights file')}, of which {shorten(missing)} is missing; copy all of them"
             )
     return files, parts

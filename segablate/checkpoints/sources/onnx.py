@@ -17,7 +17,7 @@ from segablate.checkpoints.exported import ImageInput, Run, open_exported, state
 from segablate.checkpoints.outputs import chosen_head
 from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.stated_metadata import for_outputs, read_statements, shown_facts
-from segablate.errors import CheckpointError, DeviceError, at, shorten
+from segablate.errors import CheckpointError, DeviceError, at, counted, shorten
 from segablate.extras import require
 from segablate.files import native_path
 from segablate.runtime import resolve_device
@@ -112,7 +112,7 @@ def _output(outputs: list[Any], head: str | None) -> tuple[Any, str]:
     names = [output.name for output in outputs]
     if head is not None:
         return outputs[names.index(chosen_head(names, head))], ""
-    note = f"the first of {len(outputs)} outputs is used ({shorten(names, 8)}); choose another with --head"
+    note = f"the first of {counted(len(outputs), 'output')} is used ({shorten(names, 8)}); choose another with --head"
     return outputs[0], note if len(outputs) > 1 else ""
 
 

@@ -20,7 +20,7 @@ from segablate.checkpoints.segmenter import Loading, Segmenter, Source
 from segablate.checkpoints.stated_metadata import for_outputs, shown_facts
 from segablate.checkpoints.tflite_interpreter import Interpreter
 from segablate.checkpoints.tflite_metadata import read_tflite_metadata
-from segablate.errors import CheckpointError, DeviceError, at, shorten
+from segablate.errors import CheckpointError, DeviceError, at, counted, shorten
 from segablate.extras import require
 from segablate.files import native_path
 from segablate.weights.recognition import refuse_other
@@ -93,7 +93,7 @@ def _output(outputs: list[Details], head: str | None) -> tuple[Details, tuple[st
     names = [output["name"] for output in outputs]
     if head is not None:
         return outputs[names.index(chosen_head(names, head))], ()
-    note = f"the first of {len(outputs)} outputs is used ({shorten(names, 8)}); choose another with --head"
+    note = f"the first of {counted(len(outputs), 'output')} is used ({shorten(names, 8)}); choose another with --head"
     return outputs[0], (note,) if len(outputs) > 1 else ()
 
 

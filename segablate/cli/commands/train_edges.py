@@ -8,6 +8,7 @@ import typer
 
 from segablate.cli.arguments import dataset_argument
 from segablate.cli.options import DatasetOptions
+from segablate.errors import counted
 
 
 def train_edges(
@@ -46,8 +47,11 @@ def train_edges(
         network = train_edge_network(data, training, progress=advance)
     save_edge_network(out, network)
     facts = network.facts
-    typer.echo(f"wrote {out}: edge network {network.hash} for the {len(data.labels)} classes of {data.labels.name}")
     typer.echo(
-        f"from {facts['masks_read']} of {len(data)} masks of split {data.split}; "
-        f"edge F1 {100 * facts['edge_f1']:.1f} %, cross entropy {facts['cross_entropy']:.4f}"
+        f"wrote {out}: edge network {network.hash} for the {counted(len(data.labels), 'class', 'classes')} of "
+        f"{data.labels.name}"
+    )
+    typer.echo(
+        f"from {facts['masks_read']} of {counted(len(data), 'mask')} of split {data.split}; edge F1 "
+        f"{100 * facts['edge_f1']:.1f} %, cross entropy {facts['cross_entropy']:.4f}"
     )

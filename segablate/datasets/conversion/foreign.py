@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from segablate.datasets.conversion.source import Source
-from segablate.errors import SegablateError, shorten
+from segablate.errors import SegablateError, counted, shorten
 from segablate.files import IMAGE_SUFFIXES, is_folder, read_bytes, shortened
 from segablate.images.header import read_header
 
@@ -77,7 +77,10 @@ def _images(source: Source) -> Iterator[tuple[str, str]]:
         except SegablateError:
             continue
         if pages > 1:
-            yield f"stacks ({path.name}: {pages} pages)", "save each page as an image and a label map, one PNG each"
+            yield (
+                f"stacks ({path.name}: {counted(pages, 'page')})",
+                "save each page as an image and a label map, one PNG each",
+            )
     if pictures and not source.files(".json", ".xml", ".csv", ".ndjson"):
         folder = source.path if is_folder(source.path) else Path(source.path).parent
         yield (

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segablate.errors import KnobError
+from segablate.errors import KnobError, counted
 from segablate.labels import ignore_index
 from segablate.losses.parts.shapes import void_of
 
@@ -69,8 +69,8 @@ def checked(layers: Layers, logits: Tensor) -> list[tuple[Tensor, Tensor]]:
         raise KnobError(f"edge_net holds tensors of {shapes}; give three (weight, bias) pairs of 3x3 convolutions")
     if shapes[0][1] != logits.shape[1]:
         raise KnobError(
-            f"the edge network is for {shapes[0][1]} classes but the logits have {logits.shape[1]}; "
-            f"train one on this label set (segablate train-edges)"
+            f"the edge network is for {counted(shapes[0][1], 'class', 'classes')} but the logits have "
+            f"{logits.shape[1]}; train one on this label set (segablate train-edges)"
         )
     return [(weight.detach().to(logits), bias.detach().to(logits)) for weight, bias in layers]
 
