@@ -98,8 +98,9 @@ def test_the_change_that_fits_is_measured(case: str, tmp_path: Path) -> None:
     assert miou(changed) > 0.95 > miou(taken)
     assert (miou(changed) == 1) == (case != "probabilities")
     assert measured == (
-        f"with {change}, all values of the predictions are classes or void, and mIoU is {miou(changed):.2%} in the "
-        f"place of {miou(taken):.2%}; if they mean that, evaluate 'predictions:{folder}?{change}'"
+        f"with {change}, all values of the predictions are classes or void, and mIoU is "
+        f"{100 * miou(changed):.2f} % in the "
+        f"place of {100 * miou(taken):.2f} %; if they mean that, evaluate 'predictions:{folder}?{change}'"
     )
     assert not [note for note in changed.notes if "predictions: value" in note]
     assert changed.facts["checkpoint"]["values"] == change

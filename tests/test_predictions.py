@@ -181,10 +181,10 @@ def test_where_both_encodings_fit_the_note_gives_the_score_of_the_other(tmp_path
     right = measured(f"predictions:{folder}?encoding=index", data)
     low, high = (mean_iou(class_counts(run.confusion).total()) for run in (taken, right))
     assert low < 0.3 < 0.6 < high
-    expected = f"encoding=codes (mIoU {low:.2%}); encoding=index fits all their values too, with mIoU {high:.2%}"
+    expected = f"encoding=codes (mIoU {100 * low:.2f} %); encoding=index fits all their values too, with mIoU {100 * high:.2f} %"
     assert taken.notes[-1] == f"the predictions were read with {expected}"
     assert right.notes[-1].startswith(
-        f"the predictions were read with encoding=index (mIoU {high:.2%}); encoding=codes"
+        f"the predictions were read with encoding=index (mIoU {100 * high:.2f} %); encoding=codes"
     )
     only_codes = np.full((24, 32), 4, np.uint8)
     cv2.imwrite(str(folder / "s5.png"), only_codes)

@@ -112,6 +112,21 @@ def test_numbers_before_plurals_are_counted() -> None:
     assert {source: said for source, said in found.items() if said and source not in PLANS} == {}
 
 
+def percents(source: str) -> Iterator[str]:
+    """Return the values that f-strings write in the format of percentages, which sets no space before the sign."""
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.FormattedValue) or node.format_spec is None:
+            continue
+        if ast.unparse(node.format_spec).rstrip("'\"").endswith("%"):
+            yield ast.unparse(node.value)
+
+
+def test_a_space_is_before_the_percent_sign() -> None:
+    found = {str(source.relative_to(ROOT)): [*percents(source.read_text("utf-8"))] for source in SOURCES}
+    assert {source: said for source, said in found.items() if said} == {}
+    assert [*percents('f"{x:.1%} {100 * y:.1f} %"')] == ["x"]
+
+
 def test_lengths_before_plurals_are_found() -> None:
     program = 'f"of {len(x)} images, {thousands(n)} pixels; at most {len(LETTERS)} runs, {counted(n)} images"'
     assert [*uncounted(program)] == ["{len(x)} images, ", "{thousands(n)} pixels; at most "]

@@ -154,13 +154,13 @@ def encoding_notes(source: Source, read: Confusion, other: Confusion | None) -> 
     if change := source.facts.get("fitting"):
         place, query = source.spec.partition("?")[::2]
         return (
-            f"with {change}, all values of the predictions are classes or void, and mIoU is {_miou(other):.2%} in the "
-            f"place of {_miou(read):.2%}; if they mean that, evaluate '{place}?{query + '&' if query else ''}{change}'",
+            f"with {change}, all values of the predictions are classes or void, and mIoU is {_miou(other)} in the "
+            f"place of {_miou(read)}; if they mean that, evaluate '{place}?{query + '&' if query else ''}{change}'",
         )
     taken = ENCODINGS[source.facts["encoding"]]
     return (
-        f"the predictions were read with encoding={taken} (mIoU {_miou(read):.2%}); encoding={_OTHER[taken]} fits all "
-        f"their values too, with mIoU {_miou(other):.2%}",
+        f"the predictions were read with encoding={taken} (mIoU {_miou(read)}); encoding={_OTHER[taken]} fits all "
+        f"their values too, with mIoU {_miou(other)}",
     )
 
 
@@ -210,5 +210,5 @@ def _packed(raw: np.ndarray) -> np.ndarray:
     return red << 16 | green << 8 | blue
 
 
-def _miou(confusion: Confusion) -> float:
-    return float(mean_iou(class_counts(confusion).total()))
+def _miou(confusion: Confusion) -> str:
+    return f"{100 * float(mean_iou(class_counts(confusion).total())):.2f} %"

@@ -68,7 +68,11 @@ class PredictionFiles:
             self._refuse(missing, len(dataset))
         known = set(there.values())
         spare = [name for name in self.present if str(self.folder / name) not in known]
-        notes = (f"unused predictions, of images not evaluated: {len(spare)} ({shorten(spare)})",) if spare else ()
+        notes = (
+            (f"unused predictions, of images not evaluated: {thousands(len(spare))} ({shorten(spare)})",)
+            if spare
+            else ()
+        )
         notes += () if self.stated else _not_read(self, len(there))
         facts = {
             **source.facts,

@@ -116,8 +116,8 @@ def _soft(found: Survey, heaps: Sequence[Heap]) -> Iterator[Finding]:
     first = next(seen.name for seen in found.seen if not set(seen.pixels) <= set(peaks))
     share = sum(count for code, count in pixels.items() if code not in peaks) / sum(pixels.values())
     what = (
-        f"lossy or soft masks: {counted(len(pixels), 'value')} around {shorten(peaks, 8)}, {share:.1%} of the pixels "
-        f"with others (first: {first})"
+        f"lossy or soft masks: {counted(len(pixels), 'value')} around {shorten(peaks, 8)}, {100 * share:.1f} % of the "
+        f"pixels with others (first: {first})"
     )
     if found.labels.void is None or set(pixels) <= known_codes(found.labels):
         yield Finding("warning", f"{what}; the classes in dataset.yaml divide them")
@@ -165,7 +165,9 @@ def _void(found: Survey, layout: Layout) -> Iterator[Finding]:
             "warning", f"{counted(len(empty), 'label map')} without a labelled pixel (first: {shorten(empty)})"
         )
     if sum(void.values()) > _MUCH_VOID * total and not found.dataset.split.endswith("-scribble"):
-        yield Finding("warning", f"{sum(void.values()) / total:.0%} of the pixels are void; are classes missing?")
+        yield Finding(
+            "warning", f"{100 * sum(void.values()) / total:.0f} % of the pixels are void; are classes missing?"
+        )
 
 
 def _void_pixels(labels: LabelSet, seen: Seen) -> int:

@@ -53,7 +53,9 @@ def draft_classes(splits: Sequence[Split], items: Sequence[Item], root: Path) ->
     comment = "codes without a label" if void is not None else "colours at edges, of no class"
     summary = f"{counted(found.values, encoding.removesuffix('s'))} in the label maps"
     if found.stray:
-        summary += f", {len(found.codes)} of which fill regions; the others ({found.stray:.1%} of the pixels) are void"
+        summary += (
+            f", {len(found.codes)} of which fill regions; the others ({100 * found.stray:.1f} % of the pixels) are void"
+        )
     if found.doubtful:
         summary += ", near one another in files compressed with loss: check them, or save the label maps as PNG"
     return Drafted(

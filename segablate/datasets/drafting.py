@@ -12,7 +12,7 @@ from segablate.datasets.inspecting import deep_range, other_sizes
 from segablate.datasets.layouts.folder import open_described
 from segablate.datasets.split_lists import with_lists
 from segablate.datasets.split_search import Split, find_splits
-from segablate.errors import DatasetError, at, counted, shorten
+from segablate.errors import DatasetError, at, counted, shorten, thousands
 from segablate.files import is_folder, is_utf8, shortened, write_atomically, writing
 
 _MOST_INSPECTED = 400
@@ -39,7 +39,7 @@ def draft(folder: Path) -> tuple[Path, str]:
     _try(folder, splits, text)
     with writing(path):
         write_atomically(path, text)
-    part = "" if len(chosen) == len(items) else f" (in {len(chosen)} of {len(items)})"
+    part = "" if len(chosen) == len(items) else f" (in {thousands(len(chosen))} of {thousands(len(items))})"
     others = sorted({shortened(other.relative_to(folder)) for split in splits for other in split.others})
     doubt = (
         f"; the label maps in {shorten(others)} pair as well: check that {splits[0].masks.name} is right"

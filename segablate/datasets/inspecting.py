@@ -150,8 +150,8 @@ def _colours(colours: Values, first: Path) -> Inspected:
     share = colours.share(strays)
     if share > _MOST_STRAY or len(cores) > MOST_COLOURS:
         raise DatasetError(
-            f"{first.parent}: {share:.0%} of the pixels have one of {counted(len(strays), 'colour')} that fill no "
-            f"region; the label maps were compressed or smoothed: export them again, as PNG"
+            f"{first.parent}: {100 * share:.0f} % of the pixels have one of {counted(len(strays), 'colour')} that fill "
+            f"no region; the label maps were compressed or smoothed: export them again, as PNG"
         )
     return Inspected("colours", tuple(cores), None, len(codes), stray=share)
 

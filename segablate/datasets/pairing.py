@@ -10,7 +10,7 @@ from pathlib import Path
 from segablate.datasets.dataset import Item
 from segablate.datasets.lists import find_listed, read_list
 from segablate.datasets.split_tables import TABLE_SUFFIXES, names_in_table, read_table
-from segablate.errors import DatasetError, counted, shorten
+from segablate.errors import DatasetError, counted, shorten, thousands
 from segablate.files import IMAGE_SUFFIXES, LABEL_SUFFIXES, is_file, is_folder, shortened, visible_files
 
 NO_IMAGES = "no images: the label maps can only be compared with predictions"
@@ -95,7 +95,7 @@ def nothing_in(folder: Path, read: Collection[str]) -> str:
     kinds = Counter(os.path.splitext(name)[1].lower() for name in names)
     if not kinds or set(kinds) & set(read):
         return f"no files in {folder}; correct path and suffix"
-    found = shorten(f"{count} {kind or 'without suffix'}" for kind, count in kinds.most_common())
+    found = shorten(f"{thousands(count)} {kind or 'without suffix'}" for kind, count in kinds.most_common())
     return f"{folder} holds files that are not read ({found}); save them as PNG"
 
 

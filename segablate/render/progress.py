@@ -82,7 +82,7 @@ def training_progress(
     def show(step: int, numbers: Mapping[str, float]) -> None:
         known.update({name: value for name, value in numbers.items() if name in ("loss", "mIoU")})
         said = [f"loss {known['loss']:.4f}"] if "loss" in known else []
-        said += [f"mIoU {known['mIoU']:.1%}"] if "mIoU" in known else []
+        said += [f"mIoU {100 * known['mIoU']:.1f} %"] if "mIoU" in known else []
         bar.update(task, completed=step, description=" · ".join(said))
         if lines is not None:
             lines.reach(step, said)

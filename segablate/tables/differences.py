@@ -11,7 +11,7 @@ import numpy as np
 from segablate.comparison.differences import Comparison, PairedDifferences
 from segablate.comparison.scores import Measure
 from segablate.comparison.trade_offs import SAME_TIME, TradeOff
-from segablate.errors import counted
+from segablate.errors import counted, thousands
 from segablate.labels import Colour
 from segablate.statistics.intervals import Interval
 from segablate.tables import Column, Row, Table
@@ -252,10 +252,10 @@ def _image_level(comparison: Comparison) -> str:
     pair = comparison.pairs[0]
     change, test = pair.image_miou[~np.isnan(pair.image_miou)], pair.signed_rank
     p = "–" if np.isnan(test.p) else f"= {test.p:.3f}" if test.p >= 0.001 else "< 0.001"
+    higher, lower, equal = map(thousands, (int((change > 0).sum()), int((change < 0).sum()), test.ties))
     return (
-        f"Image-level mIoU, over the classes that an image labels, is higher in B on {int((change > 0).sum())}, in A "
-        f"on {int((change < 0).sum())} and equal on {test.ties} of {counted(test.images, 'image')} (Wilcoxon's "
-        f"signed-rank test"
+        f"Image-level mIoU, over the classes that an image labels, is higher in B on {higher}, in A on {lower} and "
+        f"equal on {equal} of {counted(test.images, 'image')} (Wilcoxon's signed-rank test"
         f"{', which takes images as independent' if comparison.method.group_by else ''}: p {p})."
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segablate.errors import counted
+from segablate.errors import counted, thousands
 from segablate.search.curves import curve_names, curves_at
 from segablate.search.plan import AUTHORS, PUBLISHED
 from segablate.search.retraining import FOUND, Retrained
@@ -99,8 +99,9 @@ def rewards_table(found: Found) -> Table:
     )
     total = found.search.rounds * found.search.samples
     note = (
-        f"One training each, under seed {found.search.seed}. The curves found have the highest of {total} rewards, "
-        f"which is partly luck: only trainings under other seeds, reported on other images, tell what they are worth."
+        f"One training each, under seed {found.search.seed}. The curves found have the highest of {thousands(total)} "
+        f"rewards, which is partly luck: only trainings under other seeds, reported on other images, tell what they "
+        f"are worth."
     )
     return Table("rewards", "Surrogates on the hold-out", columns, rows, (note,), baseline=0)
 

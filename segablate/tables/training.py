@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from segablate.errors import counted
+from segablate.errors import counted, thousands
 from segablate.tables import Column, Report, Table
 from segablate.training.recipe import SourcedRecipe, format_field, recipe_fields
 
@@ -54,7 +54,7 @@ def training_report(training: "Training", recipe: SourcedRecipe) -> Report:
         ("trained on", f"{dataset['name']}, split {dataset['split']}, {counted(dataset['images'], 'image')}"),
         ("objective", facts["objective"]),
         ("seed", str(facts["seed"])),
-        ("steps", f"{steps}, weights after step {facts['taken after step']}"),
+        ("steps", f"{thousands(steps)}, weights after step {thousands(facts['taken after step'])}"),
         ("time", f"{facts['seconds']:.0f} s"),
     ]
     if facts["auxiliary outputs"]:
