@@ -92,6 +92,13 @@ def test_the_verdict_on_three_names_those_it_cannot_tell_apart() -> None:
     )
 
 
+def test_the_verdict_joins_those_that_are_not_worse_by_or() -> None:
+    alike = compare(runs(0.2, 0.2, 0.2), METHOD)
+    best = int(np.argmax(alike.values["miou"]))
+    first, second = (letter for letter in "ABC" if letter != "ABC"[best])
+    assert f"it is not significantly better than {first} or {second} (p" in verdict(alike)
+
+
 def test_significant_classes_come_above_the_rule_by_their_gain() -> None:
     given = runs(0.3, 0.3)
     better = [np.where(m == 1, 1, p).astype(np.uint8) for m, p in zip(MAPS, noisy(MAPS, 0.3, 0), strict=True)]

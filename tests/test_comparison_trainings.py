@@ -260,6 +260,10 @@ def test_the_page_has_a_verdict_and_names_what_was_left_out() -> None:
     alike = {"ce": GRID["ce"], "again": GRID["ce"]}
     verdict = dict(groups_report(compare_trainings(alike), given).facts)["verdict"]
     assert verdict.startswith("no significant difference in mIoU between again and ce")
+    named = {"ce": GRID["ce"], "asl, found": GRID["ce"], "asl, better": GRID["rmi"]}
+    verdict = dict(groups_report(compare_trainings(named), given).facts)["verdict"]
+    assert verdict.startswith("no significant difference in mIoU between 'asl, found' and ce")
+    assert "'asl, better' is better than ce in mIoU" in verdict
 
 
 # the command line

@@ -26,7 +26,7 @@ from segablate.tables.differences import (
 
 _STATED = ("preprocessing", "output", "inference", "device")
 _STATISTICS = {RELIABILITY: "ECE", BAND_COUNTS: "accuracy by distance from the label boundary"}
-_WORDS = ((True, "significantly better"), (False, "not significantly better"))
+_WORDS = ((True, "significantly better", "and"), (False, "not significantly better", "or"))
 
 Runs = Mapping[str, Evaluation]
 
@@ -150,7 +150,7 @@ def _of_many(comparison: Comparison) -> str:
     for pair, p in zip(comparison.pairs, comparison.miou_holm.tolist(), strict=True):
         if best in (pair.a, pair.b):
             others[p < SIGNIFICANT].append(LETTERS[pair.a + pair.b - best])
-    claims = [f"{words} than {_in_words(others[holds])}" for holds, words in _WORDS if others[holds]]
+    claims = [f"{words} than {_in_words(others[holds], last)}" for holds, words, last in _WORDS if others[holds]]
     return f"{opening}; it is {' but '.join(claims)} (p < {SIGNIFICANT}, Holm over all pairs)"
 
 
@@ -225,6 +225,6 @@ def _p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
-def _in_words(letters: str | list[str]) -> str:
+def _in_words(letters: str | list[str], word: str = "and") -> str:
     *most, last = letters
-    return f"{', '.join(most)} and {last}" if most else last
+    return f"{', '.join(most)} {word} {last}" if most else last

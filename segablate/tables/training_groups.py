@@ -66,9 +66,15 @@ def verdict_on(name: str, baseline: str, found: SettingResult) -> str:
     )
     if found.basis == "one training each":
         seen += "; over images only, because there is one training each"
+    name, baseline = _quoted(name), _quoted(baseline)
     if found.p_holm >= LEVEL:
         return f"no significant difference in mIoU between {name} and {baseline} ({seen})"
     return f"{name} is {'better' if found.difference > 0 else 'worse'} than {baseline} in mIoU ({seen})"
+
+
+def _quoted(name: str) -> str:
+    """Return the name of a setting as one word of a sentence: in quotes where it has a comma, as in 'asl, found'."""
+    return f"'{name}'" if "," in name else name
 
 
 def _described(runs: list[str]) -> str:
