@@ -181,7 +181,8 @@ def test_where_both_encodings_fit_the_note_gives_the_score_of_the_other(tmp_path
     right = measured(f"predictions:{folder}?encoding=index", data)
     low, high = (mean_iou(class_counts(run.confusion).total()) for run in (taken, right))
     assert low < 0.3 < 0.6 < high
-    expected = f"encoding=codes (mIoU {100 * low:.2f} %); encoding=index fits all their values too, with mIoU {100 * high:.2f} %"
+    found = f"with mIoU {100 * high:.2f} %"
+    expected = f"encoding=codes (mIoU {100 * low:.2f} %); encoding=index fits all their values too, {found}"
     assert taken.notes[-1] == f"the predictions were read with {expected}"
     assert right.notes[-1].startswith(
         f"the predictions were read with encoding=index (mIoU {100 * high:.2f} %); encoding=codes"
