@@ -273,7 +273,9 @@ def test_training_is_a_line_a_minute_too(monkeypatch: pytest.MonkeyPatch) -> Non
     with training_progress(100, 4, console=Console(file=log)) as show:
         show(10, {"loss": 0.5})
         show(20, {"mIoU": 0.25})
-    assert log.getvalue().splitlines()[-1] == "training: 20 of 100 steps · loss 0.5000 · mIoU 25.0% · about 16 min left"
+    assert (
+        log.getvalue().splitlines()[-1] == "training: 20 of 100 steps · loss 0.5000 · mIoU 25.0 % · about 16 min left"
+    )
 
 
 def test_progress_is_silent_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,6 +323,42 @@ def test_the_headline_is_first_and_last_and_no_fact_besides():
     assert lines[0] == lines[-1] == said.text
     assert "verdict" not in render(report, "rich")
     assert "**B is better than A**" in render(report, "markdown")
+
+
+def pairs_of_runs(*, more: int = 0) -> Report:
+    """A table of the differences of two runs from the first, each with two columns whose headers do not name it."""
+    pairs = [("b", "B − A"), ("c", "C − A")]
+    columns = [Column("class", "class", "text"), *(Column(f"iou_{run}", run.upper(), "share") for run in "abc")]
+    for run, pair in pairs:
+        columns.append(Column(f"change_{run}", pair, "signed_share", digits=2, run=pair))
+        columns.append(Column(f"p_{run}", "p (Holm)", "p", run=pair))
+        columns.append(Column(f"shown_{run}", "significant", "text", run=pair))
+        columns += [Column(f"more_{i}_{run}", f"more-{i}", "number", run=pair) for i in range(more)]
+    row = {column.key: "A better" if column.kind == "text" else 0.5 for column in columns}
+    return Report("R", (), (Table("t", "T", tuple(columns), (row,)),))
+
+
+@pytest.mark.parametrize("width", range(40, 100))
+def test_blocks_name_the_pair_of_runs_whose_columns_they_hold(width: int):
+    lines = render(pairs_of_runs(), "rich", width=width).splitlines()
+    heads = [" ".join(lines[i - 3 : i]) for i, line in enumerate(lines) if line.startswith("──")]
+    assert sum(head.count("significant") for head in heads) == 2
+    for head in heads:
+        assert head.count("significant") == head.count("B − A") + head.count("C − A")
+
+
+@pytest.mark.parametrize("form", ["rich", "latex"])
+def test_blocks_that_split_a_pair_of_runs_repeat_its_name(form: str):
+    text = render(pairs_of_runs(more=12), form, width=80).replace("$-$", "−")
+    seen = {"B − A": [], "C − A": []}
+    blocks = re.split(r"toprule" if form == "latex" else r"\n(?=class |  +p\n)", text)[1:]
+    assert len(blocks) > 3
+    for block in blocks:
+        pair = ""
+        for word in re.findall(r"[BC] − A|more-\d+", block):
+            pair = word if "−" in word else pair
+            seen[pair] += [word] if "−" not in word else []
+    assert seen == {pair: [f"more-{i}" for i in range(12)] for pair in seen}
 
 
 def test_a_wide_terminal_shows_the_columns_of_wide_that_fit():

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from segablate.render.layout import filled
 from segablate.tables import Column
 
 TEXT_WIDTH = 345.0
@@ -148,14 +149,13 @@ def _blocks(strips: Sequence[Strip]) -> tuple[tuple[Strip, ...], ...]:
     """Fill blocks from the left, each beginning with the columns that name the rows, and wrap what is too wide."""
     if _fits(strips, FOOTNOTE):
         return (tuple(strips),)
-    names = 1 + (strips[0].column is None)
-    blocks = [list(strips[:names])]
-    for strip in strips[names:]:
-        widths = [each.least(FOOTNOTE) for each in (*blocks[-1], strip)]
-        if len(blocks[-1]) > names and _total(widths, FOOTNOTE) > _MARGIN * TEXT_WIDTH:
-            blocks.append(list(strips[:names]))
-        blocks[-1].append(strip)
+    blocks = filled(strips, 1 + (strips[0].column is None), _can_fit)
     return tuple(tuple(_wrapped(block)) for block in blocks)
+
+
+def _can_fit(strips: Sequence[Strip]) -> bool:
+    """Tell whether strips fit the text width once their texts are wrapped."""
+    return _total([strip.least(FOOTNOTE) for strip in strips], FOOTNOTE) <= _MARGIN * TEXT_WIDTH
 
 
 def _wrapped(block: Sequence[Strip]) -> list[Strip]:

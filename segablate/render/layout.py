@@ -5,8 +5,9 @@ broken into two lines or shortened in the middle, and finally the table is split
 naming the rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 from rich.cells import cell_len
 
@@ -15,6 +16,14 @@ from segablate.tables import Column
 GAP = 2  # spaces between columns
 LEAST_TEXT = 16
 LEAST_PROSE = 28
+
+
+class _OfColumn(Protocol):
+    @property
+    def column(self) -> Column | None: ...
+
+
+AnyStrip = TypeVar("AnyStrip", bound=_OfColumn)
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,8 @@ def fit(strips: Sequence[Strip], width: int) -> list[list[Strip]]:
     if total(natural) <= width:
         return [natural]
     least = [replace(strip, width=strip.least()) for strip in strips]
-    return [_widen(block, width) for block in _blocks(least, width)]
+    blocks = filled(least, _names_the_rows(least), lambda block: total(block) <= width)
+    return [_widen(block, width) for block in blocks]
 
 
 def shorten_middle(text: str, width: int) -> str:
@@ -112,15 +122,37 @@ def _start(text: str, width: int) -> str:
     return taken
 
 
-def _blocks(strips: Sequence[Strip], width: int) -> list[list[Strip]]:
-    """Fill blocks from the left, each beginning with the columns that name the rows."""
-    names = _names_the_rows(strips)
-    blocks = [list(strips[:names])]
-    for strip in strips[names:]:
-        if len(blocks[-1]) > names and total([*blocks[-1], strip]) > width:
-            blocks.append(list(strips[:names]))
-        blocks[-1].append(strip)
+def filled(strips: Sequence[AnyStrip], names: int, fits: Callable[[Sequence[AnyStrip]], bool]) -> list[list[AnyStrip]]:
+    """Fill blocks from the left with strips; each begins with the first `names`, which name the rows.
+
+    The columns of one of several pairs of runs stay together. Where they do not fit, further blocks repeat the first of
+    them, whose header names the pair.
+    """
+    head = list(strips[:names])
+    blocks = [head]
+    for group in _groups(strips[names:]):
+        if len(blocks[-1]) > names and not fits([*blocks[-1], *group]) and fits([*head, *group]):
+            blocks.append(head)
+        for place, strip in enumerate(group):
+            if len(blocks[-1]) > names and not fits([*blocks[-1], strip]):
+                repeated = group[:1] if place and fits([*head, group[0], strip]) else []
+                blocks.append([*head, *repeated])
+            blocks[-1] = [*blocks[-1], strip]
     return blocks
+
+
+def _groups(strips: Sequence[AnyStrip]) -> list[list[AnyStrip]]:
+    """Return the columns of each difference of runs together where there are several, and every other one alone."""
+    pairs = ["" if strip.column is None or "−" not in strip.column.run else strip.column.run for strip in strips]
+    if len({*pairs} - {""}) < 2:
+        return [[strip] for strip in strips]
+    groups: list[list[AnyStrip]] = []
+    for place, (strip, pair) in enumerate(zip(strips, pairs, strict=True)):
+        if pair and place and pairs[place - 1] == pair:
+            groups[-1].append(strip)
+        else:
+            groups.append([strip])
+    return groups
 
 
 def _names_the_rows(strips: Sequence[Strip]) -> int:
