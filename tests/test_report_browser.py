@@ -1,5 +1,6 @@
 """Pages in a headless Chromium: what can be clicked and typed, what is counted, and that nothing complains."""
 
+import io
 import os
 import shutil
 import time
@@ -293,6 +294,35 @@ def test_printing_leaves_the_viewer_out(pages, tab):
     tab.page.emulate_media(media="print")
     assert not tab.page.locator("#viewer-box").is_visible()
     assert tab.page.locator("#classes table").is_visible()
+
+
+CROPPED = """() => [...document.querySelectorAll(".scroll")]
+  .filter(box => box.clientWidth && box.scrollWidth > box.clientWidth).map(box => box.getAttribute("aria-label"))"""
+
+
+@pytest.mark.parametrize("width", [1000, 1400])
+@pytest.mark.parametrize("name", ["evaluation", "comparison", "trained"])
+def test_tables_move_below_their_charts_where_they_would_be_cropped_beside_them(pages, browser, name, width):  # noqa: F811
+    with browser.tab(width) as tab:
+        tab.open(pages / f"{name}.html")
+        assert tab.page.evaluate(CROPPED) == []
+
+
+def test_a_table_wider_than_the_screen_has_a_shade_at_the_side_that_can_be_scrolled_to(pages, browser):  # noqa: F811
+    with browser.tab(400) as tab:
+        tab.open(pages / "comparison.html")
+        assert "IoU of the classes" in tab.page.evaluate(CROPPED)
+        box = tab.page.locator(".scroll[aria-label='IoU of the classes']")
+        before = last_column(box.screenshot())
+        box.evaluate("box => { box.scrollLeft = box.scrollWidth }")
+        after = last_column(box.screenshot())
+        assert before < after - 10
+
+
+def last_column(picture: bytes) -> float:
+    """The mean brightness of the pixels at the right edge of a picture."""
+    with Image.open(io.BytesIO(picture)) as image:
+        return float(np.asarray(image.convert("L"))[:, -3:].mean())
 
 
 @pytest.fixture(scope="module")
