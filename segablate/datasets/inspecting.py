@@ -11,6 +11,7 @@ from segablate.datasets.heaps import Heap, Values, are_near, core_colours, find_
 from segablate.datasets.label_sizes import alike
 from segablate.errors import DatasetError, counted
 from segablate.files import Unreadable, read_bytes
+from segablate.images.decoding import decoded
 from segablate.images.header import read_header
 from segablate.images.label_maps import read_label_file
 from segablate.images.tiff import nodata_of
@@ -188,10 +189,10 @@ def deep_range(items: Sequence[Item]) -> tuple[int, int] | None:
         try:
             data = read_bytes(item.image)
             header = read_header(data, item.image)
+            if header.bits <= 8 or header.floating or header.signed:
+                return None
+            pixels = decoded(data, cv2.IMREAD_UNCHANGED, header, item.image)
         except Unreadable:
             return None
-        if header.bits <= 8 or header.floating or header.signed:
-            return None
-        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-        highest = max(highest, int(pixels.max()) if pixels is not None else 0)
+        highest = max(highest, int(pixels.max()))
     return (0, (1 << max(highest.bit_length(), 8)) - 1) if highest else None

@@ -5,6 +5,7 @@ import numpy as np
 from segablate.files import Unreadable
 from segablate.images.header import Header
 from segablate.images.pillow import opened
+from segablate.images.silence import complaints_dropped
 from segablate.images.tiff import upright
 
 
@@ -17,15 +18,18 @@ def decoded(data: np.ndarray, flags: int, header: Header, path: object) -> np.nd
 
     if header.format == "TIFF" and header.floating and header.bits not in (32, 64):
         raise Unreadable(f"{path}: holds {header.bits}-bit floats, which are not read; save it with 32 bits")
-    try:
-        if header.format == "TIFF" and header.bands in (2, 4) and header.bits == 8 and not header.cmyk:
-            pixels = _with_alpha(upright(data))
-        else:
-            pixels = cv2.imdecode(upright(data) if header.format == "TIFF" else data, flags)
-    except (cv2.error, MemoryError, OSError, ValueError):
-        pixels = None
-    if pixels is None or pixels.shape[:2] != (header.height, header.width):
-        raise Unreadable(f"{path}: not a readable image: its pixels are damaged; replace it, or pass --on-error skip")
+    with complaints_dropped():
+        try:
+            if header.format == "TIFF" and header.bands in (2, 4) and header.bits == 8 and not header.cmyk:
+                pixels = _with_alpha(upright(data))
+            else:
+                pixels = cv2.imdecode(upright(data) if header.format == "TIFF" else data, flags)
+        except (cv2.error, MemoryError, OSError, ValueError):
+            pixels = None
+        if pixels is None or pixels.shape[:2] != (header.height, header.width):
+            raise Unreadable(
+                f"{path}: not a readable image: its pixels are damaged; replace it, or pass --on-error skip"
+            )
     return pixels
 
 

@@ -1,0 +1,81 @@
+"""What decoding libraries write to standard error: dropped where an error of ours says it, else kept."""
+
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from segablate.files import Unreadable
+from segablate.images.label_maps import read_label_file
+from segablate.images.pictures import read_picture
+from segablate.images.silence import complaints_dropped
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def short_png(path: Path) -> Path:
+    """A palette PNG of 8 x 4 pixels that holds one row of them; all checksums are right."""
+    header = struct.pack(">IIBBBBB", 8, 4, 8, 3, 0, 0, 0)
+    rows = zlib.compress(bytes(1 + 8))
+    parts = (chunk(b"IHDR", header), chunk(b"PLTE", bytes(768)), chunk(b"IDAT", rows), chunk(b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
+
+
+def cut_bmp(path: Path) -> Path:
+    cv2.imwrite(str(path), np.zeros((16, 16, 3), np.uint8))
+    path.write_bytes(path.read_bytes()[:-100])
+    return path
+
+
+@pytest.mark.parametrize("read", [read_picture, read_label_file])
+@pytest.mark.parametrize(("make", "name"), [(short_png, "a.png"), (cut_bmp, "a.bmp")])
+def test_a_damaged_file_is_one_error_and_nothing_beside_it(
+    make: Callable[[Path], Path],
+    name: str,
+    read: Callable[[Path], object],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture,
+) -> None:
+    with pytest.raises(Unreadable, match="its pixels are damaged"):
+        read(make(tmp_path / name))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_other_lines_are_kept_and_so_are_all_where_nothing_fails(capfd: pytest.CaptureFixture) -> None:
+    lines = b"one\nlibpng error: Not enough image data\nCorrupt JPEG data: bad\n[ERROR:0@0.1] global a.cpp: b\n\ntwo\n"
+    with complaints_dropped():
+        os.write(2, lines)
+    assert capfd.readouterr().err.encode() == lines
+    with suppress(ValueError), complaints_dropped():
+        os.write(2, lines)
+        raise ValueError("damaged")
+    assert capfd.readouterr().err == "one\ntwo\n"
+
+
+def test_standard_error_comes_back_when_the_last_of_several_threads_leaves(capfd: pytest.CaptureFixture) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with complaints_dropped():
+            entered.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=stay)
+    thread.start()
+    assert entered.wait(10)
+    with complaints_dropped():
+        os.write(2, b"inside\n")
+    leave.set()
+    thread.join()
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "inside\nafter\n"
