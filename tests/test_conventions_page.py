@@ -14,7 +14,7 @@ from segablate.errors import RunError
 from segablate.evaluation.joining import joined
 from segablate.evaluation.results import load_run, select
 from segablate.metrics.boundary import boundary_f, boundary_sums
-from segablate.metrics.conventions import BOUNDARIES, REGIONS, convention_named, scores_under
+from segablate.metrics.conventions import BOUNDARIES, OURS, REGIONS, convention_named, scores_under
 from segablate.metrics.tolerance import Tolerance
 from segablate.tables.conventions import convention_report, conventions_report, regions_table
 from segablate.tables.evaluation import View, evaluation_report
@@ -210,3 +210,18 @@ def test_a_run_without_boundaries_has_no_curve(tmp_path: Path, capsys) -> None:
     capsys.readouterr()
     assert run(["show", str(folder), "--plot", str(tmp_path / "curve.png")]) == 1
     assert "--plot needs boundary counts, but the run has none" in capsys.readouterr().err
+
+
+def test_the_headline_is_the_first_number_of_the_convention() -> None:
+    named = convention_report(IN_RANGE, convention_named("torchmetrics")).headline
+    assert named is not None
+    assert named.measure == "mIoU as torchmetrics"
+    assert named.value == scores_under(convention_named("torchmetrics"), IN_RANGE.confusion).miou
+    assert named.text.startswith(f"mIoU as torchmetrics {100 * named.value:.2f} %, ours ")
+    undefined = convention_report(FOUND, convention_named("kornia")).headline
+    assert undefined is not None
+    assert undefined.text.startswith("mIoU as kornia undefined, ours ")
+    every = conventions_report(FOUND).headline
+    assert every is not None
+    assert every.measure == "mIoU"
+    assert every.value == scores_under(OURS, FOUND.confusion).miou

@@ -24,6 +24,7 @@ QUICK = ["--limit", "6", "--workers", "0", "--device", "cpu"]
 COMMANDS = {
     "evaluate": ["evaluate", *QUICK, "--details"],
     "conventions": ["evaluate", *QUICK, "--conventions"],
+    "convention": ["evaluate", *QUICK, "--as", "torchmetrics"],
     "compare": ["compare", *QUICK, "--replicates", "200"],
     "compare three": ["compare", "sample:ce", "sample:weighted", "sample:rmi", *QUICK, "--replicates", "200"],
     "ablate": ["ablate", "rmi", "--radius", "1,3", *QUICK, "--no-cost", "--no-gradients"],

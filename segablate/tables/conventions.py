@@ -18,7 +18,7 @@ from segablate.metrics.conventions import (
     Scores,
     scores_under,
 )
-from segablate.tables import Column, Report, Row, Table
+from segablate.tables import Column, Headline, Report, Row, Table
 
 _NOT_COUNTED = "has boundaries of its own, which were not counted; evaluate again with --boundary-as {}"
 
@@ -28,9 +28,8 @@ def conventions_report(run: Evaluation) -> Report:
     facts = _head(run)
     title = f"{run.title} on {run.facts['dataset']['name']} under every convention"
     note = "All from the same counts. –: the tool reports no such number, or none for this run; see the last column."
-    return Report(
-        title, facts, (regions_table(run), boundaries_table(run)), (note, *run.notes), runs=(("", run.title),)
-    )
+    tables = regions_table(run), boundaries_table(run)
+    return Report(title, facts, tables, (note, *run.notes), _headline_of_all(run), (("", run.title),))
 
 
 def regions_table(run: Evaluation) -> Table:
@@ -81,11 +80,44 @@ def convention_report(run: Evaluation, convention: Convention | BoundaryConventi
     facts = (*_head(run), ("convention", f"{convention.name}: {convention.tool}"))
     if isinstance(convention, Convention):
         tables, notes = _region_tables(run, convention)
+        headline = _headline(run, convention)
     else:
         tables, notes = _boundary_tables(run, convention), ()
+        headline = _boundary_headline(run, convention)
     differs = f"Difference of {convention.name} from this program's definition: {convention.differs}"
     title, runs = f"{run.title} on {dataset} as {convention.name}", (("", run.title),)
-    return Report(title, facts, tables, (*notes, differs, *run.notes), runs=runs)
+    return Report(title, facts, tables, (*notes, differs, *run.notes), headline, runs)
+
+
+def _headline_of_all(run: Evaluation) -> Headline:
+    """Return our mIoU, with the range of those of the other conventions."""
+    ours = scores_under(OURS, run.confusion).miou
+    others = [scores_under(convention, run.confusion).miou for convention in (*VOIDS, *REGIONS)]
+    others = [miou for miou in others if not isnan(miou)]
+    between = f"; {100 * min(others):.2f} to {100 * max(others):.2f} % under other conventions" if others else ""
+    return Headline(f"mIoU {_percent(ours)}{between}: {_subject(run)}", "mIoU", run.title, ours)
+
+
+def _headline(run: Evaluation, convention: Convention) -> Headline:
+    """Return mIoU under a convention, beside ours."""
+    theirs, ours = (scores_under(each, run.confusion).miou for each in (convention, OURS))
+    measure = f"mIoU as {convention.name}"
+    return Headline(f"{measure} {_percent(theirs)}, ours {_percent(ours)}: {_subject(run)}", measure, run.title, theirs)
+
+
+def _boundary_headline(run: Evaluation, convention: BoundaryConvention) -> Headline:
+    """Return the mean over classes at the first distance of a convention for boundaries."""
+    distance, scores = _boundary_scores(convention, run)[0]
+    measure, mean = f"{convention.measure} as {convention.name}", float(nanmean(scores))
+    return Headline(f"{measure} at {distance} {_percent(mean)}: {_subject(run)}", measure, run.title, mean)
+
+
+def _percent(share: float) -> str:
+    return "undefined" if isnan(share) else f"{100 * share:.2f} %"
+
+
+def _subject(run: Evaluation) -> str:
+    return f"{run.title} on {run.facts['dataset']['name']}, {counted(run.images, 'image')}"
 
 
 def _head(run: Evaluation) -> tuple[tuple[str, str], ...]:
