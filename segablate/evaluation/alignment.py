@@ -85,7 +85,7 @@ def align(
     if names is None or known is None:
         if outputs < len(labels):
             raise LabelError(
-                f"has {number} but {labels.name!r} has {len(labels)} classes; "
+                f"has {number} but {labels.name!r} has {counted(len(labels), 'class', 'classes')}; "
                 f"choose the dataset it was trained on, or pass --class-map"
             )
         return _aligned_by_place(outputs, labels)

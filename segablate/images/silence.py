@@ -8,7 +8,8 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 
 _LIBRARIES = re.compile(rb"(?:libpng \w+: |Corrupt JPEG data: |\[ *[A-Z]+:\d+@[\d.]+\] global )[^\n]*\n{1,2}")
 
@@ -17,67 +18,49 @@ _LIBRARIES = re.compile(rb"(?:libpng \w+: |Corrupt JPEG data: |\[ *[A-Z]+:\d+@[\
 def complaints_dropped() -> Iterator[None]:
     """Drop the lines that decoding libraries write to standard error, if an error is raised inside.
 
-    All other lines are written when the last thread leaves: those of libraries on files that they do read, and those of
-    other threads, which share the standard error of the process.
+    Other lines, and those about files that are read all the same, are written afterwards. Nothing is dropped where
+    other threads run: standard error is theirs, too, and may be a terminal on which they draw progress.
     """
-    _STDERR.enter()
+    try:
+        kept = os.dup(2) if threading.active_count() == 1 else -1
+    except OSError:  # closed: nothing would be written
+        kept = -1
+    if kept < 0:
+        yield
+        return
+    file = _file(os.getpid())
+    os.dup2(file, 2)
     failed = True
     try:
         yield
         failed = False
     finally:
-        _STDERR.leave(failed=failed)
+        os.dup2(kept, 2)
+        os.close(kept)
+        if written := _taken(file):
+            _write(_LIBRARIES.sub(b"", written) if failed else written)
 
 
-class _Redirected:
-    """Standard error, which is a file while any thread is inside."""
+@cache
+def _file(process: int) -> int:
+    """Return the descriptor of a file without a name, for as long as the process lives; one forked has its own."""
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
-    def __init__(self) -> None:
-        self.lock, self.inside = threading.Lock(), 0
-        self.kept, self.file, self.failed = -1, -1, False
 
-    def enter(self) -> None:
-        with self.lock:
-            if not self.inside:
-                self._redirect()
-            self.inside += 1
-
-    def leave(self, *, failed: bool) -> None:
-        with self.lock:
-            self.inside -= 1
-            self.failed |= failed
-            if not self.inside and self.kept >= 0:
-                self._restore()
-
-    def _redirect(self) -> None:
-        self.failed = False
-        try:
-            self.kept = os.dup(2)
-        except OSError:  # closed: nothing would be written
-            return
-        if self.file < 0:
-            with tempfile.TemporaryFile() as file:
-                self.file = os.dup(file.fileno())
-        os.dup2(self.file, 2)
-
-    def _restore(self) -> None:
-        os.dup2(self.kept, 2)
-        os.close(self.kept)
-        self.kept = -1
-        if size := os.lseek(self.file, 0, os.SEEK_CUR):
-            os.lseek(self.file, 0, os.SEEK_SET)
-            written = os.read(self.file, size)
-            os.lseek(self.file, 0, os.SEEK_SET)
-            os.ftruncate(self.file, 0)
-            _write(_LIBRARIES.sub(b"", written) if self.failed else written)
+def _taken(file: int) -> bytes:
+    """Return what a file holds up to its position, and empty it."""
+    size = os.lseek(file, 0, os.SEEK_CUR)
+    if not size:
+        return b""
+    os.lseek(file, 0, os.SEEK_SET)
+    written = os.read(file, size)
+    os.lseek(file, 0, os.SEEK_SET)
+    os.ftruncate(file, 0)
+    return written
 
 
 def _write(text: bytes) -> None:
-    try:
+    with suppress(OSError):  # the reader has closed it
         while text:
             text = text[os.write(2, text) :]
-    except OSError:  # the reader has closed it
-        return
-
-
-_STDERR = _Redirected()
