@@ -20,6 +20,7 @@ _LATER = (
 
 def loaded_program() -> Program:
     """The function behind the console script; whatever it may need is imported here, once, for all processes."""
+    import cv2
     import torch
     from conftest import declare_operators_of_torchvision
 
@@ -28,6 +29,7 @@ def loaded_program() -> Program:
 
     declare_operators_of_torchvision()
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)  # a process that is forked waits for ever for threads that OpenCV had started before
     own = [module.name for module in pkgutil.walk_packages(segablate.__path__, "segablate.")]
     for name in (*own, *_LATER):
         if not name.endswith("__main__") and "sample_data" not in name:
