@@ -2,6 +2,7 @@
 
 import os
 import struct
+import tempfile
 import threading
 import zlib
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from segablate.files import Unreadable
+from segablate.images import silence
 from segablate.images.label_maps import read_label_file
 from segablate.images.pictures import read_picture
 from segablate.images.silence import complaints_dropped
@@ -72,3 +74,15 @@ def test_standard_error_is_left_alone_where_other_threads_run(capfd: pytest.Capt
         raise ValueError("damaged")
     leave.set()
     thread.join()
+
+
+def test_files_are_read_where_nothing_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    monkeypatch.setattr(silence, "_file", silence._file.__wrapped__)
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 8, 3), np.uint8))
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 0
+    for _ in range(3):
+        assert read_picture(tmp_path / "a.png").pixels.shape == (4, 8, 3)
+    with pytest.raises(Unreadable, match="its pixels are damaged"):
+        read_picture(short_png(tmp_path / "b.png"))
+    assert not before or len(os.listdir("/proc/self/fd")) == before

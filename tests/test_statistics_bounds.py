@@ -27,7 +27,6 @@ from segablate.statistics.loss_bounds import bounds_of_objective
 from segablate.statistics.paired import compare as paired
 from segablate.statistics.paired import subtract
 from segablate.statistics.scores import (
-    BRIER,
     band_scores,
     boundary_iou_scores,
     boundary_scores,
@@ -144,8 +143,14 @@ def everything() -> Iterator[tuple[str, Statistic, dict[str, Bounds]]]:
     bins = RANDOM.integers(1, 50, (IMAGES, 3, 15, 1))
     sums = np.concatenate([bins, RANDOM.integers(0, bins + 1), bins * RANDOM.random(bins.shape)], -1)
     yield "reliability", reliability_scores(sums), {"accuracy": SHARE}
-    proper = np.stack([2 * bins.sum((2, 3)) * 0.9, bins.sum((2, 3)) * 7.0], -1)
-    known = {"ece": SHARE, "brier": BRIER, "nll": NOT_NEGATIVE}
+    proper = np.stack(
+        [
+            19 * bins.sum((2, 3)) * 0.9,  # of 19 sigmoids
+            bins.sum((2, 3)) * 7.0,
+        ],
+        -1,
+    )
+    known = {"ece": SHARE, "brier": NOT_NEGATIVE, "nll": NOT_NEGATIVE}
     yield "calibration", calibration_scores({RELIABILITY: sums, PROPER: proper}), known
     three = np.stack([hits, labelled, counts.predicted], 1)
     yield "boundary IoU", boundary_iou_scores(three), dict.fromkeys(("mean_boundary_iou", "boundary_iou"), SHARE)
@@ -168,7 +173,7 @@ def test_statistics_declare_the_bounds_of_their_scores(statistic: Statistic, bou
 
 def test_the_bounds_of_a_difference_are_those_of_its_ends() -> None:
     assert SHARE - SHARE == CORRELATION
-    assert Bounds(-2, 2) == BRIER - BRIER
+    assert Bounds(0, 2) - Bounds(0, 1) == Bounds(-1, 2)
     assert NOT_NEGATIVE - NOT_NEGATIVE == UNBOUNDED
 
 

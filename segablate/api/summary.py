@@ -54,8 +54,8 @@ class OverallScores:
       `mean_precision`, `mean_f1`: over the classes where they are defined (Long et al., CVPR 2015).
     - `pixel_accuracy`: right over labelled pixels; `frequency_weighted_iou`: by the labelled pixels of each class.
     - `boundary_f`: mean over classes by tolerance.
-    - `ece`: expected calibration error in 15 bins (Guo et al., ICML 2017); `brier` in 0..2 and `nll` in nats, means
-      over labelled pixels.
+    - `ece`: expected calibration error in 15 bins (Guo et al., ICML 2017); `brier` in 0..2, for sigmoids in 0..outputs,
+      and `nll` in nats: means over labelled pixels.
     - `images`, `pixels`: the number of images, and of labelled pixels.
     """
 

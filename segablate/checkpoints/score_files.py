@@ -49,9 +49,9 @@ class ScoreMaps:
     def __call__(self, batch: Batch) -> Output:
         """Return scores N, K, H, W float32 on the device. Raises a SegablateError that names the file."""
         kinds, scores, beyond = zip(*(self._scores(sample) for sample in batch.samples), strict=True)
-        narrowed = np.array(beyond, np.int64)
+        pixels = np.array(beyond, np.int64)
         one = self.outputs == 1
-        return Output(kinds[0], torch.cat(scores), one_channel=one, threshold=self.threshold, narrowed=narrowed)
+        return Output(kinds[0], torch.cat(scores), one_channel=one, threshold=self.threshold, narrowed=pixels)
 
     def _scores(self, sample: Sample) -> tuple[ScoreKind, Tensor, int]:
         """Return the kind of the scores, the scores 1, K, H, W at the size of the label map, and pixels narrowed."""

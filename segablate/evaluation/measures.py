@@ -87,11 +87,6 @@ class Measures:
         """Return the losses that need the scores of the whole map."""
         return {name: loss for name, loss in self.losses.items() if not loss.pixelwise}
 
-    @property
-    def of_scores(self) -> bool:
-        """Whether a measure needs more of the scores than their argmax."""
-        return bool(self.losses or self.probe or self.calibration)
-
     def activation_notes(self, kind: str, one_channel: bool = False) -> list[str]:
         """Return a note on losses that use another activation than the one the checkpoint was trained with.
 

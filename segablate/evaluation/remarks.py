@@ -26,8 +26,8 @@ NOTHING, DIVIDED = "nothing", "divided"
 
 _SAID = {
     INFINITE: "scores are infinite at {}, and are measured there as large finite ones, from 10 000",
-    NARROWED: "scores are beyond the range of float32 at {}: all of such a pixel are limited to ±10 000, but the "
-    "highest to 15 000",
+    NARROWED: "scores are beyond the range of float32 at {}: all of such a pixel are limited to ±10 000, and the "
+    "highest, if it is beyond that, is 5 000 higher",
     NOTHING: "probabilities are all 0 at {}: the first output is predicted there, and calibration and losses take all "
     "outputs for equally probable; if nothing is predicted there, correct the files or the network",
     DIVIDED: "probabilities do not add up to 1 at {}: calibration divides them by their sum",

@@ -19,16 +19,15 @@ def complaints_dropped() -> Iterator[None]:
     """Drop the lines that decoding libraries write to standard error, if an error is raised inside.
 
     Other lines, and those about files that are read all the same, are written afterwards. Nothing is dropped where
-    other threads run: standard error is theirs, too, and may be a terminal on which they draw progress.
+    other threads run, as where a terminal shows progress: standard error is theirs, too.
     """
-    try:
-        kept = os.dup(2) if threading.active_count() == 1 else -1
-    except OSError:  # closed: nothing would be written
-        kept = -1
+    file = kept = -1
+    with suppress(OSError):  # no room for the file; or standard error is closed, and nothing would be written
+        file = _file(os.getpid()) if threading.active_count() == 1 else -1
+        kept = os.dup(2) if file >= 0 else -1
     if kept < 0:
         yield
         return
-    file = _file(os.getpid())
     os.dup2(file, 2)
     failed = True
     try:

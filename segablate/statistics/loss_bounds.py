@@ -26,7 +26,10 @@ def bounds_of_objective(text: str) -> Bounds:
         term = _TERM.match(text, place)
         if term is None or term[3] not in own_bounds():
             return UNBOUNDED
-        ends = _of_term(term)
+        try:
+            ends = _of_term(term)
+        except ValueError:  # a number that is none
+            return UNBOUNDED
         low, high, place = low + ends[0], high + ends[1], term.end()
     return Bounds(low, high)
 

@@ -29,9 +29,6 @@ from segablate.metrics.roc import average_precision, roc_auc
 from segablate.statistics.bootstrap import Floats, Statistic
 from segablate.statistics.bounds import NOT_NEGATIVE, SHARE, UNBOUNDED, Bounds
 
-BRIER = Bounds(0.0, 2.0)
-"""The bounds of the Brier score: the sum over outputs of (probability - 1 or 0)^2."""
-
 _CELLS = 1 << 17
 """Whole numbers that are made float64 at once, 1 MB."""
 
@@ -113,7 +110,7 @@ def calibration_scores(statistics: Mapping[str, NDArray]) -> Statistic:
         return {"ece": ece, "brier": brier / defined, "nll": nll / defined}
 
     columns = [gaps.reshape(len(gaps), -1), reliability[..., 0].sum(axis=-1), proper[..., 0], proper[..., 1]]
-    return of_sums(columns, score, {"ece": SHARE, "brier": BRIER, "nll": NOT_NEGATIVE})
+    return of_sums(columns, score, {"ece": SHARE, "brier": NOT_NEGATIVE, "nll": NOT_NEGATIVE})
 
 
 def boundary_iou_scores(counts: NDArray) -> Statistic:

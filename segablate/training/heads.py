@@ -118,8 +118,8 @@ def _write(start: Start, dataset: Dataset, file: Path, progress: Callable[[int],
         found = _features(start, dataset, index)
         if kept is None:
             shape = (len(dataset), *found.shape)
-            _reserve(file, int(np.prod(shape)) * 4 + 128)
             kept = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=shape)
+            _reserve(file)
         if found.shape != kept.shape[1:]:
             raise RunError("images differ in size, and so do their features; state a --resize that they share")
         kept[index] = found
@@ -142,10 +142,11 @@ def _features(start: Start, dataset: Dataset, index: int) -> np.ndarray:
     return torch.cat(seen).float().cpu().numpy()
 
 
-def _reserve(file: Path, size: int) -> None:
+def _reserve(file: Path) -> None:
     """Fail now where the disk has no room: a write into a hole of a mapped file would end the process."""
-    with open(file, "wb") as opened:
-        os.posix_fallocate(opened.fileno(), 0, size)
+    with open(file, "r+b") as opened:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(opened.fileno(), 0, os.fstat(opened.fileno()).st_size)
 
 
 def features_key(network: Network, classifier: str, dataset: Dataset, *more: Any) -> str:
