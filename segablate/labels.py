@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from segablate.errors import LabelError, counted, did_you_mean, shorten
+from segablate.errors import LabelError, counted, did_you_mean, shorten, thousands
 
 IGNORE, WIDE_IGNORE = 255, 65535
 """The class index of pixels without a label: of up to 255 classes, and of more; see :func:`ignore_index`."""
@@ -273,7 +273,7 @@ def _check_names(labels: LabelSet) -> None:
     if not 1 <= len(labels.names) <= MOST_CLASSES:
         raise LabelError(
             f"label set {labels.name!r} has {counted(len(labels.names), 'class', 'classes')}, but must have 1 to "
-            f"{MOST_CLASSES}"
+            f"{thousands(MOST_CLASSES)}"
         )
     twice = sorted(name for name, times in Counter(labels.names).items() if times > 1)
     if twice:

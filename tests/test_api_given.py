@@ -48,7 +48,7 @@ def evaluate(pairs: Any, **options: Any) -> segablate.Evaluation:
     [
         (lambda: segablate.evaluate("sample:ce", classes=["a"]), UsageError, "classes of a dataset are its own; give"),
         (lambda: evaluate([(IMAGE, LABELS)], output="softmin"), CheckpointError, "output is 'softmin', but must be"),
-        (lambda: evaluate([(IMAGE[None], LABELS[None], ["a", "b"])]), DatasetError, "a batch has 1 images, 1 label"),
+        (lambda: evaluate([(IMAGE[None], LABELS[None], ["a", "b"])]), DatasetError, "a batch has 1 image, 1 label"),
         (lambda: evaluate([(IMAGE, LABELS.expand(2, 8, 8))]), DatasetError, "labels of one image must be H W, not 2 8"),
         (lambda: evaluate([(IMAGE, LABELS.float())]), ValueError, "labels must be class indices of an integer type"),
         (lambda: evaluate([(IMAGE, LABELS[0])]), ValueError, "labels must be H W or N H W, not 8"),

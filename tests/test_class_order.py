@@ -174,7 +174,7 @@ def test_what_the_note_says_to_type_gives_the_score(tmp_path: Path, capsys: pyte
     maps = f"predictions:{tmp_path / 'data/maps'}"
     found = said(capsys, "evaluate", maps, data, "--format", "json")
     assert "would give mIoU 100.0 %" in found
-    change = found.partition("?map=")[2].partition("'")[0]
+    change = found.rpartition("?map=")[2].partition("'")[0]
     assert change == "10:30,20:10,30:20"
     assert "mIoU 100.00 %" in said(capsys, "evaluate", f"{maps}?map={change}", data)
 

@@ -291,7 +291,7 @@ DESCRIPTIONS: dict[str, Callable[[dict[str, Any]], object]] = {
     r"'notes'\[0\] is 5": lambda d: d.update(notes=[5]),
     "has no 'reason'": lambda d: d.update(skipped=[{"name": "x"}]),
     "its label set has no 'codes'": lambda d: d["labels"].pop("codes"),
-    "3 classes but 1 codes": lambda d: d["labels"].update(codes=[[0]]),
+    "3 classes but 1 code": lambda d: d["labels"].update(codes=[[0]]),
     "a class without codes": lambda d: d["labels"].update(codes=[[0], [1], []]),
     "an encoding or a colour that is none": lambda d: d["labels"].update(encoding="x"),
     "it has no counts": lambda d: d["files"].pop("counts.npz"),

@@ -212,7 +212,7 @@ def test_a_label_file_that_unpacks_to_much_is_refused(tmp_path: Path) -> None:
     path = with_metadata(write_tflite(tmp_path / "net.tflite"), [100.0], [50.0], None)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("labels.txt", b"a" * (1 << 21))
-    with pytest.raises(CheckpointError, match=r"labels\.txt has 2097152 bytes, of which at most 1048576 are read"):
+    with pytest.raises(CheckpointError, match=r"labels\.txt has 2 097 152 bytes, of which at most 1 048 576 are read"):
         opened(path)
 
 
