@@ -39,6 +39,13 @@ def cut_bmp(path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other thread runs, as far as the program knows: workers of pytest-xdist have one."""
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+
+
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("read", [read_picture, read_label_file])
 @pytest.mark.parametrize(("make", "name"), [(short_png, "a.png"), (cut_bmp, "a.bmp")])
 def test_a_damaged_file_is_one_error_and_nothing_beside_it(
@@ -53,6 +60,7 @@ def test_a_damaged_file_is_one_error_and_nothing_beside_it(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.usefixtures("alone")
 def test_other_lines_are_kept_and_so_are_all_where_nothing_fails(capfd: pytest.CaptureFixture) -> None:
     lines = b"one\nlibpng error: Not enough image data\nCorrupt JPEG data: bad\n[ERROR:0@0.1] global a.cpp: b\n\ntwo\n"
     with complaints_dropped():
@@ -76,6 +84,7 @@ def test_standard_error_is_left_alone_where_other_threads_run(capfd: pytest.Capt
     thread.join()
 
 
+@pytest.mark.usefixtures("alone")
 def test_files_are_read_where_nothing_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     monkeypatch.setattr(silence, "_file", silence._file.__wrapped__)
