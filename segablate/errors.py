@@ -156,6 +156,16 @@ def thousands(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def minus(text: str) -> str:
+    """Return a number in a sentence with the sign for minus in the place of a hyphen."""
+    return text.replace("-", "−")
+
+
+def in_points(share: float) -> str:
+    """Return a difference of shares in percentage points, with its sign: ``−0.28``."""
+    return minus(f"{100 * share:+.2f}")
+
+
 def counted(number: int, unit: str, plural: str | None = None) -> str:
     """Return a count with its unit: ``1 image``, ``1 204 images``; ``plural`` where that is not ``unit`` and an s."""
     return f"{thousands(number)} {unit if number == 1 else plural or unit + 's'}"

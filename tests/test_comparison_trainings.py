@@ -19,7 +19,7 @@ from segablate.statistics.separate_seeds import over_separate_seeds
 from segablate.statistics.shared_seeds import over_shared_seeds
 from segablate.statistics.trainings import Trainings, TrainingsResult
 from segablate.tables import Table
-from segablate.tables.training_groups import groups_report
+from segablate.tables.training_groups import groups_report, headline
 from segablate.tables.trainings import trainings_notes, trainings_tables
 
 IMAGES = 12
@@ -244,6 +244,15 @@ def test_notes_that_all_tables_share_stand_once() -> None:
     basis = [note for note in trainings_notes(found) if note.startswith("The interval covers")]
     assert len(basis) == 1
     assert all(basis[0] not in table.notes for table in trainings_tables(found))
+
+
+def test_a_verdict_has_signs_for_minus() -> None:
+    names = sorted(GRID, key=lambda name: SHARES[name])  # of wrong pixels
+    found = compare_trainings({name: GRID[name] for name in (names[0], names[-1])})
+    result = found.results["miou"].settings[1]
+    expected = f"({100 * result.difference:+.2f} points, 95 % CI {100 * result.low:+.2f} to {100 * result.high:+.2f}, p"
+    assert result.difference < 0
+    assert expected.replace("-", "−") in headline(found).text
 
 
 def test_the_page_has_a_verdict_and_names_what_was_left_out() -> None:

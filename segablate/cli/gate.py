@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from segablate.errors import RunError, UsageError
+from segablate.errors import RunError, UsageError, in_points
 
 if TYPE_CHECKING:
     from segablate.comparison import Comparison
@@ -84,5 +84,5 @@ def _end(reason: str, points: float, *, aside: bool) -> NoReturn:
 
 
 def _described(found: Difference) -> str:
-    value, low, high = (f"{100 * end:+.2f}".replace("-", "−") for end in (found.value, found.low, found.high))
+    value, low, high = map(in_points, (found.value, found.low, found.high))
     return f"{found.name} = {value} (95 % CI {low} to {high})"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from math import ceil, floor, isfinite, log10
 from typing import Literal
 
+from segablate.errors import minus
 from segablate.render.cells import one_line
 from segablate.render.layout import shorten_middle
 
@@ -276,7 +277,7 @@ def _step(rough: float) -> float:
 
 def _text(number: float, decimals: int) -> str:
     text = f"{number:.{decimals}f}"
-    return ("0" if float(text) == 0 else text).replace("-", "−")
+    return "0" if float(text) == 0 else minus(text)
 
 
 def _whole(label: str, shortened: str) -> str:

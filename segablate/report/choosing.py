@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segablate.comparison.changes import image_scores
+from segablate.errors import minus
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.confusion import class_counts
 from segablate.metrics.image_level import labelled_iou
@@ -132,5 +133,5 @@ def _caption(scores: Scores) -> str:
     if len(texts) == 1:
         return f"mIoU {texts[0]} %"
     change = 100 * (scores[1] - scores[0])
-    tail = f" ({change:+.1f})".replace("-", "−") if len(texts) == 2 and np.isfinite(change) else ""
+    tail = f" ({minus(f'{change:+.1f}')})" if len(texts) == 2 and np.isfinite(change) else ""
     return f"mIoU {' → '.join(texts)}{tail}"

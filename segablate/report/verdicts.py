@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Any
 
+from segablate.errors import in_points, minus
 from segablate.report.subject import Subject
 from segablate.tables import Table, as_interval, as_number
 from segablate.tables.evaluation import View, head
@@ -57,7 +58,7 @@ def _best_trained(table: Table) -> str:
     change = as_number(best.get("difference"))
     if isnan(change):
         return f"{first}; {own}."
-    return f"{first}; {own}, {_points(change)} points{_interval(best.get('interval'), '+.2f')}."
+    return f"{first}; {own}, {in_points(change)} points{_interval(best.get('interval'), '+.2f')}."
 
 
 def _best_ranked(table: Table) -> str:
@@ -68,8 +69,8 @@ def _best_ranked(table: Table) -> str:
         return ""
     best = max(rows, key=lambda row: as_number(row.get("iou")))
     low, high = as_interval(best.get("iou_interval"))
-    interval = "" if isnan(low) else f" (95 % CI {_minus(f'{low:+.2f}')} to {_minus(f'{high:+.2f}')})"
-    rho = _minus(f"{as_number(best.get('iou')):+.2f}")
+    interval = "" if isnan(low) else f" (95 % CI {minus(f'{low:+.2f}')} to {minus(f'{high:+.2f}')})"
+    rho = minus(f"{as_number(best.get('iou')):+.2f}")
     return (
         f"{best['setting']} ranks the images most like their mIoU does: ρ = {rho}{interval}, on the fixed checkpoint."
     )
@@ -79,12 +80,4 @@ def _interval(value: object, form: str) -> str:
     low, high = as_interval(value)
     if isnan(low):
         return ""
-    return f" (95 % CI {_minus(format(100 * low, form))} to {_minus(format(100 * high, form))})"
-
-
-def _points(share: float) -> str:
-    return _minus(f"{100 * share:+.2f}")
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
+    return f" (95 % CI {minus(format(100 * low, form))} to {minus(format(100 * high, form))})"

@@ -6,7 +6,7 @@ import numpy as np
 
 from segablate.comparison import Comparison
 from segablate.comparison.differences import PairedDifferences
-from segablate.errors import counted, shorten, thousands
+from segablate.errors import counted, in_points, shorten, thousands
 from segablate.evaluation.results import Evaluation
 from segablate.metrics.bands import STATISTIC as BAND_COUNTS
 from segablate.metrics.calibration import RELIABILITY
@@ -114,11 +114,9 @@ def _of_two(comparison: Comparison) -> str:
     miou = pair.measures["miou"]
     value, p, interval = float(miou.change.value), float(miou.p), miou.change.percentile
     if np.isnan(p):
-        return f"mIoU: B − A = {_points(value)} points; {_too_few(comparison)}"
-    found = (
-        f"B − A = {_points(value)} points (95 % CI {_points(float(interval.low))} to {_points(float(interval.high))}, "
-        f"p {_p(p)})"
-    )
+        return f"mIoU: B − A = {in_points(value)} points; {_too_few(comparison)}"
+    low, high = in_points(float(interval.low)), in_points(float(interval.high))
+    found = f"B − A = {in_points(value)} points (95 % CI {low} to {high}, p {_p(p)})"
     if p < SIGNIFICANT:
         better, worse = ("B", "A") if value > 0 else ("A", "B")
         return f"{better} is better than {worse} in mIoU: {found}"
@@ -215,10 +213,6 @@ def _too_few(comparison: Comparison) -> str:
 
 def _sampled(comparison: Comparison) -> str:
     return counted(comparison.clusters, "image" if comparison.method.group_by is None else "group")
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.2f}".replace("-", "−")
 
 
 def _p(p: float) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segablate.errors import counted, thousands
+from segablate.errors import counted, in_points, thousands
 from segablate.search.curves import curve_names, curves_at
 from segablate.search.plan import AUTHORS, PUBLISHED
 from segablate.search.retraining import FOUND, Retrained
@@ -138,7 +138,7 @@ def _headline(found: Found, retrained: Retrained | None) -> Headline:
     if retrained is None:
         gain = found.reward - found.baseline
         text = (
-            f"best surrogate of {title}: reward {100 * found.reward:.2f} % on the hold-out, {100 * gain:+.2f} points "
+            f"best surrogate of {title}: reward {100 * found.reward:.2f} % on the hold-out, {in_points(gain)} points "
             f"against identity curves"
         )
         return Headline(text, title, "asl, found", found.reward)

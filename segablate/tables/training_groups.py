@@ -5,7 +5,7 @@ from typing import Any
 
 from segablate.comparison.seeds import Groups, repeated
 from segablate.comparison.trainings import TrainingsComparison
-from segablate.errors import counted, shorten
+from segablate.errors import counted, in_points, shorten
 from segablate.evaluation.results import Evaluation
 from segablate.statistics.half_widths import LEVEL
 from segablate.statistics.trainings import SettingResult
@@ -61,7 +61,7 @@ def verdict_on(name: str, baseline: str, found: SettingResult) -> str:
     if found.p != found.p:
         return f"{name}: no interval of the difference in mIoU"
     seen = (
-        f"{100 * found.difference:+.2f} points, 95 % CI {100 * found.low:+.2f} to {100 * found.high:+.2f}, p "
+        f"{in_points(found.difference)} points, 95 % CI {in_points(found.low)} to {in_points(found.high)}, p "
         f"{'< 0.001' if found.p_holm < 0.001 else f'= {found.p_holm:.3f}'}"
     )
     if found.basis == "one training each":
