@@ -158,7 +158,7 @@ def test_another_plan_is_refused_with_what_changed(
     assert run(words(data, folder, *AGAIN, "--retrain-steps", "3")) == 1
     error = capsys.readouterr().err
     assert f"recipe steps: 2 is now 3; remove {folder / 'retrained'} to train again, the search is kept" in error
-    (folder / "theta.yaml").write_bytes(theta)  # it names the command that wrote it last
+    assert (folder / "theta.yaml").read_bytes() == theta, "it names the command that wrote it last"
     log = folder / "rounds/01/samples.json"
     kept = log.read_text()
     try:

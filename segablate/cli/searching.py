@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from segablate.tables import Report
     from segablate.training.sweep import Sweep
 
-REPORT = "report"
-"""The folder, in that of a search, with its report."""
+REPORT, RETRAINED = "report", "retrained"
+"""The folders, in that of a search, with its report and with the trainings with the surrogate found."""
 
 
 def search_surrogate(
@@ -72,8 +72,9 @@ def search_surrogate(
         run_with_progress(sweep, its_folder, options.training(sweep.request.part, None), title)
 
     found = run_search(search, folder, run, (*notes, *_about_background(search)))
+    retraining = _retraining(found, place, reported, folder, options, images)
     file = write_theta(found, folder, command_line())
-    retrained = _retrained(found, place, reported, folder, options, images)
+    retrained = None if retraining is None else _retrained(found, retraining, folder, options)
     remove_features(folder)
     report = search_report(found, folder, retrained)
     _keep(report, found, reported, folder)
@@ -186,13 +187,16 @@ def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _retrained(
+def _retraining(
     found: "Found", place: str, reported: "Dataset", folder: Path, options: SearchOptions, images: DatasetOptions
-) -> "Retrained | None":
-    """Train with each surrogate on the whole train split, under each seed; None where that is not asked for."""
+) -> "Sweep | None":
+    """Return the trainings with each surrogate on the whole train split, under each seed; None where there are none.
+
+    RunError where the folder holds others.
+    """
     from segablate.datasets import open_dataset
     from segablate.metrics.tolerance import Tolerance
-    from segablate.search.retraining import gather_retrained, settings_of
+    from segablate.search.retraining import settings_of
     from segablate.training.sweep import open_sweep
 
     if options.seeds == "0":
@@ -208,13 +212,21 @@ def _retrained(
         reported=reported,
         tolerances=(Tolerance.parse(options.boundary_tolerance),),
     )
-    its_folder = folder / "retrained"
+    its_folder = folder / RETRAINED
     try:
         open_sweep(its_folder, sweep)
     except RunError as error:
         raise RunError(f"{fact(error)}; remove {its_folder} to train again, the search is kept") from None
-    run_with_progress(sweep, its_folder, how, "training again")
-    return gather_retrained(found, sweep, its_folder, options.group_by)
+    return sweep
+
+
+def _retrained(found: "Found", sweep: "Sweep", folder: Path, options: SearchOptions) -> "Retrained":
+    """Run these trainings, and compare them."""
+    from segablate.search.retraining import gather_retrained
+
+    how = options.training(sweep.request.part, options.retrain_steps)
+    run_with_progress(sweep, folder / RETRAINED, how, "training again")
+    return gather_retrained(found, sweep, folder / RETRAINED, options.group_by)
 
 
 def _about_background(search: "Search") -> tuple[str, ...]:
