@@ -91,6 +91,14 @@ def test_palette_masks_keep_their_indices(saved: Path) -> None:
     assert len(hashes) == COUNT
 
 
+def test_label_maps_that_were_compressed_with_loss_are_refused(saved: Path) -> None:
+    maps = [{"bytes": encoded(scene(index)[1], ".jpg"), "path": None} for index in range(COUNT)]
+    root = write(saved.parent / "photographs", maps)
+    shutil.copy(saved / "id2label.json", root)
+    with pytest.raises(SegablateError, match=r"arrow, s0: holds JPEG, which changes values .* save the label map"):
+        open_dataset(f"hf:{root}").read(0)
+
+
 def test_splits_by_name(saved: Path) -> None:
     assert open_dataset(f"hf:{saved}", "val").split == "validation"
     assert len(open_dataset(f"hf:{saved}", "train")) == 2

@@ -16,6 +16,7 @@ from segablate.datasets.parquet_rows import SUFFIX, count_rows, paths_in, row_va
 from segablate.extras import require
 from segablate.files import Unreadable, read_bytes
 from segablate.images.label_maps import LabelFile, decode_label_file
+from segablate.images.lossy import check_lossless
 from segablate.images.pictures import Picture, Reading, decode_picture
 
 _DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, MemoryError)
@@ -44,13 +45,14 @@ class Rows:
         return decode_picture(data, where, reading)
 
     def labels(self, item: Item, reading: Reading) -> LabelFile:
-        """Read the label map of an item."""
+        """Read the label map of an item. Raises Unreadable, also for one that was compressed with loss."""
         where = f"{item.labels}, {item.name}"
         with _as_described(where):
             value = self._value(item, self.maps)
             encoded = _encoded(value, where) if _arrow().types.is_struct(value.type) else None
             codes = _matrix(value, where) if encoded is None else None
         if encoded is not None:
+            check_lossless(encoded, where)
             return decode_label_file(encoded, where, reading.exif)
         assert codes is not None
         return LabelFile(codes.tobytes(), codes)

@@ -11,7 +11,7 @@ from segablate.images import png
 from segablate.images.arrays import read_mat, read_npy, whole_numbers
 from segablate.images.decoding import decoded
 from segablate.images.header import Header, line, read_header
-from segablate.images.lossy import check_lossless
+from segablate.images.lossy import check_lossless, states_loss
 from segablate.images.other_files import kind_of
 from segablate.images.pictures import Orientation, Picture
 from segablate.images.pillow import opened
@@ -63,7 +63,8 @@ def read_label_file(path: Path, exif: Orientation | None = None) -> LabelFile:
     if suffix in ARRAY_SUFFIXES:
         with at(path):
             return LabelFile(data.tobytes(), read_npy(data) if suffix == ".npy" else read_mat(data))
-    check_lossless(data, path)
+    if not states_loss(path):
+        check_lossless(data, path)
     return decode_label_file(data, path, exif)
 
 

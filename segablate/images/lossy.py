@@ -34,10 +34,15 @@ def _compression(data: np.ndarray) -> int:
         return 1
 
 
-def check_lossless(data: np.ndarray, path: Path) -> None:
-    """Raise Unreadable for a label map with loss in a file whose name does not say so."""
-    if path.suffix.lower() not in _STATING and (what := lossy_format(data)):
+def states_loss(path: Path) -> bool:
+    """Return whether the name of a file says that it may be compressed with loss."""
+    return path.suffix.lower() in _STATING
+
+
+def check_lossless(data: np.ndarray, where: object) -> None:
+    """Raise Unreadable for a label map with loss, where nothing says so beforehand; `where` is for the message."""
+    if what := lossy_format(data):
         raise Unreadable(
-            f"{path}: holds {what}, which changes values when it compresses; save the label map from its source again, "
+            f"{where}: holds {what}, which changes values when it compresses; save the label map from its source again "
             f"as PNG"
         )
