@@ -159,6 +159,10 @@ def test_elements_of_unknown_types_are_refused_before_scipy_reads_them(kind: int
         read_mat(np.frombuffer(bytes(stored), np.uint8))
 
 
+LOSSY_WEBP = ("lossy WebP", "lossy WebP with metadata", "lossy WebP with a large profile")
+LOSSLESS_WEBP = ("lossless WebP", "lossless WebP with metadata", "lossless WebP with a large profile")
+
+
 def written_as(pixels: np.ndarray, kind: str) -> bytes:
     """The bytes of grey pixels in a format, compressed with loss but for what is named lossless."""
     options: dict[str, dict] = {
@@ -167,6 +171,8 @@ def written_as(pixels: np.ndarray, kind: str) -> bytes:
         "lossy WebP with metadata": {"format": "WEBP", "exif": b"Exif\0\0II*\0\10\0\0\0\0\0"},
         "lossless WebP": {"format": "WEBP", "lossless": True},
         "lossless WebP with metadata": {"format": "WEBP", "lossless": True, "exif": b"Exif\0\0II*\0\10\0\0\0\0\0"},
+        "lossless WebP with a large profile": {"format": "WEBP", "lossless": True, "icc_profile": b"\0" * 9001},
+        "lossy WebP with a large profile": {"format": "WEBP", "icc_profile": b"VP8L" * 2500},
         "JPEG in a TIFF": {"format": "TIFF", "compression": "jpeg"},
         "deflated TIFF": {"format": "TIFF", "compression": "tiff_deflate"},
     }
@@ -176,16 +182,16 @@ def written_as(pixels: np.ndarray, kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
-@pytest.mark.parametrize("kind", ["JPEG", "lossy WebP", "lossy WebP with metadata", "JPEG in a TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", *LOSSY_WEBP, "JPEG in a TIFF"])
 def test_loss_is_refused_by_content_and_not_by_name(tmp_path: Path, kind: str, suffix: str) -> None:
     path = tmp_path / f"x{suffix}"
     path.write_bytes(written_as(scene(0)[1] * np.uint8(60), kind))
-    what = kind.removesuffix(" with metadata")
+    what = kind.partition(" with")[0]
     with pytest.raises(Unreadable, match=rf"x\{suffix}: holds {what}, which changes values when it compresses; save"):
         read_label_map(path)
 
 
-@pytest.mark.parametrize("kind", ["lossless WebP", "lossless WebP with metadata", "deflated TIFF"])
+@pytest.mark.parametrize("kind", [*LOSSLESS_WEBP, "deflated TIFF"])
 def test_what_keeps_values_is_read_under_any_name(tmp_path: Path, kind: str) -> None:
     pixels = scene(0)[1] * np.uint8(60)
     (tmp_path / "x.png").write_bytes(written_as(pixels, kind))

@@ -19,11 +19,21 @@ def lossy_format(data: np.ndarray) -> str:
     if start.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        plain = start[12:16] == b"VP8X" and b"VP8L" in data[:4096].tobytes()
-        return "lossy WebP" if start[12:16] in (b"VP8 ", b"VP8X") and not plain else ""
+        return "lossy WebP" if b"VP8 " in _chunks(data) else ""
     if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "JPEG in a TIFF" if _compression(data) in _JPEG else ""
     return ""
+
+
+def _chunks(data: np.ndarray) -> list[bytes]:
+    """Return the kinds of the chunks of a WebP file, up to the image."""
+    kinds, place = [], 12
+    while place + 8 <= len(data) and not (kinds and kinds[-1] in (b"VP8 ", b"VP8L")):
+        head = data[place : place + 8].tobytes()
+        kinds.append(head[:4])
+        size = int.from_bytes(head[4:], "little")
+        place += 8 + size + size % 2
+    return kinds
 
 
 def _compression(data: np.ndarray) -> int:
