@@ -462,7 +462,11 @@ def with_more(file: Path) -> None:
     file.write_bytes(file.read_bytes() + b"0")
 
 
-@pytest.mark.parametrize("damage", [cut_off, emptied, bit_of_training, without_checksum, with_more])
+def with_open_header(file: Path) -> None:
+    file.write_bytes(file.read_bytes().replace(b"}", b"{", 1))
+
+
+@pytest.mark.parametrize("damage", [cut_off, emptied, bit_of_training, without_checksum, with_more, with_open_header])
 def test_damaged_features_to_train_on_are_computed_again(
     sweep: Sweep, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:

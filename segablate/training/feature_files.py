@@ -10,6 +10,7 @@ import re
 import shutil
 import struct
 import time
+import tokenize
 import uuid
 import zipfile
 import zlib
@@ -37,8 +38,9 @@ ROOM = 2
 ABANDONED = 3600.0
 """Seconds after which a file of another machine that nobody writes to is that of a process that was killed."""
 
-_DAMAGE = (OSError, ValueError, LookupError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
-"""What reading a damaged archive raises."""
+_OF_LIBRARIES = (struct.error, zlib.error, zipfile.BadZipFile, tokenize.TokenError)
+_DAMAGE = (OSError, ValueError, LookupError, EOFError, RuntimeError, *_OF_LIBRARIES)
+"""What reading a damaged archive or array raises; the header of an array is read as Python."""
 
 _TEMPORARY = re.compile(r"\.features-.*\.([0-9a-f]+)-(\d+)-[0-9a-f]+")
 _CHUNK = 2**24
