@@ -2,6 +2,8 @@
 
 import os
 import struct
+import subprocess
+import sys
 import tempfile
 import threading
 import zlib
@@ -42,7 +44,7 @@ def cut_bmp(path: Path) -> Path:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No other thread runs, as far as the program knows: workers of pytest-xdist have one."""
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setattr(silence, "_is_alone", lambda: True)
 
 
 @pytest.mark.usefixtures("alone")
@@ -70,6 +72,30 @@ def test_other_lines_are_kept_and_so_are_all_where_nothing_fails(capfd: pytest.C
         os.write(2, lines)
         raise ValueError("damaged")
     assert capfd.readouterr().err == "one\ntwo\n"
+
+
+WORKERS = """
+import sys
+from pathlib import Path
+from segablate.datasets import reading
+from segablate.images.label_maps import read_label_map
+
+def read(index):
+    return read_label_map(Path(sys.argv[1]))
+
+if __name__ == "__main__":
+    reading.WORTHWHILE = -1.0  # processes from the first file on
+    with reading.ahead(read, range(2), 1) as results:
+        print([str(result.error) for result in results])
+"""
+
+
+def test_workers_say_as_little_of_a_damaged_file(tmp_path: Path) -> None:
+    (tmp_path / "workers.py").write_text(WORKERS)
+    words = [sys.executable, str(tmp_path / "workers.py"), str(cut_bmp(tmp_path / "a.bmp"))]
+    ended = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert ended.stdout.count("its pixels are damaged") == 2
+    assert not ended.stderr
 
 
 def test_standard_error_is_left_alone_where_other_threads_run(capfd: pytest.CaptureFixture) -> None:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from segablate.errors import DatasetError, SegablateError
 from segablate.freed_memory import keep_freed_memory
+from segablate.images.silence import WATCHES
 from segablate.runtime import clean_processes, local_processes
 
 Result = TypeVar("Result")
@@ -207,7 +208,7 @@ def _begin(job: Callable[[int], object]) -> None:
     global _job
     import cv2
 
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, name=WATCHES, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     keep_freed_memory()

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 
+WATCHES = "watches"
+"""Name of a thread that writes nothing to standard error, as that by which a worker ends with its parent."""
+
 _LIBRARIES = re.compile(rb"(?:libpng \w+: |Corrupt JPEG data: |\[ *[A-Z]+:\d+@[\d.]+\] global )[^\n]*\n{1,2}")
 
 
@@ -23,7 +26,7 @@ def complaints_dropped() -> Iterator[None]:
     """
     file = kept = -1
     with suppress(OSError):  # no room for the file; or standard error is closed, and nothing would be written
-        file = _file(os.getpid()) if threading.active_count() == 1 else -1
+        file = _file(os.getpid()) if _is_alone() else -1
         kept = os.dup(2) if file >= 0 else -1
     if kept < 0:
         yield
@@ -38,6 +41,11 @@ def complaints_dropped() -> Iterator[None]:
         os.close(kept)
         if written := _taken(file):
             _write(_LIBRARIES.sub(b"", written) if failed else written)
+
+
+def _is_alone() -> bool:
+    """Return whether no other thread runs that may write to standard error."""
+    return sum(thread.name != WATCHES for thread in threading.enumerate()) == 1
 
 
 @cache
