@@ -21,8 +21,11 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 HERE = torch.device("cuda", 0)
 
-WAITING = ("_local_scalar_dense", "equal", "nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive")
-"""Operations whose result is a number, or has a size, that only the GPU knows."""
+WAITING = (
+    *("_local_scalar_dense", "equal", "allclose", "_linalg_check_errors"),
+    *("nonzero", "masked_select", "bincount", "_unique2", "unique_dim", "unique_consecutive"),
+)
+"""Operations whose result is a number, has a size, or raises an error, that only the GPU knows."""
 
 INDEXING = ("index", "index_put", "index_put_", "_index_put_impl_")
 """Operations that take indices on the CPU for values on the GPU."""
