@@ -14,9 +14,11 @@ from segablate.checkpoints.network import two_channels
 from segablate.checkpoints.segmenter import Loading
 from segablate.cli import run
 from segablate.datasets import open_dataset
+from segablate.evaluation.alignment import Alignment
 from segablate.evaluation.loop import evaluate
 from segablate.evaluation.measures import Measures
 from segablate.evaluation.results import load_run, save_run
+from segablate.evaluation.score_reading import read_scores
 from segablate.labels import IGNORE, ignore_index, index_type
 from segablate.metrics.bands import BANDS, band_map, nested_bands
 from segablate.metrics.calibration import (
@@ -32,6 +34,7 @@ from segablate.metrics.calibration_on_device import RowsOnDevice
 from segablate.metrics.calibration_on_host import RowsOnHost
 from segablate.metrics.probability_bins import BINS, UNIT, in_units
 from segablate.metrics.stated_probabilities import Stated
+from segablate.samples import Batch, Output, Sample
 
 KINDS = ("softmax", "sigmoid", "probabilities")
 
@@ -368,6 +371,34 @@ def test_the_host_leaves_out_sure_pixels_and_sums_the_same(
     maps = (known, predicted, bands)
     looked_up, highest = (calibration_sums(logits, kind, maps, classes, of_highest) for of_highest in (False, True))
     assert all(torch.equal(looked_up[name], highest[name]) for name in looked_up)
+
+
+@pytest.mark.parametrize(
+    ("shares", "classes_of_outputs", "threshold", "predicted", "confidence"),
+    [
+        ((0.3, 0.3, 0.4), (0, 0, 1), None, 1, 0.4),
+        ((0.1, 0.5, 0.4), (None, 0, 0), None, 0, 0.9),
+        ((0.2, 0.8), (0, 1), 0.9, 0, 0.2),
+        ((0.7, 0.3), (0, 1), 0.2, 1, 0.3),
+    ],
+    ids=["another class has more in two outputs", "the class has two outputs", "below", "above"],
+)
+def test_confidence_is_that_of_the_prediction_where_another_class_is_more_probable(
+    shares: tuple[float, ...],
+    classes_of_outputs: tuple[int | None, ...],
+    threshold: float | None,
+    predicted: int,
+    confidence: float,
+) -> None:
+    labels = np.zeros((6, 7), np.uint8)
+    logits = torch.tensor(shares).log().view(1, -1, 1, 1).expand(-1, -1, 6, 7).contiguous()
+    alignment = Alignment(classes_of_outputs, 2)
+    output = Output("softmax", logits, threshold=threshold)
+    batch = Batch((Sample(0, "a", None, labels, ""),))
+    (found,) = read_scores(batch, output, alignment, Measures(calibration=True))
+    assert (found.predicted == predicted).all()
+    sums = found.statistics()["reliability"].sum(axis=(0, 1))
+    assert sums[2] / labels.size == pytest.approx(confidence, abs=1e-6)
 
 
 def test_logits_far_apart_are_certain_and_cost_at_most_the_least_probability() -> None:
