@@ -172,7 +172,7 @@ def written_as(pixels: np.ndarray, kind: str) -> bytes:
         "lossless WebP": {"format": "WEBP", "lossless": True},
         "lossless WebP with metadata": {"format": "WEBP", "lossless": True, "exif": b"Exif\0\0II*\0\10\0\0\0\0\0"},
         "lossless WebP with a large profile": {"format": "WEBP", "lossless": True, "icc_profile": b"\0" * 9001},
-        "lossy WebP with a large profile": {"format": "WEBP", "icc_profile": b"VP8L" * 2500},
+        "lossy WebP with a large profile": {"format": "WEBP", "icc_profile": b"VP8L" * 2500 + b"\0"},
         "JPEG in a TIFF": {"format": "TIFF", "compression": "jpeg"},
         "deflated TIFF": {"format": "TIFF", "compression": "tiff_deflate"},
     }
