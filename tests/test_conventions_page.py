@@ -14,8 +14,19 @@ from segablate.errors import RunError
 from segablate.evaluation.joining import joined
 from segablate.evaluation.results import load_run, select
 from segablate.metrics.boundary import boundary_f, boundary_sums
-from segablate.metrics.conventions import BOUNDARIES, OURS, REGIONS, convention_named, scores_under
+from segablate.metrics.confusion import Confusion
+from segablate.metrics.conventions import (
+    BOUNDARIES,
+    OURS,
+    REGIONS,
+    VOIDS,
+    Convention,
+    Scores,
+    convention_named,
+    scores_under,
+)
 from segablate.metrics.tolerance import Tolerance
+from segablate.tables import conventions
 from segablate.tables.conventions import convention_report, conventions_report, regions_table
 from segablate.tables.evaluation import View, evaluation_report
 
@@ -225,3 +236,20 @@ def test_the_headline_is_the_first_number_of_the_convention() -> None:
     assert every is not None
     assert every.measure == "mIoU"
     assert every.value == scores_under(OURS, FOUND.confusion).miou
+    mious = [scores_under(convention, FOUND.confusion).miou for convention in (*VOIDS, *REGIONS)]
+    assert f"; {100 * np.nanmin(mious):.2f} to {100 * np.nanmax(mious):.2f} % under other conventions" in every.text
+
+
+def test_a_run_is_scored_once_under_each_convention(monkeypatch: pytest.MonkeyPatch) -> None:
+    scored: list[str] = []
+
+    def counted(convention: Convention, confusion: Confusion) -> Scores:
+        scored.append(convention.name)
+        return scores_under(convention, confusion)
+
+    monkeypatch.setattr(conventions, "scores_under", counted)
+    conventions_report(FOUND)
+    assert len(scored) == len(set(scored)) > len(REGIONS)
+    scored.clear()
+    convention_report(FOUND, convention_named("torchmetrics"))
+    assert sorted(scored) == ["segablate", "torchmetrics"]

@@ -18,7 +18,7 @@ from segablate.metrics.conventions import (
     Scores,
     scores_under,
 )
-from segablate.tables import Column, Headline, Report, Row, Table
+from segablate.tables import Column, Headline, Report, Row, Table, as_number
 
 _NOT_COUNTED = "has boundaries of its own, which were not counted; evaluate again with --boundary-as {}"
 
@@ -29,7 +29,7 @@ def conventions_report(run: Evaluation) -> Report:
     title = f"{run.title} on {run.facts['dataset']['name']} under every convention"
     note = "All from the same counts. –: the tool reports no such number, or none for this run; see the last column."
     tables = regions_table(run), boundaries_table(run)
-    return Report(title, facts, tables, (note, *run.notes), _headline_of_all(run), (("", run.title),))
+    return Report(title, facts, tables, (note, *run.notes), _headline_of_all(run, tables[0]), (("", run.title),))
 
 
 def regions_table(run: Evaluation) -> Table:
@@ -80,7 +80,7 @@ def convention_report(run: Evaluation, convention: Convention | BoundaryConventi
     facts = (*_head(run), ("convention", f"{convention.name}: {convention.tool}"))
     if isinstance(convention, Convention):
         tables, notes = _region_tables(run, convention)
-        headline = _headline(run, convention)
+        headline = _headline(run, convention, tables[0])
     else:
         tables, notes = _boundary_tables(run, convention), ()
         headline = _boundary_headline(run, convention)
@@ -89,18 +89,17 @@ def convention_report(run: Evaluation, convention: Convention | BoundaryConventi
     return Report(title, facts, tables, (*notes, differs, *run.notes), headline, runs)
 
 
-def _headline_of_all(run: Evaluation) -> Headline:
-    """Return our mIoU, with the range of those of the other conventions."""
-    ours = scores_under(OURS, run.confusion).miou
-    others = [scores_under(convention, run.confusion).miou for convention in (*VOIDS, *REGIONS)]
+def _headline_of_all(run: Evaluation, regions: Table) -> Headline:
+    """Return our mIoU, the first of the table of conventions, with the range of those of the others."""
+    ours, *others = (as_number(row["miou"]) for row in regions.rows)
     others = [miou for miou in others if not isnan(miou)]
     between = f"; {100 * min(others):.2f} to {100 * max(others):.2f} % under other conventions" if others else ""
     return Headline(f"mIoU {_percent(ours)}{between}: {_subject(run)}", "mIoU", run.title, ours)
 
 
-def _headline(run: Evaluation, convention: Convention) -> Headline:
-    """Return mIoU under a convention, beside ours."""
-    theirs, ours = (scores_under(each, run.confusion).miou for each in (convention, OURS))
+def _headline(run: Evaluation, convention: Convention, overall: Table) -> Headline:
+    """Return mIoU under a convention, beside ours: the first row of the table of means."""
+    theirs, ours = (as_number(overall.rows[0][key]) for key in ("value", "ours"))
     measure = f"mIoU as {convention.name}"
     return Headline(f"{measure} {_percent(theirs)}, ours {_percent(ours)}: {_subject(run)}", measure, run.title, theirs)
 
