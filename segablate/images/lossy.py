@@ -8,7 +8,7 @@ from segablate.files import Unreadable
 from segablate.images import tiff
 
 _STATING = (".jpg", ".jpeg", ".webp")
-"""Suffixes of formats that may be."""
+"""Suffixes of formats that may compress with loss."""
 
 _COMPRESSION, _JPEG = 259, (6, 7)  # of TIFF: the tag, and both ways to hold a JPEG
 

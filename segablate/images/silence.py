@@ -1,4 +1,4 @@
-"""Keep what the decoding libraries write to standard error off it, where an error of ours says what is wrong.
+"""Keep the lines of the decoding libraries off standard error where our own error says what is wrong.
 
 libpng, libjpeg and OpenCV print their complaints from native code, with neither the file nor what to do.
 """

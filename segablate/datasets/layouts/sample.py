@@ -8,7 +8,7 @@
       images/val/dusk05_0003.jpg            labels/val/dusk05_0003.png      48 images
       checkpoints/ce.safetensors            sample:ce, and likewise sample:rmi and sample:weighted
 
-Void are the hood of the camera's car, clutter and uncertain outlines. Frames of one drive, such as noon01, look alike.
+The camera car's hood, clutter and uncertain outlines are void. Frames of one drive, such as noon01, look alike.
 """
 
 from dataclasses import replace
