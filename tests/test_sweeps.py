@@ -325,6 +325,21 @@ def test_the_command_prints_trainings_and_their_cost(
     assert {line["run"] for line in csv.DictReader(StringIO(capsys.readouterr().out))} == {"small"}
 
 
+def test_an_interrupted_training_of_a_sweep_goes_on_with_the_same_command(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    words = ["--gamma", "5", "--steps", "1", "--seeds", "1", "--save", str(tmp_path / "s")]
+    with monkeypatch.context() as patch:
+        patch.setattr("segablate.training.session.fit", interrupted)
+        assert command(data, *words) == 130
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line == f"error: interrupted; {tmp_path / 's'} holds what was trained; the same command goes on"
+    assert command(data, *words) == 0
+
+
 def test_what_the_fixed_checkpoint_had_said_is_numbers(
     data: Path, tmp_path: Path, network_spec: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segablate.errors import DivergedError, RunError, fact
+from segablate.errors import DivergedError, Interrupted, RunError, fact
 from segablate.files import is_file, write_atomically, writing
 from segablate.limits import TooLarge
 from segablate.plain_values import check
@@ -61,7 +61,10 @@ def result_of(folder: Path, cell: Cell) -> CellResult | None:
 
 
 def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda step, numbers: None) -> CellResult:
-    """Train and evaluate one cell, going on from its last state. Raises a SegablateError, but not for divergence."""
+    """Train and evaluate one cell, going on from its last state. Raises a SegablateError, but not for divergence.
+
+    Ctrl-C is KeyboardInterrupt here too: how the whole sweep goes on, the command knows.
+    """
     import cv2
     import torch
 
@@ -80,6 +83,8 @@ def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda
         training = train(request, place, TrainingExecution(progress=progress), features=sweep.features or folder)
     except DivergedError:
         return _finish(folder, cell, None)
+    except Interrupted:
+        raise KeyboardInterrupt from None
     if training.facts["diverged"]:
         return _finish(folder, cell, None)
     run = place / "run"
