@@ -67,6 +67,8 @@ def test_what_differs_is_said(
         assert re.search(
             rf"was started with another {what}.* \(.+, now .+\); resume with the former", one_line(capsys)
         ), what
+    assert run([*command, "--resume", "--tolerance", "5,0.01d"]) == 1
+    assert "another measures tolerances (['3'], now ['5', '0.01d']); resume with" in one_line(capsys)
     weights = Path(network_spec.partition("@")[2])
     before = weights.read_bytes()
     weights.write_bytes(before + b"\0")

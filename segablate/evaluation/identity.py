@@ -20,6 +20,7 @@ from segablate.checkpoints.segmenter import Loading, Segmenter
 from segablate.datasets.catalogue import layout_package
 from segablate.datasets.dataset import Dataset
 from segablate.files import fingerprint
+from segablate.metrics.tolerance import Tolerance
 from segablate.objective.catalogue import plugin_losses
 from segablate.objective.loss import Loss
 from segablate.plugins import package_of
@@ -133,7 +134,9 @@ def _own(files: Iterable[str]) -> set[Path]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: functions by name, arrays by a hash of their contents."""
+    """Return a value as JSON can hold it: functions by name, arrays by a hash of their contents, tolerances as
+    they are written.
+    """
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, Mapping):
@@ -146,6 +149,8 @@ def plain(value: Any) -> Any:
         value = value.detach().cpu().numpy()
     if hasattr(value, "tobytes"):
         return f"{value.dtype} {list(value.shape)} {hashlib.sha256(value.tobytes()).hexdigest()[:16]}"
+    if isinstance(value, Tolerance):
+        return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {type(value).__qualname__: plain(_fields(value))}
     if isinstance(value, partial):  # its repr holds an address, which differs in every process
