@@ -499,7 +499,8 @@ def test_what_is_skipped_is_counted_and_named(place: Place, capsys: pytest.Captu
     place.labels().write_bytes(b"")
     assert run(place.evaluate("--on-error", "skip", "--format", "json")) == 0
     report = json.loads(capsys.readouterr().out)
-    assert any("1 image skipped (s2)" in note for note in report["notes"])
+    (note,) = (note for note in report["notes"] if "1 image skipped (s2)" in note)
+    assert note.endswith("s2.png: the file is empty; replace it")
 
 
 def test_predictions_outside_and_left_over_are_noted(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from segablate.checkpoints.label_maps import encoding_notes
 from segablate.checkpoints.segmenter import Delegate, OnError, Segmenter, Substitute, no_substitute
 from segablate.datasets.dataset import Dataset
 from segablate.datasets.reading import Failure
-from segablate.errors import DatasetError, SegablateError, thousands
+from segablate.errors import DatasetError, SegablateError, thousands, unskippable
 from segablate.evaluation.clock import TimedSegmenter
 from segablate.evaluation.joining import PackedPart, join_packed
 from segablate.evaluation.measures import Measures
@@ -145,7 +145,7 @@ def _parts(
             if not isinstance(result, Failure):
                 records.append(result)
             elif work.on_error == "skip":
-                skipped.append(Skipped(work.dataset.names[result.index], str(result.error)))
+                skipped.append(Skipped(work.dataset.names[result.index], str(unskippable(result.error))))
             else:
                 stopped = result.error
                 break
