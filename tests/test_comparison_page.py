@@ -137,6 +137,14 @@ def test_notes_say_what_was_left_out_and_whose_a_note_is() -> None:
     assert "A: 1 image skipped (i99)" in notes
 
 
+def test_too_few_images_have_no_notes_on_intervals_and_p() -> None:
+    few = page({name: evaluation(MAPS[:4], noisy(MAPS[:4], share, 1)) for name, share in (("a", 0.2), ("b", 0.4))})
+    assert not table(few, "classes").notes
+    assert not [note for note in few.notes if "bootstrap" in note]
+    assert any(note.startswith("95 % CI and p: ") for note in page(runs(0.2, 0.4)).notes)
+    assert table(page(runs(0.2, 0.4)), "classes").notes
+
+
 def test_classes_in_few_images_are_named() -> None:
     maps = [np.where(m == 2, 0, m).astype(np.uint8) if i > 3 else m for i, m in enumerate(MAPS)]
     given = {name: evaluation(maps, [np.where(m == 255, 0, m) for m in maps]) for name in "ab"}

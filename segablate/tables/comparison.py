@@ -154,17 +154,26 @@ def _of_many(comparison: Comparison) -> str:
 
 def notes(comparison: Comparison, runs: Runs) -> tuple[str, ...]:
     """Return notes on what the intervals cover, and the notes of the runs."""
-    method = comparison.method
-    groups = f" in {comparison.clusters} groups (--group-by {method.group_by})" if method.group_by else ""
     return (
-        f"95 % CI and p: {thousands(method.replicates)} bootstrap replicates of the "
-        f"{counted(comparison.images, 'image')}{groups}, the same for all runs. They cover other images of this kind, "
-        f"not another training run of the same recipe.",
+        *_about_intervals(comparison),
         *_about_left_out(runs),
         *_about_few_images(comparison),
         *_of_runs(runs),
         *_about_skipped(runs),
     )
+
+
+def _about_intervals(comparison: Comparison) -> list[str]:
+    """Return what intervals and p cover; nothing where too few images leave the tables without them."""
+    method = comparison.method
+    if comparison.clusters < FEWEST:
+        return []
+    groups = f" in {comparison.clusters} groups (--group-by {method.group_by})" if method.group_by else ""
+    return [
+        f"95 % CI and p: {thousands(method.replicates)} bootstrap replicates of the "
+        f"{counted(comparison.images, 'image')}{groups}, the same for all runs. They cover other images of this kind, "
+        f"not another training run of the same recipe."
+    ]
 
 
 def _of_runs(runs: Runs) -> list[str]:

@@ -186,8 +186,9 @@ def classes_table(comparison: Comparison, colours: Sequence[Colour]) -> Table:
         f"Significant: p < {SIGNIFICANT} after Holm's correction, which limits the chance of any false positive among "
         f"all classes to 5 %. Intervals are not corrected."
     )
+    notes = (note,) if any(np.isfinite(pair.iou_holm).any() for pair in against_first) else ()
     sections = (significant,) if 0 < significant < len(order) else ()
-    return Table("classes", "IoU of the classes", columns, rows, (note,), sections, measure="iou")
+    return Table("classes", "IoU of the classes", columns, rows, notes, sections, measure="iou")
 
 
 def _measure_row(comparison: Comparison, measure: Measure) -> dict[str, Any]:
