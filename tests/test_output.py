@@ -10,6 +10,7 @@ import pytest
 from conftest import write_dataset
 
 from segablate.cli import run
+from segablate.files import Unwritable
 from segablate.render.cells import one_line
 
 FULL = Path("/dev/full")
@@ -93,3 +94,17 @@ def test_the_end_of_a_file_is_no_interruption(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("segablate.tables.runs.runs_report", fail)
     with pytest.raises(EOFError, match="a bug"):
         run(["runs"])
+
+
+@pytest.mark.parametrize("words", [["evaluate"], ["compare"], ["ablate", "focal", "--gamma", "0,2"]])
+def test_what_was_measured_is_printed_where_a_page_cannot_be_written(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*given: object) -> None:
+        raise Unwritable("page.html: cannot be written (no space left on device); choose another place")
+
+    monkeypatch.setattr("segablate.report.making.make_page", full)
+    assert run([*words, "--limit", "5", "--report", str(tmp_path / "page.html"), "--format", "json"]) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["tables"]
+    assert printed.err == "error: page.html: cannot be written (no space left on device); choose another place\n"

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, TextIO
 
@@ -18,6 +18,17 @@ class ClosedOutput(OutputError):
 
     exit_code = 141
     """128 + SIGPIPE, as the shell reports it of programs that the signal ends."""
+
+
+@contextmanager
+def printing_after(print_tables: Callable[[], None]) -> Iterator[None]:
+    """Print the tables after the files inside are written, and also where one cannot be: the work was done."""
+    try:
+        yield
+    except Exception:
+        print_tables()
+        raise
+    print_tables()
 
 
 @contextmanager

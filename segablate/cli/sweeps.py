@@ -8,6 +8,7 @@ import typer
 
 from segablate.cli.checkpoint_options import CheckpointOptions
 from segablate.cli.options import DatasetOptions, ResultOptions, RunningOptions, default_dataset
+from segablate.cli.output import printing_after
 from segablate.cli.supervision import labelled
 from segablate.cli.trained import keep_trained, write_page_of_trained
 from segablate.cli.trained_options import TrainedOptions, TrainedRequest
@@ -51,14 +52,14 @@ def ablate_trained(
     group_by, per_class = options.group_by, asked.per_class
     found = gather(asked.loss, rows, sweep, folder, fixed, asked.tolerance, group_by, per_class)
     report = trained_report(found, folder)
-    if asked.plot is not None:
-        from segablate.plots import draw_trainings
+    with printing_after(lambda: print_report(report, output.format, wide=output.wide, brief=output.brief)):
+        if asked.plot is not None:
+            from segablate.plots import draw_trainings
 
-        draw_trainings(found.comparison, asked.plot)
-    keep_trained(report, found, folder)
-    if asked.page is not None:
-        write_page_of_trained(report, found, asked.page, checkpoints.loading(running))
-    print_report(report, output.format, wide=output.wide, brief=output.brief)
+            draw_trainings(found.comparison, asked.plot)
+        keep_trained(report, found, folder)
+        if asked.page is not None:
+            write_page_of_trained(report, found, asked.page, checkpoints.loading(running))
 
 
 def _rows(asked: TrainedRequest, options: TrainedOptions) -> "tuple[Row, ...]":

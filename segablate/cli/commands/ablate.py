@@ -18,6 +18,7 @@ from segablate.cli.configuration import ConfigOptions
 from segablate.cli.invocation import command_line
 from segablate.cli.locking import lock_output
 from segablate.cli.options import DatasetOptions, ResultOptions, RunningOptions, count_or_all, default_dataset
+from segablate.cli.output import printing_after
 from segablate.cli.reporting import ReportOption, refuse_page, write_report
 from segablate.cli.swapped import refuse_swapped
 from segablate.cli.sweeps import ablate_trained
@@ -166,17 +167,17 @@ def ablate(
     if not team().leads:
         return
     report = ablation_report(found, tolerance, sweep.per_class)
-    if sweep.save is not None:
-        save_ablation(report, found, sweep.save, command_line(), run_files(found.run))
-    print_report(report, output.format, wide=output.wide, brief=output.brief)
-    if sweep.plot is not None:
-        from segablate.plots import draw_ablation
+    with printing_after(lambda: print_report(report, output.format, wide=output.wide, brief=output.brief)):
+        if sweep.save is not None:
+            save_ablation(report, found, sweep.save, command_line(), run_files(found.run))
+        if sweep.plot is not None:
+            from segablate.plots import draw_ablation
 
-        draw_ablation(report, sweep.plot)
-    if sweep.report is not None:
-        from segablate.report.subject import ablated
+            draw_ablation(report, sweep.plot)
+        if sweep.report is not None:
+            from segablate.report.subject import ablated
 
-        write_report(ablated(report, found.run, command_line()), sweep.report, loading)
+            write_report(ablated(report, found.run, command_line()), sweep.report, loading)
 
 
 def _command(loss: "Loss") -> Any:

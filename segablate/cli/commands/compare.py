@@ -23,6 +23,7 @@ from segablate.cli.options import (
     RunningOptions,
     default_dataset,
 )
+from segablate.cli.output import printing_after
 from segablate.cli.reporting import ReportOption, refuse_page, write_report
 from segablate.cli.swapped import refuse_datasets, refuse_python, refuse_url
 from segablate.cli.trainings import TrainingsOptions, compare_groups
@@ -189,18 +190,18 @@ def compare(
     return_freed_memory()
     comparison = compare(found, comparing.method(found, measuring), times)
     report = comparison_report(comparison, found)
-    if comparing.save is not None:
-        save_comparison(report, found, comparing.save, command_line(), void_as_error=measuring.void_as_error)
-    if comparing.plot is not None:
-        from segablate.plots import draw_differences
+    with printing_after(lambda: print_report(report, output.format, wide=output.wide, brief=output.brief)):
+        if comparing.save is not None:
+            save_comparison(report, found, comparing.save, command_line(), void_as_error=measuring.void_as_error)
+        if comparing.plot is not None:
+            from segablate.plots import draw_differences
 
-        draw_differences(comparison, comparing.plot)
-    if comparing.report is not None:
-        from segablate.report.subject import compared
+            draw_differences(comparison, comparing.plot)
+        if comparing.report is not None:
+            from segablate.report.subject import compared
 
-        subject = compared(report, found, command_line(), void_as_error=measuring.void_as_error)
-        write_report(subject, comparing.report, loading)
-    print_report(report, output.format, wide=output.wide, brief=output.brief)
+            subject = compared(report, found, command_line(), void_as_error=measuring.void_as_error)
+            write_report(subject, comparing.report, loading)
     end_if_worse(comparing.fail_if_worse, differences_of_runs(comparison), aside=output.format != "rich")
 
 

@@ -19,6 +19,7 @@ from segablate.cli.options import (
     RunningOptions,
     default_dataset,
 )
+from segablate.cli.output import printing_after
 from segablate.cli.reporting import ReportOption, refuse_page, write_report
 from segablate.cli.swapped import refuse_swapped
 from segablate.cli.viewing import CountingOptions, ViewingOptions
@@ -108,17 +109,17 @@ def evaluate(
     return_freed_memory()
     run = with_command(run)
     printed = viewing.report(run, measuring, measuring.tolerances)
-    if save is not None:
-        whole = ViewingOptions().report(run, measuring, measuring.tolerances)
-        save_run(run, save, render(whole, "json"))
-        remove_pieces(save)
-    if plot is not None:
-        from segablate.plots import draw_reliability
+    with printing_after(lambda: print_report(printed, output.format, wide=output.wide, brief=output.brief)):
+        if save is not None:
+            whole = ViewingOptions().report(run, measuring, measuring.tolerances)
+            save_run(run, save, render(whole, "json"))
+            remove_pieces(save)
+        if plot is not None:
+            from segablate.plots import draw_reliability
 
-        draw_reliability(run, plot)
-    if report is not None:
-        from segablate.report.subject import evaluated
+            draw_reliability(run, plot)
+        if report is not None:
+            from segablate.report.subject import evaluated
 
-        plain = ViewingOptions(details=viewing.details).report(run, measuring, measuring.tolerances)
-        write_report(evaluated(run, plain, void_as_error=measuring.void_as_error), report, loading)
-    print_report(printed, output.format, wide=output.wide, brief=output.brief)
+            plain = ViewingOptions(details=viewing.details).report(run, measuring, measuring.tolerances)
+            write_report(evaluated(run, plain, void_as_error=measuring.void_as_error), report, loading)
