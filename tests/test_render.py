@@ -236,6 +236,16 @@ def test_an_encoding_without_the_signs_gets_plain_ones():
     assert "pole         31.2v  ===" in done.stdout.decode("ascii")
 
 
+def test_steps_of_preprocessing_are_told_from_a_minus_in_plain_signs():
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    steps = "RGB · × 1/255 · − 0.45 · / 0.25 · native size"
+    print_report(Report("t", (("preprocessing", steps),), (), ("a note",)), console=Console(file=file))
+    file.seek(0)
+    text = file.read()
+    assert "RGB, x 1/255, - 0.45, / 0.25, native size" in text
+    assert "\n- a note" in text
+
+
 def test_progress_is_silent_when_nobody_watches(capsys):
     with progress(10, "evaluating") as advance:
         advance(4)

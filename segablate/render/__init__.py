@@ -1,5 +1,6 @@
 """Rendering of a :class:`~segablate.tables.Report`: for the terminal, as Markdown, CSV, JSON and LaTeX."""
 
+import re
 from typing import Literal, get_args
 
 from rich.console import Console
@@ -20,6 +21,8 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 FILE_WIDTH = 100
 
 _ASCII = str.maketrans("–−…▾▴▸×─━╸·", "--~v^>x-=--") | {ord("≤"): "<=", ord("ρ"): "rho", ord("µ"): "u"}
+_SEPARATOR = re.compile(r"(?<=\S) ·(?=\s)")
+"""The point between steps of preprocessing, where a hyphen would be read as a minus; other points begin notes."""
 
 
 def render(report: Report, format: Format, *, wide: bool = False, width: int = FILE_WIDTH, colour: bool = False) -> str:
@@ -72,5 +75,5 @@ def print_report(
         return
     text = render(report, format, wide=wide, width=console.width if console.is_terminal else FILE_WIDTH)
     if not speaks_unicode:
-        text = text.translate(_ASCII).encode(console.encoding, "replace").decode(console.encoding)
+        text = _SEPARATOR.sub(",", text).translate(_ASCII).encode(console.encoding, "replace").decode(console.encoding)
     console.file.write(text)
