@@ -15,11 +15,12 @@ from segablate.ablation.cost import Cost, measure_once
 from segablate.ablation.gradients import MEASURED
 from segablate.atlas import clusters as clustering
 from segablate.atlas import cosines as multiplying
+from segablate.atlas import session
 from segablate.atlas.clusters import comparable, leaves, partition, similarity, square, stability, tree
 from segablate.atlas.cosines import cosines, gram
 from segablate.atlas.probe import AtlasProbe, Chosen
 from segablate.atlas.results import rare_classes
-from segablate.atlas.session import chosen_images, few_images
+from segablate.atlas.session import chosen_images, few_images, first_costs
 from segablate.errors import UsageError
 from segablate.labels import IGNORE
 from segablate.losses import Loss, get_loss
@@ -270,6 +271,29 @@ def test_a_loss_is_slow_by_its_time_on_one_image() -> None:
     assert few_images(once, None, 12) == {}
     assert few_images(once, {}, 101) == {}
     assert few_images(once, {"lal": 3, "ce": 200}, 101) == {"lal": 3}
+
+
+def test_what_seems_slow_is_measured_again_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "SLOW", 0.2)
+    threads: list[int] = []
+
+    def busy(seconds: float) -> None:
+        threads.append(torch.get_num_threads())
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads_now[0])
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: threads_now.__setitem__(0, number))
+    threads_now, waits = [5], [0.3, 0.0]
+    calls = {"quick": lambda: None, "first": lambda: busy(waits.pop(0)), "slow": lambda: busy(0.25)}
+    costs = first_costs(calls, torch.device("cpu"))
+    assert threads == [5, 5, 1, 1]
+    assert threads_now == [5]
+    assert costs["quick"].processor < 0.2
+    assert costs["first"].processor < 0.2 < costs["first"].seconds
+    assert costs["slow"].processor >= 0.25
+    assert few_images(costs, None, 101) == {"slow": 12}
 
 
 def test_one_call_is_timed_with_its_memory() -> None:

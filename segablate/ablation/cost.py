@@ -62,6 +62,21 @@ def measure_once(function: Callable[[], object], device: str | torch.device = "c
     return Cost(seconds, peak, processor)
 
 
+def processor_seconds(function: Callable[[], object]) -> float:
+    """Measure the processor time of one call in one thread of torch.
+
+    Several threads that wait for each other, as where other programs want the processors, would count as busy.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        start = time.process_time()
+        function()
+        return time.process_time() - start
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _peak(function: Callable[[], object], device: torch.device) -> int:
     return _cuda_peak(function, device) if device.type == "cuda" else _cpu_peak(function)
 
