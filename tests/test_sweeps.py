@@ -37,7 +37,7 @@ from segablate.training.engines import EngineOptions
 from segablate.training.planning import plan_rows, split_objectives
 from segablate.training.recipe import Recipe
 from segablate.training.request import TrainingRequest
-from segablate.training.sweep import Cell, Sweep, SweepSetting, open_sweep, share_of
+from segablate.training.sweep import Cell, Sweep, SweepSetting, open_sweep, read_plan, share_of
 
 SETTINGS = (SweepSetting("baseline", "ce"), SweepSetting("gamma=5", "focal(gamma=5)"))
 
@@ -110,6 +110,18 @@ def test_seeds_and_settings_differ_and_the_start_of_a_seed_is_shared(sweep: Swee
     assert first != third
 
 
+def test_further_seeds_are_trained_beside_those_that_have_ended(sweep: Sweep, tmp_path: Path) -> None:
+    run_sweep(sweep, SweepExecution(tmp_path / "s", options=HERE))
+    before, more, ended = digests(tmp_path / "s", sweep), replace(sweep, seeds=(0, 1, 2)), []
+    execution = SweepExecution(tmp_path / "s", options=HERE, ended=lambda count, result: ended.append(count))
+    assert run_sweep(more, execution) == 0
+    assert ended == [5, 6], "only the third seed is trained"
+    assert read_plan(tmp_path / "s")["seeds"] == [0, 1, 2]
+    run_sweep(more, SweepExecution(tmp_path / "whole", options=HERE))
+    assert digests(tmp_path / "s", more) == digests(tmp_path / "whole", more)
+    assert digests(tmp_path / "s", more)[:4] == before
+
+
 def test_shares_in_any_order_give_the_whole(sweep: Sweep, tmp_path: Path) -> None:
     run_sweep(sweep, SweepExecution(tmp_path / "whole", options=HERE))
     assert run_sweep(sweep, SweepExecution(tmp_path / "parts", cells="2/2", options=HERE)) == 2
@@ -134,8 +146,11 @@ def test_another_plan_is_refused_with_what_changed(sweep: Sweep, tmp_path: Path)
     longer = replace(sweep, request=replace(sweep.request, recipe=replace(sweep.request.recipe, steps=5)))
     with pytest.raises(RunError, match="recipe steps: 4 is now 5; choose another --save"):
         open_sweep(tmp_path / "s", longer)
-    with pytest.raises(RunError, match=r"seeds: \[0, 1\] is now \[0, 1, 2\]"):
-        open_sweep(tmp_path / "s", replace(sweep, seeds=(0, 1, 2)))
+    for seeds in ((0,), (1, 0, 2)):
+        with pytest.raises(RunError, match=rf"seeds: \[0, 1\] is now {re.escape(str(list(seeds)))};"):
+            open_sweep(tmp_path / "s", replace(sweep, seeds=seeds))
+    with pytest.raises(RunError, match=r"seeds: \[0, 1\] is now \[0, 1, 2\]; recipe steps: 4 is now 5"):
+        open_sweep(tmp_path / "s", replace(longer, seeds=(0, 1, 2)))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
     with pytest.raises(UsageError, match="holds no sweep"):

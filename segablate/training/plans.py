@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ FILES = "files"
 """The entry of a plan with a hash of all files that are read."""
 
 
-def open_plan(path: Path, described: Mapping[str, Any], what: str) -> None:
+def open_plan(path: Path, described: Mapping[str, Any], what: str, growing: str = "") -> None:
     """Write a plan into its folder, or check it against the plan that is there; `what`: a sweep, for example.
+
+    The list under `growing` may go on after what it was: the plan is written anew, and what has ended is kept.
 
     Raises RunError, with what changed, where it is another plan, and UsageError where the folder holds something else.
     """
@@ -31,7 +33,10 @@ def open_plan(path: Path, described: Mapping[str, Any], what: str) -> None:
         return
     before = _read(path)
     changed = [name for name in described if before.get(name) != described[name]]
-    if changed:
+    if changed == [growing] and _goes_on(before.get(growing), described[growing]):
+        with writing(folder):
+            write_atomically(path, json.dumps(described, indent=1))
+    elif changed:
         told = "; ".join(_change(name, before.get(name), described[name]) for name in changed[:3])
         raise RunError(f"{folder} holds a {what} with another plan: {told}; choose another --save, or ask for the same")
 
@@ -44,6 +49,10 @@ def _read(path: Path) -> Mapping[str, Any]:
     except (MalformedText, TooLarge) as error:
         raise RunError(f"{path} is damaged ({fact(error)}); remove {path.parent} and begin again") from None
     return found
+
+
+def _goes_on(before: Any, now: Sequence[Any]) -> bool:
+    return isinstance(before, list) and before == list(now[: len(before)])
 
 
 def _change(name: str, before: Any, now: Any) -> str:

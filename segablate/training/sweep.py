@@ -154,9 +154,10 @@ def cells_of(settings: Sequence[SweepSetting], seeds: Sequence[int]) -> tuple[Ce
 def open_sweep(folder: Path, sweep: Sweep) -> None:
     """Write the plan into a folder, or check it against the plan that is there.
 
-    Raises RunError, with what changed, where it is another plan.
+    Further seeds, after those of the plan, leave the cells that have ended as they are. Raises RunError, with what
+    changed, where it is another plan.
     """
-    open_plan(folder / PLAN, sweep.described(), "sweep")
+    open_plan(folder / PLAN, sweep.described(), "sweep", growing="seeds")
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
