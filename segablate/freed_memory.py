@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 
 _KEEPING = ((-3, 1 << 25), (-1, 1 << 28))
 """M_MMAP_THRESHOLD, from which size on arrays are mapped, and M_TRIM_THRESHOLD, how much freed memory is kept."""
@@ -10,13 +11,18 @@ _KEEPING = ((-3, 1 << 25), (-1, 1 << 28))
 _RETURNING = ((-3, 1 << 20), (-1, 1 << 24))
 
 
+THE_USERS: ContextVar[bool] = ContextVar("the_users", default=False)
+"""Whether this process is a program of the user's, whose memory is left to it."""
+
+
 def keep_freed_memory() -> None:
-    """Let the C library keep the memory of freed arrays, in this process from now on, where it is glibc.
+    """Let the C library keep the memory of freed arrays, in this process of ours from now on, where it is glibc.
 
     Otherwise arrays of a few MB are mapped anew for every image, page by page: a quarter of the time of measuring label
     maps, and an eighth of that of a network on the CPU.
     """
-    _set_malloc(_KEEPING)
+    if not THE_USERS.get():
+        _set_malloc(_KEEPING)
 
 
 def return_freed_memory() -> None:

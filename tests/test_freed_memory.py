@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import write_predictions
 
+import segablate
 from segablate import freed_memory
 from segablate.cli import run
 from segablate.tables import evaluation
@@ -39,3 +40,10 @@ def test_compare_returns_it_too(toy: Path, tmp_path: Path, stated: list[str]) ->
     assert run(["compare", *(f"predictions:{each}" for each in folders), "--on", f"folder:{toy}"]) == 0
     assert stated[-1] == "return"
     assert set(stated[:-1]) == {"keep"}
+
+
+def test_a_program_of_the_users_keeps_its_own_settings(stated: list[str]) -> None:
+    segablate.evaluate("sample:ce", limit=2, workers=0)
+    assert stated == []
+    freed_memory.keep_freed_memory()
+    assert stated == ["keep"]

@@ -5,19 +5,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from segablate.freed_memory import THE_USERS
 from segablate.runtime import ALONE
 from segablate.user_code import OUTPUT_IS_THE_USERS
 
 
 @contextmanager
 def undisturbed(*, distributed: bool = False) -> Iterator[None]:
-    """Leave standard output to the user, evaluate alone unless `distributed`, and restore torch's settings of CUDA."""
-    output, alone = OUTPUT_IS_THE_USERS.set(True), ALONE.set(not distributed)
+    """Leave standard output and freed memory to the user, and restore torch's settings of CUDA.
+
+    Evaluate alone unless `distributed`.
+    """
+    output, memory, alone = OUTPUT_IS_THE_USERS.set(True), THE_USERS.set(True), ALONE.set(not distributed)
     try:
         with _BACKENDS:
             yield
     finally:
         OUTPUT_IS_THE_USERS.reset(output)
+        THE_USERS.reset(memory)
         ALONE.reset(alone)
 
 
