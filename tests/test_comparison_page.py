@@ -58,7 +58,7 @@ def test_a_difference_is_claimed_only_below_five_percent() -> None:
     )
     assert verdict(with_miou(found, 0.05, -0.012)) == (
         f"No significant difference in mIoU: B − A = −1.20 points ({interval}, p = 0.050). 12 images can detect 1.2 "
-        f"points (80 % power); 1.2 would need about 500."
+        f"points (80 % power); 1.2 points would need about 500."
     )
 
 
