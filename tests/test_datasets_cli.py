@@ -130,7 +130,7 @@ WARNINGS = {
     ),
     "twice": (
         lambda root: shutil.copy(root / "images/val/s2.png", root / "images/val/s3.png"),
-        "1 image with copies here (first: s2, s3)",
+        "1 image is in this split under several names (first: s2, s3)",
     ),
     "mask without an image": (
         lambda root: shutil.copy(root / "labels/val/s2.png", root / "labels/val/old.png"),

@@ -189,7 +189,8 @@ def _duplicates(dataset: Dataset, others: Mapping[str, Dataset]) -> Iterator[Fin
     alike = _same_content(splits)
     within = [names for names in (group.get(dataset.split, []) for group in alike) if len(names) > 1]
     if within:
-        yield Finding("warning", f"{counted(len(within), 'image')} with copies here (first: {shorten(within[0])})")
+        images = f"{counted(len(within), 'image is', 'images are')} in this split under several names"
+        yield Finding("warning", f"{images} (first: {shorten(within[0])})")
     for split in list(splits)[1:]:
         shared = [group for group in alike if dataset.split in group and split in group]
         if shared:
