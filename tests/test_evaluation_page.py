@@ -14,7 +14,7 @@ from segablate.evaluation.results import Evaluation, Skipped
 from segablate.labels import LabelSet
 from segablate.metrics.confusion import class_counts, iou, mean_iou, mean_recall, pixel_accuracy
 from segablate.metrics.tolerance import Tolerance
-from segablate.tables.evaluation import View, evaluation_report
+from segablate.tables.evaluation import View, evaluation_report, sampling_note
 
 MAPS = truth(12)
 VIEW = View(tolerances=(Tolerance(2),))
@@ -175,6 +175,11 @@ def test_skipped_images_are_counted_and_named() -> None:
 def test_few_images_get_no_interval() -> None:
     tables, _ = page(evaluation(MAPS[:3], MAPS[:3]))
     assert np.isnan(tables["overall"][0]["interval"]).all()
+
+
+def test_a_sample_is_called_small_below_a_thousand_images() -> None:
+    assert sampling_note(999).endswith("2 000 bootstrap replicates of the 999 images, widened for the small sample.")
+    assert sampling_note(1000).endswith("2 000 bootstrap replicates of the 1 000 images.")
 
 
 def test_label_sets_without_colours_have_no_swatches() -> None:
