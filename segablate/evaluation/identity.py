@@ -134,9 +134,7 @@ def _own(files: Iterable[str]) -> set[Path]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: functions by name, arrays by a hash of their contents, tolerances as
-    they are written.
-    """
+    """Return a value as JSON can hold it: functions by name, arrays by a hash, tolerances as they are written."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, Mapping):

@@ -131,9 +131,8 @@ def _needed(pair: PairedDifferences, images: int) -> str:
     if not np.isfinite(needed) or needed > 1000 * images:
         return ""
     value = _rounded(100 * abs(float(pair.measures["miou"].change.value)))
-    return (
-        f"; {value} {'point' if value == '1' else 'points'} would need about {thousands(round(float(f'{needed:.2g}')))}"
-    )
+    unit = "point" if value == "1" else "points"
+    return f"; {value} {unit} would need about {thousands(round(float(f'{needed:.2g}')))}"
 
 
 def _rounded(points: float) -> str:
