@@ -14,7 +14,8 @@ from segablate.evaluation.results import Evaluation, Skipped
 from segablate.labels import LabelSet
 from segablate.metrics.confusion import class_counts, iou, mean_iou, mean_recall, pixel_accuracy
 from segablate.metrics.tolerance import Tolerance
-from segablate.tables.evaluation import View, evaluation_report, sampling_note
+from segablate.tables.evaluation import View, evaluation_report
+from segablate.tables.sampling import sampling_note
 
 MAPS = truth(12)
 VIEW = View(tolerances=(Tolerance(2),))

@@ -27,7 +27,7 @@ from segablate.statistics.intervals import estimate
 from segablate.statistics.scores import boundary_scores, reliability_scores
 from segablate.tables import Report
 from segablate.tables.boundaries import boundary_curve
-from segablate.tables.evaluation import REPLICATES
+from segablate.tables.sampling import REPLICATES
 
 BLUE = "#3b6ea8"
 SUFFIXES = (".png", ".svg", ".pdf")

@@ -19,10 +19,10 @@ from segablate.statistics.intervals import Estimate, estimate, estimate_quantile
 from segablate.statistics.loss_bounds import bounds_of_loss
 from segablate.statistics.scores import means
 from segablate.tables import Column, Report, Row, Table
-from segablate.tables.evaluation import View, head, sampling_note
+from segablate.tables.evaluation import View, head
 from segablate.tables.gradients import cost_table, gradients_table
+from segablate.tables.sampling import REPLICATES, sampling_note
 
-REPLICATES = 2_000
 DENSITY = "fact_points_per_dimension"
 FEW_POINTS = 25
 

@@ -18,10 +18,11 @@ from segablate.statistics.intervals import estimate, estimate_quantiles
 from segablate.statistics.loss_bounds import bounds_of_loss
 from segablate.statistics.scores import means
 from segablate.tables import Column, Report, Row, Table
-from segablate.tables.ablation import REPLICATES, classes_present, image_scores, interval_at, score_titles
+from segablate.tables.ablation import classes_present, image_scores, interval_at, score_titles
 from segablate.tables.atlas_cosines import cosine_tables
 from segablate.tables.atlas_trainings import trained_tables
-from segablate.tables.evaluation import View, head, sampling_note
+from segablate.tables.evaluation import View, head
+from segablate.tables.sampling import REPLICATES, sampling_note
 
 EVEN, PRESENT = "uniform over pixels", "number of classes present"
 

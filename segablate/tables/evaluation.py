@@ -6,7 +6,7 @@ from math import isfinite
 
 import numpy as np
 
-from segablate.errors import counted, shorten, thousands
+from segablate.errors import counted, shorten
 from segablate.evaluation.results import Evaluation
 from segablate.metrics import boundary_iou, error_kinds
 from segablate.metrics.boundary import boundary_f, boundary_sums
@@ -24,7 +24,7 @@ from segablate.metrics.probability_bins import BINS
 from segablate.metrics.tolerance import Tolerance
 from segablate.metrics.trimap import COUNTS as TRIMAP
 from segablate.statistics.bootstrap import Distribution, by_image, resample
-from segablate.statistics.intervals import FEWEST, estimate
+from segablate.statistics.intervals import estimate
 from segablate.statistics.loss_bounds import bounds_of_objective
 from segablate.statistics.scores import boundary_iou_scores, boundary_scores, means, of_set, region_scores
 from segablate.tables import Column, Headline, Report, Table, as_interval, as_number
@@ -34,12 +34,8 @@ from segablate.tables.class_order import order_notes
 from segablate.tables.error_kinds import errors_table
 from segablate.tables.image_level import image_level_table, worst_images_table
 from segablate.tables.ranking import ranking_rows
+from segablate.tables.sampling import REPLICATES, sampling_note
 from segablate.tables.thresholds import threshold_table
-
-REPLICATES = 2_000
-
-MANY = 1_000
-"""Images from which on the correction for small samples changes an interval by less than 0.2 %."""
 
 
 @dataclass(frozen=True)
@@ -146,15 +142,6 @@ def _overall_scores(run: Evaluation, view: View) -> tuple[list[dict[str, Distrib
     values = [statistic(np.ones((1, run.images))) for statistic in statistics]
     defined = [{name: int(np.isfinite(value).sum()) for name, value in scores.items()} for scores in values]
     return resample([of_set(statistic) for statistic in statistics], by_image(run.images, REPLICATES)), defined
-
-
-def sampling_note(images: int) -> str:
-    """Return the note on the intervals of a table: how they were found, or why there is none."""
-    if images < FEWEST:
-        verb = "says" if images == 1 else "say"
-        return f"No 95 % CI: {counted(images, 'image')} {verb} too little about others (at least {FEWEST})."
-    widened = ", widened for the small sample" if images < MANY else ""
-    return f"95 % CI: {thousands(REPLICATES)} bootstrap replicates of the {counted(images, 'image')}{widened}."
 
 
 def losses_table(run: Evaluation) -> Table:
