@@ -32,7 +32,8 @@ def test_a_finished_training_is_refused_and_with_resume_printed_again(
     assert "this training was finished before; nothing was trained now" in printed["notes"]
     assert (tmp_path / "t/checkpoint.safetensors").stat().st_mtime_ns == weights
     assert run([*command, "--resume", "--steps", "3"]) == 1
-    assert "t holds another training; choose another --save" in " ".join(capsys.readouterr().err.split())
+    error = " ".join(capsys.readouterr().err.split())
+    assert "t holds another training (recipe steps: 2 is now 3); choose another --save" in error
 
 
 def test_a_folder_of_something_else_is_refused(

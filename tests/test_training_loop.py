@@ -341,19 +341,23 @@ def test_no_whole_state_is_an_error(data: Path, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "told"),
     [
-        *({"rate": 0.02}, {"seed": 1}, {"objective": "ce + dice"}, {"network": "small(width=5)"}, {"part": "head"}),
-        {"loading": replace(CPU, precision="bf16")},
+        ({"rate": 0.02}, r" \(recipe rate: 0\.01 is now 0\.02\)"),
+        ({"seed": 1}, r" \(seed: 0 is now 1\)"),
+        ({"objective": "ce + dice"}, r" \(objective: ce is now ce \+ dice\)"),
+        ({"network": "small(width=5)"}, r" \(network: small\(width=4\) is now small\(width=5\)\)"),
+        ({"part": "head"}, r" \(.*part: full is now head\)"),
+        ({"loading": replace(CPU, precision="bf16")}, ""),
     ],
 )
-def test_other_options_are_refused(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+def test_other_options_are_refused_with_what_changed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], told: str
 ) -> None:
     interrupted(data, tmp_path / "run", monkeypatch)
     other = request(data, **{**MOVING, **changes})
     with pytest.raises(
-        RunError, match=r"run holds a training under other options or of other data; choose another --save"
+        RunError, match=rf"run holds a training under other options or of other data{told}; choose another --save"
     ):
         train(other, tmp_path / "run", TrainingExecution(validate_every=0))
 
@@ -372,7 +376,9 @@ def test_a_finished_training_is_not_done_again(data: Path, tmp_path: Path) -> No
     trusting = replace(CPU, trust_code=True)  # as the error of an untrusted checkpoint advises
     assert trained(data, tmp_path / "run", loading=trusting).facts["identity"] == first.facts["identity"]
     assert Path(first.checkpoint).stat().st_mtime_ns == stamp
-    with pytest.raises(RunError, match="run holds another training; choose another --save, or remove it"):
+    with pytest.raises(
+        RunError, match=r"run holds another training \(recipe rate: .* is now 0\.5\); choose another --sa"
+    ):
         trained(data, tmp_path / "run", rate=0.5)
     (tmp_path / "run/training.json").write_text("{")
     with pytest.raises(RunError, match=r"training\.json is damaged .*; remove .*run and train again"):

@@ -16,7 +16,7 @@ from segablate.runtime import team
 from segablate.training.batches import Batches
 from segablate.training.fitting import activation, fitted
 from segablate.training.heads import can_keep_features, keep_features, with_features
-from segablate.training.identity import identity_of
+from segablate.training.identity import described, identity_of
 from segablate.training.objectives import local_terms, without_features
 from segablate.training.projection import make_projection, projection_parameters, refuse_without_features
 from segablate.training.recipe import Recipe, recipe_fields
@@ -54,7 +54,8 @@ def begin(request: TrainingRequest, features: Path, progress: Callable[[int], No
     if request.part == "head":
         start, batches = _head_alone(start, batches, features, progress)
     identity = identity_of(request, recipe, objective, start.network.source)
-    return Task(start, batches, recipe, objective, identity, needs, inputs, request.part, auxiliary, projection)
+    told = described(request, recipe, objective)
+    return Task(start, batches, recipe, objective, identity, needs, inputs, request.part, auxiliary, projection, told)
 
 
 def _objectives(recipe: Recipe, dataset: Dataset) -> tuple[Objective, Objective | None]:

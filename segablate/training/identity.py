@@ -5,6 +5,7 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from segablate.checkpoints import Source
 from segablate.datasets import Dataset
@@ -27,7 +28,7 @@ def identity_of(request: TrainingRequest, recipe: Recipe, objective: Objective, 
     """
     dataset, holdout, processes = request.dataset, request.holdout, team().size
     loading = {name: str(value) for name, value in asdict(request.loading).items() if name not in _INDIFFERENT}
-    described = [
+    parts = [
         plain_recipe(recipe),
         str(objective),
         [request.network, request.seed, request.part, request.keep_head, loading, request.labels.kind],
@@ -38,8 +39,22 @@ def identity_of(request: TrainingRequest, recipe: Recipe, objective: Objective, 
         processes if recipe.norm == "train" or local_terms(objective) else None,
     ]
     packages = packages_of(dataset, [objective], source.facts.get("package", ""))
-    described += [packages] if packages else []
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:32]
+    parts += [packages] if packages else []
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def described(request: TrainingRequest, recipe: Recipe, objective: Objective) -> dict[str, Any]:
+    """Return what a training is of, as plain values: for its summary, and for what differs from another."""
+    dataset = request.dataset
+    return {
+        "network": request.network,
+        "dataset": {"name": dataset.spec, "split": dataset.split, "images": len(dataset)},
+        "labels": request.labels.kind,
+        "objective": str(objective),
+        "recipe": plain_recipe(recipe),
+        "seed": request.seed,
+        "part": request.part,
+    }
 
 
 def packages_of(dataset: Dataset, objectives: Iterable[Objective], network: str) -> dict[str, str]:

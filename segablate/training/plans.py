@@ -32,13 +32,24 @@ def open_plan(path: Path, described: Mapping[str, Any], what: str, growing: str 
             write_atomically(path, json.dumps(described, indent=1))
         return
     before = _read(path)
-    changed = [name for name in described if before.get(name) != described[name]]
+    changed = _changed(before, described)
     if changed == [growing] and _goes_on(before.get(growing), described[growing]):
         with writing(folder):
             write_atomically(path, json.dumps(described, indent=1))
     elif changed:
-        told = "; ".join(_change(name, before.get(name), described[name]) for name in changed[:3])
-        raise RunError(f"{folder} holds a {what} with another plan: {told}; choose another --save, or ask for the same")
+        raise RunError(
+            f"{folder} holds a {what} with another plan: {changes(before, described)}; choose another --save, or ask "
+            f"for the same"
+        )
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return the first entries of a plan that are not what they were, with both values; empty where all are."""
+    return "; ".join(_change(name, before.get(name), now[name]) for name in _changed(before, now)[:3])
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [name for name in now if before.get(name) != now[name]]
 
 
 def _read(path: Path) -> Mapping[str, Any]:

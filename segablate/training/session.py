@@ -25,10 +25,9 @@ from segablate.training.beginning import begin
 from segablate.training.feature_files import remove_features
 from segablate.training.heads import HeadBatches
 from segablate.training.loop import fit, validations
-from segablate.training.recipe import plain_recipe
 from segablate.training.request import TrainingRequest
 from segablate.training.saving import save_checkpoint
-from segablate.training.states import remove_states
+from segablate.training.states import in_brackets, remove_states
 from segablate.training.task import Task, Trained, TrainerExecution
 
 SUMMARY = "training.json"
@@ -114,7 +113,8 @@ def train(
 def _again(done: Training, task: Task) -> Training:
     """A training that came to its end before; RunError where it was another."""
     if done.facts["identity"] != task.identity:
-        raise RunError(f"{done.folder} holds another training; choose another --save, or remove it")
+        differs = in_brackets(done.facts, task.described)
+        raise RunError(f"{done.folder} holds another training{differs}; choose another --save, or remove it")
     if done.facts["diverged"]:
         raise DivergedError(f"{done.facts['diverged']} ({done.checkpoint} holds the last finite weights)")
     notes = (*done.notes, "this training was finished before; nothing was trained now")
@@ -129,13 +129,7 @@ def conclude(request: TrainingRequest, task: Task, trained: Trained, folder: Pat
     facts = {
         "segablate": __version__,
         "identity": task.identity,
-        "network": request.network,
-        "dataset": {"name": request.dataset.spec, "split": request.dataset.split, "images": len(request.dataset)},
-        "labels": request.labels.kind,
-        "objective": str(task.objective),
-        "recipe": plain_recipe(task.recipe),
-        "seed": request.seed,
-        "part": request.part,
+        **task.described,
         "steps": task.total,
         "taken after step": trained.step,
         "seconds": trained.seconds,

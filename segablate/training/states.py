@@ -19,12 +19,14 @@ from segablate.files import discard, native_path, write_atomically
 from segablate.limits import TooLarge
 from segablate.plain_values import check
 from segablate.text_files import MalformedText, parse_json
+from segablate.training.plans import changes
 
 KEPT = 2
 
 _KEY = "segablate_training"
 _PARTS = ("module", "optimiser", "loss", "projection")
 _SHAPE = {"identity": str, "step": int, "facts": {str: object}}
+_NONE: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,11 @@ class State:
     projection: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def write_state(folder: Path, state: State, identity: str) -> None:
-    """Write a state, whole or not at all, and remove all but the last two. OSError where the disk is full."""
+def write_state(folder: Path, state: State, identity: str, training: Mapping[str, Any] = _NONE) -> None:
+    """Write a state, whole or not at all, and remove all but the last two. OSError where the disk is full.
+
+    `training`: what the training is of, for the message to one that is of something else.
+    """
     from safetensors.torch import save
 
     held = (state.module, state.optimiser, state.losses, state.projection)
@@ -50,16 +55,17 @@ def write_state(folder: Path, state: State, identity: str) -> None:
         for part, named in parts.items()
         for name, tensor in named.items()
     }
-    described = {"identity": identity, "step": state.step, "facts": dict(state.facts)}
+    described = {"identity": identity, "step": state.step, "facts": dict(state.facts), "training": dict(training)}
     write_atomically(folder / _name(state.step), save(tensors, {_KEY: json.dumps(described, sort_keys=True)}))
     for old in sorted(folder.glob("state-*.safetensors"))[:-KEPT]:
         discard(old)
 
 
-def read_state(folder: Path, identity: str) -> State | None:
+def read_state(folder: Path, identity: str, training: Mapping[str, Any] = _NONE) -> State | None:
     """Return the last whole state of a training; None where there is none yet.
 
-    Raises RunError where states are there and none of them is whole, and for a state of another training.
+    Raises RunError where states are there and none of them is whole, and for a state of another training, with what
+    differs from `training`.
     """
     files = sorted(folder.glob("state-*.safetensors"), reverse=True)
     for file in files:
@@ -68,8 +74,10 @@ def read_state(folder: Path, identity: str) -> State | None:
             continue
         described, tensors = found
         if described["identity"] != identity:
+            differs = in_brackets(described.get("training"), training)
             raise RunError(
-                f"{folder} holds a training under other options or of other data; choose another --save, or remove it"
+                f"{folder} holds a training under other options or of other data{differs}; choose another --save, or "
+                f"remove it"
             )
         parts: dict[str, dict[str, Tensor]] = {part: {} for part in _PARTS}
         for name, tensor in tensors.items():
@@ -80,6 +88,22 @@ def read_state(folder: Path, identity: str) -> State | None:
     if files:
         raise RunError(f"{folder}: none of the {len(files)} states is whole; remove the folder and train again")
     return None
+
+
+def in_brackets(before: Any, now: Mapping[str, Any]) -> str:
+    """Return what differs between the descriptions of two trainings, in brackets; empty where that is not known."""
+    if not isinstance(before, Mapping) or not before:
+        return ""
+    found = changes(_objective_once(before), _objective_once(json.loads(json.dumps(now))))
+    return f" ({found})" if found else ""
+
+
+def _objective_once(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave the objective out of the recipe: it has an entry of its own."""
+    recipe = training.get("recipe")
+    if not isinstance(recipe, Mapping):
+        return dict(training)
+    return {**training, "recipe": {name: value for name, value in recipe.items() if name != "objective"}}
 
 
 def has_states(folder: Path) -> bool:

@@ -29,6 +29,7 @@ class Task:
     - `part`: what is trained, the full network or its classifier alone; all else then stays in evaluation mode.
     - `auxiliary`: the objective of auxiliary outputs; None: that of the main one.
     - `projection`: what losses take as features, from what the classifier sees; None: that itself.
+    - `described`: what is trained, as plain values; see :func:`segablate.training.identity.described`.
     """
 
     start: Start
@@ -41,6 +42,7 @@ class Task:
     part: Part = "full"
     auxiliary: Objective | None = None
     projection: nn.Module | None = None
+    described: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def total(self) -> int:

@@ -88,7 +88,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Go on from the last state; at the very start write one, to which a divergence goes back."""
-        state = read_state(self.execution.folder, self.task.identity)
+        state = read_state(self.execution.folder, self.task.identity, self.task.described)
         if state is not None:
             self._restore(state)
         self.course.go_on(self.step)
@@ -216,7 +216,7 @@ class Trainer:
         projection = {} if self.projection is None else self.projection.state_dict()
         state = State(self.step, self.module.state_dict(), self._optimiser_state(), self.carried, facts, projection)
         try:
-            write_state(self.execution.folder, state, self.task.identity)
+            write_state(self.execution.folder, state, self.task.identity, self.task.described)
         except OSError as error:
             raise RunError(
                 f"{self.execution.folder}: a state cannot be written ({error.strerror or error}); "
@@ -255,7 +255,7 @@ class Trainer:
         """Put the last finite weights back and say so."""
         at = min(self.step - self.facts["broken in a row"] + 1, self.task.total)
         self.course.add({"step": self.step, "diverged": at})
-        state = read_state(self.execution.folder, self.task.identity)
+        state = read_state(self.execution.folder, self.task.identity, self.task.described)
         if state is not None:
             self.module.load_state_dict(dict(state.module))
         broken = self.facts["broken in a row"]
