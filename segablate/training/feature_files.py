@@ -124,17 +124,13 @@ class FeatureWriter:
     def __init__(self, path: Path, images: int) -> None:
         self.path, self.images, self.over = path, images, False
         self._archive: zipfile.ZipFile | None = None
-        self._bytes = 0
+        self._count = self._bytes = 0
         self._forms: dict[Any, Any] = {}
 
     def has_room(self, size: int) -> bool:
         """Return whether features of `size` bytes an image are to be kept."""
         whole = self._bytes + (self.images - self._count) * size
         return whole <= MOST_BYTES and (self._count > 0 or _free(self.path.parent) >= ROOM * whole)
-
-    @property
-    def _count(self) -> int:
-        return len(self._archive.namelist()) if self._archive else 0
 
     def add(self, indices: Sequence[int], features: np.ndarray, size: tuple[int, int], form: Any) -> bool:
         """Append features, N × three axes float32, of the images of a `size` with these indices.
@@ -157,7 +153,7 @@ class FeatureWriter:
         written = BytesIO()
         np.lib.format.write_array(written, array, allow_pickle=False)
         archive.writestr(entry, written.getbuffer())
-        self._bytes += array.nbytes
+        self._count, self._bytes = self._count + 1, self._bytes + array.nbytes
 
     def finish(self, file: Path) -> None:
         """Give the file its name, if all images are in it, in place of that of another process. OSError: full disk."""
