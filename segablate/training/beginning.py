@@ -54,8 +54,12 @@ def begin(request: TrainingRequest, features: Path, progress: Callable[[int], No
     if request.part == "head":
         start, batches = _head_alone(start, batches, features, progress)
     identity = identity_of(request, recipe, objective, start.network.source)
-    told = described(request, recipe, objective)
-    return Task(start, batches, recipe, objective, identity, needs, inputs, request.part, auxiliary, projection, told)
+    return Task(
+        *(start, batches, recipe, objective, identity, needs, inputs, request.part),
+        auxiliary=auxiliary,
+        projection=projection,
+        described=described(request, recipe, objective),
+    )
 
 
 def _objectives(recipe: Recipe, dataset: Dataset) -> tuple[Objective, Objective | None]:
