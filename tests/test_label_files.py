@@ -15,6 +15,7 @@ from segablate.datasets import open_dataset
 from segablate.files import Unreadable
 from segablate.images.arrays import read_mat
 from segablate.images.label_maps import read_label_map
+from segablate.images.lossy import lossy_format
 from segablate.limits import TooLarge
 
 LABELS = np.random.default_rng(0).integers(0, 20, (37, 23), dtype=np.uint8)
@@ -179,6 +180,20 @@ def written_as(pixels: np.ndarray, kind: str) -> bytes:
     stream = BytesIO()
     Image.fromarray(pixels).save(stream, **options[kind])
     return stream.getvalue()
+
+
+def test_a_webp_of_chunks_without_an_image_is_not_searched_to_its_end() -> None:
+    looked_at: list[int] = []
+
+    class Counted(np.ndarray):
+        def __getitem__(self, key: slice) -> np.ndarray:
+            looked_at.append(key.stop)
+            return super().__getitem__(key)
+
+    empty = b"EXIF" + bytes(4)
+    data = np.frombuffer(b"RIFF" + bytes(4) + b"WEBP" + 5000 * empty + b"VP8 " + bytes(12), np.uint8)
+    assert lossy_format(data.view(Counted)) == ""
+    assert len(looked_at) < 50
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])

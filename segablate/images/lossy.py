@@ -10,6 +10,9 @@ from segablate.images import tiff
 _STATING = (".jpg", ".jpeg", ".webp")
 """Suffixes of formats that may compress with loss."""
 
+_CHUNKS = 16
+"""Chunks of a WebP file that are looked at; the format has at most three before the image: header, profile, alpha."""
+
 _COMPRESSION, _JPEG = 259, (6, 7)  # of TIFF: the tag, and both ways to hold a JPEG
 
 
@@ -26,9 +29,9 @@ def lossy_format(data: np.ndarray) -> str:
 
 
 def _chunks(data: np.ndarray) -> list[bytes]:
-    """Return the kinds of the chunks of a WebP file, up to the image."""
+    """Return the kinds of the chunks of a WebP file up to the image; of a file that has none, the first few."""
     kinds, place = [], 12
-    while place + 8 <= len(data) and not (kinds and kinds[-1] in (b"VP8 ", b"VP8L")):
+    while place + 8 <= len(data) and len(kinds) < _CHUNKS and not {b"VP8 ", b"VP8L"}.intersection(kinds):
         head = data[place : place + 8].tobytes()
         kinds.append(head[:4])
         size = int.from_bytes(head[4:], "little")
