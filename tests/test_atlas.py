@@ -275,6 +275,7 @@ def test_a_loss_is_slow_by_its_time_on_one_image() -> None:
 
 def test_what_seems_slow_is_measured_again_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "SLOW", 0.2)
+    monkeypatch.setattr(session, "CLEARLY_SLOW", 0.5)
     threads: list[int] = []
 
     def busy(seconds: float) -> None:
@@ -287,13 +288,14 @@ def test_what_seems_slow_is_measured_again_in_one_thread(monkeypatch: pytest.Mon
     monkeypatch.setattr(torch, "set_num_threads", lambda number: threads_now.__setitem__(0, number))
     threads_now, waits = [5], [0.3, 0.0]
     calls = {"quick": lambda: None, "first": lambda: busy(waits.pop(0)), "slow": lambda: busy(0.25)}
+    calls["slower"] = lambda: busy(0.55)
     costs = first_costs(calls, torch.device("cpu"))
-    assert threads == [5, 5, 1, 1]
+    assert threads == [5, 5, 5, 1, 1], "what clearly is slow is not run again"
     assert threads_now == [5]
     assert costs["quick"].processor < 0.2
     assert costs["first"].processor < 0.2 < costs["first"].seconds
     assert costs["slow"].processor >= 0.25
-    assert few_images(costs, None, 101) == {"slow": 12}
+    assert few_images(costs, None, 101) == {"slow": 12, "slower": 12}
 
 
 def test_one_call_is_timed_with_its_memory() -> None:
