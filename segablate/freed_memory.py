@@ -16,7 +16,7 @@ THE_USERS: ContextVar[bool] = ContextVar("the_users", default=False)
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep the memory of freed arrays, in this process of ours from now on, where it is glibc.
+    """Let the C library, where it is glibc, keep the memory of freed arrays from now on; not in the user's process.
 
     Otherwise arrays of a few MB are mapped anew for every image, page by page: a quarter of the time of measuring label
     maps, and an eighth of that of a network on the CPU.

@@ -61,9 +61,10 @@ def result_of(folder: Path, cell: Cell) -> CellResult | None:
 
 
 def run_cell(folder: Path, sweep: Sweep, cell: Cell, progress: Progress = lambda step, numbers: None) -> CellResult:
-    """Train and evaluate one cell, going on from its last state. Raises a SegablateError, but not for divergence.
+    """Train and evaluate one cell, going on from its last state.
 
-    Ctrl-C is KeyboardInterrupt here too: how the whole sweep goes on, the command knows.
+    Raises a SegablateError, but not for divergence, and KeyboardInterrupt after Ctrl-C: the command says how its sweep
+    goes on.
     """
     import cv2
     import torch
